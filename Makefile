@@ -1,0 +1,56 @@
+# make demo    a first batch on this machine, from nothing
+# make test    every test, with a private RabbitMQ node
+# make         the release build, .build/release/sheaf
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+SWIFT ?= swift
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev pkg-config
+TEST_PACKAGES := rabbitmq-server python3-venv openssl
+
+# Installs what is missing of $(1); says nothing and asks nothing where everything is there.
+define install
+	missing=(); \
+	for package in $(1); do \
+	    dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$$package"); \
+	done; \
+	if (( $${#missing[@]} )); then \
+	    echo "installing $${missing[*]}"; \
+	    $(SUDO) apt-get update -qq; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
+	fi
+endef
+
+.PHONY: build demo test lint format docs install-build-packages install-test-packages clean
+
+install-build-packages:
+	@command -v $(SWIFT) >/dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install"; exit 1; }
+	@$(call install,$(BUILD_PACKAGES))
+
+install-test-packages: install-build-packages
+	@$(call install,$(TEST_PACKAGES))
+
+build: install-build-packages
+	$(SWIFT) build -c release --product sheaf
+
+demo: build
+	@docs/demo.sh .build/release/sheaf
+
+test: install-test-packages
+	$(SWIFT) build --build-tests
+	Tests/rabbitmq-node run $(SWIFT) test --skip-build
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
+
+format:
+	$(SWIFT) format --in-place --parallel --recursive Sources Tests Package.swift
+
+docs:
+	$(SWIFT) package generate-documentation --target Sheaf --warnings-as-errors
+
+clean:
+	rm -rf .build

@@ -1,0 +1,110 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// One set of rules for every Swift target of ours.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),  // SE-0335
+    .enableUpcomingFeature("InternalImportsByDefault"),  // SE-0409
+    .enableUpcomingFeature("MemberImportVisibility"),  // SE-0444
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),  // SE-0461
+    .enableUpcomingFeature("InferIsolatedConformances"),  // SE-0470
+    .enableUpcomingFeature("ImmutableWeakCaptures"),  // SE-0481
+    .treatAllWarnings(as: .error),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let bitCollections = Target.Dependency.product(name: "BitCollections", package: "swift-collections")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// A library target of ours.
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// A test target of ours; what it tests comes first.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "sheaf",
+    products: [
+        .library(name: "Sheaf", targets: ["Sheaf"]),
+        .executable(name: "sheaf", targets: ["sheaf-cli"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    // Nothing imports upward: each target uses those above it only.
+    targets: [
+        .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        library("AMQPClient", ["CRabbitMQ"]),
+
+        library("SheafCore", [bitCollections, orderedCollections]),
+        library("SheafBroker", ["SheafCore"]),
+        library("SheafEmbedded", ["SheafCore", "SheafBroker", grdb, grdbSQLite, systemPackage]),
+        library("SheafRabbitMQ", ["SheafCore", "SheafBroker", "AMQPClient"]),
+        library("SheafSources", ["SheafCore"]),
+        library("SheafFlows", ["SheafCore", mustache, orderedCollections, subprocess, systemPackage]),
+
+        library(
+            "Sheaf",
+            [
+                "SheafCore", "SheafBroker", "SheafEmbedded", "SheafRabbitMQ", "SheafSources", "SheafFlows", lifecycle,
+                logging, systemPackage,
+            ]
+        ),
+        library("SheafSettings", ["SheafCore", "SheafFlows", orderedCollections, systemPackage, yams]),
+        library(
+            "SheafCommands",
+            [
+                "Sheaf", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings", argumentParser,
+                lifecycle, logging, orderedCollections, systemPackage, unixSignals,
+            ]
+        ),
+        .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
+
+        library("SheafTesting", ["SheafCore", "SheafBroker"]),
+        tests("AMQPClientTests", ["AMQPClient"]),
+        tests("SheafCoreTests", ["SheafCore", orderedCollections]),
+        tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
+        tests("SheafFlowsTests", ["SheafFlows", "SheafCore"]),
+        tests("SheafSettingsTests", ["SheafSettings", "SheafCore", "SheafFlows"]),
+        .executableTarget(
+            name: "EmbeddedProbe",
+            dependencies: ["SheafEmbedded", "SheafBroker", "SheafCore", systemPackage],
+            path: "Tests/EmbeddedProbe",
+            swiftSettings: strict
+        ),
+        tests(
+            "SheafEmbeddedTests",
+            ["SheafEmbedded", "EmbeddedProbe", "SheafBroker", "SheafCore", "SheafTesting", systemPackage]
+        ),
+        tests("SheafRabbitMQTests", ["SheafRabbitMQ", "AMQPClient", "SheafBroker", "SheafCore", "SheafTesting"]),
+        tests("SheafTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
+        tests(
+            "SheafCommandsTests",
+            ["SheafCommands", "Sheaf", "SheafBroker", "SheafCore", "SheafSources", argumentParser, logging]
+        ),
+        tests("CommandLineTests", ["sheaf-cli", "SheafCore"]),
+    ]
+)

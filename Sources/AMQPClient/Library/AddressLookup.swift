@@ -1,0 +1,65 @@
+import Glibc
+
+/// Finds the addresses of a host in bounded time, which `getaddrinfo` by itself does not promise.
+enum AddressLookup {
+    private enum Outcome: Sendable {
+        case pending
+        case found([SocketAddress])
+        case failed(String)
+    }
+
+    /// Asks on a thread of its own and leaves it behind when it does not answer in time.
+    static func resolve(
+        _ configuration: AMQPConfiguration,
+        until deadline: ContinuousClock.Instant
+    ) throws(AMQPError) -> [SocketAddress] {
+        let host = configuration.host
+        let port = configuration.port
+        let outcome = Locked(Outcome.pending)
+        let answered = try WakeDescriptor()
+        let code = SystemThread.start {
+            nameThisThread("amqp-lookup")
+            let result = Self.lookUp(host, port)
+            outcome.withLock { $0 = result }
+            answered.signal()
+        }
+        guard code == 0 else {
+            throw AMQPError(.connectionFailed, "no thread to look up \(host)", systemError: code)
+        }
+        while true {
+            switch outcome.withLock({ $0 }) {
+            case .found(let addresses): return addresses
+            case .failed(let reason): throw AMQPError(.connectionFailed, "no address for \(host): \(reason)")
+            case .pending: break
+            }
+            let rest = deadline - .now
+            guard rest > .zero else {
+                throw AMQPError(
+                    .connectionFailed,
+                    "no address for \(host) within \(configuration.connectTimeout)"
+                )
+            }
+            answered.wait(TurnPlan(wait: rest))
+        }
+    }
+
+    private static func lookUp(_ host: String, _ port: Int) -> Outcome {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_ADDRCONFIG
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(host, String(port), &hints, &list)
+        guard code == 0 else { return .failed(String(cString: gai_strerror(code))) }
+        defer { freeaddrinfo(list) }
+        var addresses: [SocketAddress] = []
+        var entry = list
+        while let current = entry?.pointee {
+            if let address = current.ai_addr {
+                let bytes = UnsafeRawBufferPointer(start: address, count: Int(current.ai_addrlen))
+                addresses.append(SocketAddress(family: current.ai_family, bytes: Array(bytes)))
+            }
+            entry = current.ai_next
+        }
+        return .found(addresses)
+    }
+}

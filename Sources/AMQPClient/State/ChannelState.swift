@@ -1,0 +1,69 @@
+/// A channel as its connection sees it.
+final class ChannelState {
+    enum Phase {
+        case opening
+        case open
+        /// We said goodbye and wait for the answer; everything else that arrives is for nobody.
+        case closing
+    }
+
+    let number: UInt16
+    let id: UInt64
+    var phase = Phase.opening
+    var assembler = FrameAssembler()
+    var confirms = ConfirmTracker<PublishCall>()
+    var confirmsAreEnabled = false
+    var prefetchIsSet = false
+    var unsettled = UnsettledTags()
+    /// Tags to acknowledge when the loop comes to write.
+    var acknowledgements: [UInt64] = []
+    var calls = FIFO<PendingCall>()
+    private(set) var consumers: [String: ConsumerState] = [:]
+    private var lastConsumer: ConsumerState?
+
+    init(number: UInt16, id: UInt64) {
+        self.number = number
+        self.id = id
+    }
+
+    /// The consumer with a tag; quick for the same tag again.
+    func consumer(_ tag: String) -> ConsumerState? {
+        if let last = self.lastConsumer, last.tag == tag { return last }
+        self.lastConsumer = self.consumers[tag]
+        return self.lastConsumer
+    }
+
+    func add(_ consumer: ConsumerState) { self.consumers[consumer.tag] = consumer }
+
+    @discardableResult
+    func removeConsumer(_ tag: String) -> ConsumerState? {
+        self.lastConsumer = nil
+        return self.consumers.removeValue(forKey: tag)
+    }
+
+    /// When the first call that somebody still waits for must be answered.
+    var nextDeadline: ContinuousClock.Instant? { self.calls.first { $0.continuation != nil }?.deadline }
+
+    /// Takes the call that a reply answers.
+    func takeCall(answeredBy reply: Reply) throws(AMQPError) -> PendingCall {
+        guard let call = self.calls.popFirst(), call.method.isAnswered(by: reply) else {
+            throw AMQPError(.protocolViolation, "the broker answered a call on channel \(self.number) out of turn")
+        }
+        return call
+    }
+
+    /// Fails everything that waits on the channel; publishing calls are failed by their own list.
+    func fail(_ error: AMQPError) {
+        for var call in self.calls.drain() {
+            // The answer to our goodbye is that the channel is gone, however that came about.
+            if case .channelClose = call.method {
+                call.resume(with: .success(.channelCloseOk))
+            } else {
+                call.resume(with: .failure(error))
+            }
+        }
+        for consumer in self.consumers.values { consumer.fail(error) }
+        self.consumers = [:]
+        self.lastConsumer = nil
+    }
+}

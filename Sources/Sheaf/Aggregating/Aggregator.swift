@@ -1,0 +1,308 @@
+import Logging
+import SheafBroker
+import SheafCore
+
+/// Folds the results of all active batches into progress for everybody, applies their policies and ends them.
+///
+/// One at a time by a lock; two for a few seconds do no harm, because all they write can be written twice.
+actor Aggregator {
+    private let client: SheafClient
+    private let journal: Journal
+    private var folds: [Name: BatchFold] = [:]
+    private var signals = SignalBoard()
+    private var ending: Set<Name> = []
+    private let changed = Changes()
+
+    /// How often somebody who stands by tries to take over, and how often cancelled batches are looked at.
+    private static let interval = Duration.milliseconds(400)
+    /// The most often that progress is written.
+    private static let progressInterval = Duration.seconds(1)
+
+    init(client: SheafClient, journal: Journal) {
+        self.client = client
+        self.journal = journal
+    }
+
+    /// Stands by, and aggregates whenever nobody else does, until cancelled. Needs the journal to be followed meanwhile.
+    func run() async throws {
+        var backoff = Backoff()
+        while true {
+            do {
+                if let lock = try await client.broker.acquireLock(client.names.aggregatorLock) {
+                    backoff.reset()
+                    do {
+                        try await lead(lock)
+                    } catch {
+                        await lock.release()
+                        throw error
+                    }
+                    await lock.release()
+                }
+                try await Task.sleep(for: Self.interval)
+            } catch let error as BrokerError where error.isRetryable {
+                client.logger.warning("aggregating is interrupted: \(error)")
+                try await backoff.pause()
+            }
+        }
+    }
+
+    /// Folds some batches to their present end, ends those that are done, and tells everybody; the caller holds the lock.
+    func foldOnce(_ batches: [BatchRecord]) async throws -> [Name: BatchProgress] {
+        try await client.broker.replay(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
+            for entry in chunk.entries { self.signals.apply(entry.message) }
+        }
+        for record in batches {
+            do {
+                try await catchUp(record.id)
+                try await decide(record.id)
+            } catch let error as BrokerError where error.code == .notFound {
+                client.logger.warning("batch \(record.id): its results log is gone")
+            }
+        }
+        try await journal.catchUp()
+        try await writeProgress()
+        return Dictionary(uniqueKeysWithValues: folds.keys.map { ($0, progress(of: $0)) })
+    }
+
+    private func lead(_ lock: any BrokerLock) async throws {
+        folds = [:]
+        ending = []
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.followSignals() }
+            group.addTask { try await self.followDead() }
+            group.addTask { try await self.reportProgress() }
+            group.addTask { try await self.watchCancelled(lock) }
+            group.addTask { try await self.cleanUpRecent() }
+            group.addTask { try await self.followBatches() }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Starts to follow each batch that is not finished, as the journal tells of it.
+    private func followBatches() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for await _ in journal.changes() {
+                try Task.checkCancellation()
+                for record in journal.batches.batches where record.ending == nil {
+                    let isNew = folds[record.id] == nil
+                    if isNew { folds[record.id] = BatchFold(batch: record.id) }
+                    try await decide(record.id)
+                    if isNew { group.addTask { try await self.followUntilEnded(record.id) } }
+                }
+                changed.notify()
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func followUntilEnded(_ batch: Name) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.followResults(batch) }
+            group.addTask {
+                for await _ in self.journal.changes() where self.journal[batch]?.ending != nil { return }
+            }
+            try await group.next()
+            group.cancelAll()
+        }
+        try await cleanUp(batch)
+        folds[batch] = nil
+    }
+
+    private func followResults(_ batch: Name) async throws {
+        do {
+            try await client.broker.follow(client.names.results(batch: batch), from: .first) { chunk in
+                self.apply(chunk, to: batch)
+                try await self.decide(batch)
+                return true
+            }
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            client.logger.error("batch \(batch): its results log is gone; its outcomes can not be counted any more")
+            try await Task.sleep(for: .seconds(1 << 30))
+        }
+    }
+
+    private func apply(_ chunk: LogChunk, to batch: Name) {
+        folds[batch]?.apply(chunk)
+        changed.notify()
+    }
+
+    private func catchUp(_ batch: Name) async throws {
+        let log = client.names.results(batch: batch)
+        let start = folds[batch, default: BatchFold(batch: batch)].nextOffset
+        try await client.broker.replay(log, from: .offset(start)) { chunk in
+            self.folds[batch, default: BatchFold(batch: batch)].apply(chunk)
+        }
+        if folds[batch] == nil { folds[batch] = BatchFold(batch: batch) }
+    }
+
+    /// Looks whether the batch's policy is exceeded, and whether it has ended; writes what is due.
+    private func decide(_ batch: Name) async throws {
+        guard let record = journal[batch], record.ending == nil else { return }
+        folds[batch, default: BatchFold(batch: batch)].apply(record)
+        guard let fold = folds[batch], !ending.contains(batch) else { return }
+        let settled = fold.state.settled
+        let policy = record.options.errorPolicy
+        if record.isRunnable, policy.isExceeded(failures: settled.policyFailures, total: record.sealedTotal) {
+            let reason = "\(settled.policyFailures) tasks have failed, more than '\(policy)' allows"
+            try await journal.append(.stopped(reason: reason), to: batch, flow: record.flow)
+        }
+        if record.cancelled != nil {
+            try await endCancelled(record)
+        } else if let total = record.sealedTotal, settled.count == total {
+            try await end(record, total: total)
+        }
+    }
+
+    /// A cancelled batch has ended when its creator is gone, its queue empty and nobody is running its tasks.
+    private func endCancelled(_ record: BatchRecord) async throws {
+        guard signals.running(record.id) == 0,
+            try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), !ending.contains(record.id)
+        else { return }
+        ending.insert(record.id)
+        do {
+            try await dropQueue(of: record)
+            try await catchUp(record.id)
+        } catch {
+            ending.remove(record.id)
+            throw error
+        }
+        ending.remove(record.id)
+        let settled = folds[record.id]?.state.settled.count ?? 0
+        try await end(record, total: max(record.sealedTotal ?? record.published, settled))
+    }
+
+    private func end(_ record: BatchRecord, total: Int) async throws {
+        guard let fold = folds[record.id], ending.insert(record.id).inserted else { return }
+        let settled = fold.state.settled
+        let isCancelled = record.cancelled != nil
+        let counts = BatchCounts(total: total, settled: settled, running: 0, isCancelled: isCancelled)
+        do {
+            try await journal.append(
+                .finished(
+                    redo: record.redo,
+                    endOffset: fold.nextOffset,
+                    counts: counts,
+                    startedAt: fold.state.startedAt
+                ),
+                to: record.id,
+                flow: record.flow
+            )
+        } catch {
+            ending.remove(record.id)
+            throw error
+        }
+    }
+
+    private func progress(of batch: Name) -> BatchProgress {
+        let fold = folds[batch] ?? BatchFold(batch: batch)
+        return BatchProgress(
+            batch: batch,
+            state: fold.state,
+            running: signals.running(batch),
+            offset: fold.nextOffset
+        )
+    }
+
+    private func writeProgress() async throws {
+        let batches = journal.batches.batches.filter { $0.ending == nil && folds[$0.id] != nil }
+        let message = ProgressMessage(at: .now, batches: batches.map { progress(of: $0.id) })
+        try await client.broker.append(message.message, to: client.names.progress)
+    }
+
+    private func reportProgress() async throws {
+        for await _ in changed.stream() {
+            try await writeProgress()
+            try await Task.sleep(for: Self.progressInterval)
+        }
+    }
+
+    private func followSignals() async throws {
+        try await client.broker.follow(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
+            self.applySignals(chunk)
+            return true
+        }
+    }
+
+    private func applySignals(_ chunk: LogChunk) {
+        for entry in chunk.entries { signals.apply(entry.message) }
+        changed.notify()
+    }
+
+    /// Signals fall silent without a word, so batches that wait for that are looked at again and again.
+    private func watchCancelled(_ lock: any BrokerLock) async throws {
+        while true {
+            try await Task.sleep(for: Self.interval)
+            guard await lock.isHeld else { throw BrokerError(.connectionLost, "the aggregator's lock is lost") }
+            for record in journal.batches.batches where record.ending == nil && record.cancelled != nil {
+                try await decide(record.id)
+            }
+        }
+    }
+
+    /// Turns tasks that were given up into failed outcomes; what nobody can read stays in the dead letters.
+    private func followDead() async throws {
+        try await client.broker.follow(client.names.dead, from: .first) { chunk in
+            for entry in chunk.entries { try await self.bury(entry.message) }
+            return true
+        }
+    }
+
+    private func bury(_ message: Message) async throws {
+        guard message.string("x-first-death-reason") == "delivery_limit", let task = try? BatchTask(message),
+            let record = journal[task.batch], record.ending == nil, record.redo == task.redo,
+            folds[task.batch]?.state.isSettled(task.index) != true
+        else { return }
+        let now = Timestamp.now
+        let outcome = Outcome(
+            index: task.index,
+            redo: task.redo,
+            status: .failed,
+            recordID: task.record.id,
+            error: Outcome.Failure(
+                type: Outcome.Failure.workerLost,
+                message: "every worker that took this task was lost before it could say how the task ended"
+            ),
+            attempts: task.attempt,
+            startedAt: now,
+            finishedAt: now,
+            worker: "",
+            record: task.record,
+            parameters: task.parameters
+        )
+        var line: [UInt8] = []
+        outcome.writeLine(to: &line)
+        try await client.broker.append(
+            ResultMessage.outcomes(batch: task.batch, lines: line),
+            to: client.names.results(batch: task.batch)
+        )
+    }
+
+    private func dropQueue(of record: BatchRecord) async throws {
+        let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
+        do {
+            try await client.broker.purgeQueue(queue)
+        } catch let error as BrokerError where error.code == .notFound {
+            return
+        }
+    }
+
+    /// Deletes the queues of a batch that has ended, once its creator is gone: a queue must not go while it is published to.
+    private func cleanUp(_ batch: Name) async throws {
+        guard let record = journal[batch], record.ending != nil else { return }
+        while try await client.broker.isLocked(client.names.creatingLock(batch: batch)) {
+            try await Task.sleep(for: Self.interval)
+        }
+        try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: record.redo))
+        if record.options.concurrency != nil {
+            try await client.broker.deleteQueue(client.names.permits(batch: batch))
+        }
+    }
+
+    /// Deletes what the aggregator before this one may have left when it died.
+    private func cleanUpRecent() async throws {
+        let recent = Timestamp.now + .seconds(-600)
+        for record in journal.batches.batches where record.ending.map({ $0.at > recent }) == true {
+            try await cleanUp(record.id)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import SheafCore
+
+/// Which tasks the workers say they are running; a worker that falls silent is forgotten.
+struct SignalBoard: Sendable {
+    private var signals: [String: (signal: RunningSignal, until: ContinuousClock.Instant)] = [:]
+
+    mutating func apply(_ message: Message, now: ContinuousClock.Instant = .now) {
+        guard let signal = RunningSignal(message) else { return }
+        signals[signal.worker] = (signal, now + RunningSignal.lifetime)
+    }
+
+    /// How many tasks of a batch are being run.
+    func running(_ batch: Name, now: ContinuousClock.Instant = .now) -> Int {
+        var indices: Set<Int> = []
+        for (signal, until) in signals.values where until > now {
+            indices.formUnion(signal.running[batch] ?? [])
+        }
+        return indices.count
+    }
+}

@@ -1,0 +1,89 @@
+import SheafBroker
+import SheafCore
+import Synchronization
+
+/// The journal as this process knows it: replayed at first, then followed.
+final class Journal: Sendable {
+    private struct State {
+        var batches = JournalState()
+        var nextOffset: Int64 = 0
+    }
+
+    private let client: SheafClient
+    private let state = Mutex(State())
+    private let changed = Changes()
+
+    private init(client: SheafClient) {
+        self.client = client
+    }
+
+    /// Reads the journal to its present end.
+    static func read(from client: SheafClient) async throws -> Journal {
+        let journal = Journal(client: client)
+        try await journal.catchUp()
+        return journal
+    }
+
+    /// What is known now.
+    var batches: JournalState { state.withLock { $0.batches } }
+
+    /// What is known of a batch now.
+    subscript(_ batch: Name) -> BatchRecord? { state.withLock { $0.batches[batch] } }
+
+    /// A stream with an element at first and after each change.
+    func changes() -> AsyncStream<Void> { changed.stream() }
+
+    /// The batch of that id, or the newest for `last`; throws `notFound`.
+    func find(_ reference: String) throws -> BatchRecord {
+        let batches = self.batches
+        if reference == "last" {
+            guard let newest = batches.last else {
+                throw SheafError(.notFound, "there is no batch yet; 'sheaf create' makes one")
+            }
+            return newest
+        }
+        guard let name = Name(reference), let record = batches[name] else {
+            throw SheafError(.notFound, "there is no batch '\(reference)'; 'sheaf list' shows those there are")
+        }
+        return record
+    }
+
+    /// Reads what has been appended since, up to now.
+    func catchUp() async throws {
+        let offset = state.withLock { $0.nextOffset }
+        try await retrying(for: .seconds(15)) {
+            try await client.broker.replay(client.names.journal, from: .offset(offset), apply)
+        }
+    }
+
+    /// Follows the journal until cancelled.
+    func run() async throws {
+        let offset = state.withLock { $0.nextOffset }
+        try await client.broker.follow(client.names.journal, from: .offset(offset)) { chunk in
+            apply(chunk)
+            return true
+        }
+    }
+
+    /// Appends an entry; returns when it is confirmed. Whether it changed anything is known once it was read back.
+    func append(_ event: JournalEntry.Event, to batch: Name, flow: Name) async throws {
+        let entry = JournalEntry(batch: batch, flow: flow, at: .now, event: event)
+        try await client.broker.append(entry.message, to: client.names.journal)
+    }
+
+    @Sendable
+    private func apply(_ chunk: LogChunk) {
+        let hasChanged = state.withLock { state in
+            // Two may read at once (following and catching up); what one has applied the other leaves out.
+            let fresh = chunk.entries.filter { $0.offset >= state.nextOffset }
+            state.nextOffset = max(state.nextOffset, chunk.nextOffset)
+            var hasChanged = false
+            for entry in fresh {
+                guard let event = JournalEntry(entry.message) else { continue }
+                if state.batches.apply(event) { hasChanged = true }
+            }
+            return hasChanged
+        }
+        if hasChanged { changed.notify() }
+    }
+}

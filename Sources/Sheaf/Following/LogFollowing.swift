@@ -1,0 +1,49 @@
+import SheafBroker
+
+extension Broker {
+    /// Hands every chunk of a log from a position on to the body, for ever; goes on by itself after a lost connection.
+    ///
+    /// Ends when the body returns false; throws what does not pass by itself, such as `notFound`.
+    func follow(
+        _ log: String,
+        from start: LogPosition,
+        _ body: (LogChunk) async throws -> Bool
+    ) async throws {
+        var position = start
+        var backoff = Backoff()
+        while true {
+            do {
+                let reader = try await read(log, from: position)
+                do {
+                    while let chunk = try await reader.next() {
+                        position = .offset(chunk.nextOffset)
+                        backoff.reset()
+                        guard try await body(chunk) else {
+                            await reader.cancel()
+                            return
+                        }
+                    }
+                    return
+                } catch {
+                    await reader.cancel()
+                    throw error
+                }
+            } catch let error as BrokerError where error.isRetryable {
+                try await backoff.pause()
+            }
+        }
+    }
+
+    /// Hands every entry that is in a log now to the body, from a position on.
+    func replay(_ log: String, from start: LogPosition, _ body: (LogChunk) async throws -> Void) async throws {
+        guard let end = try await endOffset(of: log) else {
+            throw BrokerError(.notFound, "there is no log '\(log)'")
+        }
+        if case .offset(let offset) = start, offset >= end { return }
+        if end == 0 { return }
+        try await follow(log, from: start) { chunk in
+            try await body(chunk)
+            return chunk.nextOffset < end
+        }
+    }
+}

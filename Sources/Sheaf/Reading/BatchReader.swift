@@ -1,0 +1,65 @@
+import SheafBroker
+import SheafCore
+
+/// Finds out how far batches are, at the same cost whatever their size where somebody aggregates.
+struct BatchReader {
+    let client: SheafClient
+
+    /// How long a reader waits for the aggregator's next word on a batch it has said nothing of yet.
+    private static let patience = Duration.milliseconds(1300)
+
+    func summaries(where isWanted: (BatchRecord) -> Bool) async throws -> [BatchSummary] {
+        let journal = try await Journal.read(from: client)
+        let open = journal.batches.batches.filter { $0.ending == nil && isWanted($0) }
+        let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
+        return journal.batches.batches.filter(isWanted).map { BatchSummary(record: $0, progress: progress[$0.id]) }
+    }
+
+    private func progress(of open: [BatchRecord], _ journal: Journal) async throws -> [Name: BatchProgress] {
+        // Another reader holds the lock for a moment only; an aggregator keeps it.
+        for attempt in 0..<4 {
+            if let lock = try await client.broker.acquireLock(client.names.aggregatorLock) {
+                do {
+                    let progress = try await Aggregator(client: client, journal: journal).foldOnce(open)
+                    await lock.release()
+                    return progress
+                } catch {
+                    await lock.release()
+                    throw error
+                }
+            }
+            if attempt < 3 { try await Task.sleep(for: .milliseconds(40)) }
+        }
+        let progress = try await latestProgress(about: Set(open.map(\.id)))
+        try await journal.catchUp()
+        return progress
+    }
+
+    /// The aggregator's latest word, and its next one where that does not know all the batches yet.
+    private func latestProgress(about wanted: Set<Name>) async throws -> [Name: BatchProgress] {
+        let latest = LatestProgress()
+        do {
+            try await withTimeLimit(Self.patience, "") {
+                try await client.broker.follow(client.names.progress, from: .last) { chunk in
+                    await latest.apply(chunk)
+                    return await !latest.covers(wanted)
+                }
+            }
+        } catch let error as SheafError where error.code == .timedOut {
+            // A batch the aggregator has not noticed yet has made no progress.
+        }
+        return await latest.batches
+    }
+}
+
+/// The newest progress message seen.
+actor LatestProgress {
+    private(set) var batches: [Name: BatchProgress] = [:]
+
+    func apply(_ chunk: LogChunk) {
+        guard let newest = chunk.entries.reversed().lazy.compactMap({ ProgressMessage($0.message) }).first else { return }
+        for progress in newest.batches { batches[progress.batch] = progress }
+    }
+
+    func covers(_ wanted: Set<Name>) -> Bool { wanted.allSatisfy { batches[$0] != nil } }
+}

@@ -1,0 +1,113 @@
+public import SheafCore
+import SheafBroker
+
+/// The outcomes of a batch that stand, one for each task that has one, in chunks.
+///
+/// Up to the batch's end where it has one, else up to the moment of asking. Outcomes of tasks that a cancel has ended come last.
+public struct BatchResults: AsyncSequence, Sendable {
+    /// Some outcomes.
+    public typealias Element = [Outcome]
+
+    /// The batch.
+    public let batch: BatchRecord
+    private let client: SheafClient
+    private let end: Int64
+    private let isOrdered: Bool
+
+    static func open(client: SheafClient, reference: String, ordered: Bool) async throws -> BatchResults {
+        let journal = try await Journal.read(from: client)
+        let batch = try journal.find(reference)
+        let log = client.names.results(batch: batch.id)
+        var end = batch.ending?.endOffset
+        if end == nil { end = try await client.broker.endOffset(of: log) }
+        guard let end else {
+            throw SheafError(.notFound, "the results of batch '\(batch.id)' are gone from the broker")
+        }
+        return BatchResults(batch: batch, client: client, end: end, isOrdered: ordered)
+    }
+
+    /// Begins to read.
+    public func makeAsyncIterator() -> Iterator {
+        let cursor = ResultCursor(client: client, batch: batch, end: end)
+        return Iterator(cursor: cursor, isOrdered: isOrdered)
+    }
+
+    /// Reads chunk by chunk.
+    public struct Iterator: AsyncIteratorProtocol {
+        let cursor: ResultCursor
+        let isOrdered: Bool
+        private var sorted: SortedOutcomes?
+
+        init(cursor: ResultCursor, isOrdered: Bool) {
+            self.cursor = cursor
+            self.isOrdered = isOrdered
+        }
+
+        /// The next outcomes, or nil at the end; throws what the broker throws.
+        public mutating func next() async throws -> [Outcome]? {
+            guard isOrdered else { return try await cursor.next() }
+            if sorted == nil {
+                let spool = try SortedOutcomes()
+                while let chunk = try await cursor.next() { try spool.add(chunk) }
+                sorted = spool
+            }
+            return try sorted?.next()
+        }
+    }
+}
+
+/// Reads a results log up to an offset and lets through what stands.
+actor ResultCursor {
+    private let client: SheafClient
+    private let batch: BatchRecord
+    private let end: Int64
+    private var fold = BatchState()
+    private var nextOffset: Int64 = 0
+    private var reader: (any LogReader)?
+    private var cancelled: [Int: Outcome] = [:]
+    private var backoff = Backoff()
+
+    init(client: SheafClient, batch: BatchRecord, end: Int64) {
+        self.client = client
+        self.batch = batch
+        self.end = end
+        if let total = batch.sealedTotal { fold.applySealed(total: total) }
+    }
+
+    func next() async throws -> [Outcome]? {
+        while nextOffset < end {
+            do {
+                let chunk = try await nextChunk()
+                let outcomes = chunk.flatMap(standing)
+                if !outcomes.isEmpty { return outcomes }
+            } catch let error as BrokerError where error.isRetryable {
+                reader = nil
+                var pause = backoff
+                try await pause.pause()
+                backoff = pause
+            }
+        }
+        await reader?.cancel()
+        reader = nil
+        let rest = cancelled.values.filter { !fold.isSettled($0.index) }.sorted { $0.index < $1.index }
+        cancelled = [:]
+        return rest.isEmpty ? nil : rest
+    }
+
+    private func nextChunk() async throws -> [LogEntry] {
+        let log = client.names.results(batch: batch.id)
+        if reader == nil { reader = try await client.broker.read(log, from: .offset(nextOffset)) }
+        guard let chunk = try await reader?.next() else {
+            throw BrokerError(.closed, "reading the results of batch '\(batch.id)' was ended")
+        }
+        nextOffset = chunk.nextOffset
+        return chunk.entries.filter { $0.offset < end }
+    }
+
+    private func standing(_ entry: LogEntry) -> [Outcome] {
+        ResultMessage.outcomes(of: entry.message).filter { outcome in
+            if outcome.status == .cancelled { cancelled[outcome.index] = outcome }
+            return fold.apply(outcome.summary)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import SheafBroker
+import SheafCore
+
+/// Follows one batch until nothing more happens to it, and aggregates meanwhile if nobody else does.
+struct BatchWatch: Sendable {
+    let client: SheafClient
+    let reference: String
+
+    func stream() -> AsyncThrowingStream<BatchSummary, any Error> {
+        AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            let task = Task {
+                do {
+                    try await run { continuation.yield($0) }
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+
+    private func run(_ emit: @escaping @Sendable (BatchSummary) -> Void) async throws {
+        let journal = try await Journal.read(from: client)
+        let batch = try journal.find(reference).id
+        let latest = LatestProgress()
+        let changed = Changes()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await journal.run() }
+            group.addTask { try await Aggregator(client: client, journal: journal).run() }
+            group.addTask {
+                try await client.broker.follow(client.names.progress, from: .last) { chunk in
+                    await latest.apply(chunk)
+                    changed.notify()
+                    return true
+                }
+            }
+            group.addTask { for await _ in journal.changes() { changed.notify() } }
+            group.addTask {
+                for await _ in changed.stream() {
+                    guard let record = journal[batch] else { return }
+                    emit(BatchSummary(record: record, progress: await latest.batches[batch]))
+                    if record.ending != nil || record.stopped != nil { return }
+                }
+            }
+            // The first to end is the last one; the others follow for ever, and so can only throw.
+            try await group.next()
+            group.cancelAll()
+        }
+        emit(try await client.batch(batch.text))
+    }
+}

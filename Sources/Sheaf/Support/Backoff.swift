@@ -1,0 +1,40 @@
+import SheafBroker
+
+/// Waits that grow from one try to the next, with jitter so that many do not come back at once.
+struct Backoff {
+    private var delay: Duration
+    private let first: Duration
+    private let ceiling: Duration
+
+    init(first: Duration = .milliseconds(100), ceiling: Duration = .seconds(5)) {
+        self.first = first
+        self.ceiling = ceiling
+        self.delay = first
+    }
+
+    /// Waits; throws `CancellationError` where the task is cancelled.
+    mutating func pause() async throws {
+        try await Task.sleep(for: delay * Double.random(in: 0.5...1))
+        delay = min(delay * 2, ceiling)
+    }
+
+    mutating func reset() { delay = first }
+}
+
+/// Repeats an operation while it fails in a way that passes by itself; anything else is thrown.
+func retrying<Result>(
+    for limit: Duration? = nil,
+    _ operation: () async throws -> Result
+) async throws -> Result {
+    let deadline = limit.map { ContinuousClock.now + $0 }
+    var backoff = Backoff()
+    while true {
+        do {
+            return try await operation()
+        } catch let error as BrokerError where error.isRetryable {
+            if let deadline, ContinuousClock.now > deadline { throw error }
+            try Task.checkCancellation()
+            try await backoff.pause()
+        }
+    }
+}

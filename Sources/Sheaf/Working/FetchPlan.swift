@@ -1,0 +1,35 @@
+import SheafCore
+
+/// How many tasks a worker asks for at a time, and of which batches: pure arithmetic.
+struct FetchPlan: Sendable {
+    /// The slots of the worker.
+    let slots: Int
+    /// Tasks that ended in the last second, which tells how far ahead to fetch.
+    var rate: Double = 0
+
+    /// The most that is fetched ahead of the slots.
+    static let maximumLead = 500
+    /// How much time the tasks fetched ahead are to last.
+    static let leadTime = 0.05
+
+    /// Tasks to hold beyond the slots: none where tasks are slow, so that none is hoarded while another worker idles.
+    var lead: Int {
+        let wanted = Int(rate * Self.leadTime)
+        return wanted > slots / 2 ? min(Self.maximumLead, wanted) : 0
+    }
+
+    /// The most batches to consume from at a time; with more than that, idle ones make room.
+    var maximumSubscriptions: Int { min(8, slots) }
+
+    /// The prefetch of a consumer: those that bring something share the slots, the others get one each.
+    func prefetch(isBusy: Bool, busyCount: Int) -> Int {
+        guard isBusy else { return 1 }
+        let budget = slots + lead
+        return max(1, (budget + busyCount - 1) / max(1, busyCount))
+    }
+
+    /// Whether a consumer's prefetch is so far from what it should be that it is worth making it anew.
+    func isWorthChanging(from old: Int, to new: Int) -> Bool {
+        new >= old * 2 || new * 2 <= old || (old < slots && new >= slots)
+    }
+}

@@ -1,0 +1,40 @@
+import Logging
+import SheafBroker
+import SheafCore
+
+/// Says which tasks the worker runs: every second, and soon after that changes.
+struct SignalSender: Sendable {
+    let client: SheafClient
+    let worker: String
+    let state: WorkerState
+
+    private static let tick = Duration.milliseconds(250)
+
+    /// Says that nothing runs any more, so that nobody has to wait for this worker to be forgotten.
+    func sayNothingRuns() async {
+        let signal = RunningSignal(worker: worker, running: [:])
+        do {
+            try await withoutCancellation { try await client.broker.append(signal.message, to: client.names.signals) }
+        } catch {
+            client.logger.debug("the last signal is not sent: \(error)")
+        }
+    }
+
+    func run() async throws {
+        var said = RunningSignal(worker: worker, running: [:])
+        var saidAt = ContinuousClock.now
+        while true {
+            try await Task.sleep(for: Self.tick)
+            let signal = RunningSignal(worker: worker, running: state.running)
+            let isDue = !signal.running.isEmpty && .now - saidAt >= .seconds(1)
+            guard isDue || signal != said else { continue }
+            do {
+                try await client.broker.append(signal.message, to: client.names.signals)
+                said = signal
+                saidAt = .now
+            } catch let error as BrokerError where error.isRetryable {
+                client.logger.debug("a signal is not sent: \(error)")
+            }
+        }
+    }
+}

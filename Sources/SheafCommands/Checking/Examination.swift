@@ -1,0 +1,71 @@
+import OrderedCollections
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafSettings
+
+/// Looks at everything that has to be right for Sheaf to work.
+struct Examination: Sendable {
+    private let options: CommonOptions
+
+    init(_ options: CommonOptions) { self.options = options }
+
+    /// Looks, and returns what was seen; later things are left out where they depend on something that fails.
+    @concurrent
+    func checks() async -> [HealthCheck] {
+        var checks = [HealthCheck(.ok, "version", "sheaf \(SheafVersion.current)")]
+        let session: Session
+        do {
+            session = try Session(options)
+        } catch {
+            return checks + [HealthCheck("configuration", failed: error)]
+        }
+        checks.append(Self.configuration(session))
+        checks.append(Self.flows(session))
+        checks += session.settings.warnings.map { HealthCheck(.warn, "flows", $0.description) }
+        checks += await Self.broker(session)
+        checks += [.openFiles(), .limits()]
+        return checks
+    }
+
+    private static func configuration(_ session: Session) -> HealthCheck {
+        guard let file = session.settings.file else {
+            return HealthCheck(
+                .warn,
+                "configuration",
+                "there is no sheaf.yaml here or in a folder above",
+                advice: "write one to define flows, or name one with --config or SHEAF_CONFIG"
+            )
+        }
+        return HealthCheck(.ok, "configuration", file)
+    }
+
+    private static func flows(_ session: Session) -> HealthCheck {
+        HealthCheck(.ok, "flows", session.settings.flows.keys.map(\.text).joined(separator: ", "))
+    }
+
+    private static func broker(_ session: Session) async -> [HealthCheck] {
+        do {
+            let clock = ContinuousClock()
+            let start = clock.now
+            return try await session.withClient { client in
+                let description = try await client.broker.description
+                let time = Wording.duration(clock.now - start)
+                let words =
+                    "\(description.kind) \(description.version) at \(description.address), connected in \(time)"
+                    + " (from \(session.settings.origin(of: "broker")))"
+                var checks = [HealthCheck(.ok, "broker", words)]
+                checks += description.notes.map { HealthCheck(.note, "broker", $0) }
+                if case .embedded(let folder) = session.broker { checks.append(.freeSpace(at: folder)) }
+                let batches = try await client.batches()
+                let open = batches.count { !$0.status.isFinal }
+                checks.append(
+                    HealthCheck(.ok, "batches", "\(batches.count), of which \(open) have not ended")
+                )
+                return checks
+            }
+        } catch {
+            return [HealthCheck("broker \(session.broker)", failed: error)]
+        }
+    }
+}

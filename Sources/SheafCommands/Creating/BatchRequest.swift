@@ -1,0 +1,53 @@
+import Glibc
+import Sheaf
+import SheafCore
+import SheafSettings
+import SheafSources
+
+/// What `create` is asked for, put together from the command line and the configuration.
+struct BatchRequest: Sendable, Equatable {
+    /// What to read.
+    let source: SourceConfiguration
+    /// The flow.
+    let flow: Name
+    /// The parameters that the flow has by default.
+    let defaults: JSONValue
+    /// The choices of parameters; each record makes a task for each.
+    let variants: ParameterVariants
+    /// The id asked for.
+    let id: Name?
+    /// The options of the batch.
+    let options: BatchOptions
+    /// Whether one bad record keeps all from being published.
+    let isStrict: Bool
+
+    init(_ flow: FlowSettings, input: InputOptions, publishing: PublishingOptions) throws {
+        let seed = input.seed ?? UInt64.random(in: 0..<1 << 53)  // a number that any JSON reader keeps
+        source = try flow.source(input, seed: seed, readsStandardInput: isatty(STDIN_FILENO) == 0)
+        let parameters = ParameterArgument.object(publishing.parameters)
+        self.flow = flow.name
+        defaults = flow.parameters
+        variants = try ParameterVariants(defaults: flow.parameters, parameters: parameters)
+        id = publishing.batchId
+        isStrict = publishing.strict ?? flow.batch.strict ?? false
+        options = BatchOptions(
+            errorPolicy: publishing.errorPolicy ?? flow.batch.errorPolicy ?? .continue,
+            concurrency: publishing.concurrency ?? flow.batch.concurrency,
+            seed: source.shuffle ? seed : nil,
+            maxRecords: source.maxRecords,
+            parameters: parameters
+        )
+    }
+
+    /// The plan of the batch.
+    var plan: BatchPlan {
+        BatchPlan(
+            flow: flow,
+            id: id,
+            options: options,
+            defaults: defaults,
+            source: source.inputs.map { $0 == "-" ? "standard input" : $0 }.prefix(5).joined(separator: " ")
+                + (source.inputs.count > 5 ? " and \(source.inputs.count - 5) more" : "")
+        )
+    }
+}

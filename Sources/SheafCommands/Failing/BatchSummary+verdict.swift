@@ -1,0 +1,13 @@
+import SheafCore
+
+extension BatchSummary {
+    /// What the state of the batch means for somebody who waited for it.
+    var verdict: ExitReason {
+        switch status {
+        case .cancelled: .cancelled
+        case .failed: .unsuccessful
+        case .completed: counts.failed > 0 ? .unsuccessful : .success
+        case .pending, .processing, .paused: .success
+        }
+    }
+}

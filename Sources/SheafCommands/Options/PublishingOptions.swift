@@ -1,0 +1,49 @@
+import ArgumentParser
+import SheafCore
+
+/// What a new batch is to be, besides its input.
+struct PublishingOptions: ParsableArguments {
+    @Option(
+        name: [.short, .customLong("parameter")],
+        help: ArgumentHelp(
+            "A parameter for the flow; the value is JSON where it is valid, else text. A list makes one task for each "
+                + "element. May be repeated.",
+            valueName: "name=value"
+        )
+    )
+    var parameters: [ParameterArgument] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "What to do when tasks fail: continue (default), stop, stop:N (more than N) or stop:P% (more than P percent).",
+            valueName: "policy"
+        ),
+        transform: { text in
+            guard let policy = ErrorPolicy(text) else { throw ValidationError("It must be \(ErrorPolicy.rule).") }
+            return policy
+        }
+    )
+    var errorPolicy: ErrorPolicy?
+
+    @Option(help: ArgumentHelp("Run at most so many tasks at once over all workers.", valueName: "n"))
+    var concurrency: Int?
+
+    @Option(
+        help: ArgumentHelp("The id of the batch; left out: a new one.", valueName: "id"),
+        transform: { text in
+            guard let name = Name(text) else { throw ValidationError("It must be \(Name.rule).") }
+            return name
+        }
+    )
+    var batchId: Name?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Read everything first; where any record is bad, list the bad ones and publish nothing."
+    )
+    var strict: Bool?
+
+    func validate() throws {
+        if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more.") }
+    }
+}

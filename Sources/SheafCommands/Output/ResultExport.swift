@@ -1,0 +1,44 @@
+import Glibc
+import Sheaf
+import SheafCore
+
+/// Writes the rows of a batch's results to standard output or a file.
+struct ResultExport: Sendable {
+    private static let chunkSize = 64 << 10
+
+    private let writer: ResultWriter
+    private let status: Set<Outcome.Status>
+
+    /// Rows of any status are written where none is given.
+    init(writer: ResultWriter, status: [Outcome.Status]) {
+        self.writer = writer
+        self.status = Set(status)
+    }
+
+    /// Writes all rows and returns how many they were; a file is in its place only when all are written.
+    func write(_ results: BatchResults, to path: String?) async throws -> Int {
+        guard let path else {
+            return try await write(results, to: DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output"))
+        }
+        let file = try SideFile(path: path)
+        let rows = try await write(results, to: file)
+        try file.finish()
+        return rows
+    }
+
+    private func write(_ results: BatchResults, to sink: some ByteSink) async throws -> Int {
+        var writer = writer
+        var buffer = writer.head
+        for try await outcomes in results {
+            for outcome in outcomes where status.isEmpty || status.contains(outcome.status) {
+                writer.write(outcome, to: &buffer)
+            }
+            if buffer.count >= Self.chunkSize {
+                try sink.write(buffer)
+                buffer.removeAll(keepingCapacity: true)
+            }
+        }
+        try sink.write(buffer + writer.tail)
+        return writer.rows
+    }
+}

@@ -1,0 +1,73 @@
+import Glibc
+import SystemPackage
+
+/// A file that appears under its name only when it is complete and on the disk; what stood there before stays until then.
+///
+/// It is written beside its place, synchronised and renamed. Something that is no regular file, such as a device or a
+/// pipe, is written to directly.
+final class SideFile: ByteSink {
+    private let path: String
+    private let temporary: String?
+    private let descriptor: Int32
+    private var isFinished = false
+
+    init(path: String) throws(WriteError) {
+        var status = stat()
+        let exists = stat(path, &status) == 0
+        if exists, status.st_mode & S_IFMT == S_IFDIR { throw WriteError(.isDirectory, name: path) }
+        if exists, status.st_mode & S_IFMT != S_IFREG {
+            self.path = path
+            temporary = nil
+            descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        } else {
+            let target = exists ? Self.resolved(path) : path
+            let (folder, name) = Self.split(target)
+            let side = "\(folder)/.\(name).\(getpid()).part"
+            self.path = target
+            temporary = side
+            descriptor = open(side, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, exists ? 0o600 : 0o666)
+            if descriptor >= 0, exists { _ = fchmod(descriptor, status.st_mode & 0o7777) }
+        }
+        if descriptor < 0 { throw WriteError(Errno(rawValue: errno), name: path) }
+    }
+
+    deinit {
+        if isFinished { return }
+        close(descriptor)
+        if let temporary { unlink(temporary) }
+    }
+
+    /// Adds bytes.
+    func write(_ bytes: [UInt8]) throws(WriteError) {
+        try DescriptorWriter(descriptor: descriptor, name: path).write(bytes)
+    }
+
+    /// Puts the file in its place.
+    func finish() throws(WriteError) {
+        guard let temporary else { return }
+        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else {
+            throw WriteError(Errno(rawValue: errno), name: path)
+        }
+        isFinished = true
+        close(descriptor)
+        // The folder's entry is on the disk only when the folder is; where that can not be had, the file is still whole.
+        let folder = open(Self.split(path).folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if folder >= 0 {
+            fsync(folder)
+            close(folder)
+        }
+    }
+
+    /// The path without symbolic links, so that a link stays one.
+    private static func resolved(_ path: String) -> String {
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    private static func split(_ path: String) -> (folder: String, name: Substring) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path[...]) }
+        let folder = path[..<slash]
+        return (folder.isEmpty ? "/" : String(folder), path[path.index(after: slash)...])
+    }
+}

@@ -1,0 +1,34 @@
+import SheafCore
+
+/// How far something is at one moment.
+struct ProgressSample: Sendable, Equatable {
+    /// What is under way, such as a batch's id.
+    var title: String
+    /// How many are done.
+    var done: Int
+    /// How many there are; nil while nobody knows.
+    var total: Int?
+    /// How many of those done failed.
+    var failed = 0
+    /// How many are being worked on.
+    var running = 0
+
+    init(title: String, done: Int, total: Int? = nil, failed: Int = 0, running: Int = 0) {
+        self.title = title
+        self.done = done
+        self.total = total
+        self.failed = failed
+        self.running = running
+    }
+
+    /// How far a batch is; what was dropped by a cancel is done with, too.
+    init(of summary: BatchSummary) {
+        self.init(
+            title: summary.record.id.text,
+            done: summary.counts.settled + summary.counts.cancelled,
+            total: summary.isSealed ? summary.total : nil,
+            failed: summary.counts.failed,
+            running: summary.counts.running
+        )
+    }
+}

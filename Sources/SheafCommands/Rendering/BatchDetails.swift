@@ -1,0 +1,47 @@
+import OrderedCollections
+import SheafCore
+
+/// One batch in full, for people.
+enum BatchDetails {
+    /// The lines, each a label and what it stands for.
+    static func lines(_ batch: BatchSummary, style: Style, now: Timestamp) -> [String] {
+        var entries: [(label: String, text: String)] = [
+            ("batch", batch.record.id.text),
+            ("flow", batch.record.flow.text),
+            ("status", style.paint(batch.status) + reason(batch)),
+            ("tasks", "\(batch.total)\(batch.isSealed ? "" : " so far"): \(Wording.counts(batch.counts))"),
+            ("created", moment(batch.record.createdAt, now: now)),
+        ]
+        if let started = batch.startedAt { entries.append(("started", moment(started, now: now))) }
+        if let finished = batch.finishedAt {
+            var text = moment(finished, now: now)
+            if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
+            entries.append(("finished", text))
+        }
+        if !batch.record.source.isEmpty { entries.append(("source", batch.record.source)) }
+        entries.append(("options", options(batch.record.options)))
+        let width = entries.map(\.label.count).max() ?? 0
+        return entries.map { entry in
+            entry.label + String(repeating: " ", count: width - entry.label.count + 2) + entry.text
+        }
+    }
+
+    private static func moment(_ moment: Timestamp, now: Timestamp) -> String {
+        "\(moment) (\(Wording.ago(moment, now: now)))"
+    }
+
+    private static func reason(_ batch: BatchSummary) -> String {
+        batch.record.stopped.map { " (\($0.reason))" } ?? ""
+    }
+
+    private static func options(_ options: BatchOptions) -> String {
+        var parts = ["error policy \(options.errorPolicy)"]
+        if let concurrency = options.concurrency { parts.append("at most \(concurrency) at once") }
+        parts.append(options.seed.map { "shuffled with seed \($0)" } ?? "in the order of the input")
+        if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }
+        if let given = options.parameters.objectValue, !given.isEmpty {
+            parts.append("parameters \(options.parameters.text)")
+        }
+        return parts.joined(separator: ", ")
+    }
+}

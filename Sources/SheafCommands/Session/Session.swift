@@ -1,0 +1,63 @@
+import Foundation
+import Logging
+import OrderedCollections
+import Sheaf
+import SheafCore
+import SheafFlows
+import SheafSettings
+
+/// What a command works with: the configuration, the streams and the way to the broker.
+struct Session: Sendable {
+    /// Where data and talk go.
+    let console: Console
+    /// Where entries of the log go.
+    let logger: Logger
+    /// The configuration: options go before the environment, that goes before the file.
+    let settings: Settings
+
+    /// Reads the configuration.
+    init(_ options: CommonOptions, concurrency: Int? = nil) throws {
+        let console = Console(options)
+        self.console = console
+        logger = Logger(label: "sheaf") { _ in ConsoleLogHandler(console: console, level: options.logLevel) }
+        settings = try Settings.load(
+            options.overrides(concurrency: concurrency),
+            environment: ProcessInfo.processInfo.environment,
+            directory: FileManager.default.currentDirectoryPath
+        )
+    }
+
+    /// The broker.
+    var broker: Sheaf.BrokerReference {
+        switch settings.broker {
+        case .embedded(let directory): .embedded(directory: directory)
+        case .amqp(let url): .rabbitMQ(url: url.reveal())
+        }
+    }
+
+    /// The flow of that name; the error names those there are.
+    func flow(named name: String?) throws -> FlowSettings {
+        guard let name else {
+            throw Diagnosis(
+                .usage,
+                "no flow was given",
+                advice: "try 'sheaf create FLOW INPUT…'; known flows: "
+                    + settings.flows.keys.map(\.text).joined(separator: ", ")
+            )
+        }
+        guard let known = Name(name), let flow = settings.flows[known] else {
+            throw Diagnosis(.notFound, settings.unknownFlow(name), advice: "'sheaf --help' lists the commands")
+        }
+        return flow
+    }
+
+    /// The definitions of these flows, or of all.
+    func definitions(named names: [String]) throws -> [FlowDefinition] {
+        names.isEmpty ? settings.definitions : try names.map { try flow(named: $0).definition() }
+    }
+
+    /// Connects, runs the body and closes.
+    func withClient<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
+        try await SheafClient.withClient(broker: broker, namespace: settings.namespace, logger: logger, body)
+    }
+}

@@ -1,0 +1,80 @@
+/// What the results of a batch amount to at one moment.
+public struct BatchProgress: Sendable, Equatable {
+    /// The batch.
+    public var batch: Name
+    /// The total, or the total so far.
+    public var total: Int
+    /// Whether the total is final.
+    public var isSealed: Bool
+    /// How tasks ended.
+    public var settled: BatchState.Settled
+    /// How many tasks workers say they are running.
+    public var running: Int
+    /// When the first task began.
+    public var startedAt: Timestamp?
+    /// The offset of the results log up to which this counts.
+    public var offset: Int64
+
+    /// Makes a progress.
+    public init(
+        batch: Name,
+        total: Int,
+        isSealed: Bool,
+        settled: BatchState.Settled,
+        running: Int,
+        startedAt: Timestamp?,
+        offset: Int64
+    ) {
+        self.batch = batch
+        self.total = total
+        self.isSealed = isSealed
+        self.settled = settled
+        self.running = running
+        self.startedAt = startedAt
+        self.offset = offset
+    }
+
+    /// Sums up a state.
+    public init(batch: Name, state: BatchState, running: Int, offset: Int64) {
+        let settled = state.settled
+        self.init(
+            batch: batch,
+            total: state.sealedTotal ?? max(state.published, settled.count),
+            isSealed: state.sealedTotal != nil,
+            settled: settled,
+            running: running,
+            startedAt: state.startedAt,
+            offset: offset
+        )
+    }
+
+    /// The progress as a JSON object.
+    public var json: JSONValue {
+        [
+            "batch": .string(batch.text), "total": .integer(total), "sealed": .bool(isSealed),
+            "succeeded": .integer(settled.succeeded), "failed": .integer(settled.failed),
+            "invalid": .integer(settled.invalid), "running": .integer(running),
+            "started_at": .optional(startedAt?.description), "offset": .integer(offset),
+        ]
+    }
+
+    /// Reads a progress; nil where it is none.
+    public init?(json: JSONValue) {
+        guard let batch = json["batch"]?.stringValue.flatMap({ Name($0) }), let total = json["total"]?.intValue else {
+            return nil
+        }
+        self.init(
+            batch: batch,
+            total: total,
+            isSealed: json["sealed"]?.boolValue ?? false,
+            settled: BatchState.Settled(
+                succeeded: json["succeeded"]?.intValue ?? 0,
+                failed: json["failed"]?.intValue ?? 0,
+                invalid: json["invalid"]?.intValue ?? 0
+            ),
+            running: json["running"]?.intValue ?? 0,
+            startedAt: json["started_at"]?.stringValue.flatMap { Timestamp($0) },
+            offset: Int64(json["offset"]?.intValue ?? 0)
+        )
+    }
+}

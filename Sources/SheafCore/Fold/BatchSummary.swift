@@ -1,0 +1,60 @@
+/// A batch as people see it: what the journal says of it, and how far its results are.
+public struct BatchSummary: Sendable, Equatable {
+    /// What the journal says.
+    public var record: BatchRecord
+    /// How far it is.
+    public var counts: BatchCounts
+    /// When its first task began.
+    public var startedAt: Timestamp?
+    /// Whether the total is final.
+    public var isSealed: Bool
+
+    /// Joins the two; a final count in the journal stands above any progress.
+    public init(record: BatchRecord, progress: BatchProgress?) {
+        self.record = record
+        let total = max(record.sealedTotal ?? record.published, progress?.total ?? 0)
+        if let ending = record.ending {
+            counts = ending.counts
+            startedAt = ending.startedAt
+            isSealed = true
+        } else {
+            counts = BatchCounts(
+                total: record.sealedTotal ?? total,
+                settled: progress?.settled ?? BatchState.Settled(),
+                running: progress?.running ?? 0,
+                isCancelled: record.cancelled != nil
+            )
+            startedAt = progress?.startedAt
+            isSealed = record.sealedTotal != nil
+        }
+    }
+
+    /// Where the batch stands.
+    public var status: BatchStatus {
+        record.status(hasStarted: startedAt != nil || counts.settled + counts.running > 0)
+    }
+
+    /// The number of tasks, or the number so far.
+    public var total: Int { counts.total }
+
+    /// When the batch ended: by its last outcome, its policy or a cancel.
+    public var finishedAt: Timestamp? {
+        record.ending?.at ?? record.stopped?.at ?? record.cancelled?.at
+    }
+
+    /// The batch as the JSON object that `status --json` prints.
+    public var json: JSONValue {
+        [
+            "batch_id": .string(record.id.text),
+            "flow": .string(record.flow.text),
+            "status": .string(status.rawValue),
+            "total": .integer(total),
+            "sealed": .bool(isSealed),
+            "counts": counts.json,
+            "created_at": .string(record.createdAt.description),
+            "started_at": .optional(startedAt?.description),
+            "finished_at": .optional(finishedAt?.description),
+            "reason": .optional(record.stopped?.reason),
+        ]
+    }
+}

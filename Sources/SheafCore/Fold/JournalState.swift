@@ -1,0 +1,41 @@
+/// All batches, as the pure fold of the journal.
+public struct JournalState: Sendable, Equatable {
+    /// The batches, oldest first.
+    public private(set) var order: [Name] = []
+    private var records: [Name: BatchRecord] = [:]
+
+    /// Makes the state of an empty journal.
+    public init() {}
+
+    /// What is known of a batch.
+    public subscript(_ batch: Name) -> BatchRecord? { records[batch] }
+
+    /// All batches, oldest first.
+    public var batches: [BatchRecord] { order.compactMap { records[$0] } }
+
+    /// The newest batch.
+    public var last: BatchRecord? { order.last.flatMap { records[$0] } }
+
+    /// Applies an entry; entries of a batch that was never created change nothing. Returns whether anything changed.
+    @discardableResult
+    public mutating func apply(_ entry: JournalEntry) -> Bool {
+        if case .created(let options, let source, let nonce) = entry.event {
+            guard records[entry.batch] == nil else { return false }
+            order.append(entry.batch)
+            records[entry.batch] = BatchRecord(
+                id: entry.batch,
+                flow: entry.flow,
+                options: options,
+                source: source,
+                nonce: nonce,
+                createdAt: entry.at
+            )
+            return true
+        }
+        guard var record = records[entry.batch] else { return false }
+        let before = record
+        record.apply(entry)
+        records[entry.batch] = record
+        return record != before
+    }
+}

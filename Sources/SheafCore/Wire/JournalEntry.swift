@@ -1,0 +1,125 @@
+import OrderedCollections
+
+/// Something that happened to a batch as a whole.
+public struct JournalEntry: Sendable, Equatable {
+    /// What happened.
+    public enum Event: Sendable, Equatable {
+        /// A creator began; `nonce` tells it from others that chose the same id.
+        case created(options: BatchOptions, source: String, nonce: String)
+        /// So many tasks are confirmed in the queue.
+        case published(count: Int)
+        /// All tasks are in the queue.
+        case sealed(total: Int)
+        /// The error policy, or a fatal error, halted the batch.
+        case stopped(reason: String)
+        /// Somebody cancelled it; `now` ends running tasks too.
+        case cancelled(now: Bool)
+        /// Somebody halted it for now.
+        case paused
+        /// It goes on after `paused` or `stopped`.
+        case resumed
+        /// Nothing more will happen: outcomes at or behind the end offset of the results log do not count.
+        case finished(redo: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?)
+
+        /// The word that names the event on the wire.
+        public var type: String {
+            switch self {
+            case .created: "created"
+            case .published: "published"
+            case .sealed: "sealed"
+            case .stopped: "stopped"
+            case .cancelled: "cancelled"
+            case .paused: "paused"
+            case .resumed: "resumed"
+            case .finished: "finished"
+            }
+        }
+    }
+
+    /// The batch.
+    public var batch: Name
+    /// Its flow.
+    public var flow: Name
+    /// When it happened, by the clock of whoever wrote it.
+    public var at: Timestamp
+    /// What happened.
+    public var event: Event
+
+    /// Makes an entry.
+    public init(batch: Name, flow: Name, at: Timestamp, event: Event) {
+        self.batch = batch
+        self.flow = flow
+        self.at = at
+        self.event = event
+    }
+
+    /// The entry as a message.
+    public var message: Message {
+        var body: JSONValue = ["at": .string(at.description)]
+        func add(_ more: JSONValue) {
+            guard case .object(var fields) = body, case .object(let added) = more else { return }
+            fields.merge(added, uniquingKeysWith: { $1 })
+            body = .object(fields)
+        }
+        switch event {
+        case .created(let options, let source, let nonce):
+            add(["options": options.json, "source": .string(source), "nonce": .string(nonce)])
+        case .published(let count): add(["count": .integer(count)])
+        case .sealed(let total): add(["total": .integer(total)])
+        case .stopped(let reason): add(["reason": .string(reason)])
+        case .cancelled(let now): add(["now": .bool(now)])
+        case .paused, .resumed: break
+        case .finished(let redo, let endOffset, let counts, let startedAt):
+            add([
+                "redo": .integer(redo), "end_offset": .integer(endOffset), "counts": counts.json,
+                "started_at": .optional(startedAt?.description),
+            ])
+        }
+        return Message(
+            type: event.type,
+            contentType: "application/json",
+            headers: [.init("sheaf-batch", .string(batch.text)), .init("sheaf-flow", .string(flow.text))],
+            body: body.bytes
+        )
+    }
+
+    /// Reads an entry; nil where the message is of a type this version does not know, or can not be read.
+    public init?(_ message: Message) {
+        guard let batch = message.string("sheaf-batch").flatMap({ Name($0) }),
+            let flow = message.string("sheaf-flow").flatMap({ Name($0) }),
+            let body = try? JSON.parse(message.body),
+            let event = Self.event(message.type, body)
+        else { return nil }
+        let at = body["at"]?.stringValue.flatMap { Timestamp($0) } ?? Timestamp(milliseconds: 0)
+        self.init(batch: batch, flow: flow, at: at, event: event)
+    }
+
+    private static func event(_ type: String, _ body: JSONValue) -> Event? {
+        func count(_ name: String) -> Int? {
+            body[name]?.intValue.flatMap { (0...BatchState.maximumTasks).contains($0) ? $0 : nil }
+        }
+        switch type {
+        case "created":
+            return .created(
+                options: BatchOptions(json: body["options"] ?? [:]),
+                source: body["source"]?.stringValue ?? "",
+                nonce: body["nonce"]?.stringValue ?? ""
+            )
+        case "published": return count("count").map { .published(count: $0) }
+        case "sealed": return count("total").map { .sealed(total: $0) }
+        case "stopped": return .stopped(reason: body["reason"]?.stringValue ?? "")
+        case "cancelled": return .cancelled(now: body["now"]?.boolValue ?? false)
+        case "paused": return .paused
+        case "resumed": return .resumed
+        case "finished":
+            guard let counts = body["counts"], let end = body["end_offset"]?.intValue else { return nil }
+            return .finished(
+                redo: body["redo"]?.intValue ?? 0,
+                endOffset: Int64(end),
+                counts: BatchCounts(json: counts),
+                startedAt: body["started_at"]?.stringValue.flatMap { Timestamp($0) }
+            )
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import OrderedCollections
+
+/// What a worker says every second and whenever it changes: which tasks it is running.
+public struct RunningSignal: Sendable, Equatable {
+    /// The type of such messages.
+    public static let messageType = "running"
+    /// How long a signal is believed.
+    public static let lifetime = Duration.seconds(3)
+
+    /// The worker.
+    public var worker: String
+    /// The numbers of the tasks it is running, by batch.
+    public var running: [Name: [Int]]
+
+    /// Makes a signal.
+    public init(worker: String, running: [Name: [Int]]) {
+        self.worker = worker
+        self.running = running
+    }
+
+    /// The message for the broker.
+    public var message: Message {
+        var batches: JSONValue = [:]
+        if case .object(var fields) = batches {
+            for (batch, indices) in running.sorted(by: { $0.key < $1.key }) {
+                fields[batch.text] = .array(indices.map { .integer($0) })
+            }
+            batches = .object(fields)
+        }
+        let body: JSONValue = ["worker": .string(worker), "running": batches]
+        return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
+    }
+
+    /// Reads a signal; nil where the message is none.
+    public init?(_ message: Message) {
+        guard message.type == Self.messageType, let body = try? JSON.parse(message.body),
+            let worker = body["worker"]?.stringValue
+        else { return nil }
+        var running: [Name: [Int]] = [:]
+        for (batch, indices) in body["running"]?.objectValue ?? [:] {
+            if let name = Name(batch) { running[name] = (indices.arrayValue ?? []).compactMap(\.intValue) }
+        }
+        self.init(worker: worker, running: running)
+    }
+}

@@ -1,0 +1,47 @@
+/// The names of queues, logs and locks, all beginning with one namespace.
+public struct WireNames: Sendable, Hashable {
+    /// What all names begin with.
+    public let namespace: Name
+
+    /// Makes the names of a namespace; `sheaf` is the default one.
+    public init(namespace: Name? = nil) {
+        self.namespace = namespace ?? Self.defaultNamespace
+    }
+
+    private static let defaultNamespace: Name = {
+        guard let name = Name("sheaf") else { preconditionFailure("'sheaf' is a name") }
+        return name
+    }()
+
+    /// The queue of a batch's tasks in one generation.
+    public func tasks(flow: Name, batch: Name, redo: Int) -> String {
+        "\(namespace).tasks.\(flow).\(batch).\(redo)"
+    }
+
+    /// The queue of tasks of a flow that came back too often.
+    public func suspects(flow: Name) -> String { "\(namespace).suspects.\(flow)" }
+
+    /// The log of messages given up: poison tasks, and what nobody can read.
+    public var dead: String { "\(namespace).dead" }
+
+    /// The log of a batch's starts and outcomes.
+    public func results(batch: Name) -> String { "\(namespace).results.\(batch)" }
+
+    /// The log of batches as wholes.
+    public var journal: String { "\(namespace).journal" }
+
+    /// The bounded log of the aggregator's counts.
+    public var progress: String { "\(namespace).progress" }
+
+    /// The bounded log of what is true for seconds.
+    public var signals: String { "\(namespace).signals" }
+
+    /// The queue of a batch's permits; holding one allows one task at a time.
+    public func permits(batch: Name) -> String { "\(namespace).permits.\(batch)" }
+
+    /// The lock of the one who folds results for everybody.
+    public var aggregatorLock: String { "\(namespace).lock.aggregator" }
+
+    /// The lock a batch's creator holds while it publishes.
+    public func creatingLock(batch: Name) -> String { "\(namespace).lock.creating.\(batch)" }
+}

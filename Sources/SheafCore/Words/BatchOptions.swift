@@ -1,0 +1,50 @@
+/// What was asked for when a batch was created.
+public struct BatchOptions: Sendable, Equatable {
+    /// What to do when tasks fail.
+    public var errorPolicy: ErrorPolicy
+    /// The most tasks at once over all workers, or nil for no limit.
+    public var concurrency: Int?
+    /// The seed of the order of publishing, or nil where records were published in the order of the input.
+    public var seed: UInt64?
+    /// The most records, or nil for all.
+    public var maxRecords: Int?
+    /// The parameters as given: an object, whose lists make variants.
+    public var parameters: JSONValue
+
+    /// Makes options.
+    public init(
+        errorPolicy: ErrorPolicy = .continue,
+        concurrency: Int? = nil,
+        seed: UInt64? = nil,
+        maxRecords: Int? = nil,
+        parameters: JSONValue = [:]
+    ) {
+        self.errorPolicy = errorPolicy
+        self.concurrency = concurrency
+        self.seed = seed
+        self.maxRecords = maxRecords
+        self.parameters = parameters
+    }
+
+    /// The options as a JSON object.
+    public var json: JSONValue {
+        [
+            "error_policy": .string(errorPolicy.description),
+            "concurrency": concurrency.map { .integer($0) } ?? .null,
+            "seed": seed.map { .integer($0) } ?? .null,
+            "max_records": maxRecords.map { .integer($0) } ?? .null,
+            "parameters": parameters,
+        ]
+    }
+
+    /// Reads options from a JSON object; what is missing or unknown is as by default.
+    public init(json: JSONValue) {
+        self.init(
+            errorPolicy: json["error_policy"]?.stringValue.flatMap { ErrorPolicy($0) } ?? .continue,
+            concurrency: json["concurrency"]?.intValue.flatMap { $0 > 0 ? $0 : nil },
+            seed: json["seed"].flatMap { if case .number(let digits) = $0 { UInt64(digits) } else { nil } },
+            maxRecords: json["max_records"]?.intValue,
+            parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:]
+        )
+    }
+}

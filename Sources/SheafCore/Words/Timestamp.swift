@@ -1,0 +1,105 @@
+/// A moment in UTC with a resolution of one millisecond, written as RFC 3339.
+public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    public let milliseconds: Int64
+
+    /// Makes a moment from milliseconds since 1970.
+    public init(milliseconds: Int64) {
+        self.milliseconds = milliseconds
+    }
+
+    /// Compares two moments.
+    public static func < (left: Timestamp, right: Timestamp) -> Bool {
+        left.milliseconds < right.milliseconds
+    }
+
+    /// The moment a duration later.
+    public static func + (moment: Timestamp, duration: Duration) -> Timestamp {
+        let (seconds, attoseconds) = duration.components
+        return Timestamp(milliseconds: moment.milliseconds + seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+    }
+
+    /// The time from one moment to another.
+    public static func - (left: Timestamp, right: Timestamp) -> Duration {
+        .milliseconds(left.milliseconds - right.milliseconds)
+    }
+
+    /// The moment as `2026-01-31T23:59:59.999Z`.
+    public var description: String {
+        var text: [UInt8] = []
+        write(to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends ``description`` as bytes; every outcome carries two, so this takes no detour through strings.
+    func write(to output: inout [UInt8]) {
+        let day = milliseconds.floorDivided(by: 86_400_000)
+        let rest = milliseconds - day * 86_400_000
+        let (year, month, date) = Self.civil(fromDays: day)
+        func digits(_ value: Int64, _ width: Int, then separator: Unicode.Scalar) {
+            var divisor: Int64 = 1
+            for _ in 1..<width { divisor *= 10 }
+            while divisor > 0 {
+                output.append(UInt8(truncatingIfNeeded: 0x30 + value / divisor % 10))
+                divisor /= 10
+            }
+            output.append(UInt8(ascii: separator))
+        }
+        digits(year, 4, then: "-")
+        digits(month, 2, then: "-")
+        digits(date, 2, then: "T")
+        digits(rest / 3_600_000, 2, then: ":")
+        digits(rest / 60000 % 60, 2, then: ":")
+        digits(rest / 1000 % 60, 2, then: ".")
+        digits(rest % 1000, 3, then: "Z")
+    }
+
+    /// Reads a moment in UTC as ``description`` writes it; the fraction may be left out or have any length.
+    public init?(_ text: String) {
+        let bytes = Array(text.utf8)
+        func number(_ range: Range<Int>) -> Int64? {
+            guard range.upperBound <= bytes.count, bytes[range].allSatisfy({ $0 &- 0x30 < 10 }) else { return nil }
+            return bytes[range].reduce(0) { $0 * 10 + Int64($1 - 0x30) }
+        }
+        guard bytes.count >= 20, bytes[4] == 0x2D, bytes[7] == 0x2D, bytes[10] | 0x20 == UInt8(ascii: "t"),
+            bytes[13] == 0x3A, bytes[16] == 0x3A, bytes.last.map({ $0 | 0x20 }) == UInt8(ascii: "z"),
+            let year = number(0..<4), let month = number(5..<7), 1...12 ~= month, let date = number(8..<10),
+            1...31 ~= date, let hour = number(11..<13), hour < 24, let minute = number(14..<16), minute < 60,
+            let second = number(17..<19), second <= 60
+        else { return nil }
+        var fraction: Int64 = 0
+        if bytes.count > 20 {
+            guard bytes[19] == 0x2E, bytes.count > 21, number(20..<bytes.count - 1) != nil else { return nil }
+            let digits = bytes[20..<bytes.count - 1].prefix(3)
+            fraction = digits.reduce(0) { $0 * 10 + Int64($1 - 0x30) } * [100, 10, 1][max(0, digits.count - 1)]
+        }
+        let days = Self.days(year, month, date)
+        self.init(milliseconds: ((days * 24 + hour) * 60 + minute) * 60000 + second * 1000 + fraction)
+    }
+
+    /// Days since 1970 of a date, by Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+    private static func days(_ year: Int64, _ month: Int64, _ date: Int64) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let era = shifted.floorDivided(by: 400)
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + date - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    }
+
+    private static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, date: Int64) {
+        let shifted = days + 719_468
+        let era = shifted.floorDivided(by: 146_097)
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let month = shiftedMonth + (shiftedMonth < 10 ? 3 : -9)
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
+    }
+}
+
+extension Int64 {
+    fileprivate func floorDivided(by divisor: Int64) -> Int64 {
+        self >= 0 ? self / divisor : -((-self + divisor - 1) / divisor)
+    }
+}

@@ -1,0 +1,131 @@
+import SheafCore
+import Subprocess
+import SystemPackage
+
+/// Runs a program for each task, one process each, never through a shell.
+///
+/// - Arguments are templates, see ``ArgumentTemplate``; each makes exactly one argument, whatever is in the record.
+/// - Standard input is the record: JSON on one line of its own, or the content of a text or a file as it is. A program
+///   need not read it.
+/// - The environment is the worker's without ``withheldVariables``, then ``environment``, then `SHEAF_BATCH_ID`,
+///   `SHEAF_TASK_ID`, `SHEAF_TASK_INDEX`, `SHEAF_RECORD_ID`, `SHEAF_ATTEMPT` and `SHEAF_PARAMETERS` (JSON). No other
+///   descriptor than the three standard ones is passed on.
+/// - Standard output is the output: JSON where the whole of it is JSON, else a text without its last line break, and an
+///   empty text where there is none.
+/// - An exit code other than 0 is the failure `exit-code` with the end of standard error; with 75 the task may be tried
+///   again. Other failures are `signal`, `not-found`, `template`, `output-too-large`, `output-not-text` and `spawn`.
+/// - The process leads a group of its own. Cancelled, or with too much output, the group gets SIGTERM, and after two
+///   seconds SIGKILL. When the process ends, what it started may write for one more second; then, or as soon as nobody
+///   can write any more, what is left of the group gets SIGKILL. A task leaves nothing behind but what left its group.
+public struct ExecFlow: Flow {
+    /// The most bytes of output where nothing else is said.
+    public static let defaultMaximumOutput = 1 << 20
+    /// The variables that a program is not shown, since they may hold credentials.
+    public static let defaultWithheldVariables: Set<String> = ["SHEAF_BROKER"]
+
+    /// The program, without templates: a name that is looked up in `PATH`, or a path.
+    public let program: String
+    /// The arguments behind the program.
+    public let arguments: [ArgumentTemplate]
+    /// The folder in which the program runs, and from which a path to it is taken.
+    public let directory: String
+    /// Variables laid over those of the worker.
+    public let environment: [String: String]
+    /// Variables of the worker that the program is not shown.
+    public let withheldVariables: Set<String>
+    /// The most bytes of output.
+    public let maximumOutput: Int
+    /// What may be meant otherwise.
+    public let warnings: [FlowConfigurationProblem]
+
+    /// How long a process and all it started get between SIGTERM and SIGKILL, and how long the output of a program that
+    /// has ended is waited for.
+    var patience = ProcessLifecycle.Patience()
+
+    /// Defines a flow that runs a program.
+    ///
+    /// - Parameters:
+    ///   - command: The program and its arguments; the arguments may be templates, see ``ArgumentTemplate``.
+    ///   - directory: The folder to run in.
+    ///   - environment: Variables laid over those of the worker.
+    ///   - withheldVariables: Variables of the worker that the program is not shown.
+    ///   - maximumOutput: The most bytes of output.
+    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    public init(
+        _ command: [String],
+        directory: String = ".",
+        environment: [String: String] = [:],
+        withheldVariables: Set<String> = ExecFlow.defaultWithheldVariables,
+        maximumOutput: Int = ExecFlow.defaultMaximumOutput
+    ) throws(FlowConfigurationProblem) {
+        guard let program = command.first else {
+            throw FlowConfigurationProblem(.arguments, "it is empty; the first item is the program")
+        }
+        var arguments: [ArgumentTemplate] = []
+        for (position, text) in command.enumerated() {
+            if text.utf8.contains(0) { throw FlowConfigurationProblem(.argument(position), "it contains a NUL") }
+            do {
+                arguments.append(try ArgumentTemplate(text))
+            } catch {
+                throw FlowConfigurationProblem(.argument(position), "\(error)")
+            }
+        }
+        if program.isEmpty { throw FlowConfigurationProblem(.argument(0), "the program has no name") }
+        if arguments[0].isTemplated {
+            throw FlowConfigurationProblem(
+                .argument(0),
+                "the program cannot be a template: what is run is for the worker's owner to say, not for a record"
+            )
+        }
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
+            if name.isEmpty || name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "=") })
+                || name.utf8.first.map({ 0x30...0x39 ~= $0 }) == true
+            {
+                throw FlowConfigurationProblem(.environment(name), "that is no name for a variable")
+            }
+            if value.utf8.contains(0) { throw FlowConfigurationProblem(.environment(name), "it contains a NUL") }
+        }
+        self.program = program
+        self.arguments = Array(arguments.dropFirst())
+        self.directory = directory
+        self.environment = environment
+        self.withheldVariables = withheldVariables
+        self.maximumOutput = maximumOutput
+        self.warnings = ScriptArguments.warnings(program: program, arguments: self.arguments)
+    }
+
+    /// Runs the program for one task.
+    public func run(_ task: FlowTask) async throws -> FlowOutput {
+        let configuration = try configuration(for: task)
+        try Task.checkCancellation()
+        let process = ChildProcess(
+            configuration,
+            input: Self.input(of: task.record),
+            maximumOutput: maximumOutput,
+            patience: patience
+        )
+        let ending: ProcessEnding
+        do {
+            ending = try await process.run()
+        } catch let error as SubprocessError {
+            throw explain(error)
+        } catch let error as Errno {
+            throw FlowError(
+                type: "spawn",
+                message: "the pipes of '\(program)' could not be made: \(error)",
+                isRetryable: true
+            )
+        }
+        return try ending.output(maximum: maximumOutput)
+    }
+
+    /// The bytes for standard input: JSON on a line of its own, or the content as it is.
+    static func input(of record: Record) -> [UInt8] {
+        guard record.kind == .json else { return record.bytes }
+        var line: [UInt8] = []
+        line.reserveCapacity(record.bytes.count + 1)
+        record.writeJSON(to: &line)
+        line.append(UInt8(ascii: "\n"))
+        return line
+    }
+}

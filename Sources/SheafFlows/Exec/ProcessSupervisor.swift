@@ -1,0 +1,127 @@
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// Reads what a process writes, waits for its end, and ends its group where it must; blocks its thread meanwhile.
+///
+/// It asks the kernel itself instead of a dispatch source: those take the closing of a pipe for the end of the source
+/// (swift-corelibs-libdispatch on Linux), while there may still be something in the pipe.
+struct ProcessSupervisor {
+    /// How much of standard error is kept.
+    static let errorTail = 2 << 10
+    private static let chunk = 64 << 10
+    /// How often it looks for the end of a process on a kernel without descriptors for processes (before Linux 5.4).
+    private static let pollInterval: Duration = .milliseconds(20)
+
+    private let process: ProcessIdentifier
+    private var lifecycle: ProcessLifecycle
+    private var output: CappedBytes
+    private var errors = TailBytes(limit: errorTail)
+    private var buffer = [UInt8](repeating: 0, count: chunk)
+    private var watched: [Place: FileDescriptor]
+    private var alarm: (time: ContinuousClock.Instant, number: Int)?
+    private var isFinished = false
+
+    /// What a descriptor tells of.
+    private enum Place: CaseIterable {
+        case output, errors, exit, cancellation
+    }
+
+    /// Prepares to follow a process.
+    ///
+    /// - Parameters:
+    ///   - process: The leader of its own process group.
+    ///   - pipes: What it writes to, and where we hear that the task was cancelled; none of them is closed here.
+    ///   - lifecycle: Decides what happens when.
+    ///   - maximumOutput: The most bytes of standard output.
+    init(_ process: ProcessIdentifier, pipes: ProcessPipes, lifecycle: ProcessLifecycle, maximumOutput: Int) {
+        self.process = process
+        self.lifecycle = lifecycle
+        self.output = CappedBytes(limit: maximumOutput)
+        self.watched = [
+            .output: pipes.output.readEnd, .errors: pipes.errors.readEnd, .cancellation: pipes.cancellation.readEnd,
+        ]
+        if process.processDescriptor >= 0 { watched[.exit] = FileDescriptor(rawValue: process.processDescriptor) }
+    }
+
+    /// Follows the process until it and everything in its group is over.
+    ///
+    /// Until this returns the process may be a zombie, but its number, which is its group's too, is nobody else's: no
+    /// signal can reach a stranger.
+    mutating func follow() -> ProcessReport {
+        let hasExitDescriptor = watched[.exit] != nil
+        while !isFinished {
+            for place in readyPlaces(isPolling: !hasExitDescriptor) where !isFinished { take(place) }
+            if !hasExitDescriptor, !isFinished, isExited { handle(.exited) }
+            if let alarm, alarm.time <= .now, !isFinished {
+                self.alarm = nil
+                handle(.waited(number: alarm.number))
+            }
+        }
+        return ProcessReport(output: output.bytes, errors: errors.bytes, stop: lifecycle.stop)
+    }
+
+    /// Waits for something to happen.
+    private func readyPlaces(isPolling: Bool) -> [Place] {
+        let places = Place.allCases.filter { watched[$0] != nil }
+        var entries = places.map { pollfd(fd: watched[$0]?.rawValue ?? -1, events: Int16(POLLIN), revents: 0) }
+        var limit = alarm.map { max(.zero, ContinuousClock.now.duration(to: $0.time)) }
+        if isPolling { limit = min(limit ?? Self.pollInterval, Self.pollInterval) }
+        // Rounded up, so that it does not spin through the last millisecond.
+        let milliseconds = limit.map { Int32(clamping: Int64(($0 / .milliseconds(1)).rounded(.up))) } ?? -1
+        guard poll(&entries, nfds_t(entries.count), milliseconds) > 0 else { return [] }
+        return zip(places, entries).filter { $0.1.revents != 0 }.map(\.0)
+    }
+
+    private mutating func take(_ place: Place) {
+        switch place {
+        case .exit, .cancellation:
+            watched[place] = nil
+            handle(place == .exit ? .exited : .cancelled)
+        case .output:
+            if let chunk = read(place), !output.append(chunk) { handle(.outputTooLarge) }
+        case .errors:
+            if let chunk = read(place) { errors.append(chunk) }
+        }
+    }
+
+    /// Reads once; nil where there is nothing, or nothing any more.
+    private mutating func read(_ place: Place) -> ArraySlice<UInt8>? {
+        guard let pipe = watched[place] else { return nil }
+        let count: Int
+        do {
+            count = try buffer.withUnsafeMutableBytes { try pipe.read(into: $0) }
+        } catch Errno.wouldBlock {
+            return nil
+        } catch {
+            count = 0
+        }
+        if count > 0 { return buffer[..<count] }
+        watched[place] = nil
+        if watched[.output] == nil, watched[.errors] == nil { handle(.outputClosed) }
+        return nil
+    }
+
+    private mutating func handle(_ event: ProcessLifecycle.Event) {
+        for action in lifecycle.handle(event) {
+            switch action {
+            case .terminateGroup: signal(SIGTERM)
+            case .killGroup: signal(SIGKILL)
+            case .wait(let duration, let number): alarm = (.now + duration, number)
+            case .finish: isFinished = true
+            }
+        }
+    }
+
+    private func signal(_ number: Int32) {
+        // A group of 0 would be our own, and -1 everybody.
+        if process.value > 1 { _ = kill(-process.value, number) }
+    }
+
+    /// Whether the process has ended, without taking its status from who waits for it.
+    private var isExited: Bool {
+        var information = siginfo_t()
+        let result = waitid(P_PID, id_t(process.value), &information, WEXITED | WNOHANG | WNOWAIT)
+        return result != 0 || information.si_signo != 0
+    }
+}

@@ -1,0 +1,81 @@
+public import SheafCore
+
+/// What to do with a record; conform a type of your own to run Swift code for each task.
+///
+/// A flow is used by many tasks at once. It may run a task more than once (after a crash, or as a retry), so effects
+/// outside should be keyed by ``FlowTask/id``. When the time-out passes or the batch is cancelled with `--now`, the Swift
+/// task is cancelled; a flow must then end soon.
+public protocol Flow: Sendable {
+    /// Runs one attempt and returns its output; throws ``FlowError`` or any other error where it fails.
+    func run(_ task: FlowTask) async throws -> FlowOutput
+}
+
+/// One attempt at a task, as a flow sees it.
+public struct FlowTask: Sendable {
+    /// The batch.
+    public var batch: Name
+    /// The task's number within the batch.
+    public var index: Int
+    /// The record.
+    public var record: Record
+    /// The flow's parameters, the batch's laid over its defaults: an object.
+    public var parameters: JSONValue
+    /// Which attempt this is, from 1.
+    public var attempt: Int
+
+    /// Makes a task.
+    public init(batch: Name, index: Int, record: Record, parameters: JSONValue = [:], attempt: Int = 1) {
+        self.batch = batch
+        self.index = index
+        self.record = record
+        self.parameters = parameters
+        self.attempt = attempt
+    }
+
+    /// The id of the task, the same for every attempt: `batch:index`.
+    public var id: String { "\(batch.text):\(index)" }
+}
+
+/// What a flow returns.
+public enum FlowOutput: Sendable, Equatable {
+    /// JSON text that is known to be valid.
+    case json([UInt8])
+    /// A text.
+    case text(String)
+    /// A JSON value.
+    case value(JSONValue)
+
+    /// The output as JSON text on one line.
+    public var json: [UInt8] {
+        var bytes: [UInt8] = []
+        switch self {
+        case .json(let text): JSON.writeOnOneLine(text, to: &bytes)
+        case .text(let text): JSON.write(text, to: &bytes)
+        case .value(let value): value.write(to: &bytes)
+        }
+        return bytes
+    }
+}
+
+/// Why an attempt failed, and whether another may succeed.
+public struct FlowError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The kind, short and with dashes, such as `exit-code`.
+    public var type: String
+    /// What happened, for people.
+    public var message: String
+    /// Whether the task may be tried again later.
+    public var isRetryable: Bool
+
+    /// Makes an error.
+    public init(type: String, message: String, isRetryable: Bool = false) {
+        self.type = type
+        self.message = message
+        self.isRetryable = isRetryable
+    }
+
+    /// The type of the error of an attempt that was ended from outside, by a cancel or because the worker leaves.
+    public static let cancelledType = "cancelled"
+
+    /// The kind and the message.
+    public var description: String { "\(type): \(message)" }
+}

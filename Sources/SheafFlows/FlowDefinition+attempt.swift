@@ -1,0 +1,97 @@
+import OrderedCollections
+import SheafCore
+
+extension FlowDefinition {
+    /// Runs one attempt and never throws: with the default parameters under those of the task, within the time-out.
+    ///
+    /// Where the time-out passes or the calling task is cancelled, the flow is cancelled and waited for. Any error that
+    /// is no ``FlowError`` becomes one with the name of its type.
+    ///
+    /// - Parameters:
+    ///   - task: What to work on.
+    ///   - clock: Measures the time-out.
+    /// - Returns: The output, or the error: `timeout` (another attempt may succeed), `cancelled` where the calling task
+    ///   was cancelled, or the flow's own.
+    @concurrent
+    public func attempt(
+        _ task: FlowTask,
+        clock: any Clock<Duration> = ContinuousClock()
+    ) async -> Result<FlowOutput, FlowError> {
+        var task = task
+        task.parameters = Self.laying(task.parameters, over: parameters)
+        let result: Result<FlowOutput, FlowError>?
+        if let timeout {
+            result = await perform(task, within: timeout, clock)
+        } else {
+            result = await perform(task)
+        }
+        return result
+            ?? .failure(
+                FlowError(
+                    type: "timeout",
+                    message: "ran longer than \(timeout?.briefly ?? "allowed")",
+                    isRetryable: true
+                )
+            )
+    }
+
+    /// Runs the flow; nil where the time passed.
+    private func perform(
+        _ task: FlowTask,
+        within timeout: Duration,
+        _ clock: any Clock<Duration>
+    ) async -> Result<FlowOutput, FlowError>? {
+        await withTaskGroup(of: Result<FlowOutput, FlowError>?.self) { group in
+            group.addTask { await self.perform(task) }
+            group.addTask {
+                // Sleeping ends early when the flow is done or the caller is cancelled; the flow's answer counts then.
+                try? await clock.sleep(for: timeout)
+                return nil
+            }
+            var first = await group.next() ?? nil
+            if first == nil, Task.isCancelled { first = await group.next() ?? nil }
+            group.cancelAll()
+            return first
+        }
+    }
+
+    private func perform(_ task: FlowTask) async -> Result<FlowOutput, FlowError> {
+        do {
+            return .success(try await flow.run(task))
+        } catch {
+            if Task.isCancelled {
+                return .failure(FlowError(type: "cancelled", message: "cancelled while it ran"))
+            }
+            return .failure(error as? FlowError ?? FlowError(wrapping: error))
+        }
+    }
+
+    private static func laying(_ values: JSONValue, over defaults: JSONValue) -> JSONValue {
+        guard let defaults = defaults.objectValue else { return values }
+        guard let values = values.objectValue else { return .object(defaults) }
+        return .object(defaults.merging(values) { $1 })
+    }
+}
+
+extension FlowError {
+    /// How much of the description of a foreign error is kept.
+    private static let maximumDescription = 4 << 10
+
+    /// Makes an error from any other.
+    init(wrapping error: any Error) {
+        let description = String(describing: error)
+        let isLong = description.utf8.count > Self.maximumDescription
+        self.init(
+            type: String(describing: Swift.type(of: error)),
+            message: isLong ? "\(description.prefix(Self.maximumDescription))…" : description
+        )
+    }
+}
+
+extension Duration {
+    /// The duration in seconds, or in milliseconds where it is not a whole number of them.
+    fileprivate var briefly: String {
+        let (seconds, attoseconds) = components
+        return attoseconds == 0 ? "\(seconds) s" : "\(seconds * 1000 + attoseconds / 1_000_000_000_000_000) ms"
+    }
+}

@@ -1,0 +1,33 @@
+public import SheafCore
+
+/// A flow under its name, with what is to hold for each of its tasks.
+public struct FlowDefinition: Sendable {
+    /// The name that batches ask for.
+    public var name: Name
+    /// What is run.
+    public var flow: any Flow
+    /// How long one attempt may take; nil means as long as it likes.
+    public var timeout: Duration?
+    /// How many more attempts a retryable failure gets.
+    public var retries: Int
+    /// Values for templates and programs, laid under those of the batch: an object.
+    public var parameters: JSONValue
+
+    /// Makes a definition.
+    public init(
+        name: Name,
+        flow: any Flow,
+        timeout: Duration? = nil,
+        retries: Int = FlowDefinition.defaultRetries,
+        parameters: JSONValue = [:]
+    ) {
+        self.name = name
+        self.flow = flow
+        self.timeout = timeout
+        self.retries = retries
+        self.parameters = parameters
+    }
+
+    /// How many more attempts a retryable failure gets where nothing is said.
+    public static let defaultRetries = 2
+}

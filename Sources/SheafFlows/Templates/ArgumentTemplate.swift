@@ -1,0 +1,70 @@
+import Mustache
+import SheafCore
+
+/// One argument of a program as a Mustache template over a task, parsed once and rendered for every task.
+///
+/// `{{name}}` is a field of the record, or else a parameter; `{{a.b.0}}` goes into objects and lists. Three names are
+/// reserved, so that no record can stand in for them: `record` is the whole record, `parameters` the parameters, and
+/// `sheaf` holds `batch_id`, `task_id`, `task_index`, `record_id` and `attempt`. Values are put in as they are, without
+/// HTML escapes; objects and lists as JSON; `null` as nothing. A plain variable must exist, a section need not:
+/// `{{#name}}…{{/name}}` is left out where the name is missing, `null`, `false`, an empty text or an empty list.
+/// Partials, inheritance and pragmas are refused.
+public struct ArgumentTemplate: Sendable {
+    /// The template as it was written.
+    public let text: String
+    /// Whether it holds any tag.
+    public let isTemplated: Bool
+    private let template: MustacheTemplate?
+
+    /// Parses a template.
+    ///
+    /// - Throws: ``TemplateError`` where it is not one.
+    public init(_ text: String) throws(TemplateError) {
+        self.text = text
+        self.isTemplated = text.contains("{{")
+        guard isTemplated else {
+            // Mustache would take the white space of a text that holds nothing else.
+            self.template = nil
+            return
+        }
+        var tags = TemplateTags(text)
+        let safe = try tags.rewritten()
+        do {
+            self.template = try MustacheTemplate(string: safe)
+        } catch let error as MustacheTemplate.ParserError {
+            throw TemplateError(Self.explain(error.error))
+        } catch {
+            throw TemplateError("\(error)")
+        }
+    }
+
+    /// Fills the template in.
+    ///
+    /// - Throws: ``TemplateError`` where a variable names what the task has not.
+    func render(_ scope: TemplateScope) throws(TemplateError) -> String {
+        guard let template else { return text }
+        let missing = MissingFields()
+        let rendered = template.render(TemplateRoot(scope: scope, missing: missing))
+        if let path = missing.paths.first { throw scope.missing(path) }
+        return rendered
+    }
+
+    /// Fills the template in for a task.
+    ///
+    /// - Throws: ``TemplateError`` where a variable names what the task has not, or where the record is not JSON
+    ///   although it says so.
+    public func render(_ task: FlowTask) throws(TemplateError) -> String {
+        guard isTemplated else { return text }
+        return try render(TemplateScope(task))
+    }
+
+    private static func explain(_ error: any Error) -> String {
+        switch error as? MustacheTemplate.Error {
+        case .sectionCloseNameIncorrect: "a section is closed by another name than it was opened with"
+        case .expectedSectionEnd: "a section is not closed"
+        case .unfinishedName: "a tag is not closed, or its name is not one"
+        case .invalidSetDelimiter: "the delimiters are not set as {{=<% %>=}}"
+        default: "it is not a Mustache template (\(error))"
+        }
+    }
+}

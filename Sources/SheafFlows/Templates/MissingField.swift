@@ -1,0 +1,14 @@
+import Mustache
+
+/// What stands where a name stands for nothing: false to a section, and an error where it is put in.
+struct MissingField: MustacheCustomRenderable {
+    let path: [String]
+    let missing: MissingFields
+
+    var renderText: String {
+        missing.paths.append(path)
+        return ""
+    }
+
+    var isNull: Bool { true }
+}

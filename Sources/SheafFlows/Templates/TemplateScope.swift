@@ -1,0 +1,63 @@
+import OrderedCollections
+import SheafCore
+
+/// What the names of a template stand for in one task.
+struct TemplateScope {
+    let record: JSONValue
+    let recordID: String
+    let parameters: JSONValue
+    let sheaf: JSONValue
+
+    init(_ task: FlowTask) throws(TemplateError) {
+        do {
+            self.record = try task.record.json
+        } catch {
+            throw TemplateError("the record '\(task.record.id)' is not JSON: \(error)")
+        }
+        self.recordID = task.record.id
+        self.parameters = task.parameters
+        self.sheaf = [
+            "batch_id": .string(task.batch.text),
+            "task_id": .string(task.id),
+            "task_index": .integer(task.index),
+            "record_id": .string(task.record.id),
+            "attempt": .integer(task.attempt),
+        ]
+    }
+
+    /// The value of a name without dots; the reserved ones first, so that a record cannot take their place.
+    subscript(name: String) -> JSONValue? {
+        switch name {
+        case "record": record
+        case "parameters": parameters
+        case "sheaf": sheaf
+        default: record[name] ?? parameters[name]
+        }
+    }
+
+    /// The error for a variable that stands for nothing.
+    func missing(_ path: [String]) -> TemplateError {
+        let name = path.joined(separator: ".")
+        switch path.first {
+        case "parameters":
+            return TemplateError(
+                "there is no parameter '\(path.dropFirst().joined(separator: "."))'\(known(parameters))"
+            )
+        case "sheaf":
+            return TemplateError("there is no '\(name)'\(known(sheaf))")
+        default:
+            guard record.objectValue != nil else {
+                let kind = record.arrayValue == nil ? "a plain value" : "a list"
+                return TemplateError(
+                    "the record '\(recordID)' is \(kind) without a field '\(name)'; {{record}} is the whole of it"
+                )
+            }
+            return TemplateError("the record '\(recordID)' has no field '\(name)'\(known(record))")
+        }
+    }
+
+    private func known(_ value: JSONValue) -> String {
+        let names = (value.objectValue?.keys.prefix(12)).map(Array.init) ?? []
+        return names.isEmpty ? "" : "; there are: \(names.joined(separator: ", "))"
+    }
+}

@@ -1,0 +1,61 @@
+import AMQPClient
+import SheafBroker
+
+/// A channel with confirms that any number of tasks publish on, opened when needed and again when it was lost.
+actor PublishingChannel {
+    /// How many messages go out at most before their confirms are awaited; bounds what one call keeps in flight.
+    private static let window = 2_000
+
+    private nonisolated let slot: ConnectionSlot
+    private var current: AMQPChannel?
+    private var opening: Task<AMQPChannel, any Error>?
+
+    init(_ slot: ConnectionSlot) { self.slot = slot }
+
+    /// Publishes messages in their order and returns when all are confirmed; each must reach a queue.
+    ///
+    /// Throws the client's errors. A connection that did not confirm in time is cut: it may be frozen for good, as it is
+    /// when a quorum queue is deleted under its publisher.
+    nonisolated func publish(_ messages: [AMQPMessage]) async throws {
+        var start = 0
+        while start < messages.count {
+            let end = min(start + Self.window, messages.count)
+            let channel = try await channel()
+            do {
+                let part = messages.count <= Self.window ? messages : Array(messages[start..<end])
+                try await channel.publish(part, mandatory: true)
+            } catch {
+                await dispose(channel, after: error)
+                throw error
+            }
+            start = end
+        }
+    }
+
+    private func channel() async throws -> AMQPChannel {
+        let connection = try await slot.connection()
+        if let current, current.epoch == connection.epoch { return current }
+        if let opening { return try await opening.value }
+        let slot = slot
+        let task = Task {
+            let channel = try await slot.openChannel()
+            try await channel.enableConfirms()
+            return channel
+        }
+        opening = task
+        defer { opening = nil }
+        let channel = try await task.value
+        current = channel
+        return channel
+    }
+
+    private func dispose(_ channel: AMQPChannel, after error: AMQPError) async {
+        switch error.code {
+        case .returned, .nacked, .blocked, .cancelled, .invalidArgument: return
+        case .timedOut: await slot.abandon(channel.connection)
+        case .channelClosed: break
+        default: await slot.forget(channel.connection)
+        }
+        if current?.id == channel.id { current = nil }
+    }
+}

@@ -1,0 +1,99 @@
+import AMQPClient
+public import SheafBroker
+
+/// A broker on RabbitMQ: quorum queues, streams as logs, exclusive queues as locks.
+///
+/// Up to three connections, each made when it is first needed and again when it was lost: one publishes and does nothing
+/// else, because RabbitMQ stops reading from it while memory or disk are short; one consumes, acknowledges and holds the
+/// locks; one declares, deletes and asks.
+public final class RabbitMQBroker: Broker {
+    let configuration: RabbitMQConfiguration
+    let consuming: ConnectionSlot
+    let control: ConnectionSlot
+    private let publishing: ConnectionSlot
+    let publisher: PublishingChannel
+    /// Apart, because publishing to an exchange that was removed costs the channel.
+    let delayer: PublishingChannel
+    let ladder: DelayLadder
+    let deliveries: DeliveryRegistry
+    let lockTable: LockTable
+    let headers: BrokerHeaders
+
+    private init(_ configuration: RabbitMQConfiguration) {
+        self.configuration = configuration
+        self.consuming = ConnectionSlot(configuration.connection, purpose: "consuming")
+        self.control = ConnectionSlot(configuration.connection, purpose: "control")
+        self.publishing = ConnectionSlot(configuration.connection, purpose: "publishing")
+        self.publisher = PublishingChannel(publishing)
+        self.delayer = PublishingChannel(publishing)
+        self.ladder = DelayLadder(control, namespace: configuration.namespace)
+        self.deliveries = DeliveryRegistry(consuming)
+        self.lockTable = LockTable(consuming)
+        self.headers = BrokerHeaders(ladderPrefix: ladder.prefix)
+    }
+
+    /// Connects to a broker; fails where it can not be reached or does not let this user in.
+    ///
+    /// Close it when it is no longer needed: its connections stay open by themselves.
+    public static func connect(_ configuration: RabbitMQConfiguration) async throws -> RabbitMQBroker {
+        let broker = RabbitMQBroker(configuration)
+        do {
+            _ = try await broker.control.connection()
+        } catch {
+            await broker.close()
+            throw error
+        }
+        return broker
+    }
+
+    /// What this is and where; asks the broker for its version.
+    public var description: BrokerDescription {
+        get async throws {
+            let rules = ServerRules(version: try await control.connection().serverVersion ?? "unknown")
+            return BrokerDescription(
+                kind: "RabbitMQ",
+                address: configuration.address,
+                version: rules.version,
+                notes: rules.notes
+            )
+        }
+    }
+
+    /// Closes all connections; what they held goes back to its queues.
+    public func close() async {
+        async let consumed: Void = consuming.close()
+        async let controlled: Void = control.close()
+        async let published: Void = publishing.close()
+        _ = await (consumed, controlled, published)
+    }
+
+    /// Runs a call and turns what it throws into the broker layer's errors.
+    func perform<Value>(
+        _ action: @autoclosure () -> String,
+        _ body: () async throws -> Value
+    ) async throws -> Value {
+        do { return try await body() } catch { throw await mapped(error, action()) }
+    }
+
+    /// The error that ends a consumer or a reader.
+    func ending(_ error: AMQPError, _ action: String) async -> any Error {
+        await isClosed(error) ? closedError : BrokerError.ending(error, action)
+    }
+
+    private func mapped(_ error: any Error, _ action: String) async -> any Error {
+        await isClosed(error) ? closedError : BrokerError.mapped(error, action)
+    }
+
+    /// Whether an error is the consequence of closing this broker.
+    private func isClosed(_ error: any Error) async -> Bool {
+        guard let error = error as? AMQPError else { return false }
+        guard error.isConnectionGone || error.code == .channelClosed && error.replyCode == nil else {
+            return false
+        }
+        return await control.isClosed
+    }
+
+    private var closedError: BrokerError {
+        BrokerError(.closed, "the connections to \(configuration.address) were closed by this process")
+    }
+}

@@ -1,0 +1,10 @@
+import Glibc
+
+/// The time of day.
+enum WallClock {
+    static func secondsSince1970() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Int64(now.tv_sec)
+    }
+}

@@ -1,0 +1,30 @@
+public import SheafCore
+
+/// What holds for the batches of a flow where `create` says nothing else; nil is for what the flow leaves open too.
+public struct BatchDefaults: Sendable, Equatable {
+    /// What to do when tasks fail.
+    public var errorPolicy: ErrorPolicy?
+    /// The most tasks at once over all workers.
+    public var concurrency: Int?
+    /// Whether the order of the records is shuffled.
+    public var shuffle: Bool?
+    /// The most records.
+    public var maxRecords: Int?
+    /// Whether one bad record keeps all from being published.
+    public var strict: Bool?
+
+    /// Makes defaults.
+    public init(
+        errorPolicy: ErrorPolicy? = nil,
+        concurrency: Int? = nil,
+        shuffle: Bool? = nil,
+        maxRecords: Int? = nil,
+        strict: Bool? = nil
+    ) {
+        self.errorPolicy = errorPolicy
+        self.concurrency = concurrency
+        self.shuffle = shuffle
+        self.maxRecords = maxRecords
+        self.strict = strict
+    }
+}

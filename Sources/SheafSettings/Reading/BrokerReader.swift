@@ -1,0 +1,65 @@
+import SheafCore
+
+/// Reads `broker:`, and puts variables of the environment into it.
+struct BrokerReader {
+    private let reader: SettingsReader
+    private let environment: [String: String]
+    private let folder: ConfigurationFolder
+
+    init(_ reader: SettingsReader, environment: [String: String], folder: ConfigurationFolder) {
+        self.reader = reader
+        self.environment = environment
+        self.folder = folder
+    }
+
+    /// Reads the broker; also the variables that were put in, which programs must not see.
+    func read() throws(SettingsError) -> (broker: BrokerReference, variables: Set<String>) {
+        var text = try reader.nonEmptyText(BrokerReference.rule)
+        var variables: Set<String> = []
+        if case .file = reader.node.origin { (text, variables) = try expanded(text) }
+        if text == "embedded" { return (.embedded(directory: folder.path(".sheaf")), variables) }
+        if text.hasPrefix("embedded:"), text.count > 9 {
+            return (.embedded(directory: folder.path(String(text.dropFirst(9)))), variables)
+        }
+        // Never what was found: it may hold a password.
+        guard let url = BrokerURL(text) else { throw reader.error("expected \(BrokerReference.rule)") }
+        return (.amqp(url), variables)
+    }
+
+    private func expanded(_ text: String) throws(SettingsError) -> (String, Set<String>) {
+        var output = ""
+        var variables: Set<String> = []
+        var rest = text[...]
+        while let start = rest.firstRange(of: "${") {
+            output += rest[..<start.lowerBound]
+            guard let end = rest[start.upperBound...].firstIndex(of: "}") else {
+                throw reader.error("'${' without '}'")
+            }
+            let name = String(rest[start.upperBound..<end])
+            guard let value = environment[name] else {
+                throw reader.error("the environment variable '\(name)' is not set")
+            }
+            rest = rest[rest.index(after: end)...]
+            variables.insert(name)
+            // Between '://' and '@' stand a user and a password, which are kept as they are outside of URLs.
+            let isCredential = output.contains("://") && rest.contains("@")
+            output += isCredential ? Self.percentEncoded(value) : value
+        }
+        return (output + rest, variables)
+    }
+
+    private static func percentEncoded(_ text: String) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var encoded: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                encoded.append(byte)
+            default: encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+}

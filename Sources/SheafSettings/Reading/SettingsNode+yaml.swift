@@ -1,0 +1,103 @@
+import OrderedCollections
+import Yams
+
+extension SettingsNode {
+    /// Reads the text of a file; nothing in it is an empty map.
+    init(yaml: String, path: String) throws(SettingsError) {
+        let root: Node?
+        do {
+            root = try compose(yaml: yaml)
+        } catch {
+            throw Self.explain(error, yaml: yaml, path: path)
+        }
+        guard let root else {
+            self = .empty
+            return
+        }
+        let node = try Self.convert(root, path: path, line: 1)
+        if node.isNull {
+            self = .empty
+        } else if case .mapping = node.value {
+            self = node
+        } else {
+            throw SettingsError(
+                "expected a map with keys such as 'flows:', found \(node.found)",
+                from: node.origin
+            )
+        }
+    }
+
+    private static func convert(_ node: Node, path: String, line: Int) throws(SettingsError) -> SettingsNode {
+        let origin = SettingsOrigin.file(path: path, line: node.mark?.line ?? line)
+        switch node {
+        case .scalar(let scalar):
+            let isPlain = scalar.style == .plain && scalar.tag.description != Tag.Name.str.rawValue
+            let value = isPlain ? SettingsScalar(plain: scalar.string) : SettingsScalar(text: scalar.string)
+            return SettingsNode(value: .scalar(value), origin: origin)
+        case .sequence(let sequence):
+            var elements: [SettingsNode] = []
+            for element in sequence { elements.append(try convert(element, path: path, line: line)) }
+            return SettingsNode(value: .list(elements), origin: origin)
+        case .mapping(let mapping):
+            return SettingsNode(value: .mapping(try members(mapping, path: path, line: line)), origin: origin)
+        case .alias:
+            throw SettingsError("an alias that stands for nothing", from: origin)
+        }
+    }
+
+    private static func members(
+        _ mapping: Node.Mapping,
+        path: String,
+        line: Int
+    ) throws(SettingsError) -> OrderedDictionary<String, SettingsNode> {
+        var members: OrderedDictionary<String, SettingsNode> = [:]
+        var merged: OrderedDictionary<String, SettingsNode> = [:]
+        for (key, value) in mapping {
+            let line = key.mark?.line ?? line
+            guard let scalar = key.scalar else {
+                throw SettingsError("a key that is no text", from: .file(path: path, line: line))
+            }
+            var node = try convert(value, path: path, line: line)
+            // The line of the key: a value that is a map or a list begins below it.
+            node.origin = .file(path: path, line: line)
+            if scalar.string == "<<", scalar.style == .plain {
+                for (name, member) in try inherited(node) where merged[name] == nil { merged[name] = member }
+            } else {
+                members[scalar.string] = node
+            }
+        }
+        return members.merging(merged) { own, _ in own }
+    }
+
+    /// The members of what `<<:` names: a map, or a list of maps of which the first counts.
+    private static func inherited(_ node: SettingsNode) throws(SettingsError) -> OrderedDictionary<String, SettingsNode>
+    {
+        switch node.value {
+        case .mapping(let members): return members
+        case .list(let elements):
+            var members: OrderedDictionary<String, SettingsNode> = [:]
+            for element in elements { members.merge(try inherited(element)) { first, _ in first } }
+            return members
+        case .scalar: throw SettingsError("'<<' takes a map, found \(node.found)", from: node.origin)
+        }
+    }
+
+    /// Puts a syntax error into words, without the text around it: there may be credentials in it.
+    private static func explain(_ error: any Error, yaml: String, path: String) -> SettingsError {
+        func place(_ line: Int) -> SettingsOrigin { .file(path: path, line: line) }
+        switch error as? YamlError {
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            let begun = context.map { " (\($0.text), which begins in line \($0.mark.line))" } ?? ""
+            return SettingsError("this is not YAML: \(problem)\(begun)", from: place(mark.line))
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            let keys = duplicates.sorted().map { "'\($0)'" }.joined(separator: ", ")
+            return SettingsError("more than one \(keys) in the map that begins here", from: place(context.mark.line))
+        case .reader(let problem, let offset, _, _):
+            let line = 1 + yaml.prefix(offset ?? 0).count { $0.isNewline }
+            return SettingsError("this is not YAML: \(problem)", from: place(line))
+        default:
+            return SettingsError("this is not YAML", from: place(1))
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Glibc
+
+/// A file without a name: it is gone when its owner is, however the process ends.
+final class TemporaryFile {
+    private let descriptor: Descriptor
+    private let folder: String
+    private(set) var size = 0
+
+    /// Makes one in a folder, or where the system wants them.
+    ///
+    /// `/var/tmp` goes before `/tmp`, which may be kept in memory.
+    init(in folder: String?) throws(SourceError) {
+        let candidates = [folder, getenv("TMPDIR").map { String(cString: $0) }, "/var/tmp", "/tmp"]
+        self.folder = candidates.compactMap(\.self).first { access($0, W_OK) == 0 } ?? folder ?? "/tmp"
+        let name = "\(self.folder)/sheaf-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        let number = Glibc.open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard number >= 0 else { throw Self.failure(self.folder) }
+        unlink(name)
+        self.descriptor = Descriptor(number)
+    }
+
+    func append(_ bytes: UnsafeRawBufferPointer) throws(SourceError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(descriptor.number, bytes.baseAddress.map { $0 + done }, bytes.count - done, size)
+            if count >= 0 {
+                done += count
+                size += count
+            } else if errno != EINTR {
+                throw Self.failure(folder)
+            }
+        }
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) -> Int {
+        guard let count = descriptor.readAll(into: buffer, at: offset) else { throw Self.failure(folder) }
+        return count
+    }
+
+    private static func failure(_ folder: String) -> SourceError {
+        let reason = String(cString: strerror(errno))
+        return SourceError(
+            .temporaryStorage,
+            "can not use a temporary file in \(folder) (\(reason)); TMPDIR names another place"
+        )
+    }
+}

@@ -1,0 +1,167 @@
+import SheafCore
+
+/// Reads the records of one input, on a queue of its own.
+///
+/// It keeps a place in the input only as a shortcut: every chunk is asked for by its position.
+actor RecordReader {
+    private let queue = ReadingQueue()
+    /// Ends a wait for standard input when the waiting task is cancelled.
+    nonisolated let waker: Waker
+    private let configuration: SourceConfiguration
+    private let options: ReadingOptions
+    private let decoder: RecordDecoder
+    private var catalog: InputCatalog?
+    private var index: RecordIndex?
+    private var order = Permutation(count: 0, seed: 0)
+    /// The pass over the input that is going on, where there is no index, and how many records it has passed.
+    private var scanner: InputScanner?
+    private var position = 0
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
+
+    init(_ configuration: SourceConfiguration, options: ReadingOptions) throws(SourceError) {
+        self.configuration = configuration
+        self.options = options
+        self.waker = try Waker()
+        self.decoder = RecordDecoder(rule: FieldRule(configuration), limit: options.recordLimit)
+    }
+
+    /// How many records are taken at most.
+    private var limit: Int { max(configuration.maxRecords ?? .max, 0) }
+
+    /// Finds the files and looks at them, as far as that is possible without using up standard input.
+    func open() throws -> (count: Int?, fingerprint: InputFingerprint) {
+        let files = try InputExpansion.files(of: configuration)
+        let catalog = InputCatalog(files, configuration: configuration, options: options, waker: waker)
+        self.catalog = catalog
+        var content: UInt64?
+        if configuration.shuffle {
+            content = try makeIndex(catalog)
+        } else {
+            try checkAhead(catalog)
+        }
+        let fingerprint = InputFingerprint(
+            files: files.count,
+            size: catalog.size,
+            metadata: catalog.digest,
+            content: content
+        )
+        return (index?.count, fingerprint)
+    }
+
+    /// Writes the index of all records, or of a sample; returns the digest of the content.
+    private func makeIndex(_ catalog: InputCatalog) throws -> UInt64 {
+        var scanner = InputScanner(catalog, digests: true)
+        var index = try RecordIndex(in: configuration.temporaryDirectory)
+        while let span = try scanner.next() { try index.append(span) }
+        try index.flush()
+        if index.count == 0 { throw empty(catalog) }
+        if limit < index.count {
+            // The sample and the order must not follow from the same numbers.
+            let seed = SplitMix64.mix(configuration.seed &+ 1)
+            index = try index.sample(limit, seed: seed, in: configuration.temporaryDirectory)
+        }
+        self.index = index
+        order = Permutation(count: index.count, seed: configuration.seed)
+        return scanner.digest
+    }
+
+    /// Looks for what would otherwise show only under way: broken headers, and an input without records.
+    private func checkAhead(_ catalog: InputCatalog) throws {
+        for (number, file) in catalog.files.enumerated() where file.format == .csv || file.format == .tsv {
+            guard !file.isStream else { continue }
+            var scanner = InputScanner(catalog, files: number..<number + 1)
+            try scanner.begin()
+        }
+        guard !catalog.hasStreams else { return }
+        var scanner = InputScanner(catalog)
+        if try scanner.next() == nil { throw empty(catalog) }
+    }
+
+    private func empty(_ catalog: InputCatalog) -> SourceError {
+        let inputs = configuration.inputs.prefix(3).map { $0 == "-" ? "standard input" : $0 }
+        let names = inputs.joined(separator: ", ") + (configuration.inputs.count > 3 ? ", …" : "")
+        let verb = configuration.inputs.count > 1 ? "have" : "has"
+        return SourceError(.empty, "\(names) \(verb) no records")
+    }
+
+    /// The items from a position of the order on, as many as make a chunk; empty at the end.
+    func chunk(at start: Int) throws -> [SourceItem] {
+        guard let catalog, start < limit else { return [] }
+        var items: [SourceItem] = []
+        var size = 0
+        func isFull() -> Bool { items.count >= options.itemsPerChunk || size >= options.bytesPerChunk }
+        if let index {
+            while !isFull(), start + items.count < index.count {
+                let number = order[start + items.count]
+                let span = try index[number]
+                items.append(try item(span, number: number, catalog, held: nil))
+                size += span.length
+            }
+            return items
+        }
+        try seek(to: start, catalog)
+        while !isFull(), position < limit {
+            // What has arrived is handed over before waiting for more.
+            scanner?.waits = items.isEmpty
+            do {
+                guard let span = try scanner?.next() else { break }
+                items.append(try item(span, number: position, catalog, held: scanner?.heldBytes(of: span)))
+                size += span.defect == nil ? span.length : 0
+                position += 1
+            } catch is WouldWait {
+                break
+            }
+        }
+        if items.isEmpty, start == 0 { throw empty(catalog) }
+        return items
+    }
+
+    /// Brings the pass over the input to a position.
+    private func seek(to start: Int, _ catalog: InputCatalog) throws {
+        if scanner != nil, position == start { return }
+        scanner = InputScanner(catalog)
+        position = 0
+        while position < start, try scanner?.next() != nil { position += 1 }
+    }
+
+    /// Reads and decodes every record that ``chunk(at:)`` would give, in the order of the input.
+    func check(keeping most: Int) throws -> StrictReport {
+        var report = StrictReport(checked: 0, invalid: 0, first: [])
+        guard let catalog else { return report }
+        if let index {
+            try index.forEach { number, span in
+                report.add(try item(span, number: number, catalog, held: nil), keeping: most)
+            }
+            return report
+        }
+        try catalog.keepStreams()
+        var scanner = InputScanner(catalog)
+        while report.checked < limit, let span = try scanner.next() {
+            let item = try item(span, number: report.checked, catalog, held: scanner.heldBytes(of: span))
+            report.add(item, keeping: most)
+        }
+        if report.checked == 0, limit > 0 { throw empty(catalog) }
+        return report
+    }
+
+    private func item(
+        _ span: RecordSpan,
+        number: Int,
+        _ catalog: InputCatalog,
+        held: @autoclosure () -> [UInt8]?
+    ) throws -> SourceItem {
+        let place = catalog.place(of: span)
+        if let message = decoder.message(span) {
+            return SourceItem(index: number, place: place, content: .invalid(message: message))
+        }
+        let bytes = try held() ?? catalog.bytes(of: span)
+        let origin = RecordDecoder.Origin(
+            format: catalog.files[span.file].format ?? .lines,
+            place: place,
+            line: span.line,
+            header: catalog.header(of: span.file)
+        )
+        return SourceItem(index: number, place: place, content: decoder.content(bytes, of: origin))
+    }
+}

@@ -1,0 +1,8 @@
+import SheafCommands
+
+@main
+struct Main {
+    static func main() async {
+        await SheafCommand.execute()
+    }
+}

@@ -1,0 +1,71 @@
+import AMQPClient
+import Testing
+
+extension BrokerTests {
+    struct BodySizeTests {
+        private static let frame = 131_072 - 8
+
+        static let sizes = [
+            0, 1, 32_768, 32_769, 65_528, 65_529, frame - 1, frame, frame + 1, 2 * frame, 1 << 20, 8 << 20,
+        ]
+
+        @Test(arguments: sizes)
+        func bodiesOfAnySizeComeBackTheSame(size: Int) async throws {
+            try await TestBroker.withQueue { channel, queue in
+                let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+                let small = AMQPMessage(routingKey: queue, body: [9])
+                try await channel.publish([AMQPMessage(routingKey: queue, body: body), small], mandatory: true)
+                let consumer = try await channel.consume(queue)
+                let deliveries = try await consumer.collect(2)
+                #expect(deliveries[0].body == body)
+                #expect(deliveries[1].body == [9])
+                try await channel.acknowledge(deliveries.map(\.deliveryTag))
+            }
+        }
+
+        @Test(arguments: [1, 2, 3, 8])
+        func aBodyThatFillsItsFramesIsConfirmedAtOnce(frames: Int) async throws {
+            try await TestBroker.withQueue { channel, queue in
+                let message = AMQPMessage(routingKey: queue, body: Array(repeating: 1, count: frames * Self.frame))
+                var fastest = Duration.seconds(60)
+                for _ in 0..<5 {
+                    let start = ContinuousClock.now
+                    try await channel.publish([message])
+                    fastest = min(fastest, .now - start)
+                }
+                // Held back by the kernel, it would take 200 ms more.
+                #expect(fastest < .milliseconds(150))
+            }
+        }
+
+        @Test func aBodyOverTheLimitIsRefusedBeforeItIsSent() async throws {
+            try await TestBroker.withQueue({ $0.maximumBodySize = 100 }) { channel, queue in
+                let large = AMQPMessage(routingKey: queue, body: Array(repeating: 1, count: 101))
+                let error = await errorOf { try await channel.publish([large]) }
+                #expect(error?.code == .invalidArgument)
+                try await channel.publish([AMQPMessage(routingKey: queue, body: Array(repeating: 1, count: 100))])
+            }
+        }
+
+        @Test func largeAndSmallBodiesOnSeveralChannelsDoNotMix() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for number in 0..<6 {
+                        let other = try await channel.connection.openChannel()
+                        try await other.enableConfirms()
+                        let size = number.isMultiple(of: 2) ? 1_000_000 : 10
+                        let message = AMQPMessage(routingKey: queue, body: Array(repeating: UInt8(number), count: size))
+                        group.addTask {
+                            for _ in 0..<5 { try await other.publish([message, message], mandatory: true) }
+                            try await other.close()
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let deliveries = try await channel.consume(queue).collect(60)
+                #expect(deliveries.allSatisfy { delivery in delivery.body.allSatisfy { $0 == delivery.body[0] } })
+                try await channel.acknowledge(upTo: 60)
+            }
+        }
+    }
+}

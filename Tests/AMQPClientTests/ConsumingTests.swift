@@ -1,0 +1,121 @@
+import AMQPClient
+import Testing
+
+extension BrokerTests {
+    struct ConsumingTests {
+        private func fill(_ channel: AMQPChannel, _ queue: String, _ count: Int) async throws {
+            try await channel.publish((0..<count).map { AMQPMessage(routingKey: queue, body: [UInt8($0)]) })
+        }
+
+        @Test func whatIsNotSettledComesBack() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                try await self.fill(channel, queue, 4)
+                let other = try await channel.connection.openChannel()
+                try await other.setPrefetch(10)
+                let deliveries = try await other.consume(queue).collect(4)
+                try await other.acknowledge([deliveries[1].deliveryTag])
+                try await other.reject(deliveries[2].deliveryTag, requeue: false)
+                try await other.close()
+                let again = try await channel.consume(queue).collect(2)
+                #expect(again.map(\.body) == [[0], [3]])
+                #expect(again.allSatisfy { $0.isRedelivered })
+                try await channel.nack(again.map(\.deliveryTag), requeue: true)
+                try await channel.acknowledge([])
+            }
+        }
+
+        @Test func prefetchBoundsWhatIsOut() async throws {
+            try await TestBroker.withQueue(prefetch: 3) { channel, queue in
+                try await self.fill(channel, queue, 10)
+                let consumer = try await channel.consume(queue)
+                let deliveries = try await consumer.collect(3)
+                #expect(deliveries.count == 3)
+                // The passive declare is answered after anything that the broker has sent before.
+                #expect(try await channel.declareQueue(queue, passive: true).messageCount == 7)
+                try await channel.acknowledge(upTo: deliveries[2].deliveryTag)
+                #expect(try await consumer.collect(3).map(\.body) == [[3], [4], [5]])
+            }
+        }
+
+        @Test func aWrongTagIsAnErrorHereAndNotOnTheBroker() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                try await self.fill(channel, queue, 2)
+                let deliveries = try await channel.consume(queue).collect(2)
+                let tag = deliveries[0].deliveryTag
+                try await channel.acknowledge([tag])
+                for wrong in [[tag], [tag + 1, tag + 1], [77]] {
+                    #expect(await errorOf { try await channel.acknowledge(wrong) }?.code == .invalidArgument)
+                }
+                try await channel.acknowledge([tag + 1])
+            }
+        }
+
+        @Test func cancellingReturnsWhatWasNotHandedOut() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                let consumer = try await channel.consume(queue)
+                try await self.fill(channel, queue, 5)
+                let rest = try await consumer.cancel()
+                #expect(try await consumer.next() == nil)
+                let ready = try await channel.declareQueue(queue, passive: true).messageCount
+                #expect(rest.count + ready == 5)
+                try await channel.nack(rest.map(\.deliveryTag), requeue: true)
+                #expect(try await channel.declareQueue(queue, passive: true).consumerCount == 0)
+            }
+        }
+
+        @Test func aCancelledTaskStopsWaitingAndLosesNothing() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                let consumer = try await channel.consume(queue)
+                let waiting = Task { await errorOf { _ = try await consumer.next() } }
+                waiting.cancel()
+                #expect(await waiting.value?.code == .cancelled)
+                try await self.fill(channel, queue, 1)
+                #expect(try await consumer.collect(1).map(\.body) == [[0]])
+            }
+        }
+
+        @Test func aDeletedQueueEndsItsConsumer() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                let consumer = try await channel.consume(queue)
+                let other = try await channel.connection.openChannel()
+                try await other.deleteQueue(queue)
+                let error = await errorOf { _ = try await consumer.next() }
+                #expect(error?.code == .consumerCancelled)
+                try await channel.declareQueue(queue)
+            }
+        }
+
+        @Test func consumingNeedsAPrefetchAndAnUnusedTag() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                let other = try await channel.connection.openChannel()
+                #expect(await errorOf { _ = try await other.consume(queue) }?.code == .invalidArgument)
+                #expect(await errorOf { try await other.setPrefetch(0) }?.code == .invalidArgument)
+                _ = try await channel.consume(queue, tag: "mine")
+                #expect(await errorOf { _ = try await channel.consume(queue, tag: "mine") }?.code == .invalidArgument)
+            }
+        }
+
+        @Test func anExclusiveConsumerIsTheOnlyOne() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                _ = try await channel.consume(queue, exclusive: true)
+                let other = try await channel.connection.openChannel()
+                try await other.setPrefetch(1)
+                let error = await errorOf { _ = try await other.consume(queue) }
+                #expect(error?.replyCode == 403)
+                #expect(await errorOf { try await other.setPrefetch(1) }?.code == .channelClosed)
+            }
+        }
+
+        @Test func aStreamIsReadFromAnOffset() async throws {
+            try await TestBroker.withQueue(arguments: ["x-queue-type": "stream"]) { channel, queue in
+                try await self.fill(channel, queue, 20)
+                let consumer = try await channel.consume(queue, arguments: ["x-stream-offset": 15])
+                let deliveries = try await consumer.collect(5)
+                #expect(deliveries.map(\.body) == (15..<20).map { [UInt8($0)] })
+                #expect(deliveries.map { $0.headers["x-stream-offset"]?.integer } == [15, 16, 17, 18, 19])
+                try await channel.acknowledge(deliveries.map(\.deliveryTag))
+                _ = try await consumer.cancel()
+            }
+        }
+    }
+}

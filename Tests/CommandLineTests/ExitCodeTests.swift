@@ -1,0 +1,144 @@
+import SheafCore
+import Testing
+
+/// What scripts rely on: codes, and which stream says what.
+@Suite(.timeLimit(.minutes(2))) struct ExitCodeTests {
+    @Test func successAndFailureOfABatch() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "picky", "-", "--batch-id", "good", input: "good\ngood\n")
+            #expect(try await bench.sheaf("run", "--until-empty", "--batch", "good").code == 0)
+            #expect(try await bench.sheaf("wait", "good").code == 0)
+            try await bench.sheaf("create", "picky", "-", "--batch-id", "mixed", input: "good\nnot\n")
+            #expect(try await bench.sheaf("run", "--until-empty", "--batch", "mixed").code == 1)
+            #expect(try await bench.sheaf("wait", "mixed").code == 1)
+            #expect(try await bench.sheaf("watch", "mixed").code == 1)
+            #expect(try await bench.sheaf("status", "mixed").code == 0)
+        }
+    }
+
+    @Test func policyStops() async throws {
+        try await Workbench.with { bench in
+            let input = String(repeating: "not\n", count: 30)
+            try await bench.sheaf("create", "picky", "-", "--error-policy", "stop", input: input)
+            #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last", "-c", "1").code == 1)
+            let status = try await bench.sheaf("status", "last", "--json").json
+            #expect(status["status"] == "failed")
+            #expect((status["counts"]?["pending"]?.intValue ?? 0) > 20)
+        }
+    }
+
+    @Test func cancelled() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "words", "-", input: "a\nb\n")
+            #expect(try await bench.sheaf("cancel", "last").code == 0)
+            #expect(try await bench.sheaf("wait", "last", "--timeout", "30s").code == 6)
+            let again = try await bench.sheaf("cancel", "last")
+            #expect(again.code == 4)
+            #expect(!again.talk.isEmpty)
+        }
+    }
+
+    @Test func timedOut() async throws {
+        try await Workbench.with { bench in
+            let create = try await bench.sheaf("create", "words", "-", "--wait", "--timeout", "500ms", input: "a\n")
+            #expect(create.code == 7)
+            #expect(create.lines.count == 1)
+            let wait = try await bench.sheaf("wait", "last", "--timeout", "500ms", "--json")
+            #expect(wait.code == 7)
+            #expect(try wait.json["status"] == "pending")
+        }
+    }
+
+    @Test(arguments: ["status", "results", "cancel", "wait", "watch"])
+    func notFound(command: String) async throws {
+        try await Workbench.with { bench in
+            for id in ["nosuch", "last"] {
+                let run = try await bench.sheaf(command, id, limit: .seconds(20))
+                #expect(run.code == 5)
+                #expect(run.output.isEmpty)
+                #expect(run.talk.hasPrefix("sheaf: "))
+            }
+        }
+    }
+
+    @Test func unknownFlowNamesTheKnownOnes() async throws {
+        try await Workbench.with { bench in
+            for arguments in [["create", "nosuch", "-"], ["run", "--flow", "nosuch"]] {
+                let run = try await bench.sheaf(arguments, input: "x")
+                #expect(run.code == 5)
+                #expect(run.talk.contains("picky"))
+            }
+            #expect(try await bench.sheaf("list", "--json").output == "[]\n")
+        }
+    }
+
+    @Test func usageErrors() async throws {
+        try await Workbench.with { bench async throws in
+            #expect(try await bench.sheaf("status").code == 64)
+            #expect(try await bench.sheaf("create", "echo", "x", "--error-policy", "never").code == 64)
+            #expect(try await bench.sheaf("list", "--set", "nonsense=1").code == 78)
+            #expect(try await bench.sheaf("list", "--config", "nosuch.yaml").code == 78)
+        }
+    }
+
+    @Test func unreachableBrokerFailsInSeconds() async throws {
+        try await Workbench.with { bench in
+            let url = "amqp://user:geheim@127.0.0.1:1/%2f"
+            for command in ["list", "doctor"] {
+                let run = try await bench.sheaf(command, "--broker", url, limit: .seconds(20))
+                #expect(run.code == 3)
+                #expect(!(run.talk + run.output).contains("geheim"))
+            }
+        }
+    }
+
+    @Test func dataAndTalkAreApart() async throws {
+        try await Workbench.with { bench in
+            let create = try await bench.sheaf("create", "echo", "-", input: "a\nb\n")
+            #expect(create.lines.count == 1)
+            #expect(Name(create.lines[0]) != nil)
+            #expect(create.talk.contains("2 tasks"))
+            let quiet = try await bench.sheaf("create", "echo", "-", "--quiet", input: "a\n")
+            #expect(quiet.talk.isEmpty)
+            #expect(quiet.lines.count == 1)
+            let run = try await bench.sheaf("run", "--until-empty")
+            #expect(run.output.isEmpty)
+            #expect(run.talk.contains("ran 3 tasks"))
+            for command in ["list", "doctor", "validate"] {
+                #expect(try await bench.sheaf(command, "--json").json != .null)
+            }
+            for arguments in [("status", "last"), ("wait", "last"), ("watch", "last"), ("results", "last")] {
+                #expect(try await bench.sheaf(arguments.0, arguments.1, "--json").json != .null)
+            }
+        }
+    }
+
+    @Test func noColourWhereNobodySeesIt() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "echo", "-", input: "a\n")
+            try await bench.sheaf("run", "--until-empty")
+            for command in ["status", "wait", "watch"] {
+                let run = try await bench.sheaf(command, "last")
+                #expect(!(run.output + run.talk).contains("\u{1B}"))
+            }
+            // On a terminal there is colour, unless NO_COLOR is set.
+            let painted = try await bench.shell(#"script -qec "$SHEAF status last" /dev/null"#)
+            #expect(painted.output.contains("\u{1B}[32m"))
+            let plain = try await bench.shell(#"NO_COLOR=1 script -qec "$SHEAF status last" /dev/null"#)
+            #expect(!plain.output.contains("\u{1B}[3"))
+        }
+    }
+
+    @Test func versionAndHelp() async throws {
+        try await Workbench.with { bench in
+            #expect(try await bench.sheaf("--version").code == 0)
+            for arguments in [["--help"], ["help", "exit-codes"], ["create", "--help"]] {
+                let run = try await bench.sheaf(arguments)
+                #expect(run.code == 0)
+                #expect(run.talk.isEmpty)
+                #expect(run.lines.count > 10)
+            }
+            #expect(try await bench.sheaf("--generate-completion-script", "bash").output.contains("_sheaf"))
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import Glibc
+import SheafCore
+import Testing
+
+/// Pipes, files and signals.
+@Suite(.timeLimit(.minutes(2))) struct StreamTests {
+    private func manyResults(_ bench: Workbench, count: Int = 5000) async throws {
+        let input = (0..<count).map(String.init).joined(separator: "\n")
+        try await bench.sheaf("create", "echo", "-", input: input)
+        #expect(try await bench.sheaf("run", "--until-empty", "-c", "20").code == 0)
+    }
+
+    @Test func readerThatLeavesEarly() async throws {
+        try await Workbench.with { bench in
+            try await manyResults(bench)
+            let run = try await bench.shell(#"$SHEAF results last | head -n 1; echo "${PIPESTATUS[0]}""#)
+            #expect(run.lines.count == 2)
+            #expect(run.lines.last == "0")
+            #expect(run.talk.isEmpty)
+        }
+    }
+
+    @Test func resultsIntoAFile() async throws {
+        try await Workbench.with { bench in
+            try await manyResults(bench, count: 20)
+            try bench.write("old", to: "out.csv")
+            #expect(try await bench.sheaf("results", "last", "-o", "out.csv", "--ordered").code == 0)
+            let lines = try bench.read("out.csv").split(separator: "\n")
+            #expect(lines.count == 21)
+            #expect(lines.dropFirst().map { $0.split(separator: ",")[1] } == (0..<20).map { "\($0)" })
+            let left = try FileManager.default.contentsOfDirectory(atPath: bench.folder)
+            #expect(left.filter { $0.contains(".part") }.isEmpty)
+        }
+    }
+
+    @Test func fullDiskLeavesTheOldFile() async throws {
+        try await Workbench.with { bench in
+            try await manyResults(bench)
+            try bench.write("old", to: "out.jsonl")
+            // A limit on the size of files stands in for a full disk.
+            let run = try await bench.shell("ulimit -f 512; trap '' XFSZ; $SHEAF results last -o out.jsonl")
+            #expect(run.code == 74)
+            #expect(run.talk.contains("out.jsonl"))
+            #expect(try bench.read("out.jsonl") == "old")
+            let left = try FileManager.default.contentsOfDirectory(atPath: bench.folder)
+            #expect(left.filter { $0.contains(".part") }.isEmpty)
+            #expect(try await bench.shell("$SHEAF results last > /dev/full").code == 74)
+            #expect(try await bench.sheaf("results", "last", "-o", "nosuch/out.jsonl").code == 74)
+        }
+    }
+
+    @Test(arguments: [(SIGINT, 130 as Int32), (SIGTERM, 143)] as [(Int32, Int32)])
+    func firstSignalFinishesWhatRuns(signal: Int32, code: Int32) async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "slow", "-", input: (0..<50).map(String.init).joined(separator: "\n"))
+            let run = try await bench.sheaf("run", "-c", "2", limit: .seconds(20)) { number in
+                try await bench.untilRunning()
+                kill(number, signal)
+            }
+            #expect(run.code == code)
+            #expect(run.talk.contains("0 failed"))
+            #expect(!run.talk.contains("given back"))
+            let counts = BatchCounts(json: try await bench.sheaf("status", "last", "--json").json["counts"] ?? [:])
+            #expect((1...10).contains(counts.succeeded))
+            #expect(counts.total == 50)
+        }
+    }
+
+    @Test func secondSignalGivesBackWhatRuns() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "endless", "-", input: "a\nb\n")
+            let run = try await bench.sheaf("run", limit: .seconds(20)) { number in
+                try await bench.untilRunning()
+                kill(number, SIGINT)
+                try await Task.sleep(for: .milliseconds(300))
+                kill(number, SIGINT)
+            }
+            #expect(run.code == 130)
+            #expect(run.talk.contains("2 given back"))
+            let counts = BatchCounts(json: try await bench.sheaf("status", "last", "--json").json["counts"] ?? [:])
+            #expect(counts.total == 2)
+            #expect(counts.settled == 0)
+        }
+    }
+
+    @Test func signalEndsAWait() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "echo", "-", input: "a\n")
+            let run = try await bench.sheaf("wait", "last", limit: .seconds(20)) { number in
+                try await Task.sleep(for: .seconds(1))
+                kill(number, SIGTERM)
+            }
+            #expect(run.code == 143)
+        }
+    }
+
+    @Test func standardInputThatNeverComesCanBeInterrupted() async throws {
+        try await Workbench.with { bench in
+            let line =
+                "sleep 30 | { $SHEAF create echo - & p=$!; sleep 1; kill -INT $p; wait $p; echo $?; kill %1 2>&-; }"
+            let run = try await bench.shell("set -m; " + line)
+            #expect(run.lines.first == "130")
+            #expect(try await bench.sheaf("list", "--json").output == "[]\n")
+        }
+    }
+
+    @Test func progressOnATerminal() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "slow", "-", input: "a\nb\nc\n")
+            let run = try await bench.shell(
+                #"$SHEAF run -q --until-empty -c 1 & script -qec "$SHEAF watch last" /dev/null; wait"#
+            )
+            #expect(run.output.contains("/3"))
+            #expect(run.output.contains("\r\u{1B}[2K"))
+            #expect(run.output.contains("completed: 3 succeeded"))
+        }
+    }
+}
+
+extension Workbench {
+    /// Waits until the newest batch has started.
+    func untilRunning() async throws {
+        for _ in 0..<100 {
+            if try await sheaf("status", "last", "--json").json["started_at"]?.stringValue != nil { return }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        Issue.record("the batch was not started")
+    }
+}

@@ -1,0 +1,64 @@
+import SheafCore
+import Testing
+
+@testable import SheafCommands
+
+@Suite struct ProgressRendererTests {
+    private let renderer = ProgressRenderer(style: Style(isOn: false))
+
+    private func meter(perSecond: Int) -> RateMeter {
+        var meter = RateMeter()
+        meter.note(0, at: .zero)
+        meter.note(perSecond * 10, at: .seconds(10))
+        return meter
+    }
+
+    @Test func barHasCountRateFailuresAndTimeLeft() {
+        let sample = ProgressSample(title: "b1", done: 500, total: 1000, failed: 3, running: 2)
+        let line = renderer.bar(sample, meter: meter(perSecond: 50), width: 120)
+        #expect(line.contains("500/1000"))
+        #expect(line.contains("50%"))
+        #expect(line.contains("50/s"))
+        #expect(line.contains("3 failed"))
+        #expect(line.contains("2 running"))
+        #expect(line.contains("10 s left"))
+        #expect(line.contains("━━━━━"))
+    }
+
+    @Test(arguments: 1...160) func barNeverWraps(width: Int) {
+        let sample = ProgressSample(title: "a-rather-long-batch-id", done: 999_999, total: 10_000_000, failed: 12)
+        #expect(renderer.bar(sample, meter: meter(perSecond: 1234), width: width).count < max(width, 1))
+    }
+
+    @Test func barIsFilledInProportion() {
+        for (done, share) in [(0, 0.0), (25, 0.25), (100, 1.0)] {
+            let line = renderer.bar(ProgressSample(title: "b", done: done, total: 100), meter: RateMeter(), width: 200)
+            let filled = line.count { $0 == "━" }
+            let empty = line.count { $0 == "─" }
+            #expect(filled == Int(share * Double(filled + empty)))
+        }
+    }
+
+    @Test func unknownTotalHasNoBar() {
+        let line = renderer.bar(ProgressSample(title: "running", done: 7), meter: RateMeter(), width: 80)
+        #expect(line == "running  7")
+    }
+
+    @Test func emptyTotalIsComplete() {
+        let line = renderer.line(ProgressSample(title: "b", done: 0, total: 0), meter: RateMeter())
+        #expect(line == "b: 0/0, 100%")
+    }
+
+    @Test func colourIsOnlyThereWhenOn() {
+        let sample = ProgressSample(title: "b", done: 1, total: 2, failed: 1)
+        let painted = ProgressRenderer(style: Style(isOn: true)).bar(sample, meter: RateMeter(), width: 80)
+        #expect(painted.contains("\u{1B}["))
+        #expect(!renderer.bar(sample, meter: RateMeter(), width: 80).contains("\u{1B}"))
+        #expect(!ProgressRenderer(style: Style(isOn: true)).line(sample, meter: RateMeter()).contains("\u{1B}"))
+    }
+
+    @Test func percentSaysHundredOnlyAtTheEnd() {
+        #expect(Wording.percent(9999, of: 10000) == "99%")
+        #expect(Wording.percent(10000, of: 10000) == "100%")
+    }
+}

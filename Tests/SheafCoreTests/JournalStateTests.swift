@@ -1,0 +1,118 @@
+import SheafCore
+import Testing
+
+@Suite struct JournalStateTests {
+    static let batch = Name("b1") ?? Name.fallback
+    static let flow = Name("echo") ?? Name.fallback
+
+    func state(_ events: [JournalEntry.Event]) -> JournalState {
+        var state = JournalState()
+        for (second, event) in events.enumerated() {
+            let at = Timestamp(milliseconds: Int64(second) * 1000)
+            state.apply(JournalEntry(batch: Self.batch, flow: Self.flow, at: at, event: event))
+        }
+        return state
+    }
+
+    static func created(_ nonce: String = "n") -> JournalEntry.Event {
+        .created(options: BatchOptions(), source: "x.jsonl", nonce: nonce)
+    }
+
+    static func finished(_ counts: BatchCounts) -> JournalEntry.Event {
+        .finished(redo: 0, endOffset: 7, counts: counts, startedAt: nil)
+    }
+
+    static let histories: [([JournalEntry.Event], BatchStatus)] = [
+        ([created()], .pending),
+        ([created(), .sealed(total: 2)], .pending),
+        ([created(), .sealed(total: 2), .paused], .paused),
+        ([created(), .sealed(total: 2), .paused, .resumed], .pending),
+        ([created(), .sealed(total: 2), .stopped(reason: "r")], .failed),
+        ([created(), .sealed(total: 2), .stopped(reason: "r"), .resumed], .pending),
+        ([created(), .sealed(total: 2), finished(BatchCounts(succeeded: 2))], .completed),
+        ([created(), .sealed(total: 2), .stopped(reason: "r"), finished(BatchCounts(failed: 2))], .failed),
+        ([created(), .cancelled(now: false)], .cancelled),
+        ([created(), .cancelled(now: false), .stopped(reason: "r")], .cancelled),
+        ([created(), .sealed(total: 2), finished(BatchCounts(succeeded: 2)), .cancelled(now: true)], .completed),
+        ([created(), .sealed(total: 2), .cancelled(now: true), finished(BatchCounts(cancelled: 2))], .cancelled),
+    ]
+
+    @Test(arguments: histories)
+    func statusFollowsTheJournal(events: [JournalEntry.Event], status: BatchStatus) throws {
+        let record = try #require(state(events)[Self.batch])
+        #expect(record.status(hasStarted: false) == status)
+    }
+
+    @Test func theFirstCreationOfAnIdWins() throws {
+        let state = state([Self.created("first"), Self.created("second")])
+        #expect(state.batches.count == 1)
+        #expect(state[Self.batch]?.nonce == "first")
+    }
+
+    @Test func theFirstEndingStands() throws {
+        let state = state([
+            Self.created(), .sealed(total: 3), Self.finished(BatchCounts(succeeded: 3)), Self.finished(BatchCounts(failed: 3)),
+        ])
+        #expect(state[Self.batch]?.ending?.counts == BatchCounts(succeeded: 3))
+    }
+
+    @Test func entriesOfAnUnknownBatchChangeNothing() {
+        #expect(state([.sealed(total: 3)]) == JournalState())
+    }
+
+    @Test func replayingTheWholeJournalChangesNothing() {
+        for (events, _) in Self.histories {
+            var once = state(events)
+            let before = once
+            for (second, event) in events.enumerated() where second != 0 {
+                if case .paused = event { continue }  // pausing again after a resume is news
+                if case .resumed = event { continue }
+                let at = Timestamp(milliseconds: Int64(second) * 1000)
+                once.apply(JournalEntry(batch: Self.batch, flow: Self.flow, at: at, event: event))
+            }
+            if events.contains(where: { if case .resumed = $0 { true } else { false } }) { continue }
+            #expect(once == before)
+        }
+    }
+
+    @Test func entriesSurviveTheWire() throws {
+        let options = BatchOptions(
+            errorPolicy: .stopPercent(above: 2.5),
+            concurrency: 7,
+            seed: .max,
+            maxRecords: 3,
+            parameters: ["lang": ["en", "fr"]]
+        )
+        let events: [JournalEntry.Event] = [
+            .created(options: options, source: "a.csv", nonce: "x"), .published(count: 10), .sealed(total: 11),
+            .stopped(reason: "why"), .cancelled(now: true), .paused, .resumed,
+            .finished(
+                redo: 1,
+                endOffset: 99,
+                counts: BatchCounts(succeeded: 5, failed: 2, cancelled: 4),
+                startedAt: Timestamp(milliseconds: 1_700_000_000_123)
+            ),
+        ]
+        for event in events {
+            let entry = JournalEntry(batch: Self.batch, flow: Self.flow, at: Timestamp(milliseconds: 5), event: event)
+            #expect(JournalEntry(entry.message) == entry)
+        }
+    }
+
+    @Test func whatIsNoEntryIsLeftOut() {
+        #expect(JournalEntry(Message(type: "created", body: Array("{}".utf8))) == nil)
+        #expect(JournalEntry(Message(type: "dance", headers: [.init("sheaf-batch", .string("b"))])) == nil)
+        let huge = JournalEntry(batch: Self.batch, flow: Self.flow, at: Timestamp(milliseconds: 0), event: .sealed(total: 1))
+        var message = huge.message
+        message.body = Array(#"{"at":"","total":99999999999999}"#.utf8)
+        #expect(JournalEntry(message) == nil)
+    }
+}
+
+extension Name {
+    /// A name for the case that cannot happen in these tables.
+    static var fallback: Name {
+        var generator = SystemRandomNumberGenerator()
+        return newBatch(at: Timestamp(milliseconds: 0), using: &generator)
+    }
+}

@@ -1,0 +1,67 @@
+import SheafBroker
+import SheafCore
+import SheafEmbedded
+import Testing
+
+@Suite("Those who wait wake soon", .serialized)
+struct WakingTests {
+    @Test("A message reaches a waiting consumer of another instance within milliseconds", .timeLimit(.minutes(1)))
+    func latency() async throws {
+        let folder = try TemporaryFolder()
+        let (publisher, worker) = (
+            try await SQLiteBroker.open(directory: folder.broker), try await SQLiteBroker.open(directory: folder.broker)
+        )
+        try await publisher.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+        let consumer = try await worker.consume("q", prefetch: 1)
+        var times: [Duration] = []
+        for number in 0..<100 {
+            let waiting = Task {
+                let deliveries = try await consumer.next() ?? []
+                let arrival = ContinuousClock.now
+                try await worker.settle(deliveries, as: .acknowledged)
+                return arrival
+            }
+            // Long enough for the consumer to wait in most rounds; the median forgives those in which it does not.
+            try await Task.sleep(for: .milliseconds(5))
+            let start = ContinuousClock.now
+            try await publisher.publish(Message(id: String(number)), to: "q")
+            times.append(try await waiting.value - start)
+        }
+        times.sort()
+        print("wake latency: median \(times[50]), 95 % \(times[95])")
+        #expect(times[50] < .milliseconds(20))
+        await publisher.close()
+        await worker.close()
+    }
+
+    @Test("A delayed message wakes a consumer when it is due", .timeLimit(.minutes(1)))
+    func delay() async throws {
+        let folder = try TemporaryFolder()
+        let broker = try await SQLiteBroker.open(directory: folder.broker)
+        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3, acceptsDelayed: true))
+        let consumer = try await broker.consume("q", prefetch: 1)
+        let start = ContinuousClock.now
+        try await broker.publish(Message(id: "later"), to: "q", after: .milliseconds(137))
+        _ = try await consumer.next()
+        let waited = ContinuousClock.now - start
+        #expect(waited >= .milliseconds(137) && waited < .milliseconds(237), "arrived after \(waited)")
+        await broker.close()
+    }
+
+    @Test("A broker that nobody closed leaves nothing behind but its session", .timeLimit(.minutes(1)))
+    func forgotten() async throws {
+        let folder = try TemporaryFolder()
+        do {
+            let broker = try await SQLiteBroker.open(directory: folder.broker)
+            try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+            try await broker.publish(Message(id: "held"), to: "q")
+            _ = try await broker.get("q")
+            _ = try await broker.acquireLock("lock")
+            _ = try await broker.consume("q", prefetch: 1)
+        }
+        let next = try await SQLiteBroker.open(directory: folder.broker)
+        try await eventually(within: .seconds(5), "the message is back") { try await next.get("q") != nil }
+        try await eventually(within: .seconds(5), "the lock is free") { try await !next.isLocked("lock") }
+        await next.close()
+    }
+}

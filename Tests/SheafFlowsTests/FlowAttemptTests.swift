@@ -1,0 +1,108 @@
+import SheafCore
+import Testing
+
+@testable import SheafFlows
+
+@Suite struct FlowAttemptTests {
+    /// A flow that does what a closure says.
+    private struct ClosureFlow: Flow {
+        let body: @Sendable (FlowTask) async throws -> FlowOutput
+        func run(_ task: FlowTask) async throws -> FlowOutput { try await body(task) }
+    }
+
+    private struct ForeignError: Error { let reason = "no luck" }
+
+    private func attempt(
+        timeout: Duration? = nil,
+        parameters: JSONValue = [:],
+        task: FlowTask? = nil,
+        _ body: @escaping @Sendable (FlowTask) async throws -> FlowOutput
+    ) async throws -> Result<FlowOutput, FlowError> {
+        let definition = FlowDefinition(
+            name: try FlowFixtures.name("f"),
+            flow: ClosureFlow(body: body),
+            timeout: timeout,
+            parameters: parameters
+        )
+        return await definition.attempt(try task ?? FlowFixtures.task(json: "{}"))
+    }
+
+    @Test func laysParametersOverDefaults() async throws {
+        let task = try FlowFixtures.task(json: "{}", parameters: ["lang": "de", "n": 1])
+        let result = try await attempt(parameters: ["lang": "en", "mode": ["fast"]], task: task) {
+            .value($0.parameters)
+        }
+        #expect(result == .success(.value(["lang": "de", "mode": ["fast"], "n": 1])))
+    }
+
+    @Test func returnsTheOutputOrTheError() async throws {
+        let failure = FlowError(type: "mine", message: "no", isRetryable: true)
+        for timeout in [nil, Duration.seconds(60)] {
+            #expect(try await attempt(timeout: timeout) { _ in .text("ok") } == .success(.text("ok")))
+            #expect(try await attempt(timeout: timeout) { _ in throw failure } == .failure(failure))
+            #expect(
+                try await attempt(timeout: timeout) { _ in throw ForeignError() }
+                    == .failure(FlowError(type: "ForeignError", message: #"ForeignError(reason: "no luck")"#))
+            )
+            #expect(
+                try await attempt(timeout: timeout) { _ in throw CancellationError() }
+                    == .failure(FlowError(type: "CancellationError", message: "CancellationError()"))
+            )
+        }
+    }
+
+    @Test func cutsLongDescriptions() async throws {
+        struct Long: Error, CustomStringConvertible { let description = String(repeating: "x", count: 100_000) }
+        guard case .failure(let error) = try await attempt({ _ in throw Long() }) else {
+            Issue.record("succeeded")
+            return
+        }
+        #expect(error.message.count == 4097)
+    }
+
+    @Test(arguments: [(Duration.milliseconds(50), "50 ms"), (.milliseconds(1500), "1500 ms")])
+    func enforcesTheTimeout(timeout: Duration, text: String) async throws {
+        let result = try await attempt(timeout: timeout) { _ in
+            try await Task.sleep(for: .seconds(60))
+            return .text("never")
+        }
+        #expect(result == .failure(FlowError(type: "timeout", message: "ran longer than \(text)", isRetryable: true)))
+    }
+
+    @Test func aLateSuccessIsATimeout() async throws {
+        let result = try await attempt(timeout: .milliseconds(20)) { _ in
+            // A flow that does not hear that it was cancelled.
+            await Task { try? await Task.sleep(for: .milliseconds(100)) }.value
+            return .text("late")
+        }
+        #expect(result == .failure(FlowError(type: "timeout", message: "ran longer than 20 ms", isRetryable: true)))
+    }
+
+    @Test(arguments: [nil, Duration.seconds(60)]) func tellsCancellationApart(timeout: Duration?) async throws {
+        let (started, continuation) = AsyncStream<Void>.makeStream()
+        let running = Task {
+            try await attempt(timeout: timeout) { _ in
+                continuation.finish()
+                try await Task.sleep(for: .seconds(60))
+                return .text("never")
+            }
+        }
+        for await _ in started {}
+        running.cancel()
+        #expect(try await running.value == .failure(FlowError(type: "cancelled", message: "cancelled while it ran")))
+    }
+
+    @Test func whatWasDoneInSpiteOfACancelCounts() async throws {
+        let (started, continuation) = AsyncStream<Void>.makeStream()
+        let running = Task {
+            try await attempt(timeout: .seconds(60)) { _ in
+                continuation.finish()
+                await Task { try? await Task.sleep(for: .milliseconds(50)) }.value
+                return .text("done")
+            }
+        }
+        for await _ in started {}
+        running.cancel()
+        #expect(try await running.value == .success(.text("done")))
+    }
+}

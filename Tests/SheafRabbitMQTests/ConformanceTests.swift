@@ -1,0 +1,12 @@
+import SheafBroker
+import SheafRabbitMQ
+import SheafTesting
+import Testing
+
+@Suite struct ConformanceTests {
+    @Test(arguments: BrokerConformance.cases)
+    func conforms(to rule: BrokerConformanceCase) async throws {
+        let node = try await RabbitMQNode.shared
+        try await rule.run { try await RabbitMQBroker.connect(RabbitMQConfiguration(url: node.url)) }
+    }
+}

@@ -1,0 +1,89 @@
+import AMQPClient
+import SheafBroker
+import SheafCore
+import SheafRabbitMQ
+import SheafTesting
+import Testing
+
+/// A broker layer on a node, with exchanges and queues of its own.
+func connect(
+    _ node: RabbitMQNode,
+    namespace: String = uniqueName("test"),
+    confirmWithin limit: Duration = .seconds(30)
+) async throws -> RabbitMQBroker {
+    var configuration = try RabbitMQConfiguration(url: node.url, namespace: namespace)
+    configuration.connection.publishTimeout = limit
+    return try await RabbitMQBroker.connect(configuration)
+}
+
+/// A name that nobody else uses.
+func uniqueName(_ prefix: String) -> String {
+    "\(prefix)-\(String(UInt64.random(in: .min ... .max), radix: 36))"
+}
+
+/// Runs the body and throws when it takes longer than the limit.
+func within<Value: Sendable>(
+    _ limit: Duration,
+    _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value.self) { group in
+        group.addTask { try await body() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw BrokerError(.timedOut, "not within \(limit)")
+        }
+        defer { group.cancelAll() }
+        guard let value = try await group.next() else { throw CancellationError() }
+        return value
+    }
+}
+
+/// Repeats a call while it fails with what may pass by itself, as every user of a broker has to.
+func retrying<Value: Sendable>(
+    within limit: Duration = .seconds(20),
+    _ body: @Sendable () async throws -> Value
+) async throws -> Value {
+    let deadline = ContinuousClock.now + limit
+    while true {
+        do {
+            return try await body()
+        } catch let error as BrokerError where error.isRetryable && ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+}
+
+/// The error that the body throws, which must be the broker layer's.
+func brokerError(
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: () async throws -> Void
+) async throws -> BrokerError {
+    do {
+        try await body()
+    } catch let error as BrokerError {
+        return error
+    }
+    return try #require(nil as BrokerError?, "there was no error", sourceLocation: sourceLocation)
+}
+
+/// The next delivery of a queue, within a limit.
+func receive(_ consumer: any QueueConsumer) async throws -> Delivery {
+    try #require(try await within(.seconds(20)) { try await consumer.next() }?.first)
+}
+
+/// Reads entries from a position until there are as many as asked for.
+func entries(
+    _ count: Int,
+    of log: String,
+    from position: LogPosition,
+    on broker: any Broker
+) async throws -> [LogEntry] {
+    let reader = try await broker.read(log, from: position)
+    let entries = try await within(.seconds(20)) {
+        var entries: [LogEntry] = []
+        while entries.count < count, let chunk = try await reader.next() { entries += chunk.entries }
+        return entries
+    }
+    await reader.cancel()
+    return entries
+}
