@@ -106,5 +106,11 @@ let package = Package(
             ["SheafCommands", "Sheaf", "SheafBroker", "SheafCore", "SheafSources", argumentParser, logging]
         ),
         tests("CommandLineTests", ["sheaf-cli", "SheafCore"]),
+        .testTarget(
+            name: "ProtocolTests",
+            dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],
+            exclude: ["sheaf_amqp.py"],
+            swiftSettings: strict
+        ),
     ]
 )

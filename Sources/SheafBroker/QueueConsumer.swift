@@ -14,7 +14,7 @@ public protocol QueueConsumer: Sendable {
 public protocol LogReader: Sendable {
     /// Hands out the entries that have arrived, oldest first, and waits where there is none; nil after ``cancel()``.
     ///
-    /// Throws `queueGone` when the log was deleted, `connectionLost` when the connection ended, and `CancellationError`.
+    /// The first chunk may be empty: it says where reading begins. Throws `queueGone` when the log was deleted, `connectionLost` when the connection ended, and `CancellationError`.
     func next() async throws -> LogChunk?
     /// Ends the reading.
     func cancel() async

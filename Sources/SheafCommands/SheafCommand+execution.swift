@@ -4,8 +4,8 @@ import Glibc
 extension SheafCommand {
     /// Parses the command line, runs the command and ends the process with the code that says how it went.
     public static func execute() async -> Never {
-        // A handler, unlike ignoring, does not outlive exec: flows get the system's default back. Writing to a pipe that
-        // nobody reads then fails instead of ending the process.
+        // A handler, unlike ignoring, does not outlive exec: flows get the system's default back. Writing to a pipe
+        // that nobody reads then fails instead of ending the process.
         signal(SIGPIPE) { _ in }
         let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
         var command: any ParsableCommand

@@ -7,8 +7,8 @@ public struct SheafCommand: AsyncParsableCommand {
         commandName: "sheaf",
         abstract: "Runs one task per record, over a message broker.",
         discussion: """
-            'create' publishes a batch: one task for each record of the input. 'run' workers, as many as you like, \
-            run the tasks. 'status', 'list', 'watch' and 'results' show what became of them, from anywhere.
+            'create' publishes a batch: one task for each record of the input. 'run' workers, as many as you like, run \
+            the tasks. 'status', 'list', 'watch' and 'results' show what became of them, from anywhere.
 
             Flows, what to do with a record, are defined in sheaf.yaml:
 
@@ -22,8 +22,8 @@ public struct SheafCommand: AsyncParsableCommand {
               sheaf results last              see the outcomes
 
             Without a broker in sheaf.yaml or SHEAF_BROKER, everything is kept in the folder .sheaf beside sheaf.yaml.
-            'last' names the newest batch wherever a batch is asked for. Data goes to standard output, talk to standard \
-            error. 'sheaf help exit-codes' lists the exit codes.
+            'last' names the newest batch wherever a batch is asked for. Data goes to standard output, talk to \
+            standard error. 'sheaf help exit-codes' lists the exit codes.
             """,
         version: SheafVersion.current,
         groupedSubcommands: [

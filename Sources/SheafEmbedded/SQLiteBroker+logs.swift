@@ -30,10 +30,16 @@ extension SQLiteBroker {
     /// Reads a log from a position, and goes on with what is appended.
     public func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
         let start = try await reader.read { try $0.start(of: log, from: position) }
+        let isRelative =
+            switch position {
+            case .first, .offset: false
+            case .last, .next, .since: true
+            }
         return SQLiteLogReader(
             log: start.log,
             name: log,
             offset: start.offset,
+            saysWhere: isRelative,
             number: await session.nextNumber(),
             reader: reader,
             watcher: watcher

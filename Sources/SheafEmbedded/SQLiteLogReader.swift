@@ -9,11 +9,22 @@ actor SQLiteLogReader: LogReader {
     private let reader: Reader
     private let watcher: Watcher
     private var isCancelled = false
+    /// Whether the first chunk is to come at once, though it be empty, because the caller can not know where reading begins.
+    private var saysWhere: Bool
 
-    init(log: Int64, name: String, offset: Int64, number: Int64, reader: Reader, watcher: Watcher) {
+    init(
+        log: Int64,
+        name: String,
+        offset: Int64,
+        saysWhere: Bool,
+        number: Int64,
+        reader: Reader,
+        watcher: Watcher
+    ) {
         self.log = log
         self.name = name
         self.offset = offset
+        self.saysWhere = saysWhere
         self.number = number
         self.reader = reader
         self.watcher = watcher
@@ -26,7 +37,8 @@ actor SQLiteLogReader: LogReader {
             guard let chunk = try await reader.read({ try $0.entries(of: log, from: offset) }) else {
                 throw BrokerError(.queueGone, "log \(name) was deleted")
             }
-            if chunk.nextOffset > offset {
+            if chunk.nextOffset > offset || saysWhere {
+                saysWhere = false
                 self.offset = chunk.nextOffset
                 return chunk
             }

@@ -53,7 +53,6 @@ extension BrokerConformance {
             let handedOut = try require(try await consumer.next(), "delivery")
             let buffered = try await withTimeout(.seconds(10), "cancelling") { try await consumer.cancel() }
             try expect(handedOut.count + buffered.count <= 5, "more than the prefetch was delivered")
-            try await eventually("no consumer is left") { try await broker.queueStatus(queue)?.consumers == 0 }
             try await broker.publish(numbered(10..<12), to: queue)
             let after = try await withTimeout(.seconds(10), "next() after cancel()") { try await consumer.next() }
             try expect(after == nil, "next() after cancel() returned something")
@@ -62,6 +61,8 @@ extension BrokerConformance {
 
             try await broker.settle(handedOut, as: .acknowledged)
             try await broker.settle(buffered, as: .returned)
+            // RabbitMQ counts a consumer that has ended as long as it holds something.
+            try await eventually("no consumer is left") { try await broker.queueStatus(queue)?.consumers == 0 }
             let rest = try await broker.consume(queue, prefetch: 20).receive(12 - handedOut.count)
             try expectEqual(ids(rest), ids(handedOut.count..<12), "the rest")
         },

@@ -45,6 +45,15 @@ import Testing
         }
     }
 
+    @Test(arguments: ["texts/0.txt texts/1.txt texts/2.txt", "'texts/*.txt'", "texts/*.txt", "texts"])
+    func everyWayToNameTexts(input: String) async throws {
+        try await Workbench.with { bench in
+            for number in 0..<3 { try bench.write("one two\nthree\n", to: "texts/\(number).txt") }
+            let create = try await bench.shell("$SHEAF words \(input) --json")
+            #expect(try await travel(bench, total: 3, create).allSatisfy { $0["output"] == 3 })
+        }
+    }
+
     @Test func standardInput() async throws {
         try await Workbench.with { bench in
             let rows = try await travel(bench, total: 3, bench.sheaf("echo", "-", "--json", input: "x\ny\nz\n"))

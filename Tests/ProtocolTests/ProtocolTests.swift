@@ -25,6 +25,14 @@ import Testing
             #expect(rows.count == 3)
             let second = rows.first { $0["index"] == 1 }
             #expect(second?["output"] == "zwölf" && second?["attempts"] == 2 && second?["record_id"] == "1")
+            // The wait of about a second was in this queue.
+            try await crossing.declares(
+                "delay.1s",
+                """
+                {"x-queue-type": "quorum", "x-message-ttl": 1000, "x-dead-letter-exchange": sheaf.name("delayed"),
+                 "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+                """
+            )
             // Neither side takes an id twice.
             #expect(try await crossing.python("publish", "again", "b1", input: Self.records).code == 1)
             #expect(try await crossing.sheaf("again", "-", "--batch-id", "b1", input: Self.records).code != 0)
@@ -48,7 +56,11 @@ import Testing
 
     @Test func pythonDeclaresWhatSheafHasDeclared() async throws {
         try await Crossing.with { crossing in
-            #expect(try await crossing.sheaf("shout", "-", "--format", "jsonl", input: Self.records).code == 0)
+            let options = ["--batch-id", "b1", "--format", "jsonl", "--concurrency", "2"]
+            #expect(try await crossing.sheaf(["shout", "-"] + options, input: Self.records).code == 0)
+            try await crossing.declares("tasks.shout.b1.0", #"sheaf_amqp.quorum(3, sheaf.name("suspects", "shout"))"#)
+            try await crossing.declares("results.b1", "sheaf_amqp.STREAM")
+            try await crossing.declares("permits.b1", #"{"x-queue-type": "classic"}"#)
             let published = try await crossing.python("publish", "shout", "b2", input: Self.records)
             #expect(published.code == 0, "\(published.talk)")
             async let one = crossing.python("work", "b2")
@@ -152,6 +164,18 @@ struct Crossing: Sendable {
     /// Runs a few lines of Python.
     func python(script: String) async throws -> Run {
         try await run(python, ["-c", script])
+    }
+
+    /// Checks that a queue has these arguments: RabbitMQ refuses to declare it with any others.
+    func declares(_ name: String, _ arguments: String, at place: SourceLocation = #_sourceLocation) async throws {
+        let script = """
+            import sheaf_amqp
+            sheaf = sheaf_amqp.Sheaf()
+            sheaf.channel.queue_declare(sheaf.name("\(name)"), passive=True)
+            sheaf.declare(sheaf.name("\(name)"), \(arguments))
+            """
+        let declared = try await python(script: script)
+        #expect(declared.code == 0, "\(declared.talk)", sourceLocation: place)
     }
 
     /// Checks what `sheaf status` says of a batch.

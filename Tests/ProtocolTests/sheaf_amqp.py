@@ -1,11 +1,9 @@
 """Speaks Sheaf's protocol on RabbitMQ; written from docs/protocol.md alone, needs pika.
-
     python3 sheaf_amqp.py publish FLOW BATCH < records.jsonl
     python3 sheaf_amqp.py work BATCH
     python3 sheaf_amqp.py results BATCH
 
-SHEAF_BROKER and SHEAF_NAMESPACE say where, as they do for sheaf.
-"""
+SHEAF_BROKER and SHEAF_NAMESPACE say where, as they do for sheaf."""
 
 import json
 import os
@@ -42,7 +40,7 @@ def compact(value):
 
 def parsed(lines):
     for line in lines:
-        with suppress(ValueError):
+        with suppress(ValueError):  # lines nobody can read are left out
             yield json.loads(line)
 
 
@@ -199,4 +197,4 @@ if __name__ == "__main__":
     elif command == "work":
         print(sheaf.work(*names, {"shout": shout}))
     else:
-        print(*map(compact, sheaf.results(*names)), sep="\n")
+        sys.stdout.writelines(compact(row) + "\n" for row in sheaf.results(*names))

@@ -90,6 +90,10 @@ extension AMQPConnection {
     }
 
     private func receive(_ reply: Reply, on channel: ChannelState) throws(AMQPError) {
+        if case .cancelOk = reply, !channel.awaitsCancelOk {
+            // RabbitMQ answers twice when the queue is deleted while its consumer is being cancelled (seen with 3.10.8).
+            return
+        }
         var call = try channel.takeCall(answeredBy: reply)
         switch call.method {
         case .channelOpen: channel.phase = .open

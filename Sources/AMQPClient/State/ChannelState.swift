@@ -44,10 +44,22 @@ final class ChannelState {
     /// When the first call that somebody still waits for must be answered.
     var nextDeadline: ContinuousClock.Instant? { self.calls.first { $0.continuation != nil }?.deadline }
 
+    /// Whether the next answer is to be that of a cancelled consumer.
+    var awaitsCancelOk: Bool {
+        if case .cancel? = self.calls.first?.method { true } else { false }
+    }
+
     /// Takes the call that a reply answers.
     func takeCall(answeredBy reply: Reply) throws(AMQPError) -> PendingCall {
-        guard let call = self.calls.popFirst(), call.method.isAnswered(by: reply) else {
-            throw AMQPError(.protocolViolation, "the broker answered a call on channel \(self.number) out of turn")
+        let call = self.calls.popFirst()
+        guard let call, call.method.isAnswered(by: reply) else {
+            // The names alone: what follows them may be somebody's data.
+            let answer = String(describing: reply).prefix { $0 != "(" }
+            let question = call.map { String(describing: $0.method).prefix { $0 != "(" } } ?? "no call"
+            throw AMQPError(
+                .protocolViolation,
+                "the broker sent \(answer) in answer to \(question) on channel \(self.number)"
+            )
         }
         return call
     }

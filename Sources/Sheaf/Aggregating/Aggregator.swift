@@ -11,10 +11,15 @@ actor Aggregator {
     private var folds: [Name: BatchFold] = [:]
     private var signals = SignalBoard()
     private var ending: Set<Name> = []
+    private var cancelSeen: [Name: ContinuousClock.Instant] = [:]
+    /// Whether it aggregates for others, as against having folded once for a reader when nobody else did.
+    private var isLeading = false
     private let changed = Changes()
 
     /// How often somebody who stands by tries to take over, and how often cancelled batches are looked at.
     private static let interval = Duration.milliseconds(400)
+    /// How long after a cancel a worker may still say for the first time that it runs a task.
+    private static let signalGrace = Duration.milliseconds(800)
     /// The most often that progress is written.
     private static let progressInterval = Duration.seconds(1)
 
@@ -67,6 +72,9 @@ actor Aggregator {
     private func lead(_ lock: any BrokerLock) async throws {
         folds = [:]
         ending = []
+        cancelSeen = [:]
+        isLeading = true
+        defer { isLeading = false }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.followSignals() }
             group.addTask { try await self.followDead() }
@@ -154,8 +162,12 @@ actor Aggregator {
     }
 
     /// A cancelled batch has ended when its creator is gone, its queue empty and nobody is running its tasks.
+    ///
+    /// Workers say what they run a moment after they began it. Where there may be some, they are given that moment.
     private func endCancelled(_ record: BatchRecord) async throws {
-        guard signals.running(record.id) == 0,
+        let seen = cancelSeen[record.id] ?? .now
+        cancelSeen[record.id] = seen
+        guard signals.running(record.id) == 0, !isLeading || .now - seen >= Self.signalGrace,
             try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), !ending.contains(record.id)
         else { return }
         ending.insert(record.id)

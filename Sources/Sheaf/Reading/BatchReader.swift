@@ -12,7 +12,22 @@ struct BatchReader {
         let journal = try await Journal.read(from: client)
         let open = journal.batches.batches.filter { $0.ending == nil && isWanted($0) }
         let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
-        return journal.batches.batches.filter(isWanted).map { BatchSummary(record: $0, progress: progress[$0.id]) }
+        var summaries: [BatchSummary] = []
+        for record in journal.batches.batches where isWanted(record) {
+            var summary = BatchSummary(record: record, progress: progress[record.id])
+            summary.isInterrupted = try await isInterrupted(record.id, journal)
+            summaries.append(summary)
+        }
+        return summaries
+    }
+
+    /// Whether a batch is not sealed and nobody publishes it any more.
+    func isInterrupted(_ batch: Name, _ journal: Journal) async throws -> Bool {
+        func isOpen() -> Bool { journal[batch].map { $0.sealedTotal == nil && $0.ending == nil } == true }
+        guard isOpen(), try await !client.broker.isLocked(client.names.creatingLock(batch: batch)) else { return false }
+        // It may have been sealed between the two looks.
+        try await journal.catchUp()
+        return isOpen()
     }
 
     private func progress(of open: [BatchRecord], _ journal: Journal) async throws -> [Name: BatchProgress] {

@@ -37,6 +37,19 @@ struct BatchWatch: Sendable {
             }
             group.addTask { for await _ in journal.changes() { changed.notify() } }
             group.addTask {
+                // A creator that dies says nothing, so somebody has to look.
+                while true {
+                    try await Task.sleep(for: .seconds(2))
+                    guard journal[batch]?.cancelled == nil,
+                        try await BatchReader(client: client).isInterrupted(batch, journal)
+                    else { continue }
+                    throw SheafError(
+                        .interrupted,
+                        "batch '\(batch)' was never published in full and its creator is gone: it can not finish by itself"
+                    )
+                }
+            }
+            group.addTask {
                 for await _ in changed.stream() {
                     guard let record = journal[batch] else { return }
                     emit(BatchSummary(record: record, progress: await latest.batches[batch]))

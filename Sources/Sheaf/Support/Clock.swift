@@ -1,4 +1,4 @@
-import SheafCore
+public import SheafCore
 
 #if canImport(Glibc)
     import Glibc
@@ -8,7 +8,7 @@ import SheafCore
 
 extension Timestamp {
     /// The time now, by this machine's clock.
-    static var now: Timestamp {
+    public static var now: Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)

@@ -250,17 +250,18 @@ actor TaskFetcher {
 
     /// Takes single tasks, each when a slot is free for it.
     private func pull() async throws {
+        var backoff = Backoff(first: .milliseconds(5), ceiling: .milliseconds(50))
         while await inbox.demand() {
             try Task.checkCancellation()
-            let item = try await pullOne()
-            if let item {
+            if let item = try await pullOne() {
+                backoff.reset()
                 state.hold([item])
                 if let left = remaining { remaining = left - 1 }
                 inbox.put([item], fulfilling: 1)
             } else {
                 inbox.put([], fulfilling: 1)
-                // Neither queue nor permits can be waited for without taking: ask again soon.
-                try await Task.sleep(for: .milliseconds(50))
+                // Neither a queue nor permits can be waited for without taking from them: ask again soon.
+                try await backoff.pause()
             }
         }
     }

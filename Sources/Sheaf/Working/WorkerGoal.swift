@@ -40,14 +40,11 @@ struct WorkerGoal: Sendable {
         var interrupted: [Name] = []
         for record in mine where record.ending == nil {
             if record.cancelled == nil, record.isPaused || record.stopped != nil { continue }
-            guard record.cancelled == nil, record.sealedTotal == nil,
-                try await !client.broker.isLocked(client.names.creatingLock(batch: record.id))
-            else { return false }
+            guard record.cancelled == nil, try await BatchReader(client: client).isInterrupted(record.id, journal) else {
+                return false
+            }
             let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
             if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
-            // The creator may have sealed the batch and gone between the two looks.
-            try await journal.catchUp()
-            if journal[record.id]?.sealedTotal != nil { return false }
             interrupted.append(record.id)
         }
         state.note { $0.interrupted = interrupted }

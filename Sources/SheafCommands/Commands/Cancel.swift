@@ -8,8 +8,8 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Cancel a batch: drop its waiting tasks.",
             discussion: """
-                Tasks that run may finish, unless --now ends them too. Workers that are not there now, see it when they start. \
-                A batch that has ended already can not be cancelled (exit code 4).
+                Tasks that run may finish, unless --now ends them too. Workers that are not there now, see it when \
+                they start. A batch that has ended already can not be cancelled (exit code 4).
 
                 Example:
                   sheaf cancel last --now

@@ -10,9 +10,9 @@ extension SheafCommand {
             abstract: "Create a batch: publish one task for each record of the input. (The default command.)",
             discussion: """
                 An input is a file (JSONL, JSON, CSV, TSV or plain lines, by its ending or --format), a folder or a \
-                glob (each file is a record, unless all are JSON or tables), or - for standard input. A record that can \
-                not be read \
-                becomes a failed task that names file and line; with --strict nothing is published then.
+                glob (each file is a record, unless all are JSON or tables), or - for standard input. A record that \
+                can not be read becomes a failed task that names file and line; with --strict nothing is published \
+                then.
 
                 The batch's id is printed once every task is confirmed by the broker.
 

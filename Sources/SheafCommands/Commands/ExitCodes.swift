@@ -11,9 +11,9 @@ extension SheafCommand {
 
                 \(ExitReason.table)
 
-                A batch is waited for by 'create --wait', 'watch', 'wait', and 'run --until-empty --batch'. A worker that is \
-                interrupted exits with 130 or 143 even where it could finish all it had begun. Where the reader of a pipe \
-                goes away ('sheaf results last | head'), the code is 0.
+                A batch is waited for by 'create --wait', 'watch', 'wait', and 'run --until-empty --batch'. A worker \
+                that is interrupted exits with 130 or 143 even where it could finish all it had begun. Where the \
+                reader of a pipe goes away ('sheaf results last | head'), the code is 0.
                 """
         )
 

@@ -9,9 +9,9 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Run tasks: pull them from the broker and run so many at a time.",
             discussion: """
-                Runs until it is interrupted, unless an option says otherwise. The first SIGINT (Ctrl-C) or SIGTERM takes no \
-                more tasks and finishes those that run; the second gives back what runs and leaves; a third ends the process \
-                on the spot. Start as many as you like, on as many machines as you like.
+                Runs until it is interrupted, unless an option says otherwise. The first SIGINT (Ctrl-C) or SIGTERM \
+                takes no more tasks and finishes those that run; the second gives back what runs and leaves; a third \
+                ends the process on the spot. Start as many as you like, on as many machines as you like.
 
                 Examples:
                   sheaf run --until-empty

@@ -11,8 +11,8 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Check the configuration and the input; publish nothing, connect to nothing.",
             discussion: """
-                With a flow, its input is read in full and every bad record counted; the first ones are listed. Without one, \
-                the configuration is checked, and the source of each flow that has one.
+                With a flow, its input is read in full and every bad record counted; the first ones are listed. \
+                Without one, the configuration is checked, and the source of each flow that has one.
 
                 Examples:
                   sheaf validate

@@ -8,8 +8,8 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Wait until a batch has ended; the exit code tells how.",
             discussion: """
-                Exits with 0 where every task succeeded, 1 where one failed or the policy stopped the batch, 6 where it was \
-                cancelled, and 7 where --timeout passed first (the batch goes on).
+                Exits with 0 where every task succeeded, 1 where one failed or the policy stopped the batch, 6 where \
+                it was cancelled, and 7 where --timeout passed first (the batch goes on).
 
                 Example:
                   sheaf wait last --timeout 10m && sheaf results last -o results.jsonl

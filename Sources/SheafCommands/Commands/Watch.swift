@@ -8,8 +8,9 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Follow a batch until it ends.",
             discussion: """
-                Shows a progress bar on a terminal, and a line every few seconds elsewhere. The exit code tells how the batch \
-                ended: 0 where every task succeeded, 1 where one failed or the policy stopped it, 6 where it was cancelled.
+                Shows a progress bar on a terminal, and a line every few seconds elsewhere. The exit code tells how \
+                the batch ended: 0 where every task succeeded, 1 where one failed or the policy stopped it, 6 where it \
+                was cancelled.
 
                 Example:
                   sheaf watch last

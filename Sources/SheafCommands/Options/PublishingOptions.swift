@@ -15,7 +15,7 @@ struct PublishingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "What to do when tasks fail: continue (default), stop, stop:N (more than N) or stop:P% (more than P percent).",
+            "When tasks fail: continue (default), stop, stop:N (after more than N) or stop:P% (after more than P percent).",
             valueName: "policy"
         ),
         transform: { text in

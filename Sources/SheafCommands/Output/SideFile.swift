@@ -1,7 +1,8 @@
 import Glibc
 import SystemPackage
 
-/// A file that appears under its name only when it is complete and on the disk; what stood there before stays until then.
+/// A file that appears under its name only when it is complete and on the disk; what stood there before stays until
+/// then.
 ///
 /// It is written beside its place, synchronised and renamed. Something that is no regular file, such as a device or a
 /// pipe, is written to directly.
@@ -50,7 +51,8 @@ final class SideFile: ByteSink {
         }
         isFinished = true
         close(descriptor)
-        // The folder's entry is on the disk only when the folder is; where that can not be had, the file is still whole.
+        // The folder's entry is on the disk only when the folder is; where that can not be had, the file is still
+        // whole.
         let folder = open(Self.split(path).folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if folder >= 0 {
             fsync(folder)

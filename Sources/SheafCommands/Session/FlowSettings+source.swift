@@ -19,7 +19,7 @@ extension FlowSettings {
         }
         return SourceConfiguration(
             inputs: inputs,
-            format: try options.format ?? configuredFormat,
+            format: try options.format ?? configuredFormat ?? Self.format(ofList: options.inputs),
             idField: options.idField ?? idField,
             columns: Dictionary(columns.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }),
             shuffle: shuffles(options),
@@ -31,6 +31,17 @@ extension FlowSettings {
     /// Whether the order of the records is to be a random one.
     func shuffles(_ options: InputOptions) -> Bool {
         options.shuffle ?? (options.seed != nil ? true : batch.shuffle) ?? true
+    }
+
+    /// Several files without a structure of their own are what a shell makes of a glob, and so each is a record as there.
+    private static func format(ofList inputs: [String]) -> SourceFormat? {
+        let structured: Set<SourceFormat> = [.jsonl, .json, .csv, .tsv]
+        let isPlain =
+            inputs.count > 1
+            && inputs.allSatisfy { input in
+                input != "-" && SourceFormat(ending: input).map { !structured.contains($0) } ?? true
+            }
+        return isPlain ? .files : nil
     }
 
     private var configuredFormat: SourceFormat? {

@@ -2,7 +2,8 @@ import Glibc
 import Synchronization
 import UnixSignals
 
-/// Runs work that SIGINT and SIGTERM end in steps: gently first where the work knows how, then by cancelling, then at once.
+/// Runs work that SIGINT and SIGTERM end in steps: gently first where the work knows how, then by cancelling, then at
+/// once.
 ///
 /// Signals arrive on a sequence, never in a handler, so every step may do whatever it needs to.
 final class SignalWatch: Sendable {
@@ -13,8 +14,8 @@ final class SignalWatch: Sendable {
 
     /// Runs the body until it ends, whatever signals come.
     ///
-    /// The first signal calls `ease`, and the second cancels; where `ease` returns false, the first one cancels. The one
-    /// after that ends the process on the spot, for work that does not react.
+    /// The first signal calls `ease`, and the second cancels; where `ease` returns false, the first one cancels. The
+    /// one after that ends the process on the spot, for work that does not react.
     func run<Result: Sendable>(
         ease: @escaping @Sendable (Interruption) async -> Bool = { _ in false },
         hasten: @escaping @Sendable (Interruption) -> Void = { _ in },

@@ -5,8 +5,8 @@ import Synchronization
 
 /// One run of a worker, from connecting to the last word on what it did.
 ///
-/// The worker is a service in a group; signals come from a ``SignalWatch`` instead of the group's own, because the group can
-/// not tell the first signal from the second.
+/// The worker is a service in a group; signals come from a ``SignalWatch`` instead of the group's own, because the
+/// group can not tell the first signal from the second.
 final class WorkShift: Sendable {
     private let session: Session
     private let configuration: WorkerConfiguration

@@ -8,6 +8,8 @@ public struct BatchSummary: Sendable, Equatable {
     public var startedAt: Timestamp?
     /// Whether the total is final.
     public var isSealed: Bool
+    /// Whether its creator is gone though not all of its tasks are in the queue.
+    public var isInterrupted = false
 
     /// Joins the two; a final count in the journal stands above any progress.
     public init(record: BatchRecord, progress: BatchProgress?) {
@@ -50,6 +52,7 @@ public struct BatchSummary: Sendable, Equatable {
             "status": .string(status.rawValue),
             "total": .integer(total),
             "sealed": .bool(isSealed),
+            "interrupted": .bool(isInterrupted),
             "counts": counts.json,
             "created_at": .string(record.createdAt.description),
             "started_at": .optional(startedAt?.description),
