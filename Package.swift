@@ -88,7 +88,7 @@ let package = Package(
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
         tests("SheafFlowsTests", ["SheafFlows", "SheafCore"]),
-        tests("SheafSettingsTests", ["SheafSettings", "SheafCore", "SheafFlows"]),
+        tests("SheafSettingsTests", ["SheafSettings", "SheafCore", "SheafFlows", orderedCollections]),
         .executableTarget(
             name: "EmbeddedProbe",
             dependencies: ["SheafEmbedded", "SheafBroker", "SheafCore", systemPackage],
@@ -103,9 +103,12 @@ let package = Package(
         tests("SheafTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
         tests(
             "SheafCommandsTests",
-            ["SheafCommands", "Sheaf", "SheafBroker", "SheafCore", "SheafSources", argumentParser, logging]
+            [
+                "SheafCommands", "Sheaf", "SheafBroker", "SheafCore", "SheafSources", argumentParser, logging,
+                systemPackage,
+            ]
         ),
-        tests("CommandLineTests", ["sheaf-cli", "SheafCore"]),
+        tests("CommandLineTests", ["sheaf-cli", "SheafCore", subprocess, systemPackage]),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],

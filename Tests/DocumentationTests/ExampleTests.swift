@@ -1,0 +1,32 @@
+import Foundation
+import Sheaf
+import Testing
+
+/// The example of the documentation does what the text around it says.
+@Suite("The example in Swift", .timeLimit(.minutes(2)))
+struct ExampleTests {
+    @Test("It publishes, runs, follows and reads on the embedded broker")
+    func runs() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-docs-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let texts = AsyncThrowingStream<String, any Error> { continuation in
+            for text in ["one", "one two", "one  two three"] { continuation.yield(text) }
+            continuation.finish()
+        }
+        let outcomes = try await countWords(of: texts, on: .embedded(directory: folder))
+        #expect(outcomes.map(\.index) == [0, 1, 2])
+        #expect(outcomes.allSatisfy { $0.status == .succeeded })
+        let words = try outcomes.map { try JSON.parse($0.output ?? [])["words"]?.intValue }
+        #expect(words == [1, 2, 3])
+    }
+
+    @Test("It stands in the pages as it is compiled", arguments: Page.withExample)
+    func isQuoted(page: String) throws {
+        let source = try Page.read("Tests/DocumentationTests/WordCountExample.swift")
+        let parts = source.components(separatedBy: "// example: ")
+        let begin = try #require(parts.first { $0.hasPrefix("begin\n") })
+        let example = begin.dropFirst("begin\n".count)
+        let blocks = try Page.blocks(of: "swift", in: Page.read(page))
+        #expect(blocks.contains(String(example)), "\(page) does not quote the example as it is compiled")
+    }
+}

@@ -1,0 +1,45 @@
+// Between the two marks stands the example of README.md and of the article "Getting started", word for word.
+// example: begin
+import Logging
+import ServiceLifecycle
+import Sheaf
+
+/// What to do with one record: a flow as a Swift type.
+struct WordCount: Flow {
+    func run(_ task: FlowTask) async throws -> FlowOutput {
+        guard let text = try task.record.json.stringValue else {
+            throw FlowError(type: "not-text", message: "record \(task.record.id) is not a text")
+        }
+        return .value(["words": .integer(text.split(whereSeparator: \.isWhitespace).count)])
+    }
+}
+
+/// Publishes a batch, runs it, and returns what became of each of its tasks.
+func countWords(of texts: some AsyncSequence<String, any Error>, on broker: BrokerReference) async throws -> [Outcome] {
+    guard let flow = Name("wordcount") else { preconditionFailure("'wordcount' is a name") }
+    let logger = Logger(label: "word-count")
+    return try await SheafClient.withClient(broker: broker, logger: logger) { client in
+        // Create a batch. Any sequence of records will do; it is read no faster than the broker confirms.
+        let records = texts.map { Record(id: "text \($0.count)", kind: .text, bytes: Array($0.utf8)) }
+        let batch = try await client.create(BatchPlan(flow: flow), records: records)
+
+        // Run its tasks. A worker is a service; this process is not the only one that may run one.
+        let definition = FlowDefinition(name: flow, flow: WordCount(), timeout: .seconds(10), retries: 2)
+        let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [definition], concurrency: 4))
+        let group = ServiceGroup(services: [worker], gracefulShutdownSignals: [.sigterm], logger: logger)
+        async let work: Void = group.run()
+
+        // Follow it to its end, then let the worker go.
+        for try await summary in client.progress(of: batch.id.text) {
+            print("\(summary.status): \(summary.counts.settled) of \(summary.total)")
+        }
+        await group.triggerGracefulShutdown()
+        try await work
+
+        // Read the results: one outcome for each task, by index.
+        var outcomes: [Outcome] = []
+        for try await chunk in try await client.results(of: batch.id.text, ordered: true) { outcomes += chunk }
+        return outcomes
+    }
+}
+// example: end
