@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 SWIFT ?= swift
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev pkg-config
+BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.

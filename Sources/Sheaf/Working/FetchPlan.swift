@@ -28,8 +28,11 @@ struct FetchPlan: Sendable {
         return max(1, (budget + busyCount - 1) / max(1, busyCount))
     }
 
-    /// Whether a consumer's prefetch is so far from what it should be that it is worth making it anew.
-    func isWorthChanging(from old: Int, to new: Int) -> Bool {
-        new >= old * 2 || new * 2 <= old || (old < slots && new >= slots)
+    /// Whether a prefetch is so far below what it should be that it is worth another consumer.
+    func isWorthRaising(from old: Int, to new: Int) -> Bool {
+        old == 0 || new >= old * 2 || (old < slots && new >= slots)
     }
+
+    /// Whether a prefetch is so far above what it should be that it is worth ending consumers.
+    func isWorthLowering(from old: Int, to new: Int) -> Bool { new * 4 <= old }
 }

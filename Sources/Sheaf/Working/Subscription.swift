@@ -6,10 +6,18 @@ struct Subscription: Sendable {
     let batch: Name
     let consumer: any QueueConsumer
     let prefetch: Int
-    /// Tells it from an earlier one of the same batch.
     let number: Int
+}
+
+/// All consumers that a worker has on one batch's queue.
+struct BatchFeed: Sendable {
+    /// The consumers by their number.
+    var subscriptions: [Int: Subscription] = [:]
     var lastDelivery: ContinuousClock.Instant?
-    let since = ContinuousClock.now
+    private let since = ContinuousClock.now
+
+    /// How many unsettled deliveries there may be.
+    var prefetch: Int { subscriptions.values.reduce(0) { $0 + $1.prefetch } }
 
     /// Whether something has come lately, or it is too new to tell.
     func isBusy(_ now: ContinuousClock.Instant = .now) -> Bool {

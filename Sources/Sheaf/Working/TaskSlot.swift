@@ -51,11 +51,12 @@ struct TaskSlot: Sendable {
 
     private func read(_ item: InboxItem) throws(UnreadableMessage) -> (BatchTask, FlowDefinition) {
         let task = try BatchTask(item.delivery.message)
-        if let batch = item.batch {
-            guard task.batch == batch else { throw UnreadableMessage("it is of another batch, '\(task.batch)'") }
-            guard journal[batch]?.flow == task.flow else {
-                throw UnreadableMessage("it is for another flow, '\(task.flow)'")
-            }
+        if let batch = item.batch, task.batch != batch {
+            throw UnreadableMessage("it is of another batch, '\(task.batch)'")
+        }
+        // Suspects of many batches share a queue: the journal, not the message, says which flow a batch is for.
+        if let record = journal[task.batch], record.flow != task.flow {
+            throw UnreadableMessage("it is for flow '\(task.flow)', and its batch is for another")
         }
         if let total = journal[task.batch]?.sealedTotal, task.index >= total {
             throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
@@ -105,7 +106,8 @@ struct TaskSlot: Sendable {
         case .failure(let error) where error.isRetryable && task.attempt <= definition.retries:
             try await tryAgainLater(task, item, error)
         case .failure(let error):
-            if record.options.errorPolicy == .stop(above: 0), state.halt(task.batch) {
+            let isInvalid = error.type == Outcome.Failure.invalidRecord
+            if record.options.errorPolicy == .stop(above: 0), !isInvalid, state.halt(task.batch) {
                 // Before the outcome, so that nobody can see the failure without its consequence.
                 try await retrying {
                     try await journal.append(
@@ -131,6 +133,14 @@ struct TaskSlot: Sendable {
             parameters = try task.parameters.map { try JSON.parse($0) } ?? [:]
         } catch {
             return .failure(FlowError(type: "parameters", message: "the task's parameters are not JSON: \(error)"))
+        }
+        if task.record.kind == .json {
+            do throws(JSONError) {
+                try JSON.validate(task.record.bytes)
+            } catch {
+                let message = "\(task.record.id): the record says that it is JSON and is not: \(error)"
+                return .failure(FlowError(type: Outcome.Failure.invalidRecord, message: message))
+            }
         }
         let flowTask = FlowTask(
             batch: task.batch,

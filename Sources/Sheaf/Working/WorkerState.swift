@@ -59,6 +59,8 @@ final class WorkerState: Sendable {
     var held: [InboxItem] { contents.withLock { Array($0.held.values) } }
     /// How many those are.
     var heldCount: Int { contents.withLock { $0.held.count } }
+    /// How many of them are of one batch.
+    func heldCount(of batch: Name) -> Int { contents.withLock { $0.held.values.count { $0.batch == batch } } }
     /// How long nothing has been received or settled while nothing is held.
     var idleTime: Duration { contents.withLock { $0.held.isEmpty ? .now - $0.lastActivity : .zero } }
 

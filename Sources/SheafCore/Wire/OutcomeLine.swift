@@ -36,13 +36,15 @@ extension Outcome {
         quoted(finishedAt)
         field("worker")
         JSON.write(worker, to: &output)
-        if let record {
+        // What came from outside and failed may not be what it says; the line must be JSON all the same.
+        if var record {
+            if record.kind == .json, (try? JSON.validate(record.bytes)) == nil { record.kind = .text }
             field("record_kind")
             JSON.write(record.kind.rawValue, to: &output)
             field("record")
             record.writeJSON(to: &output)
         }
-        if let parameters {
+        if let parameters, (try? JSON.validate(Array(parameters.utf8))) != nil {
             field("parameters")
             JSON.writeOnOneLine(parameters.utf8, to: &output)
         }

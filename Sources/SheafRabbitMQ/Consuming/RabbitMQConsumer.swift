@@ -9,6 +9,8 @@ actor RabbitMQConsumer: QueueConsumer {
     private let broker: RabbitMQBroker
     private var isReceiving = false
     private var isCancelled = false
+    /// Whether the broker has said that nothing more comes: before that the channel must stay open, however little it holds.
+    private var hasEnded = false
 
     init(queue: String, consumer: AMQPConsumer, channel: DeliveryChannel, broker: RabbitMQBroker) {
         self.queue = queue
@@ -27,7 +29,7 @@ actor RabbitMQConsumer: QueueConsumer {
         case .failure(let error): await broker.consumerEnded(on: channel, with: error)
         }
         isReceiving = false
-        if isCancelled { await broker.retire(channel) }
+        if hasEnded { await broker.retire(channel) }
         switch result {
         case .success(let arrived):
             return arrived.map { $0.map { broker.headers.delivery($0, from: queue) } }
@@ -42,6 +44,7 @@ actor RabbitMQConsumer: QueueConsumer {
         do {
             let rest = try await consumer.cancel()
             await channel.hold(rest)
+            hasEnded = true
             // A call of next() that is just being woken may still have deliveries to note; then it retires the channel.
             if !isReceiving { await broker.retire(channel) }
             return rest.map { broker.headers.delivery($0, from: queue) }
