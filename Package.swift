@@ -73,7 +73,7 @@ let package = Package(
                 logging, systemPackage,
             ]
         ),
-        library("SheafSettings", ["SheafCore", "SheafFlows", orderedCollections, systemPackage, yams]),
+        library("SheafSettings", ["SheafCore", "SheafBroker", "SheafFlows", orderedCollections, systemPackage, yams]),
         library(
             "SheafCommands",
             [
@@ -83,12 +83,12 @@ let package = Package(
         ),
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
 
-        library("SheafTesting", ["SheafCore", "SheafBroker"]),
+        library("SheafTesting", ["SheafCore", "SheafBroker", subprocess, systemPackage]),
         tests("AMQPClientTests", ["AMQPClient"]),
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
         tests("SheafFlowsTests", ["SheafFlows", "SheafCore"]),
-        tests("SheafSettingsTests", ["SheafSettings", "SheafCore", "SheafFlows", orderedCollections]),
+        tests("SheafSettingsTests", ["SheafSettings", "SheafBroker", "SheafCore", "SheafFlows", orderedCollections]),
         .executableTarget(
             name: "EmbeddedProbe",
             dependencies: ["SheafEmbedded", "SheafBroker", "SheafCore", systemPackage],
@@ -108,12 +108,14 @@ let package = Package(
                 systemPackage,
             ]
         ),
-        tests("CommandLineTests", ["sheaf-cli", "SheafCore", subprocess, systemPackage]),
+        tests("CommandLineTests", ["sheaf-cli", "SheafCore", "SheafTesting"]),
+        tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafCore", "SheafTesting"]),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],
             exclude: ["sheaf_amqp.py"],
             swiftSettings: strict
         ),
+        tests("DocumentationTests", ["Sheaf", "SheafCommands", "SheafSettings", lifecycle, logging]),
     ]
 )

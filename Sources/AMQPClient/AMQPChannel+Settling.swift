@@ -13,9 +13,13 @@ extension AMQPChannel {
         try await self.connection.acknowledge(upTo: tag, on: self)
     }
 
-    /// Rejects a delivery of this channel: back to the queue, or away (to the dead-letter exchange, if there is one).
-    public func reject(_ tag: UInt64, requeue: Bool) async throws(AMQPError) {
-        try await self.connection.reject(tag, requeue: requeue, on: self)
+    /// Rejects deliveries of this channel: back to the queue, or away (to the dead-letter exchange, if there is one).
+    ///
+    /// AMQP knows no rejection of many, so each takes a frame; they go out in the order of the tags here.
+    ///
+    /// - Throws: `invalidArgument`, and nothing is sent, if a tag was never delivered here or is already settled.
+    public func reject(_ tags: [UInt64], requeue: Bool) async throws(AMQPError) {
+        try await self.connection.reject(tags, requeue: requeue, on: self)
     }
 
     /// Refuses deliveries of this channel; on RabbitMQ 4.3 and later unlike `reject` not counted as failures.

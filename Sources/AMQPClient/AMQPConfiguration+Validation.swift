@@ -13,6 +13,10 @@ extension AMQPConfiguration {
         try Self.check(self.connectionName.utf8.count <= 1024, "the connection name is longer than 1024 bytes")
         try Self.check(self.user.utf8.count + self.password.reveal().utf8.count <= 2048, "the login is too long")
         try Self.check(self.heartbeat >= .seconds(1), "the heartbeat is shorter than a second")
+        try Self.check(
+            (4_096...131_072).contains(self.maximumFrameSize),
+            "the maximum frame size is not between 4096 and 131072"
+        )
         try Self.check(self.maximumBodySize >= 0, "the maximum body size is negative")
         if let tls = self.tls {
             let paired = (tls.certificatePath == nil) == (tls.privateKeyPath == nil)

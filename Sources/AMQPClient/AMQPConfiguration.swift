@@ -18,6 +18,8 @@ public struct AMQPConfiguration: Sendable, Hashable {
     public var connectionName: String
     /// How long either side may be silent before it sends a sign of life; whole seconds, at least one.
     public var heartbeat: Duration = .seconds(10)
+    /// The largest frame to agree on with the broker, in bytes; at least 4096, and headers must fit into it.
+    public var maximumFrameSize: Int = 131_072
     /// How long finding the address and connecting may take.
     public var connectTimeout: Duration = .seconds(10)
     /// How long the broker may take to let us in.

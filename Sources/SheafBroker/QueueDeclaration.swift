@@ -14,7 +14,7 @@ public struct QueueDeclaration: Sendable, Equatable {
     ///
     /// Nil means without limit: the queue keeps tokens rather than work.
     public var deliveryLimit: Int?
-    /// Where messages beyond the limit go; the target must exist. With a limit and no target they are dropped.
+    /// Where messages beyond the limit go; the target must exist, and without one they are dropped.
     public var deadLetter: DeadLetterTarget?
     /// Whether ``Broker/publish(_:to:after:)`` will be used with this queue.
     public var acceptsDelayed: Bool

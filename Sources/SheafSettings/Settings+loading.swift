@@ -1,4 +1,5 @@
 import OrderedCollections
+import SheafBroker
 import SheafCore
 import SheafFlows
 

@@ -1,4 +1,5 @@
 public import OrderedCollections
+public import SheafBroker
 public import SheafCore
 public import SheafFlows
 

@@ -8,6 +8,8 @@ public struct RabbitMQNode: Sendable {
     public let nodeName: String
     /// The folder of its configuration, data and log.
     public let folder: String
+    /// Where it speaks TLS, if it was started so.
+    public let tls: TLS?
 
     /// The node that tests share: the one that the environment names, or else one started for this process.
     ///
@@ -23,8 +25,9 @@ public struct RabbitMQNode: Sendable {
     }
 
     /// Starts a private node; it ends with ``stop()``, or when this process does.
-    public static func start() async throws -> RabbitMQNode {
-        let output = try await script(["start", "--for", String(ProcessInfo.processInfo.processIdentifier)])
+    public static func start(withTLS: Bool = false) async throws -> RabbitMQNode {
+        let owner = ["--for", String(ProcessInfo.processInfo.processIdentifier)]
+        let output = try await script(["start"] + (withTLS ? ["--tls"] : []) + owner)
         let pairs = output.split(separator: "\n").compactMap { line -> (String, String)? in
             let parts = line.split(separator: "=", maxSplits: 1)
             return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
@@ -55,6 +58,7 @@ public struct RabbitMQNode: Sendable {
         self.url = url
         self.nodeName = nodeName
         self.folder = folder
+        self.tls = TLS(variables: variables, folder: folder)
     }
 
     /// The address without credentials, as `host:port`.

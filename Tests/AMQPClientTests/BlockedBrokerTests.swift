@@ -2,10 +2,16 @@ import AMQPClient
 import Testing
 
 extension BrokerTests {
-    struct BlockedBrokerTests {
+    /// One at a time, because each makes the node of both short of memory.
+    @Suite(.serialized) struct BlockedBrokerTests {
+        private static let node = Task { try await PrivateNode.start() }
+
         /// A broker short of memory stops reading: publishing fails in time, all else lives on, also past heartbeats.
         @Test func aBrokerShortOfMemoryBlocksPublishingOnly() async throws {
-            try await TestBroker.withQueue({ $0.heartbeat = .seconds(1) }) { consuming, queue in
+            let node = try await Self.node.value
+            var configuration = try node.configuration()
+            configuration.heartbeat = .seconds(1)
+            try await TestBroker.withQueue({ [configuration] in $0 = configuration }) { consuming, queue in
                 var configuration = consuming.connection.configuration
                 configuration.publishTimeout = .seconds(2)
                 configuration.rpcTimeout = .seconds(1)
@@ -17,7 +23,7 @@ extension BrokerTests {
                 try await channel.publish([large])
                 let first = try await consumer.collect(1)
 
-                try await TestBroker.control("set_vm_memory_high_watermark", "0.0000001")
+                try await node.control("set_vm_memory_high_watermark", "0.0000001")
                 let result = await Result {
                     for _ in 1...2 {
                         let start = ContinuousClock.now
@@ -35,7 +41,7 @@ extension BrokerTests {
                     try await consuming.acknowledge(first.map(\.deliveryTag))
                     #expect(try await consuming.declareQueue(queue, passive: true).consumerCount == 1)
                 }
-                try await TestBroker.control("set_vm_memory_high_watermark", "0.4")
+                try await node.control("set_vm_memory_high_watermark", "0.4")
                 try result.get()
 
                 try await within(.seconds(10)) {
@@ -55,19 +61,22 @@ extension BrokerTests {
         }
 
         @Test func closingABlockedConnectionIsBounded() async throws {
-            try await TestBroker.withQueue({ $0.closeTimeout = .seconds(1) }) { channel, queue in
+            let node = try await Self.node.value
+            var configuration = try node.configuration()
+            configuration.closeTimeout = .seconds(1)
+            try await TestBroker.withQueue({ [configuration] in $0 = configuration }) { channel, queue in
                 var configuration = channel.connection.configuration
                 configuration.publishTimeout = .seconds(1)
                 let publisher = try await AMQPConnection.connect(configuration)
                 let blocked = try await publisher.openChannel()
                 try await blocked.enableConfirms()
-                try await TestBroker.control("set_vm_memory_high_watermark", "0.0000001")
+                try await node.control("set_vm_memory_high_watermark", "0.0000001")
                 let large = AMQPMessage(routingKey: queue, body: Array(repeating: 1, count: 1 << 20))
                 let error = await errorOf { try await blocked.publish(Array(repeating: large, count: 40)) }
                 let start = ContinuousClock.now
                 await publisher.close()
                 let duration = ContinuousClock.now - start
-                try await TestBroker.control("set_vm_memory_high_watermark", "0.4")
+                try await node.control("set_vm_memory_high_watermark", "0.4")
                 #expect(error?.code == .blocked)
                 #expect(duration < .seconds(3))
             }

@@ -45,6 +45,17 @@ struct ConfigurationTests {
         #expect(error?.message.contains("secret") == false)
     }
 
+    @Test func theSystemsCertificatesAreTheDefault() throws {
+        #expect(try AMQPConfiguration(url: "amqps://host").tls == AMQPTLSConfiguration(trustRootsPath: nil))
+    }
+
+    @Test(arguments: [4_095, 131_073])
+    func aFrameSizeOutOfRangeIsRefused(size: Int) {
+        var configuration = AMQPConfiguration()
+        configuration.maximumFrameSize = size
+        #expect(throws: AMQPError.self) { try configuration.validate() }
+    }
+
     @Test func nothingShowsThePassword() throws {
         let configuration = try AMQPConfiguration(url: "amqp://user:hush@host/v")
         var dumped = ""

@@ -14,13 +14,30 @@ extension BrokerTests {
                 try await other.setPrefetch(10)
                 let deliveries = try await other.consume(queue).collect(4)
                 try await other.acknowledge([deliveries[1].deliveryTag])
-                try await other.reject(deliveries[2].deliveryTag, requeue: false)
+                try await other.reject([deliveries[2].deliveryTag], requeue: false)
                 try await other.close()
                 let again = try await channel.consume(queue).collect(2)
                 #expect(again.map(\.body) == [[0], [3]])
                 #expect(again.allSatisfy { $0.isRedelivered })
                 try await channel.nack(again.map(\.deliveryTag), requeue: true)
                 try await channel.acknowledge([])
+            }
+        }
+
+        @Test func rejectingManyLeavesOutTheRest() async throws {
+            try await TestBroker.withQueue { channel, queue in
+                try await self.fill(channel, queue, 6)
+                let consumer = try await channel.consume(queue)
+                let tags = try await consumer.collect(6).map(\.deliveryTag)
+                let wrong = await errorOf { try await channel.reject([tags[0], tags[1], 77], requeue: false) }
+                #expect(wrong?.code == .invalidArgument)
+                try await channel.reject([tags[0], tags[2], tags[4]], requeue: false)
+                try await channel.reject([tags[3], tags[5]], requeue: true)
+                let again = try await consumer.collect(2)
+                #expect(Set(again.map(\.body)) == [[3], [5]])
+                try await channel.acknowledge([tags[1]] + again.map(\.deliveryTag))
+                try await channel.reject([], requeue: true)
+                #expect(try await channel.declareQueue(queue, passive: true).messageCount == 0)
             }
         }
 

@@ -17,22 +17,6 @@ enum TestBroker {
         return configuration
     }
 
-    /// Runs the broker's command line tool.
-    static func control(_ arguments: String...) async throws {
-        guard let node = ProcessInfo.processInfo.environment["SHEAF_TEST_RABBITMQ_NODENAME"] else {
-            throw Missing(description: "SHEAF_TEST_RABBITMQ_NODENAME must name the node of SHEAF_TEST_AMQP_URL")
-        }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["rabbitmqctl", "--quiet", "-n", node] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        let status = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
-        }
-        try #require(status == 0, "rabbitmqctl \(arguments) failed")
-    }
-
     static func uniqueName(_ prefix: String) -> String { "test.\(prefix).\(UUID().uuidString)" }
 
     /// Runs a test on a connection of its own, bounded in time.
@@ -118,6 +102,5 @@ extension AMQPConsumer {
     }
 }
 
-/// The tests that need a broker; one at a time, because one of them makes it short of memory.
-@Suite(.serialized)
+/// The tests that need a broker.
 struct BrokerTests {}

@@ -1,4 +1,5 @@
 import SheafCore
+import SheafTesting
 import Testing
 
 /// Bad input, one kind a test: a clear message with place and cause, and nothing lost.

@@ -1,4 +1,5 @@
 import SheafCore
+import SheafTesting
 import Testing
 
 /// What scripts rely on: codes, and which stream says what.

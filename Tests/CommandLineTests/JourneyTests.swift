@@ -1,4 +1,5 @@
 import SheafCore
+import SheafTesting
 import Testing
 
 /// From input to results with every kind of input, as a user goes.

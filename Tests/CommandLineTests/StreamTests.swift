@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SheafCore
+import SheafTesting
 import Testing
 
 /// Pipes, files and signals.

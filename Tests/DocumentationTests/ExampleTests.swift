@@ -9,12 +9,9 @@ struct ExampleTests {
     func runs() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-docs-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let texts = AsyncThrowingStream<String, any Error> { continuation in
-            for text in ["one", "one two", "one  two three"] { continuation.yield(text) }
-            continuation.finish()
-        }
+        let texts: KeyValuePairs = ["a.txt": "one", "b.txt": "one two", "c.txt": "one  two\nthree"]
         let outcomes = try await countWords(of: texts, on: .embedded(directory: folder))
-        #expect(outcomes.map(\.index) == [0, 1, 2])
+        #expect(outcomes.map(\.recordID) == ["a.txt", "b.txt", "c.txt"])
         #expect(outcomes.allSatisfy { $0.status == .succeeded })
         let words = try outcomes.map { try JSON.parse($0.output ?? [])["words"]?.intValue }
         #expect(words == [1, 2, 3])

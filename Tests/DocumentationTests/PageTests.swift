@@ -43,7 +43,7 @@ struct PageTests {
             let environment = ["RABBITMQ_PASSWORD": "secret"]
             let settings = try Settings.load(environment: environment, directory: folder.path)
             #expect(settings.warnings.isEmpty)
-            #expect(settings.flows.count > 1)
+            #expect(settings.definitions.count > 1)
         }
     }
 }

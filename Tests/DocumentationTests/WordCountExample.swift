@@ -15,18 +15,21 @@ struct WordCount: Flow {
 }
 
 /// Publishes a batch, runs it, and returns what became of each of its tasks.
-func countWords(of texts: some AsyncSequence<String, any Error>, on broker: BrokerReference) async throws -> [Outcome] {
+func countWords(of texts: KeyValuePairs<String, String>, on broker: BrokerReference) async throws -> [Outcome] {
     guard let flow = Name("wordcount") else { preconditionFailure("'wordcount' is a name") }
     let logger = Logger(label: "word-count")
     return try await SheafClient.withClient(broker: broker, logger: logger) { client in
-        // Create a batch. Any sequence of records will do; it is read no faster than the broker confirms.
-        let records = texts.map { Record(id: "text \($0.count)", kind: .text, bytes: Array($0.utf8)) }
+        // Create a batch, from any asynchronous sequence of records.
+        let records = AsyncStream<Record> { continuation in
+            for (name, text) in texts { continuation.yield(Record(id: name, kind: .text, bytes: Array(text.utf8))) }
+            continuation.finish()
+        }
         let batch = try await client.create(BatchPlan(flow: flow), records: records)
 
         // Run its tasks. A worker is a service; this process is not the only one that may run one.
         let definition = FlowDefinition(name: flow, flow: WordCount(), timeout: .seconds(10), retries: 2)
         let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [definition], concurrency: 4))
-        let group = ServiceGroup(services: [worker], gracefulShutdownSignals: [.sigterm], logger: logger)
+        let group = ServiceGroup(services: [worker], logger: logger)
         async let work: Void = group.run()
 
         // Follow it to its end, then let the worker go.

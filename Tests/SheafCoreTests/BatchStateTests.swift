@@ -81,7 +81,9 @@ struct Seeded: RandomNumberGenerator {
                     isCancelled: isCancelled
                 )
                 #expect(counts.total == progress.total)
-                #expect([counts.pending, counts.running, counts.succeeded, counts.failed, counts.cancelled].min() ?? 0 >= 0)
+                #expect(
+                    [counts.pending, counts.running, counts.succeeded, counts.failed, counts.cancelled].min() ?? 0 >= 0
+                )
             }
         }
         #expect(BatchProgress(batch: batch, state: state, running: 0, offset: 0).total == total)

@@ -51,7 +51,8 @@ import Testing
 
     @Test func theFirstEndingStands() throws {
         let state = state([
-            Self.created(), .sealed(total: 3), Self.finished(BatchCounts(succeeded: 3)), Self.finished(BatchCounts(failed: 3)),
+            Self.created(), .sealed(total: 3), Self.finished(BatchCounts(succeeded: 3)),
+            Self.finished(BatchCounts(failed: 3)),
         ])
         #expect(state[Self.batch]?.ending?.counts == BatchCounts(succeeded: 3))
     }
@@ -102,7 +103,12 @@ import Testing
     @Test func whatIsNoEntryIsLeftOut() {
         #expect(JournalEntry(Message(type: "created", body: Array("{}".utf8))) == nil)
         #expect(JournalEntry(Message(type: "dance", headers: [.init("sheaf-batch", .string("b"))])) == nil)
-        let huge = JournalEntry(batch: Self.batch, flow: Self.flow, at: Timestamp(milliseconds: 0), event: .sealed(total: 1))
+        let huge = JournalEntry(
+            batch: Self.batch,
+            flow: Self.flow,
+            at: Timestamp(milliseconds: 0),
+            event: .sealed(total: 1)
+        )
         var message = huge.message
         message.body = Array(#"{"at":"","total":99999999999999}"#.utf8)
         #expect(JournalEntry(message) == nil)

@@ -80,11 +80,14 @@ import Testing
     }
 
     @Test func foreignMessagesAreNotTasks() {
-        let good = BatchTask(flow: flow, batch: batch, index: 0, record: Record(id: "r", kind: .json, bytes: [])).message
+        let good = BatchTask(flow: flow, batch: batch, index: 0, record: Record(id: "r", kind: .json, bytes: []))
+            .message
         var changed: [Message] = [Message(), Message(type: "task")]
         for (name, value) in [
-            ("sheaf-index", Message.HeaderValue.string("x")), ("sheaf-index", .integer(-1)), ("sheaf-index", .integer(.max)),
-            ("sheaf-batch", .string("../x")), ("sheaf-flow", .bool(true)), ("sheaf-record", .string(String(repeating: "x", count: 600))),
+            ("sheaf-index", Message.HeaderValue.string("x")), ("sheaf-index", .integer(-1)),
+            ("sheaf-index", .integer(.max)),
+            ("sheaf-batch", .string("../x")), ("sheaf-flow", .bool(true)),
+            ("sheaf-record", .string(String(repeating: "x", count: 600))),
         ] {
             var message = good
             message.headers.removeAll { $0.name == name }
@@ -101,7 +104,8 @@ import Testing
             let keys = try #require(try JSON.parse(row).objectValue).keys
             #expect(
                 Array(keys) == [
-                    "batch_id", "index", "record_id", "status", "output", "error", "attempts", "started_at", "finished_at",
+                    "batch_id", "index", "record_id", "status", "output", "error", "attempts", "started_at",
+                    "finished_at",
                     "worker",
                 ]
             )

@@ -10,7 +10,9 @@ import Testing
 
     @Test func newBatchIdsAreSortedByTime() {
         var generator = Seeded(state: 1)
-        let ids = (0..<100).map { Name.newBatch(at: Timestamp(milliseconds: 1_700_000_000_000 + $0 * 17), using: &generator) }
+        let ids = (0..<100).map {
+            Name.newBatch(at: Timestamp(milliseconds: 1_700_000_000_000 + $0 * 17), using: &generator)
+        }
         #expect(ids == ids.sorted())
         #expect(Set(ids).count == 100)
         #expect(ids.allSatisfy { Name($0.text) != nil && $0.text.count == 13 })
@@ -29,7 +31,9 @@ import Testing
     @Test func timestampsSurviveTheirText() {
         var generator = Seeded(state: 3)
         for _ in 0..<2000 {
-            let moment = Timestamp(milliseconds: Int64.random(in: -60_000_000_000_000...250_000_000_000_000, using: &generator))
+            let moment = Timestamp(
+                milliseconds: Int64.random(in: -60_000_000_000_000...250_000_000_000_000, using: &generator)
+            )
             #expect(Timestamp(moment.description) == moment)
         }
         #expect(Timestamp("2024-01-01T00:00:00Z")?.milliseconds == 1_704_067_200_000)
@@ -48,8 +52,10 @@ import Testing
 
     @Test func policiesTripStrictlyAboveTheirLimit() throws {
         let cases: [(String, Int, Int?, Bool)] = [
-            ("continue", 1000, 1000, false), ("stop", 0, nil, false), ("stop", 1, nil, true), ("stop:10", 10, nil, false),
-            ("stop:10", 11, nil, true), ("stop:5%", 50, nil, false), ("stop:5%", 5, 100, false), ("stop:5%", 6, 100, true),
+            ("continue", 1000, 1000, false), ("stop", 0, nil, false), ("stop", 1, nil, true),
+            ("stop:10", 10, nil, false),
+            ("stop:10", 11, nil, true), ("stop:5%", 50, nil, false), ("stop:5%", 5, 100, false),
+            ("stop:5%", 6, 100, true),
             ("stop:0%", 1, 1_000_000, true),
         ]
         for (text, failures, total, isExceeded) in cases {
@@ -62,7 +68,8 @@ import Testing
         let defaults: JSONValue = ["lang": "en", "size": 1]
         #expect(try ParameterVariants(defaults: [:], parameters: [:]).variants == [nil])
         #expect(try ParameterVariants(defaults: defaults, parameters: [:]).variants == [#"{"lang":"en","size":1}"#])
-        let variants = try ParameterVariants(defaults: defaults, parameters: ["lang": ["en", "fr"], "x": [1, [2]]]).variants
+        let variants = try ParameterVariants(defaults: defaults, parameters: ["lang": ["en", "fr"], "x": [1, [2]]])
+            .variants
         #expect(
             variants == [
                 #"{"lang":"en","size":1,"x":1}"#, #"{"lang":"en","size":1,"x":[2]}"#, #"{"lang":"fr","size":1,"x":1}"#,
@@ -77,7 +84,9 @@ import Testing
     }
 
     @Test func binaryRecordsBecomeBase64() throws {
-        for (bytes, text) in [([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0xFD], "//79"), ([0xFF, 0, 0, 1], "/wAAAQ==")]
+        for (bytes, text) in [
+            ([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0xFD], "//79"), ([0xFF, 0, 0, 1], "/wAAAQ=="),
+        ]
             as [([UInt8], String)]
         {
             #expect(try Record(id: "", kind: .binary, bytes: bytes).json == .string(text))

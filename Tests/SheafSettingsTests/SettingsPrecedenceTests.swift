@@ -1,4 +1,5 @@
 import OrderedCollections
+import SheafBroker
 import SheafCore
 import SheafFlows
 import Testing
@@ -88,8 +89,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("embedded", "embedded in FOLDER/.sheaf"), ("embedded:data", "embedded in FOLDER/data"),
-        ("embedded:/var/lib/sheaf", "embedded in /var/lib/sheaf"),
+        ("embedded", "embedded:FOLDER/.sheaf"), ("embedded:data", "embedded:FOLDER/data"),
+        ("embedded:/var/lib/sheaf", "embedded:/var/lib/sheaf"),
         ("amqps://u:p@host:5671/v?cacertfile=/x", "amqps://u@host:5671/v"),
     ])
     func brokersMayBeEmbedded(text: String, description: String) throws {
@@ -110,11 +111,11 @@ import Testing
             "broker: amqp://${USER_NAME}:${PASSWORD}@${HOST}/v\nflows: { f: { exec: [cat] } }",
             environment: ["USER_NAME": "me", "PASSWORD": "p@ss/w:rd%", "HOST": "rabbit:5672"]
         )
-        guard case .amqp(let url) = settings.broker else {
+        guard case .rabbitMQ(let url) = settings.broker else {
             Issue.record("no URL")
             return
         }
-        #expect(url.reveal() == "amqp://me:p%40ss%2Fw%3Ard%25@rabbit:5672/v")
+        #expect(url == "amqp://me:p%40ss%2Fw%3Ard%25@rabbit:5672/v")
         #expect(
             (try settings.flow(named: "f").flow as? ExecFlow)?.withheldVariables
                 == ["SHEAF_BROKER", "USER_NAME", "PASSWORD", "HOST"]

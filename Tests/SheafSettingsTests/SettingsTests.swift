@@ -1,5 +1,6 @@
 import Foundation
 import OrderedCollections
+import SheafBroker
 import SheafCore
 import SheafFlows
 import Testing
@@ -37,7 +38,7 @@ import Testing
             let settings = try Settings.load(environment: [:], directory: folder)
             #expect(settings.file == folder + "/sheaf.yaml")
             #expect(settings.directory == folder)
-            #expect(settings.broker == .amqp(try #require(BrokerURL("amqp://guest:guest@localhost:5672/%2f"))))
+            #expect(settings.broker == .rabbitMQ(url: "amqp://guest:guest@localhost:5672/%2f"))
             #expect(settings.namespace.text == "team-a")
             #expect(settings.concurrency == 9)
             #expect(settings.flows.keys.map(\.text) == ["wordcount", "echo"])
@@ -100,7 +101,7 @@ import Testing
     func nothingIsAConfiguration(yaml: String) throws {
         let settings = try SettingsFixtures.load(yaml)
         #expect(settings.flows.keys.map(\.text) == ["echo"])
-        if case .amqp = settings.broker { Issue.record("a broker from nowhere") }
+        if case .rabbitMQ = settings.broker { Issue.record("a broker from nowhere") }
     }
 
     @Test func echoMayBeDefinedOtherwise() throws {

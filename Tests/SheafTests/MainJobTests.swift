@@ -118,7 +118,9 @@ import Testing
     func nothingIsCreatedFromNothing(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
-                let error = await #expect(throws: SheafError.self) { try await client.create(plan(), records: records(0)) }
+                let error = await #expect(throws: SheafError.self) {
+                    try await client.create(plan(), records: records(0))
+                }
                 #expect(error?.code == .invalid)
                 let batches = try await client.batches()
                 #expect(batches.isEmpty)

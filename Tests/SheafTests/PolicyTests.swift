@@ -141,10 +141,13 @@ import Testing
     @Test(arguments: BrokerKind.allCases)
     func aBatchsCapHoldsOverAllWorkers(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let gauge = Gauge()
+            // The first tasks wait for each other, so that the cap is reached however slowly the workers come.
+            let (gauge, full) = (Gauge(), Gate())
             let flow = try FlowDefinition.work { _ in
                 await gauge.enter()
-                try await Task.sleep(for: .milliseconds(100))
+                if await gauge.now == 7 { await full.open() }
+                await full.wait()
+                try await Task.sleep(for: .milliseconds(20))
                 await gauge.leave()
                 return .value(1)
             }

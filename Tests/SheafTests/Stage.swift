@@ -68,7 +68,11 @@ struct Stage: Sendable {
         _ flows: [FlowDefinition],
         _ change: (inout WorkerConfiguration) -> Void = { _ in }
     ) async throws -> WorkerReport {
-        var configuration = WorkerConfiguration(flows: flows, untilEmpty: true, name: "w-\(UUID().uuidString.prefix(4))")
+        var configuration = WorkerConfiguration(
+            flows: flows,
+            untilEmpty: true,
+            name: "w-\(UUID().uuidString.prefix(4))"
+        )
         change(&configuration)
         let settled = configuration
         return try await client { client in

@@ -57,11 +57,12 @@ final class LibraryHandle {
             ],
         ])
         errno = 0
+        let frameMax = Int32(configuration.maximumFrameSize)
         let heartbeat = Int32(clamping: max(1, configuration.heartbeat.components.seconds))
         let reply = configuration.virtualHost.withCString { virtualHost in
             configuration.user.withCString { user in
                 configuration.password.reveal().withCString { password in
-                    crmq_login_plain(self.state, virtualHost, 2047, 131_072, heartbeat, &properties, user, password)
+                    crmq_login_plain(self.state, virtualHost, 2047, frameMax, heartbeat, &properties, user, password)
                 }
             }
         }
@@ -90,7 +91,8 @@ final class LibraryHandle {
                     libraryStatus: reply.library_error
                 )
             }
-            throw AMQPError(status: reply.library_error, .connectionFailed, "cannot log in at \(place)")
+            let error = AMQPError(status: reply.library_error, .connectionFailed, "cannot log in at \(place)")
+            throw error.advising(configuration)
         }
     }
 

@@ -1,3 +1,4 @@
+import CRabbitMQ
 import Glibc
 
 /// The text of an `errno`.

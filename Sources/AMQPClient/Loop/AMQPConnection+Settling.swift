@@ -12,11 +12,11 @@ extension AMQPConnection {
         if let highest = state.unsettled.settle(upTo: tag) { self.queue(.ack(highest, multiple: true), on: state) }
     }
 
-    func reject(_ tag: UInt64, requeue: Bool, on channel: AMQPChannel) throws(AMQPError) {
-        let state = try self.claim([tag], on: channel)
+    func reject(_ tags: [UInt64], requeue: Bool, on channel: AMQPChannel) throws(AMQPError) {
+        let state = try self.claim(tags, on: channel)
         self.queueAcknowledgements()
-        _ = state.unsettled.settle([tag])
-        self.queue(.reject(tag, requeue: requeue), on: state)
+        _ = state.unsettled.settle(tags)
+        for tag in tags { self.queue(.reject(tag, requeue: requeue), on: state) }
     }
 
     func nack(_ tags: [UInt64], requeue: Bool, on channel: AMQPChannel) throws(AMQPError) {

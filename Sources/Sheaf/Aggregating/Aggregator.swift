@@ -6,20 +6,20 @@ import SheafCore
 ///
 /// One at a time by a lock; two for a few seconds do no harm, because all they write can be written twice.
 actor Aggregator {
-    private let client: SheafClient
-    private let journal: Journal
-    private var folds: [Name: BatchFold] = [:]
-    private var signals = SignalBoard()
-    private var ending: Set<Name> = []
-    private var cancelSeen: [Name: ContinuousClock.Instant] = [:]
+    let client: SheafClient
+    let journal: Journal
+    var folds: [Name: BatchFold] = [:]
+    var signals = SignalBoard()
+    var ending: Set<Name> = []
+    var cancelSeen: [Name: ContinuousClock.Instant] = [:]
     /// Whether it aggregates for others, as against having folded once for a reader when nobody else did.
-    private var isLeading = false
+    var isLeading = false
     private let changed = Changes()
 
     /// How often somebody who stands by tries to take over, and how often cancelled batches are looked at.
-    private static let interval = Duration.milliseconds(400)
+    static let interval = Duration.milliseconds(400)
     /// How long after a cancel a worker may still say for the first time that it runs a task.
-    private static let signalGrace = Duration.milliseconds(800)
+    static let signalGrace = Duration.milliseconds(800)
     /// The most often that progress is written.
     private static let progressInterval = Duration.seconds(1)
 
@@ -28,7 +28,9 @@ actor Aggregator {
         self.journal = journal
     }
 
-    /// Stands by, and aggregates whenever nobody else does, until cancelled. Needs the journal to be followed meanwhile.
+    /// Stands by, and aggregates whenever nobody else does, until cancelled.
+    ///
+    /// Needs the journal to be followed meanwhile.
     func run() async throws {
         var backoff = Backoff()
         while true {
@@ -134,75 +136,13 @@ actor Aggregator {
         changed.notify()
     }
 
-    private func catchUp(_ batch: Name) async throws {
+    func catchUp(_ batch: Name) async throws {
         let log = client.names.results(batch: batch)
         let start = folds[batch, default: BatchFold(batch: batch)].nextOffset
         try await client.broker.replay(log, from: .offset(start)) { chunk in
             self.folds[batch, default: BatchFold(batch: batch)].apply(chunk)
         }
         if folds[batch] == nil { folds[batch] = BatchFold(batch: batch) }
-    }
-
-    /// Looks whether the batch's policy is exceeded, and whether it has ended; writes what is due.
-    private func decide(_ batch: Name) async throws {
-        guard let record = journal[batch], record.ending == nil else { return }
-        folds[batch, default: BatchFold(batch: batch)].apply(record)
-        guard let fold = folds[batch], !ending.contains(batch) else { return }
-        let settled = fold.state.settled
-        let policy = record.options.errorPolicy
-        if record.isRunnable, policy.isExceeded(failures: settled.policyFailures, total: record.sealedTotal) {
-            let reason = "\(settled.policyFailures) tasks have failed, more than '\(policy)' allows"
-            try await journal.append(.stopped(reason: reason), to: batch, flow: record.flow)
-        }
-        if record.cancelled != nil {
-            try await endCancelled(record)
-        } else if let total = record.sealedTotal, settled.count == total {
-            try await end(record, total: total)
-        }
-    }
-
-    /// A cancelled batch has ended when its creator is gone, its queue empty and nobody is running its tasks.
-    ///
-    /// Workers say what they run a moment after they began it. Where there may be some, they are given that moment.
-    private func endCancelled(_ record: BatchRecord) async throws {
-        let seen = cancelSeen[record.id] ?? .now
-        cancelSeen[record.id] = seen
-        guard signals.running(record.id) == 0, !isLeading || .now - seen >= Self.signalGrace,
-            try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), !ending.contains(record.id)
-        else { return }
-        ending.insert(record.id)
-        do {
-            try await dropQueue(of: record)
-            try await catchUp(record.id)
-        } catch {
-            ending.remove(record.id)
-            throw error
-        }
-        ending.remove(record.id)
-        let settled = folds[record.id]?.state.settled.count ?? 0
-        try await end(record, total: max(record.sealedTotal ?? record.published, settled))
-    }
-
-    private func end(_ record: BatchRecord, total: Int) async throws {
-        guard let fold = folds[record.id], ending.insert(record.id).inserted else { return }
-        let settled = fold.state.settled
-        let isCancelled = record.cancelled != nil
-        let counts = BatchCounts(total: total, settled: settled, running: 0, isCancelled: isCancelled)
-        do {
-            try await journal.append(
-                .finished(
-                    redo: record.redo,
-                    endOffset: fold.nextOffset,
-                    counts: counts,
-                    startedAt: fold.state.startedAt
-                ),
-                to: record.id,
-                flow: record.flow
-            )
-        } catch {
-            ending.remove(record.id)
-            throw error
-        }
     }
 
     private func progress(of batch: Name) -> BatchProgress {
@@ -248,73 +188,6 @@ actor Aggregator {
             for record in journal.batches.batches where record.ending == nil && record.cancelled != nil {
                 try await decide(record.id)
             }
-        }
-    }
-
-    /// Turns tasks that were given up into failed outcomes; what nobody can read stays in the dead letters.
-    private func followDead() async throws {
-        try await client.broker.follow(client.names.dead, from: .first) { chunk in
-            for entry in chunk.entries { try await self.bury(entry.message) }
-            return true
-        }
-    }
-
-    private func bury(_ message: Message) async throws {
-        guard message.string("x-first-death-reason") == "delivery_limit", let task = try? BatchTask(message),
-            let record = journal[task.batch], record.ending == nil, record.redo == task.redo,
-            folds[task.batch]?.state.isSettled(task.index) != true
-        else { return }
-        let now = Timestamp.now
-        let outcome = Outcome(
-            index: task.index,
-            redo: task.redo,
-            status: .failed,
-            recordID: task.record.id,
-            error: Outcome.Failure(
-                type: Outcome.Failure.workerLost,
-                message: "every worker that took this task was lost before it could say how the task ended"
-            ),
-            attempts: task.attempt,
-            startedAt: now,
-            finishedAt: now,
-            worker: "",
-            record: task.record,
-            parameters: task.parameters
-        )
-        var line: [UInt8] = []
-        outcome.writeLine(to: &line)
-        try await client.broker.append(
-            ResultMessage.outcomes(batch: task.batch, lines: line),
-            to: client.names.results(batch: task.batch)
-        )
-    }
-
-    private func dropQueue(of record: BatchRecord) async throws {
-        let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
-        do {
-            try await client.broker.purgeQueue(queue)
-        } catch let error as BrokerError where error.code == .notFound {
-            return
-        }
-    }
-
-    /// Deletes the queues of a batch that has ended, once its creator is gone: a queue must not go while it is published to.
-    private func cleanUp(_ batch: Name) async throws {
-        guard let record = journal[batch], record.ending != nil else { return }
-        while try await client.broker.isLocked(client.names.creatingLock(batch: batch)) {
-            try await Task.sleep(for: Self.interval)
-        }
-        try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: record.redo))
-        if record.options.concurrency != nil {
-            try await client.broker.deleteQueue(client.names.permits(batch: batch))
-        }
-    }
-
-    /// Deletes what the aggregator before this one may have left when it died.
-    private func cleanUpRecent() async throws {
-        let recent = Timestamp.now + .seconds(-600)
-        for record in journal.batches.batches where record.ending.map({ $0.at > recent }) == true {
-            try await cleanUp(record.id)
         }
     }
 }

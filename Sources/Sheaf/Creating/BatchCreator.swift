@@ -15,6 +15,8 @@ struct BatchCreator {
     private static let windowsInFlight = 4
     /// How often the journal is told how far publishing is, in tasks.
     private static let journalEvery = 10_000
+    /// The same in time, for sources that are slow.
+    private static let journalInterval = Duration.seconds(2)
 
     func run<Items: AsyncSequence>(_ items: Items) async throws -> CreatedBatch where Items.Element == [SourceItem] {
         let variants: ParameterVariants
@@ -140,11 +142,10 @@ struct BatchCreator {
         _ id: Name,
         _ journal: Journal
     ) async throws {
-        let before = position.confirmed
         position.close(window)
         let confirmed = position.confirmed
         onConfirmed(confirmed)
-        if before / Self.journalEvery != confirmed / Self.journalEvery {
+        if position.isNews(after: Self.journalEvery, or: Self.journalInterval) {
             try await retrying(for: plan.publishTimeout) {
                 try await journal.append(.published(count: confirmed), to: id, flow: plan.flow)
             }

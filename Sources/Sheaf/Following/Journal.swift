@@ -65,7 +65,9 @@ final class Journal: Sendable {
         }
     }
 
-    /// Appends an entry; returns when it is confirmed. Whether it changed anything is known once it was read back.
+    /// Appends an entry and returns when it is confirmed.
+    ///
+    /// Whether it changed anything is known once it was read back.
     func append(_ event: JournalEntry.Event, to batch: Name, flow: Name) async throws {
         let entry = JournalEntry(batch: batch, flow: flow, at: .now, event: event)
         try await client.broker.append(entry.message, to: client.names.journal)

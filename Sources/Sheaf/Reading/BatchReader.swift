@@ -72,7 +72,9 @@ actor LatestProgress {
     private(set) var batches: [Name: BatchProgress] = [:]
 
     func apply(_ chunk: LogChunk) {
-        guard let newest = chunk.entries.reversed().lazy.compactMap({ ProgressMessage($0.message) }).first else { return }
+        guard let newest = chunk.entries.reversed().lazy.compactMap({ ProgressMessage($0.message) }).first else {
+            return
+        }
         for progress in newest.batches { batches[progress.batch] = progress }
     }
 

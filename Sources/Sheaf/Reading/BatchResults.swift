@@ -1,5 +1,5 @@
-public import SheafCore
 import SheafBroker
+public import SheafCore
 
 /// The outcomes of a batch that stand, one for each task that has one, in chunks.
 ///
@@ -20,10 +20,12 @@ public struct BatchResults: AsyncSequence, Sendable {
         let log = client.names.results(batch: batch.id)
         var end = batch.ending?.endOffset
         if end == nil { end = try await client.broker.endOffset(of: log) }
-        guard let end else {
-            throw SheafError(.notFound, "the results of batch '\(batch.id)' are gone from the broker")
-        }
+        guard let end else { throw Self.gone(batch.id) }
         return BatchResults(batch: batch, client: client, end: end, isOrdered: ordered)
+    }
+
+    static func gone(_ batch: Name) -> SheafError {
+        SheafError(.notFound, "the results of batch '\(batch)' are gone: somebody has deleted its log from the broker")
     }
 
     /// Begins to read.
@@ -80,6 +82,8 @@ actor ResultCursor {
                 let chunk = try await nextChunk()
                 let outcomes = chunk.flatMap(standing)
                 if !outcomes.isEmpty { return outcomes }
+            } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+                throw BatchResults.gone(batch.id)
             } catch let error as BrokerError where error.isRetryable {
                 reader = nil
                 var pause = backoff

@@ -27,6 +27,9 @@ struct Canceller {
     private func refuseEnded(_ record: BatchRecord) throws {
         guard record.ending != nil else { return }
         let status = record.status(hasStarted: true).rawValue
-        throw SheafError(.alreadyFinished, "batch '\(record.id)' has ended already (\(status)); there is nothing to cancel")
+        throw SheafError(
+            .alreadyFinished,
+            "batch '\(record.id)' has ended already (\(status)); there is nothing to cancel"
+        )
     }
 }

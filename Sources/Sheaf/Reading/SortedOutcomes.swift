@@ -43,7 +43,10 @@ final class SortedOutcomes {
         while position < count, chunk.count < 200 {
             defer { position += 1 }
             let place = try places.read(at: Int64(position) * 16, count: 16).withUnsafeBytes {
-                (offset: $0.loadUnaligned(as: UInt64.self), length: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+                (
+                    offset: $0.loadUnaligned(as: UInt64.self),
+                    length: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                )
             }
             if place.length == 0 { continue }  // a task without an outcome
             var line = try lines.read(at: Int64(place.offset), count: Int(place.length))

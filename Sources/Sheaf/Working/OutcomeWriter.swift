@@ -77,7 +77,9 @@ actor OutcomeWriter {
                 do {
                     try await write(entry, of: batch)
                 } catch {
-                    for (item, _) in entry.items { client.logger.error("outcome of \(item.delivery.message.id) is not written: \(error)") }
+                    for (item, _) in entry.items {
+                        client.logger.error("outcome of \(item.delivery.message.id) is not written: \(error)")
+                    }
                     throw error
                 }
             }
@@ -95,7 +97,9 @@ actor OutcomeWriter {
                 try await retrying { try await client.broker.append(messages, to: log) }
             }
         } catch let error as BrokerError where error.code == .notFound {
-            client.logger.error("batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped")
+            client.logger.error(
+                "batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped"
+            )
         }
         for (_, index) in entry.items { state.end(batch: batch, index: index) }
         try await settle(entry.items.map(\.item), as: .acknowledged)

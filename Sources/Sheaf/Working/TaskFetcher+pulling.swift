@@ -7,7 +7,10 @@ extension TaskFetcher {
         var backoff = Backoff(first: .milliseconds(5), ceiling: .milliseconds(50))
         while await inbox.demand() {
             try Task.checkCancellation()
-            if let item = try await pullOne() {
+            isPulling = true
+            let pulled = try await pullOne()
+            isPulling = false
+            if let item = pulled {
                 backoff.reset()
                 state.hold([item])
                 if let left = remaining { remaining = left - 1 }
@@ -24,6 +27,8 @@ extension TaskFetcher {
         let records = candidates.filter(isPulled)
         pullTurn += 1
         for offset in records.indices {
+            // What the consumers may still bring has the first claim on what is left before the limit.
+            if isAlone || remaining.map({ $0 <= claimed }) == true { return nil }
             let record = records[(pullTurn + offset) % records.count]
             if let item = try await passing({ try await self.pullOne(of: record) }) ?? nil { return item }
             if candidates.isEmpty { return nil }

@@ -14,9 +14,11 @@ extension TaskFetcher {
     private func takeSuspect(of flow: Name) async throws {
         let queue = client.names.suspects(flow: flow)
         guard let status = try await client.broker.queueStatus(queue), status.ready > 0 else { return }
-        isReconciling = true  // no consumer begins while a suspect is run
+        // While a suspect is run, no consumer begins and no other task is fetched.
+        if isReconciling || isPulling { return }
+        isAlone = true
         defer {
-            isReconciling = false
+            isAlone = false
             trigger.notify()
         }
         for batch in feeds.keys { try await drop(batch) }

@@ -25,6 +25,12 @@ actor TaskFetcher {
     private var isNearLimit = false
     var pullTurn = 0
     var isReconciling = false
+    /// The sum of the prefetches of all consumers: so many deliveries they may hold or still bring.
+    private(set) var claimed = 0
+    /// Whether a single task is being fetched.
+    var isPulling = false
+    /// Whether a suspect is run, beside which nothing else may be.
+    var isAlone = false
     let trigger = Changes()
 
     private static let tick = Duration.milliseconds(200)
@@ -53,7 +59,9 @@ actor TaskFetcher {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.measure() }
             group.addTask { for await _ in self.journal.changes() { await self.journalChanged() } }
-            group.addTask { for await _ in self.state.changed.stream() where self.state.isLeaving { self.trigger.notify() } }
+            group.addTask {
+                for await _ in self.state.changed.stream() where self.state.isLeaving { self.trigger.notify() }
+            }
             group.addTask { try await self.pull() }
             group.addTask { try await self.takeSuspects() }
             group.addTask {
@@ -107,7 +115,7 @@ actor TaskFetcher {
     /// Makes the subscriptions what they should be.
     private func reconcile() async throws {
         // One at a time; what has changed meanwhile triggers the next.
-        if isReconciling { return }
+        if isReconciling || isAlone { return }
         isReconciling = true
         defer { isReconciling = false }
         let pushed = candidates.filter { !isPulled($0) }
@@ -158,10 +166,15 @@ actor TaskFetcher {
 
     private func subscribe(_ record: BatchRecord, prefetch: Int) async throws {
         let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
+        claimed += prefetch
+        var isConsuming = false
+        defer { if !isConsuming { claimed -= prefetch } }
         do {
-            guard let consumer = try await passing({ try await client.broker.consume(queue, prefetch: prefetch) }) else {
+            guard let consumer = try await passing({ try await client.broker.consume(queue, prefetch: prefetch) })
+            else {
                 return
             }
+            isConsuming = true
             nextNumber += 1
             let subscription = Subscription(
                 batch: record.id,
@@ -181,7 +194,9 @@ actor TaskFetcher {
         do {
             while let deliveries = try await subscription.consumer.next() { receive(deliveries, subscription) }
         } catch let error as BrokerError {
-            feeds[subscription.batch]?.subscriptions[subscription.number] = nil
+            if feeds[subscription.batch]?.subscriptions.removeValue(forKey: subscription.number) != nil {
+                claimed -= subscription.prefetch
+            }
             if feeds[subscription.batch]?.subscriptions.isEmpty == true { feeds[subscription.batch] = nil }
             pumps[subscription.number] = nil
             if error.code == .queueGone || error.code == .notFound {
@@ -225,6 +240,7 @@ actor TaskFetcher {
             let rest = try await passing { try await subscription.consumer.cancel() } ?? []
             receive(rest, subscription)
             try? await pumps.removeValue(forKey: subscription.number)?.value
+            claimed -= subscription.prefetch
         }
     }
 

@@ -40,7 +40,8 @@ struct WorkerGoal: Sendable {
         var interrupted: [Name] = []
         for record in mine where record.ending == nil {
             if record.cancelled == nil, record.isPaused || record.stopped != nil { continue }
-            guard record.cancelled == nil, try await BatchReader(client: client).isInterrupted(record.id, journal) else {
+            guard record.cancelled == nil, try await BatchReader(client: client).isInterrupted(record.id, journal)
+            else {
                 return false
             }
             let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)

@@ -56,7 +56,7 @@ struct Examination: Sendable {
                     + " (from \(session.settings.origin(of: "broker")))"
                 var checks = [HealthCheck(.ok, "broker", words)]
                 checks += description.notes.map { HealthCheck(.note, "broker", $0) }
-                if case .embedded(let folder) = session.broker { checks.append(.freeSpace(at: folder)) }
+                if case .embedded(let folder) = session.settings.broker { checks.append(.freeSpace(at: folder)) }
                 let batches = try await client.batches()
                 let open = batches.count { !$0.status.isFinal }
                 checks.append(
@@ -65,7 +65,7 @@ struct Examination: Sendable {
                 return checks
             }
         } catch {
-            return [HealthCheck("broker \(session.broker)", failed: error)]
+            return [HealthCheck("broker \(session.settings.broker)", failed: error)]
         }
     }
 }

@@ -19,7 +19,7 @@ extension SheafCommand {
         @Argument(help: "The batch's id, or 'last' for the newest one.")
         var batch: String
 
-        @Option(help: ArgumentHelp("Wait no longer than this, such as 90s, 5m or 1h30m.", valueName: "time"))
+        @Option(help: ArgumentHelp("Wait no longer than this, such as 90s, 5m or 2h.", valueName: "time"))
         var timeout: TimeSpan?
 
         @OptionGroup var json: JSONOption

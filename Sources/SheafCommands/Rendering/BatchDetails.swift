@@ -31,7 +31,9 @@ enum BatchDetails {
     }
 
     private static func reason(_ batch: BatchSummary) -> String {
-        batch.record.stopped.map { " (\($0.reason))" } ?? ""
+        if batch.status == .failed, let stopped = batch.record.stopped { return " (\(stopped.reason))" }
+        guard batch.lacksCreator else { return "" }
+        return " (interrupted: its creator is gone after at least \(Wording.count(batch.total, "task")))"
     }
 
     private static func options(_ options: BatchOptions) -> String {

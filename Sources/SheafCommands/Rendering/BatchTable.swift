@@ -15,7 +15,7 @@ enum BatchTable {
             table.add([
                 .init(batch.record.id.text),
                 .init(batch.record.flow.text),
-                .init(status.rawValue) { style.paint(status, $0) },
+                .init(status.rawValue + (batch.lacksCreator ? " (interrupted)" : "")) { style.paint(status, $0) },
                 .init(String(batch.counts.settled)),
                 .init(batch.isSealed ? String(batch.total) : "\(batch.total)+"),
                 .init(String(batch.counts.failed)) { hasFailures ? style.paint($0, .red) : $0 },

@@ -27,14 +27,6 @@ struct Session: Sendable {
         )
     }
 
-    /// The broker.
-    var broker: Sheaf.BrokerReference {
-        switch settings.broker {
-        case .embedded(let directory): .embedded(directory: directory)
-        case .amqp(let url): .rabbitMQ(url: url.reveal())
-        }
-    }
-
     /// The flow of that name; the error names those there are.
     func flow(named name: String?) throws -> FlowSettings {
         guard let name else {
@@ -58,6 +50,6 @@ struct Session: Sendable {
 
     /// Connects, runs the body and closes.
     func withClient<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
-        try await SheafClient.withClient(broker: broker, namespace: settings.namespace, logger: logger, body)
+        try await SheafClient.withClient(broker: settings.broker, namespace: settings.namespace, logger: logger, body)
     }
 }

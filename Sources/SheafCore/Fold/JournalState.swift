@@ -16,7 +16,7 @@ public struct JournalState: Sendable, Equatable {
     /// The newest batch.
     public var last: BatchRecord? { order.last.flatMap { records[$0] } }
 
-    /// Applies an entry; entries of a batch that was never created change nothing. Returns whether anything changed.
+    /// Applies an entry and returns whether anything changed; entries of a batch that was never created change nothing.
     @discardableResult
     public mutating func apply(_ entry: JournalEntry) -> Bool {
         if case .created(let options, let source, let nonce) = entry.event {

@@ -120,7 +120,8 @@ extension JSONReader {
             case UInt8(ascii: "n"): text.append(0x0A)
             case UInt8(ascii: "r"): text.append(0x0D)
             case UInt8(ascii: "t"): text.append(0x09)
-            case UInt8(ascii: "u"): text.append(contentsOf: String(try reader.scalar(before: span.range.upperBound)).utf8)
+            case UInt8(ascii: "u"):
+                text.append(contentsOf: String(try reader.scalar(before: span.range.upperBound)).utf8)
             default: text.append(escape)
             }
         }
@@ -132,7 +133,8 @@ extension JSONReader {
         let unit = try scanHex()
         let replacement: Unicode.Scalar = "\u{FFFD}"
         guard 0xD800..<0xDC00 ~= unit else { return Unicode.Scalar(unit) ?? replacement }
-        guard position + 6 <= end, bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u") else {
+        guard position + 6 <= end, bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u")
+        else {
             return replacement
         }
         let mark = position

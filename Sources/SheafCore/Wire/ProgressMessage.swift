@@ -5,7 +5,7 @@ public struct ProgressMessage: Sendable, Equatable {
 
     /// When it was written.
     public var at: Timestamp
-    /// The batches that are not finished, and those that have finished since the last message.
+    /// The batches that are not finished.
     public var batches: [BatchProgress]
 
     /// Makes a progress message.

@@ -27,7 +27,9 @@ public enum ResultMessage {
     /// The moment a `started` message names.
     public static func startedAt(_ message: Message) -> Timestamp? {
         guard message.type == startedType else { return nil }
-        return (try? JSON.members(["started_at"], of: message.body))?["started_at"]?.stringValue.flatMap { Timestamp($0) }
+        return (try? JSON.members(["started_at"], of: message.body))?["started_at"]?.stringValue.flatMap {
+            Timestamp($0)
+        }
     }
 
     /// The summaries of a message's outcomes; lines nobody can read are left out and counted.

@@ -52,8 +52,8 @@ actor DeliveryChannel {
         switch settlement {
         case .acknowledged: try await channel.acknowledge(tags)
         // Not nack, which does not count towards the delivery limit from 4.3 on.
-        case .returned: for tag in tags.sorted() { try await channel.reject(tag, requeue: true) }
-        case .rejected: for tag in tags.sorted() { try await channel.reject(tag, requeue: false) }
+        case .returned: try await channel.reject(tags.sorted(), requeue: true)
+        case .rejected: try await channel.reject(tags.sorted(), requeue: false)
         }
     }
 

@@ -1,7 +1,12 @@
+import SheafBroker
 import SheafCore
 
 /// Reads `broker:`, and puts variables of the environment into it.
 struct BrokerReader {
+    /// What a broker may be, for error messages.
+    private static let rule =
+        "amqp://user:password@host:port/vhost, the same with amqps, 'embedded', or 'embedded:' and a folder"
+
     private let reader: SettingsReader
     private let environment: [String: String]
     private let folder: ConfigurationFolder
@@ -14,7 +19,7 @@ struct BrokerReader {
 
     /// Reads the broker; also the variables that were put in, which programs must not see.
     func read() throws(SettingsError) -> (broker: BrokerReference, variables: Set<String>) {
-        var text = try reader.nonEmptyText(BrokerReference.rule)
+        var text = try reader.nonEmptyText(Self.rule)
         var variables: Set<String> = []
         if case .file = reader.node.origin { (text, variables) = try expanded(text) }
         if text == "embedded" { return (.embedded(directory: folder.path(".sheaf")), variables) }
@@ -22,8 +27,15 @@ struct BrokerReader {
             return (.embedded(directory: folder.path(String(text.dropFirst(9)))), variables)
         }
         // Never what was found: it may hold a password.
-        guard let url = BrokerURL(text) else { throw reader.error("expected \(BrokerReference.rule)") }
-        return (.amqp(url), variables)
+        guard Self.isURL(text) else { throw reader.error("expected \(Self.rule)") }
+        return (.rabbitMQ(url: text), variables)
+    }
+
+    /// Whether a text is a URL of RabbitMQ that names some place.
+    private static func isURL(_ text: String) -> Bool {
+        guard let separator = text.firstRange(of: "://") else { return false }
+        return ["amqp", "amqps"].contains(text[..<separator.lowerBound]) && separator.upperBound < text.endIndex
+            && !text.contains(where: \.isWhitespace)
     }
 
     private func expanded(_ text: String) throws(SettingsError) -> (String, Set<String>) {

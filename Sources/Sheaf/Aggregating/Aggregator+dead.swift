@@ -1,0 +1,42 @@
+import SheafBroker
+import SheafCore
+
+extension Aggregator {
+    /// Turns tasks that were given up into failed outcomes; what nobody can read stays in the dead letters.
+    func followDead() async throws {
+        try await client.broker.follow(client.names.dead, from: .first) { chunk in
+            for entry in chunk.entries { try await self.bury(entry.message) }
+            return true
+        }
+    }
+
+    private func bury(_ message: Message) async throws {
+        guard message.string("x-first-death-reason") == "delivery_limit", let task = try? BatchTask(message),
+            let record = journal[task.batch], record.ending == nil, record.redo == task.redo,
+            folds[task.batch]?.state.isSettled(task.index) != true
+        else { return }
+        let now = Timestamp.now
+        let outcome = Outcome(
+            index: task.index,
+            redo: task.redo,
+            status: .failed,
+            recordID: task.record.id,
+            error: Outcome.Failure(
+                type: Outcome.Failure.workerLost,
+                message: "every worker that took this task was lost before it could say how the task ended"
+            ),
+            attempts: task.attempt - 1 + QueueDeclaration.deliveriesBeforeDeath,
+            startedAt: now,
+            finishedAt: now,
+            worker: "",
+            record: task.record,
+            parameters: task.parameters
+        )
+        var line: [UInt8] = []
+        outcome.writeLine(to: &line)
+        try await client.broker.append(
+            ResultMessage.outcomes(batch: task.batch, lines: line),
+            to: client.names.results(batch: task.batch)
+        )
+    }
+}

@@ -1,0 +1,95 @@
+import SheafBroker
+import SheafCore
+
+extension Aggregator {
+    /// Looks whether the batch's policy is exceeded, and whether it has ended; writes what is due.
+    func decide(_ batch: Name) async throws {
+        guard let record = journal[batch], record.ending == nil else { return }
+        folds[batch, default: BatchFold(batch: batch)].apply(record)
+        guard let fold = folds[batch], !ending.contains(batch) else { return }
+        let settled = fold.state.settled
+        let policy = record.options.errorPolicy
+        if record.isRunnable, policy.isExceeded(failures: settled.policyFailures, total: record.sealedTotal) {
+            let reason = "\(settled.policyFailures) tasks have failed, more than '\(policy)' allows"
+            try await journal.append(.stopped(reason: reason), to: batch, flow: record.flow)
+        }
+        if record.cancelled != nil {
+            try await endCancelled(record)
+        } else if let total = record.sealedTotal, settled.count == total {
+            try await end(record, total: total)
+        }
+    }
+
+    /// A cancelled batch has ended when its creator is gone, its queue empty and nobody is running its tasks.
+    ///
+    /// Workers say what they run a moment after they began it. Where there may be some, they are given that moment.
+    private func endCancelled(_ record: BatchRecord) async throws {
+        let seen = cancelSeen[record.id] ?? .now
+        cancelSeen[record.id] = seen
+        guard signals.running(record.id) == 0, !isLeading || .now - seen >= Self.signalGrace,
+            try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), !ending.contains(record.id)
+        else { return }
+        ending.insert(record.id)
+        do {
+            try await dropQueue(of: record)
+            try await catchUp(record.id)
+        } catch {
+            ending.remove(record.id)
+            throw error
+        }
+        ending.remove(record.id)
+        let settled = folds[record.id]?.state.settled.count ?? 0
+        try await end(record, total: max(record.sealedTotal ?? record.published, settled))
+    }
+
+    private func end(_ record: BatchRecord, total: Int) async throws {
+        guard let fold = folds[record.id], ending.insert(record.id).inserted else { return }
+        let settled = fold.state.settled
+        let isCancelled = record.cancelled != nil
+        let counts = BatchCounts(total: total, settled: settled, running: 0, isCancelled: isCancelled)
+        do {
+            try await journal.append(
+                .finished(
+                    redo: record.redo,
+                    endOffset: fold.nextOffset,
+                    counts: counts,
+                    startedAt: fold.state.startedAt
+                ),
+                to: record.id,
+                flow: record.flow
+            )
+        } catch {
+            ending.remove(record.id)
+            throw error
+        }
+    }
+
+    private func dropQueue(of record: BatchRecord) async throws {
+        let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
+        do {
+            try await client.broker.purgeQueue(queue)
+        } catch let error as BrokerError where error.code == .notFound {
+            return
+        }
+    }
+
+    /// Deletes the queues of a batch that has ended, once its creator is gone: a queue must not go while it is published to.
+    func cleanUp(_ batch: Name) async throws {
+        guard let record = journal[batch], record.ending != nil else { return }
+        while try await client.broker.isLocked(client.names.creatingLock(batch: batch)) {
+            try await Task.sleep(for: Self.interval)
+        }
+        try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: record.redo))
+        if record.options.concurrency != nil {
+            try await client.broker.deleteQueue(client.names.permits(batch: batch))
+        }
+    }
+
+    /// Deletes what the aggregator before this one may have left when it died.
+    func cleanUpRecent() async throws {
+        let recent = Timestamp.now + .seconds(-600)
+        for record in journal.batches.batches where record.ending.map({ $0.at > recent }) == true {
+            try await cleanUp(record.id)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import Glibc
+import SheafCore
+import SheafTesting
+import Testing
+
+extension Integration {
+    /// Processes that are killed, or told to leave, in the middle of their work.
+    @Suite struct KillTests {
+        @Test(arguments: BrokerKind.allCases) func workersAreKilled(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let total = 200
+                try await site.create("noted", "-", input: (0..<total).map { "\($0)\n" }.joined())
+                for _ in 0..<4 {
+                    let before = try site.noted("begun").count
+                    let run = try await site.sheaf("run") { number in
+                        try await site.bench.until("the worker is at work") { try site.noted("begun").count >= before + 12 }
+                        kill(number, SIGKILL)
+                    }
+                    #expect(run.code == 137)
+                }
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                let rows = try await site.complete(BatchCounts(succeeded: total))
+                // What ran when its worker was killed has been run again.
+                let again = rows.filter { $0["attempts"] != 1 }
+                #expect(again.count >= 4)
+                #expect(Set(try site.noted("begun")) == Set(0..<total))
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func workersAreKilledInFullFlight(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let total = 4000
+                try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
+                for round in 1...3 {
+                    let run = try await site.sheaf("run", "--until-empty") { number in
+                        try await site.bench.until("some tasks have ended") {
+                            try await site.status().counts.settled >= round * 300
+                        }
+                        kill(number, SIGKILL)
+                    }
+                    // It may have been quicker than the look at it.
+                    #expect([0, 137].contains(run.code))
+                }
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                let rows = try await site.complete(BatchCounts(succeeded: total))
+                #expect(Set(rows.compactMap { $0["output"]?.stringValue }).count == total)
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func aWorkerIsToldToLeave(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let total = 60
+                try await site.create("noted", "-", input: (0..<total).map { "\($0)\n" }.joined())
+                let run = try await site.sheaf("run") { number in
+                    try await site.bench.until("tasks run") { try site.noted("begun").count >= 12 }
+                    kill(number, SIGTERM)
+                }
+                #expect(run.code == 143, "\(run.talk)")
+                #expect(!run.talk.contains("given back"), "\(run.talk)")
+                // It has finished what it began, and said so before it left.
+                let ended = try site.noted("ended")
+                #expect(Set(ended) == Set(try site.noted("begun")))
+                #expect((12..<total).contains(ended.count))
+                let counts = BatchCounts(pending: total - ended.count, succeeded: ended.count)
+                #expect(try await site.status().counts == counts)
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                try await site.complete(BatchCounts(succeeded: total))
+                #expect(try site.noted("begun").sorted() == Array(0..<total))
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func aCreatorIsKilled(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                // A pipe that stays open: what is there is published, and then the creator waits for more.
+                let line = "mkfifo in; exec 3<>in; seq 13000 >&3 & exec $SHEAF create echo - --no-shuffle <&3"
+                let create = try await site.bench.shell(line) { number in
+                    try await site.bench.until("much is published") {
+                        let status = try await site.sheaf("status", "last", "--json")
+                        return try status.code == 0 && (status.json["total"]?.intValue ?? 0) >= 10_000
+                    }
+                    kill(number, SIGKILL)
+                }
+                #expect(create.code == 137)
+                #expect(create.output.isEmpty)
+                let status = try await site.sheaf("status", "last")
+                #expect(status.output.contains("interrupted: its creator is gone after at least 10"), "\(status.output)")
+                #expect(try await site.status().json["interrupted"] == true)
+                #expect(try await site.sheaf("list").output.contains("(interrupted)"))
+                // Whatever waits for it is told, and not left waiting.
+                let run = try await site.sheaf("run", "--until-empty")
+                #expect(run.code == 0)
+                let id = try #require(try await site.status().json["batch_id"]?.stringValue)
+                #expect(run.talk.contains("sheaf: batch \(id) was never published in full"), "\(run.talk)")
+                #expect(try await site.sheaf("run", "--until-empty", "--batch", "last").code == 1)
+                let wait = try await site.sheaf("wait", "last")
+                #expect(wait.code == 1)
+                #expect(wait.talk.contains("creator is gone"), "\(wait.talk)")
+                // What was published was run, and the batch can be ended.
+                let counts = try await site.status().counts
+                #expect(counts.succeeded >= 10_000)
+                #expect(try await site.sheaf("cancel", "last").code == 0)
+                #expect(try await site.sheaf("wait", "last").code == 6)
+                #expect(try await site.status().counts == BatchCounts(succeeded: counts.succeeded))
+            }
+        }
+    }
+}

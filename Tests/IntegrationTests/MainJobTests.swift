@@ -1,0 +1,101 @@
+import SheafCore
+import SheafTesting
+import Testing
+
+extension Integration {
+    /// The main job, from input to results, with three workers at once.
+    @Suite struct MainJobTests {
+        @Test(arguments: BrokerKind.allCases) func tenThousandRecords(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let total = 10_000
+                let records = (0..<total).map { #"{"id":"r\#($0)","n":\#($0)}"# }
+                try site.bench.write(records.joined(separator: "\n"), to: "in.jsonl")
+                let created = try await site.create("echo", "in.jsonl", "--seed", "7")
+                #expect(created["total"]?.intValue == total)
+                #expect(created["flow"] == "echo")
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                let rows = try await site.complete(BatchCounts(succeeded: total))
+                let ids = rows.compactMap { $0["record_id"]?.stringValue }
+                #expect(Set(ids).count == total)
+                #expect(ids == records.indices.map { "r\($0)" })
+                for (number, row) in rows.enumerated() {
+                    #expect(row["output"]?["n"]?.intValue == number && row["attempts"] == 1)
+                }
+                #expect(Set(rows.compactMap { $0["worker"]?.stringValue }).count > 1)
+                // They were run in another order than that of the input.
+                let first = try await site.sheaf("results", "last").lines.prefix(100).map { try JSON.parse($0) }
+                #expect(first.contains { $0["index"]?.intValue ?? 0 >= total / 2 })
+                // The same seed takes the same sample.
+                var samples: [[String]] = []
+                for seed in ["7", "7"] {
+                    try await site.create("echo", "in.jsonl", "--seed", seed, "--max-records", "50")
+                    #expect(try await site.sheaf("run", "--until-empty").code == 0)
+                    let rows = try await site.complete(BatchCounts(succeeded: 50))
+                    samples.append(rows.compactMap { $0["record_id"]?.stringValue })
+                }
+                #expect(samples[0] == samples[1])
+                #expect(samples[0] != Array(ids.prefix(50)))
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func commaSeparated(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let total = 2000
+                var table = "\u{FEFF}id,text,n\r\n"
+                for number in 0..<total { table += "r\(number),\"says \"\"\(number)\"\",\r\nand leaves\",\(number)\r\n" }
+                try site.bench.write(table, to: "in.csv")
+                try await site.create("echo", "in.csv", "--seed", "1")
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                for row in try await site.complete(BatchCounts(succeeded: total)) {
+                    let number = row["record_id"]?.stringValue?.dropFirst() ?? ""
+                    #expect(row["output"]?["text"]?.stringValue == "says \"\(number)\",\r\nand leaves")
+                }
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func folderOfFiles(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                for number in 1...60 {
+                    let words = Array(repeating: "word", count: number).joined(separator: "\n")
+                    try site.bench.write(words, to: "texts/\(number).txt")
+                }
+                try await site.create("words", "texts")
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                let rows = try await site.complete(BatchCounts(succeeded: 60))
+                #expect(rows.compactMap { $0["output"]?.intValue }.sorted() == Array(1...60))
+                for row in rows {
+                    let name = "\(row["output"]?.intValue ?? 0).txt"
+                    #expect(row["record_id"]?.stringValue?.hasSuffix(name) == true)
+                }
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func standardInput(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let input = (0..<1000).map { "line \($0)\n" }.joined()
+                try await site.create("echo", "-", "--no-shuffle", input: input)
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                let rows = try await site.complete(BatchCounts(succeeded: 1000))
+                #expect(rows.compactMap { $0["output"]?.stringValue } == (0..<1000).map { "line \($0)" })
+            }
+        }
+
+        @Test(arguments: BrokerKind.allCases) func limits(kind: BrokerKind) async throws {
+            try await Site.with(kind) { site in
+                let input = (0..<500).map { "line \($0)\n" }.joined()
+                let created = try await site.create("echo", "-", "--max-records", "300", input: input)
+                #expect(created["total"] == 300)
+                for (limit, settled) in [(1, 1), (57, 58), (100, 158)] {
+                    let run = try await site.sheaf("run", "-n", "\(limit)")
+                    #expect(run.code == 0)
+                    #expect(run.talk.contains("ran \(limit) task"), "\(run.talk)")
+                    #expect(try await site.status().counts == BatchCounts(pending: 300 - settled, succeeded: settled))
+                    #expect(try await site.rows().count == settled)
+                }
+                #expect(try await site.work().allSatisfy { $0.code == 0 })
+                let rows = try await site.complete(BatchCounts(succeeded: 300))
+                #expect(rows.allSatisfy { $0["attempts"] == 1 })
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import SheafBroker
+import SheafCore
+import Testing
+
+@testable import Sheaf
+
+@Suite struct PartsTests {
+    @Test(arguments: [1, 5, 64])
+    func slowTasksAreNotFetchedAhead(slots: Int) {
+        for seconds in [0.2, 1, 60] {
+            let plan = FetchPlan(slots: slots, rate: Double(slots) / seconds)
+            #expect(plan.lead == 0, "tasks of \(seconds) s")
+            #expect(plan.prefetch(isBusy: true, busyCount: 1) == slots)
+        }
+    }
+
+    @Test func fastTasksAreFetchedAheadWithinBounds() {
+        #expect(FetchPlan(slots: 5, rate: 2000).lead == 100)
+        #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
+    }
+
+    @Test(arguments: 1...8)
+    func batchesShareTheSlots(busyCount: Int) {
+        let plan = FetchPlan(slots: 5)
+        let share = plan.prefetch(isBusy: true, busyCount: busyCount)
+        #expect(share >= 1)
+        #expect(share * busyCount >= 5)
+        #expect(share * busyCount < 5 + busyCount)
+        #expect(plan.prefetch(isBusy: false, busyCount: busyCount) == 1)
+    }
+
+    @Test(arguments: 0..<100)
+    func whatIsConfirmedWithoutAGapIsCounted(seed: Int) {
+        var position = ConfirmedPosition()
+        var windows = (0..<40).map { _ in position.open(count: Int.random(in: 1...9)) }
+        let total = windows.reduce(0) { $0 + $1.count }
+        windows.shuffle()
+        var closed: Set<Int> = []
+        for window in windows {
+            position.close(window)
+            closed.formUnion(window.start..<window.start + window.count)
+            let gap = (0...total).first { !closed.contains($0) } ?? total
+            #expect(position.confirmed == gap)
+        }
+        #expect(position.confirmed == total)
+    }
+
+    private func item(_ tag: UInt64, _ batch: Name?) -> InboxItem {
+        let token = Delivery.Token(epoch: 1, channel: 1, tag: tag)
+        let delivery = Delivery(message: Message(), queue: "q", earlierDeliveries: 0, token: token)
+        return InboxItem(delivery: delivery, batch: batch, permit: nil)
+    }
+
+    @Test func theInboxGivesOutBatchesInTurn() async throws {
+        let (first, second) = (try #require(Name("a")), try #require(Name("b")))
+        let inbox = TaskInbox()
+        inbox.put((0..<4).map { item($0, first) })
+        inbox.put((10..<12).map { item($0, second) })
+        var tags: [UInt64] = []
+        for _ in 0..<6 { tags.append(try #require(await inbox.next()).delivery.token.tag) }
+        #expect(tags == [0, 10, 1, 11, 2, 3])
+        inbox.close()
+        let end = await inbox.next()
+        #expect(end == nil)
+    }
+
+    @Test func theInboxDrainsOneBatchOnly() async throws {
+        let (first, second) = (try #require(Name("a")), try #require(Name("b")))
+        let inbox = TaskInbox()
+        inbox.put([item(0, first), item(1, second), item(2, first)])
+        #expect(inbox.drain(first).map(\.delivery.token.tag) == [0, 2])
+        let next = await inbox.next()
+        #expect(next?.delivery.token.tag == 1)
+        #expect(inbox.drainAll().isEmpty)
+    }
+
+    @Test func aDemandIsMadeForAFreeSlotOnly() async throws {
+        let inbox = TaskInbox()
+        async let slot = inbox.next()
+        let isDemanded = await inbox.demand()
+        #expect(isDemanded)
+        async let again = inbox.demand()
+        inbox.put([item(7, nil)], fulfilling: 1)
+        let taken = await slot
+        #expect(taken?.delivery.token.tag == 7)
+        inbox.close()
+        let isDemandedAgain = await again
+        #expect(!isDemandedAgain, "no slot has waited since")
+    }
+
+    @Test func aSilentWorkerIsForgotten() throws {
+        let batch = try #require(Name("b"))
+        var board = SignalBoard()
+        let start = ContinuousClock.now
+        board.apply(RunningSignal(worker: "w1", running: [batch: [1, 2]]).message, now: start)
+        board.apply(RunningSignal(worker: "w2", running: [batch: [2, 3]]).message, now: start + .seconds(2))
+        #expect(board.running(batch, now: start + .seconds(2)) == 3)
+        #expect(board.running(batch, now: start + .seconds(4)) == 2)
+        board.apply(RunningSignal(worker: "w2", running: [:]).message, now: start + .seconds(4))
+        #expect(board.running(batch, now: start + .seconds(4)) == 0)
+    }
+
+    @Test func aChunkAppliedTwiceCountsOnce() throws {
+        let batch = try #require(Name("b"))
+        var lines: [UInt8] = []
+        let moment = Timestamp(milliseconds: 0)
+        Outcome(
+            index: 0,
+            status: .succeeded,
+            recordID: "r",
+            output: Array("1".utf8),
+            startedAt: moment,
+            finishedAt: moment,
+            worker: "w"
+        ).writeLine(to: &lines)
+        let entry = LogEntry(offset: 4, message: ResultMessage.outcomes(batch: batch, lines: lines))
+        let chunk = LogChunk(entries: [entry], nextOffset: 5)
+        var fold = BatchFold(batch: batch)
+        fold.apply(chunk)
+        fold.apply(chunk)
+        #expect(fold.state.settled == BatchState.Settled(succeeded: 1))
+        #expect(fold.nextOffset == 5)
+    }
+
+    @Test(arguments: [
+        ("amqp://user:secret@host:5672/%2f", "amqp://user@host:5672/%2f"),
+        ("amqps://user:p@ss@host/v", "amqps://user@host/v"), ("/data/.sheaf", "embedded:/data/.sheaf"),
+    ])
+    func aReferenceNeverShowsItsPassword(text: String, shown: String) {
+        let reference = BrokerReference(text)
+        #expect("\(reference)" == shown)
+        var dumped = ""
+        dump(reference, to: &dumped)
+        #expect(!dumped.contains("secret") && !dumped.contains("p@ss"))
+    }
+}
