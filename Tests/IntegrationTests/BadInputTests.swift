@@ -40,7 +40,10 @@ extension Integration {
         @Test(arguments: BrokerKind.allCases) func tooLarge(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let large = String(repeating: "x", count: 2 << 20)
-                try site.bench.write("{\"id\":\"a\"}\n{\"id\":\"b\",\"x\":\"\(large)\"}\n{\"id\":\"c\"}\n", to: "in.jsonl")
+                try site.bench.write(
+                    "{\"id\":\"a\"}\n{\"id\":\"b\",\"x\":\"\(large)\"}\n{\"id\":\"c\"}\n",
+                    to: "in.jsonl"
+                )
                 try await site.create("echo", "in.jsonl")
                 let message = try await onlyFailure(site, of: 3)
                 #expect(message.hasPrefix("in.jsonl:2: "))
@@ -53,7 +56,9 @@ extension Integration {
                 for arguments in [["create", "nosuch", "-"], ["run", "--flow", "nosuch"]] {
                     let run = try await site.bench.sheaf(arguments, input: "x\n")
                     #expect(run.code == 5)
-                    for flow in ["noted", "fragile", "words", "echo"] { #expect(run.talk.contains(flow), "\(run.talk)") }
+                    for flow in ["noted", "fragile", "words", "echo"] {
+                        #expect(run.talk.contains(flow), "\(run.talk)")
+                    }
                 }
                 #expect(try await site.sheaf("list", "--json").output == "[]\n")
             }
@@ -63,17 +68,17 @@ extension Integration {
             try await Site.with(kind) { site in
                 let created = try await site.create("echo", "-", input: "a\nb\nc\n")
                 let batch = try #require(created["batch_id"]?.stringValue.flatMap { Name($0) })
-                let flow = try #require(Name("echo"))
-                let (names, other) = (WireNames(namespace: site.namespace), try #require(Name("other")))
+                let (echo, other) = (site.echo, try #require(Name("other")))
+                let record = Record(id: "x", kind: .text, bytes: [])
                 let foreign = [
                     Message(id: "1", type: "hello", body: Array("who is there".utf8)),
                     Message(id: "2", type: "task", body: Array("{}".utf8)),
-                    BatchTask(flow: other, batch: batch, index: 0, record: Record(id: "x", kind: .text, bytes: [])).message,
-                    BatchTask(flow: flow, batch: other, index: 0, record: Record(id: "x", kind: .text, bytes: [])).message,
-                    BatchTask(flow: flow, batch: batch, index: 3, record: Record(id: "x", kind: .text, bytes: [])).message,
+                    BatchTask(flow: other, batch: batch, index: 0, record: record).message,
+                    BatchTask(flow: echo, batch: other, index: 0, record: record).message,
+                    BatchTask(flow: echo, batch: batch, index: 3, record: record).message,
                 ]
-                try await SheafClient.withClient(broker: site.broker, namespace: site.namespace) { client in
-                    try await client.broker.publish(foreign, to: names.tasks(flow: flow, batch: batch, redo: 0))
+                try await site.withClient { client in
+                    try await client.broker.publish(foreign, to: client.names.tasks(flow: echo, batch: batch, redo: 0))
                 }
                 let runs = try await site.work("--batch", "last")
                 #expect(runs.allSatisfy { $0.code == 0 })
@@ -86,7 +91,10 @@ extension Integration {
         @Test func unreachableBrokers() async throws {
             try await Site.with(.embedded) { site in
                 try site.bench.write("", to: "file")
-                for (broker, code) in [("amqp://me:geheim@127.0.0.1:1/%2f", 3), ("embedded:file/folder", 74)] as [(String, Int32)] {
+                let brokers: [(String, Int32)] = [
+                    ("amqp://me:geheim@127.0.0.1:1/%2f", 3), ("embedded:file/folder", 74),
+                ]
+                for (broker, code) in brokers {
                     for arguments in [["create", "echo", "-"], ["run", "--until-empty"], ["list"], ["doctor"]] {
                         let start = ContinuousClock.now
                         let run = try await site.bench.sheaf(arguments + ["--broker", broker], input: "x\n")

@@ -23,6 +23,8 @@ struct Site: Sendable {
     /// The broker, for what no command does.
     let broker: BrokerReference
     let namespace: Name
+    /// The flow that is there without a definition.
+    let echo: Name
 
     private static let configuration = #"""
         flows:
@@ -49,6 +51,7 @@ struct Site: Sendable {
     /// Runs the body on a new site.
     static func with(_ kind: BrokerKind, _ body: (Site) async throws -> Void) async throws {
         let namespace = try #require(Name("it-" + UUID().uuidString.lowercased()))
+        let echo = try #require(Name("echo"))
         var variables = ["SHEAF_NAMESPACE": namespace.text]
         if kind == .rabbitMQ { variables["SHEAF_BROKER"] = try rabbitMQ }
         try await Workbench.with(configuration: configuration, environment: variables) { bench in
@@ -57,7 +60,7 @@ struct Site: Sendable {
                 case .embedded: .embedded(directory: "\(bench.folder)/.sheaf")
                 case .rabbitMQ: .rabbitMQ(url: try rabbitMQ)
                 }
-            try await body(Site(bench: bench, broker: broker, namespace: namespace))
+            try await body(Site(bench: bench, broker: broker, namespace: namespace, echo: echo))
         }
     }
 
@@ -69,6 +72,11 @@ struct Site: Sendable {
                 "SHEAF_TEST_AMQP_URL is not set: run the tests by 'make test' or 'Tests/rabbitmq-node run swift test'"
             )
         }
+    }
+
+    /// Connects to the broker as a program would.
+    func withClient(_ body: (SheafClient) async throws -> Void) async throws {
+        try await SheafClient.withClient(broker: broker, namespace: namespace, body)
     }
 
     /// Runs `sheaf`.

@@ -26,6 +26,3 @@ extension WorkerConfiguration {
     /// A name made of the machine's and the process's number.
     public static var defaultName: String { "\(hostName):\(getpid())" }
 }
-
-/// Removes the name of a file; returns whether that worked.
-func unlinkFile(_ path: String) -> Bool { unlink(path) == 0 }

@@ -33,7 +33,9 @@ enum BatchDetails {
     private static func reason(_ batch: BatchSummary) -> String {
         if batch.status == .failed, let stopped = batch.record.stopped { return " (\(stopped.reason))" }
         guard batch.lacksCreator else { return "" }
-        return " (interrupted: its creator is gone after at least \(Wording.count(batch.total, "task")))"
+        // The journal is told of progress only now and then, so nothing is known of a short one.
+        let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""
+        return " (interrupted: its creator is gone\(progress))"
     }
 
     private static func options(_ options: BatchOptions) -> String {

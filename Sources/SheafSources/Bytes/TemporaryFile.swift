@@ -1,15 +1,15 @@
 import Glibc
 
 /// A file without a name: it is gone when its owner is, however the process ends.
-final class TemporaryFile {
+package final class TemporaryFile {
     private let descriptor: Descriptor
     private let folder: String
-    private(set) var size = 0
+    package private(set) var size = 0
 
     /// Makes one in a folder, or where the system wants them.
     ///
     /// `/var/tmp` goes before `/tmp`, which may be kept in memory.
-    init(in folder: String?) throws(SourceError) {
+    package init(in folder: String?) throws(SourceError) {
         let candidates = [folder, getenv("TMPDIR").map { String(cString: $0) }, "/var/tmp", "/tmp"]
         self.folder = candidates.compactMap(\.self).first { access($0, W_OK) == 0 } ?? folder ?? "/tmp"
         let name = "\(self.folder)/sheaf-\(getpid())-\(UInt64.random(in: 0 ... .max))"
@@ -19,20 +19,30 @@ final class TemporaryFile {
         self.descriptor = Descriptor(number)
     }
 
-    func append(_ bytes: UnsafeRawBufferPointer) throws(SourceError) {
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(SourceError) {
+        try write(bytes, at: size)
+    }
+
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SourceError) {
         var done = 0
         while done < bytes.count {
-            let count = pwrite(descriptor.number, bytes.baseAddress.map { $0 + done }, bytes.count - done, size)
+            let count = pwrite(
+                descriptor.number,
+                bytes.baseAddress.map { $0 + done },
+                bytes.count - done,
+                offset + done
+            )
             if count >= 0 {
                 done += count
-                size += count
+                size = max(size, offset + done)
             } else if errno != EINTR {
                 throw Self.failure(folder)
             }
         }
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) -> Int {
+    /// Fills the buffer from an offset, as far as the file goes, and returns how much that was.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) -> Int {
         guard let count = descriptor.readAll(into: buffer, at: offset) else { throw Self.failure(folder) }
         return count
     }
