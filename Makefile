@@ -9,6 +9,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
+TEST_TARGETS := $(notdir $(wildcard Tests/*Tests))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.
@@ -41,7 +42,7 @@ demo: build
 
 test: install-test-packages
 	$(SWIFT) build --build-tests
-	Tests/rabbitmq-node run $(SWIFT) test --skip-build
+	SWIFT='$(SWIFT)' Tests/rabbitmq-node run Tests/each $(TEST_TARGETS)
 
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
