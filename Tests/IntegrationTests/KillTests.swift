@@ -32,13 +32,13 @@ extension Integration {
 
         @Test(arguments: BrokerKind.allCases) func workersAreKilledInFullFlight(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
-                let total = 4000
+                let total = 2500
                 try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
                 for round in 1...3 {
                     let run = try await site.sheaf("run", "--until-empty") { number in
                         try await site.withClient { client in
                             try await site.bench.until("some tasks have ended") {
-                                try await client.batch("last").counts.settled >= round * 300
+                                try await client.batch("last").counts.settled >= round * 200
                             }
                         }
                         kill(number, SIGKILL)

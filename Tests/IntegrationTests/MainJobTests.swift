@@ -14,19 +14,25 @@ extension Integration {
                 #expect(created["total"]?.intValue == total)
                 #expect(created["flow"] == "echo")
                 #expect(try await site.work().allSatisfy { $0.code == 0 })
-                let rows = try await site.complete(BatchCounts(succeeded: total))
-                let ids = rows.compactMap { $0["record_id"]?.stringValue }
-                #expect(Set(ids).count == total)
-                #expect(ids == records.indices.map { "r\($0)" })
-                for (number, row) in rows.enumerated() {
-                    #expect(row["output"]?["n"]?.intValue == number && row["attempts"] == 1)
+                let status = try await site.status()
+                #expect(status.json["status"] == "completed")
+                #expect(status.counts == BatchCounts(succeeded: total))
+                // So many rows are not parsed but compared as text, up to what differs from run to run.
+                let id = created["batch_id"]?.stringValue ?? ""
+                let rows = try await site.sheaf("results", "last", "--ordered").lines
+                let wrong = zip(rows.indices, rows).filter { number, row in
+                    let task = #""index":\#(number),"record_id":"r\#(number)","status":"succeeded""#
+                    return !row.hasPrefix(#"{"batch_id":"\#(id)",\#(task),"output":\#(records[number]),"error":null,"#)
                 }
-                #expect(Set(rows.compactMap { $0["worker"]?.stringValue }).count > 1)
+                #expect(rows.count == total)
+                #expect(wrong.isEmpty)
                 // They were run in another order than that of the input.
                 let first = try await site.bench.shell("$SHEAF results last | head -n 100").lines.map {
                     try JSON.parse($0)
                 }
                 #expect(first.contains { $0["index"]?.intValue ?? 0 >= total / 2 })
+                let workers = try await site.bench.shell(#"$SHEAF results last | grep -o '"worker":.*' | sort -u"#)
+                #expect(workers.lines.count > 1)
                 // The same seed takes the same sample.
                 var samples: [[String]] = []
                 for seed in ["7", "7"] {
@@ -36,7 +42,7 @@ extension Integration {
                     samples.append(rows.compactMap { $0["record_id"]?.stringValue })
                 }
                 #expect(samples[0] == samples[1])
-                #expect(samples[0] != Array(ids.prefix(50)))
+                #expect(samples[0] != (0..<50).map { "r\($0)" })
             }
         }
 
@@ -97,8 +103,7 @@ extension Integration {
                     #expect(try await site.rows().count == settled)
                 }
                 #expect(try await site.work().allSatisfy { $0.code == 0 })
-                let rows = try await site.complete(BatchCounts(succeeded: 300))
-                #expect(rows.allSatisfy { $0["attempts"] == 1 })
+                try await site.complete(BatchCounts(succeeded: 300))
             }
         }
     }

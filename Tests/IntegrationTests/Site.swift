@@ -38,7 +38,7 @@ struct Site: Sendable {
               - bash
               - -c
               - |
-                echo "$EPOCHREALTIME $PPID" >> begun
+                echo "$EPOCHREALTIME $PPID $SHEAF_TASK_INDEX" >> begun
                 if grep -q bad; then
                     until [ "$(cut -d' ' -f2 begun | sort -u | wc -l)" -ge 3 ]; do sleep 0.01; done
                     exit 1
