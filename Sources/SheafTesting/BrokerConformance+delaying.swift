@@ -32,10 +32,10 @@ extension BrokerConformance {
         BrokerConformanceCase("Delayed messages do not hold up others.") { scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker, acceptsDelayed: true)
-            try await broker.publish(Message(id: "later"), to: queue, after: .seconds(2))
-            try await broker.publish(Message(id: "now"), to: queue)
             let consumer = try await broker.consume(queue, prefetch: 5)
-            let first = try await consumer.receive(1, within: .seconds(1))
+            try await broker.publish(Message(id: "later"), to: queue, after: .seconds(5))
+            try await broker.publish(Message(id: "now"), to: queue)
+            let first = try await consumer.receive(1, within: .seconds(30))
             try expectEqual(ids(first), ["now"], "first delivery")
             let second = try await consumer.receive(1, within: .seconds(30))
             try expectEqual(ids(second), ["later"], "second delivery")

@@ -45,7 +45,7 @@ extension Integration {
                 #expect(try await site.sheaf("wait", "last").code == 1)
                 #expect(try await site.sheaf("run", "--until-empty", "--batch", "last").code == 1)
                 let stopped = try #require(status.json["finished_at"]?.stringValue.flatMap { Timestamp($0) })
-                let begun = try beginnings(site)
+                let begun = try await beginnings(site)
                 #expect(begun.count == status.counts.settled)
                 #expect(Set(begun.map(\.worker)).count == 3)
                 let decided = begun.map(\.decided).max().map { $0 - stopped } ?? .zero

@@ -227,11 +227,22 @@ actor TaskFetcher {
         guard left < possible else { return }
         isNearLimit = true
         // While nothing is settled, what is on its way arrives, and then ending the consumers costs nobody anything.
-        let patience = ContinuousClock.now + .milliseconds(150)
-        while feeds.contains(where: { state.heldCount(of: $0.key) < $0.value.prefetch }), .now < patience {
-            try await Task.sleep(for: .milliseconds(5))
+        let (start, patience) = (ContinuousClock.now, Duration.seconds(2))
+        while feeds.contains(where: { state.heldCount(of: $0.key) < $0.value.prefetch }), .now - start < patience {
+            try await Task.sleep(for: .milliseconds(10))
+            if .now - start > .milliseconds(200), try await nothingWaits() { break }
         }
         for batch in feeds.keys { try await unsubscribe(batch) }
+    }
+
+    /// Whether the queues consumed from are empty, so that no more can be on its way than has been for a while.
+    private func nothingWaits() async throws -> Bool {
+        for record in journal.batches.batches where feeds[record.id] != nil {
+            let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
+            let status = try await passing { try await client.broker.queueStatus(queue) }
+            if let ready = status??.ready, ready > 0 { return false }
+        }
+        return true
     }
 
     private func unsubscribe(_ batch: Name) async throws {
