@@ -144,13 +144,13 @@ struct Seeded: RandomNumberGenerator {
         var state = BatchState()
         state.applySealed(total: 3)
         state.apply(OutcomeSummary(index: 1, redo: 0, status: .failed))
-        state.reopen([1], redo: 1)
+        state.reopen("1", redo: 1)
         #expect(!state.isSettled(1))
         let counts9 = state.apply(OutcomeSummary(index: 1, redo: 0, status: .failed))
         #expect(!counts9)
         let counts10 = state.apply(OutcomeSummary(index: 1, redo: 1, status: .succeeded))
         #expect(counts10)
-        state.reopen([1], redo: 1)  // said twice
+        state.reopen("1", redo: 1)  // said twice
         #expect(state.isSettled(1))
         #expect(state.settled == BatchState.Settled(succeeded: 1))
     }
@@ -160,11 +160,11 @@ struct Seeded: RandomNumberGenerator {
         early.apply(OutcomeSummary(index: 2, redo: 1, status: .succeeded))
         #expect(!early.isSettled(2))
         early.apply(OutcomeSummary(index: 2, redo: 0, status: .failed))
-        early.reopen([2], redo: 1)
+        early.reopen("2", redo: 1)
 
         var inOrder = BatchState()
         inOrder.apply(OutcomeSummary(index: 2, redo: 0, status: .failed))
-        inOrder.reopen([2], redo: 1)
+        inOrder.reopen("2", redo: 1)
         inOrder.apply(OutcomeSummary(index: 2, redo: 1, status: .succeeded))
         #expect(early == inOrder)
         #expect(early.settled == BatchState.Settled(succeeded: 1))

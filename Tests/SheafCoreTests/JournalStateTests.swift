@@ -26,9 +26,9 @@ import Testing
         ([created()], .pending),
         ([created(), .sealed(total: 2)], .pending),
         ([created(), .sealed(total: 2), .paused], .paused),
-        ([created(), .sealed(total: 2), .paused, .resumed], .pending),
+        ([created(), .sealed(total: 2), .paused, .resumed(tolerated: 0)], .pending),
         ([created(), .sealed(total: 2), .stopped(reason: "r")], .failed),
-        ([created(), .sealed(total: 2), .stopped(reason: "r"), .resumed], .pending),
+        ([created(), .sealed(total: 2), .stopped(reason: "r"), .resumed(tolerated: 0)], .pending),
         ([created(), .sealed(total: 2), finished(BatchCounts(succeeded: 2))], .completed),
         ([created(), .sealed(total: 2), .stopped(reason: "r"), finished(BatchCounts(failed: 2))], .failed),
         ([created(), .cancelled(now: false)], .cancelled),
@@ -86,7 +86,10 @@ import Testing
         )
         let events: [JournalEntry.Event] = [
             .created(options: options, source: "a.csv", nonce: "x"), .published(count: 10), .sealed(total: 11),
-            .stopped(reason: "why"), .cancelled(now: true), .paused, .resumed,
+            .stopped(reason: "why"), .cancelled(now: true), .paused, .resumed(tolerated: 3),
+            .created(options: options, source: "-", nonce: "y", input: ["format": "jsonl"]),
+            .redone(redo: 2, nonce: "z", count: 5, tolerated: 1), .changed(concurrency: 9), .changed(concurrency: nil),
+            .deleted,
             .finished(
                 redo: 1,
                 endOffset: 99,

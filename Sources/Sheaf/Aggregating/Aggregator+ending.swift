@@ -80,8 +80,8 @@ extension Aggregator {
             try await Task.sleep(for: Self.interval)
         }
         try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: record.redo))
-        if record.options.concurrency != nil {
-            try await client.broker.deleteQueue(client.names.permits(batch: batch))
+        if record.concurrency != nil {
+            try await client.broker.deleteQueue(client.names.permits(batch: batch, redo: record.oldestQueue))
         }
     }
 

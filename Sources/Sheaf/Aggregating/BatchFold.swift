@@ -9,17 +9,13 @@ struct BatchFold: Sendable {
 
     init(batch: Name) { self.batch = batch }
 
-    /// Takes over what the journal says of the batch's size.
-    mutating func apply(_ record: BatchRecord) {
-        state.applyPublished(record.published)
-        if let total = record.sealedTotal { state.applySealed(total: total) }
-    }
+    /// Takes over what the journal says of the batch.
+    mutating func apply(_ record: BatchRecord) { state.apply(record) }
 
     /// Applies entries of the results log; those applied before change nothing.
     mutating func apply(_ chunk: LogChunk) {
         for entry in chunk.entries where entry.offset >= nextOffset {
-            if let moment = ResultMessage.startedAt(entry.message) { state.applyStarted(at: moment) }
-            for outcome in ResultMessage.summaries(of: entry.message).outcomes { state.apply(outcome) }
+            state.apply(ResultEvent(entry.message))
         }
         nextOffset = max(nextOffset, chunk.nextOffset)
     }

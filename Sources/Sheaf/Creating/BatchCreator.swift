@@ -102,10 +102,10 @@ struct BatchCreator {
         try await broker.declareQueue(.tasks(of: id, flow: plan.flow, redo: 0, names))
         if let limit = plan.options.concurrency {
             // Minted under the creating lock and before the batch is known, so nobody mints or takes them at the same time.
-            let permits = names.permits(batch: id)
+            let permits = names.permits(batch: id, redo: 0)
             try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
             try await broker.purgeQueue(permits)
-            try await broker.publish((0..<limit).map { Message(id: "\($0)", type: "permit") }, to: permits)
+            try await broker.publish((0..<limit).map { Permit(change: 0, number: $0).message }, to: permits)
         }
         let nonce = String(UInt64.random(in: 0...UInt64.max), radix: 36)
         try await journal.append(

@@ -41,8 +41,8 @@ extension TaskFetcher {
         let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
         do {
             var permit: Delivery?
-            if record.options.concurrency != nil {
-                permit = try await client.broker.get(client.names.permits(batch: record.id))
+            if record.concurrency != nil {
+                permit = try await client.broker.get(client.names.permits(batch: record.id, redo: record.oldestQueue))
                 if permit == nil { return nil }
             }
             if let delivery = try await client.broker.get(queue) {

@@ -90,7 +90,7 @@ actor TaskFetcher {
 
     /// Whether a batch is taken from task by task: where it is capped, and for the last tasks before the limit.
     func isPulled(_ record: BatchRecord) -> Bool {
-        record.options.concurrency != nil || isNearLimit || remaining.map { $0 <= 3 * plan.slots } == true
+        record.concurrency != nil || isNearLimit || remaining.map { $0 <= 3 * plan.slots } == true
     }
 
     private func measure() async throws {

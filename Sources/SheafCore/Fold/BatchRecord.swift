@@ -14,6 +14,39 @@ public struct BatchRecord: Sendable, Equatable {
         public var startedAt: Timestamp?
     }
 
+    /// Why and when a batch was halted.
+    public struct Stop: Sendable, Equatable {
+        /// Why, for people.
+        public var reason: String
+        /// When.
+        public var at: Timestamp
+    }
+
+    /// How and when a batch was cancelled.
+    public struct Cancellation: Sendable, Equatable {
+        /// Whether running tasks are ended too.
+        public var now: Bool
+        /// When.
+        public var at: Timestamp
+    }
+
+    /// Tasks opened again: so many, by the `reopened` entries of that nonce in the results log.
+    public struct Reopening: Sendable, Hashable {
+        /// The generation they are open for.
+        public var redo: Int
+        /// Tells the entries that count from those of a retry that was never finished.
+        public var nonce: String
+        /// How many tasks.
+        public var count: Int
+
+        /// Makes a reopening.
+        public init(redo: Int, nonce: String, count: Int) {
+            self.redo = redo
+            self.nonce = nonce
+            self.count = count
+        }
+    }
+
     /// The batch.
     public let id: Name
     /// Its flow.
@@ -22,6 +55,8 @@ public struct BatchRecord: Sendable, Equatable {
     public let options: BatchOptions
     /// Where its records came from, for people.
     public let source: String
+    /// How to read the records again, or null where that was not said.
+    public let input: JSONValue
     /// Whose creation it is.
     public let nonce: String
     /// When it was created.
@@ -31,27 +66,51 @@ public struct BatchRecord: Sendable, Equatable {
     /// The total, once all tasks are confirmed.
     public internal(set) var sealedTotal: Int?
     /// Why and when it was halted by its policy, if it is.
-    public internal(set) var stopped: (reason: String, at: Timestamp)?
+    public internal(set) var stopped: Stop?
     /// How and when it was cancelled, if it was.
-    public internal(set) var cancelled: (now: Bool, at: Timestamp)?
+    public internal(set) var cancelled: Cancellation?
     /// Whether somebody has halted it for now.
     public internal(set) var isPaused = false
     /// How it ended, if it has.
     public internal(set) var ending: Ending?
-    /// The generation of its tasks.
+    /// The newest generation of its tasks.
     public internal(set) var redo = 0
+    /// The oldest generation whose queue may still hold tasks.
+    public internal(set) var oldestQueue = 0
+    /// Which tasks were opened again for the generations from 1 on, in order.
+    public internal(set) var reopenings: [Reopening] = []
+    /// How many failures the error policy does not look at, because somebody has let the batch go on after them.
+    public internal(set) var tolerated = 0
+    /// How often it has been let go on after a halt; tells a halt that was lifted from a later one.
+    public internal(set) var continuations = 0
+    /// How many of its tasks may run at once, and which permits stand for that.
+    public internal(set) var permits: PermitRules
 
     /// Whether workers may start its tasks.
     public var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
 
-    /// Compares all that the journal says.
-    public static func == (left: BatchRecord, right: BatchRecord) -> Bool {
-        left.id == right.id && left.flow == right.flow && left.options == right.options && left.source == right.source
-            && left.nonce == right.nonce && left.createdAt == right.createdAt && left.published == right.published
-            && left.sealedTotal == right.sealedTotal && left.stopped?.reason == right.stopped?.reason
-            && left.stopped?.at == right.stopped?.at && left.cancelled?.now == right.cancelled?.now
-            && left.cancelled?.at == right.cancelled?.at && left.isPaused == right.isPaused
-            && left.ending == right.ending && left.redo == right.redo
+    /// The most tasks at once over all workers, or nil for no limit.
+    public var concurrency: Int? { permits.limit }
+    /// The generations whose queues may hold tasks.
+    public var generations: ClosedRange<Int> { oldestQueue...redo }
+
+    init(
+        id: Name,
+        flow: Name,
+        options: BatchOptions,
+        source: String,
+        input: JSONValue,
+        nonce: String,
+        createdAt: Timestamp
+    ) {
+        self.id = id
+        self.flow = flow
+        self.options = options
+        self.source = source
+        self.input = input
+        self.nonce = nonce
+        self.createdAt = createdAt
+        self.permits = PermitRules(limit: options.concurrency)
     }
 
     /// Where the batch stands; `hasStarted` comes from its results, which the journal does not know.
@@ -64,21 +123,46 @@ public struct BatchRecord: Sendable, Equatable {
     }
 
     mutating func apply(_ entry: JournalEntry) {
+        if case .redone(let redo, let nonce, let count, let tolerated) = entry.event {
+            reopen(Reopening(redo: redo, nonce: nonce, count: count), tolerated: tolerated)
+        }
         guard ending == nil else { return }  // the first ending stands; a cancel that comes after it is too late
         switch entry.event {
-        case .created: break  // the first creation stands
+        case .created, .deleted, .redone: break  // the first creation stands; the others are seen to elsewhere
         case .published(let count): published = max(published, count)
         case .sealed(let total): sealedTotal = sealedTotal ?? total
-        case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = (reason, entry.at) }
+        case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = Stop(reason: reason, at: entry.at) }
         case .cancelled(let now):
-            if cancelled == nil { cancelled = (now, entry.at) } else if now { cancelled?.now = true }
+            if cancelled == nil {
+                cancelled = Cancellation(now: now, at: entry.at)
+            } else if now {
+                cancelled?.now = true
+            }
         case .paused: isPaused = true
-        case .resumed:
+        case .resumed(let tolerated):
             isPaused = false
-            stopped = nil
+            go(tolerating: tolerated)
+        case .changed(let concurrency): permits.change(to: concurrency)
         case .finished(let redo, let endOffset, let counts, let startedAt):
             guard redo == self.redo else { return }
             ending = Ending(at: entry.at, redo: redo, endOffset: endOffset, counts: counts, startedAt: startedAt)
         }
+    }
+
+    /// The next generation begins; one that was prepared for another state of the batch than this changes nothing.
+    private mutating func reopen(_ reopening: Reopening, tolerated: Int) {
+        guard reopening.redo == redo + 1, cancelled == nil, sealedTotal != nil else { return }
+        redo = reopening.redo
+        reopenings.append(reopening)
+        // The queues of a batch that had ended are deleted, or will be.
+        if ending != nil { oldestQueue = redo }
+        ending = nil
+        go(tolerating: tolerated)
+    }
+
+    private mutating func go(tolerating failures: Int) {
+        stopped = nil
+        tolerated = failures
+        continuations += 1
     }
 }

@@ -10,19 +10,25 @@ public struct BatchState: Sendable, Equatable {
     public static let maximumTasks = 100_000_000
 
     /// How many tasks are known to be in the queue; a lower bound of the total until it is sealed.
-    public private(set) var published = 0
+    public internal(set) var published = 0
     /// The total, once the creator has said it.
-    public private(set) var sealedTotal: Int?
+    public internal(set) var sealedTotal: Int?
     /// When the first task was started.
-    public private(set) var startedAt: Timestamp?
+    public internal(set) var startedAt: Timestamp?
 
     // A task is open (neither), succeeded (low), failed (high), or failed for an unreadable record (both).
-    private var low = BitSet()
-    private var high = BitSet()
+    var low = BitSet()
+    var high = BitSet()
     /// The generation of each index that was opened again.
-    private var generations: [Int: Int] = [:]
+    var generations: [Int: Int] = [:]
     /// Outcomes of a generation that this reader has not seen opened yet.
-    private var early: [Int: OutcomeSummary] = [:]
+    var early: [Int: OutcomeSummary] = [:]
+    /// Which tasks are to be opened again for a generation, by the nonce of the retry that has said so.
+    var reopened: [Int: [String: BitSet]] = [:]
+    /// The nonces that count, by generation.
+    var committed: [Int: String] = [:]
+    /// The leases of tasks without outcome, by the task's number.
+    public internal(set) var leases: [Int: TaskLease] = [:]
 
     /// Makes the state of a batch of which nothing is known.
     public init() {}
@@ -66,13 +72,21 @@ public struct BatchState: Sendable, Equatable {
         guard outcome.redo == generation, !isSettled(outcome.index) else { return false }
         if outcome.status == .succeeded || outcome.isInvalidRecord { low.insert(outcome.index) }
         if outcome.status == .failed { high.insert(outcome.index) }
+        endLease(of: outcome.index, before: outcome.redo + 1)
         return true
     }
 
-    /// Opens tasks again for a later generation; an older generation than theirs changes nothing.
-    public mutating func reopen(_ indices: some Sequence<Int>, redo: Int) {
+    /// The generation for which an index is open, or was settled.
+    public func generation(of index: Int) -> Int { generations[index] ?? 0 }
+
+    private mutating func endLease(of index: Int, before redo: Int) {
+        if let lease = leases[index], lease.redo < redo { leases[index] = nil }
+    }
+
+    mutating func reopen(_ indices: some Sequence<Int>, redo: Int) {
         for index in indices where redo > generations[index] ?? 0 && index < sealedTotal ?? Self.maximumTasks {
             generations[index] = redo
+            endLease(of: index, before: redo)
             low.remove(index)
             high.remove(index)
             if let outcome = early[index], outcome.redo <= redo {

@@ -3,6 +3,7 @@ public struct JournalState: Sendable, Equatable {
     /// The batches, oldest first.
     public private(set) var order: [Name] = []
     private var records: [Name: BatchRecord] = [:]
+    private var deleted: Set<Name> = []
 
     /// Makes the state of an empty journal.
     public init() {}
@@ -13,26 +14,36 @@ public struct JournalState: Sendable, Equatable {
     /// All batches, oldest first.
     public var batches: [BatchRecord] { order.compactMap { records[$0] } }
 
+    /// Whether there was a batch of that id that somebody has deleted; its name is not used again.
+    public func isDeleted(_ batch: Name) -> Bool { deleted.contains(batch) }
+
     /// The newest batch.
     public var last: BatchRecord? { order.last.flatMap { records[$0] } }
 
     /// Applies an entry and returns whether anything changed; entries of a batch that was never created change nothing.
     @discardableResult
     public mutating func apply(_ entry: JournalEntry) -> Bool {
-        if case .created(let options, let source, let nonce) = entry.event {
-            guard records[entry.batch] == nil else { return false }
+        if case .created(let options, let source, let nonce, let input) = entry.event {
+            guard records[entry.batch] == nil, !isDeleted(entry.batch) else { return false }
             order.append(entry.batch)
             records[entry.batch] = BatchRecord(
                 id: entry.batch,
                 flow: entry.flow,
                 options: options,
                 source: source,
+                input: input,
                 nonce: nonce,
                 createdAt: entry.at
             )
             return true
         }
         guard var record = records[entry.batch] else { return false }
+        if entry.event == .deleted {
+            records[entry.batch] = nil
+            order.removeAll { $0 == entry.batch }
+            deleted.insert(entry.batch)
+            return true
+        }
         let before = record
         record.apply(entry)
         records[entry.batch] = record

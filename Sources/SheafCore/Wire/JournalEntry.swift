@@ -4,8 +4,8 @@ import OrderedCollections
 public struct JournalEntry: Sendable, Equatable {
     /// What happened.
     public enum Event: Sendable, Equatable {
-        /// A creator began; `nonce` tells it from others that chose the same id.
-        case created(options: BatchOptions, source: String, nonce: String)
+        /// A creator began; `nonce` tells it from others that chose the same id, `input` says how to read the records again.
+        case created(options: BatchOptions, source: String, nonce: String, input: JSONValue = .null)
         /// So many tasks are confirmed in the queue.
         case published(count: Int)
         /// All tasks are in the queue.
@@ -16,8 +16,14 @@ public struct JournalEntry: Sendable, Equatable {
         case cancelled(now: Bool)
         /// Somebody halted it for now.
         case paused
-        /// It goes on after `paused` or `stopped`.
-        case resumed
+        /// It goes on after `paused` or `stopped`; its error policy forgets as many failures as there were.
+        case resumed(tolerated: Int)
+        /// So many tasks run again as a later generation, those of the `reopened` entries of this nonce in the results log.
+        case redone(redo: Int, nonce: String, count: Int, tolerated: Int)
+        /// So many of its tasks may run at once from now on; nil means no limit.
+        case changed(concurrency: Int?)
+        /// Its queues and logs are gone, and so is all that was known of it.
+        case deleted
         /// Nothing more will happen: outcomes at or behind the end offset of the results log do not count.
         case finished(redo: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?)
 
@@ -31,6 +37,9 @@ public struct JournalEntry: Sendable, Equatable {
             case .cancelled: "cancelled"
             case .paused: "paused"
             case .resumed: "resumed"
+            case .redone: "redone"
+            case .changed: "changed"
+            case .deleted: "deleted"
             case .finished: "finished"
             }
         }
@@ -62,13 +71,21 @@ public struct JournalEntry: Sendable, Equatable {
             body = .object(fields)
         }
         switch event {
-        case .created(let options, let source, let nonce):
+        case .created(let options, let source, let nonce, let input):
             add(["options": options.json, "source": .string(source), "nonce": .string(nonce)])
+            if input != .null { add(["input": input]) }
         case .published(let count): add(["count": .integer(count)])
         case .sealed(let total): add(["total": .integer(total)])
         case .stopped(let reason): add(["reason": .string(reason)])
         case .cancelled(let now): add(["now": .bool(now)])
-        case .paused, .resumed: break
+        case .paused, .deleted: break
+        case .resumed(let tolerated): add(["tolerated": .integer(tolerated)])
+        case .redone(let redo, let nonce, let count, let tolerated):
+            add([
+                "redo": .integer(redo), "nonce": .string(nonce), "count": .integer(count),
+                "tolerated": .integer(tolerated),
+            ])
+        case .changed(let concurrency): add(["concurrency": concurrency.map { .integer($0) } ?? .null])
         case .finished(let redo, let endOffset, let counts, let startedAt):
             add([
                 "redo": .integer(redo), "end_offset": .integer(endOffset), "counts": counts.json,
@@ -103,14 +120,28 @@ public struct JournalEntry: Sendable, Equatable {
             return .created(
                 options: BatchOptions(json: body["options"] ?? [:]),
                 source: body["source"]?.stringValue ?? "",
-                nonce: body["nonce"]?.stringValue ?? ""
+                nonce: body["nonce"]?.stringValue ?? "",
+                input: body["input"] ?? .null
             )
         case "published": return count("count").map { .published(count: $0) }
         case "sealed": return count("total").map { .sealed(total: $0) }
         case "stopped": return .stopped(reason: body["reason"]?.stringValue ?? "")
         case "cancelled": return .cancelled(now: body["now"]?.boolValue ?? false)
         case "paused": return .paused
-        case "resumed": return .resumed
+        case "resumed": return .resumed(tolerated: count("tolerated") ?? 0)
+        case "redone":
+            guard let redo = count("redo"), redo > 0, let nonce = body["nonce"]?.stringValue else { return nil }
+            return .redone(
+                redo: redo,
+                nonce: nonce,
+                count: count("count") ?? 0,
+                tolerated: count("tolerated") ?? 0
+            )
+        case "changed":
+            guard let limit = body["concurrency"] else { return nil }
+            if limit == .null { return .changed(concurrency: nil) }
+            return limit.intValue.flatMap { $0 > 0 ? .changed(concurrency: $0) : nil }
+        case "deleted": return .deleted
         case "finished":
             guard let counts = body["counts"], let end = body["end_offset"]?.intValue else { return nil }
             return .finished(

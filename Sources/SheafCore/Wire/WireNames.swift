@@ -36,12 +36,15 @@ public struct WireNames: Sendable, Hashable {
     /// The bounded log of what is true for seconds.
     public var signals: String { "\(namespace).signals" }
 
-    /// The queue of a batch's permits; holding one allows one task at a time.
-    public func permits(batch: Name) -> String { "\(namespace).permits.\(batch)" }
+    /// The queue of a batch's permits from a generation on; holding one allows one task at a time.
+    public func permits(batch: Name, redo: Int) -> String { "\(namespace).permits.\(batch).\(redo)" }
 
     /// The lock of the one who folds results for everybody.
     public var aggregatorLock: String { "\(namespace).lock.aggregator" }
 
-    /// The lock a batch's creator holds while it publishes.
+    /// The lock a worker holds while it lives, by the id it has made up for itself.
+    public func workerLock(_ id: String) -> String { "\(namespace).lock.worker.\(id)" }
+
+    /// The lock held by whoever publishes tasks of a batch: its creator, and later a retry.
     public func creatingLock(batch: Name) -> String { "\(namespace).lock.creating.\(batch)" }
 }

@@ -1,0 +1,72 @@
+/// Numbers of tasks, as people and messages write them: `3,7-9`.
+public struct IndexRanges: Sendable, Hashable, CustomStringConvertible {
+    /// The ranges, without overlap, in rising order.
+    public private(set) var ranges: [Range<Int>] = []
+
+    /// Makes an empty set.
+    public init() {}
+
+    /// Makes a set of numbers in rising order; a number again changes nothing.
+    public init(rising indices: some Sequence<Int>) {
+        for index in indices { append(index) }
+    }
+
+    /// Reads numbers and ranges with both ends, separated by commas, such as `3,7-9`; nil where the text is something else.
+    public init?(_ text: some StringProtocol) {
+        var found: [Range<Int>] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let first = ends.first.flatMap({ Self.number($0) }),
+                let last = ends.count == 1 ? first : Self.number(ends[1]), last >= first
+            else { return nil }
+            found.append(first..<last + 1)
+        }
+        for range in found.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let end = ranges.last?.upperBound, range.lowerBound <= end {
+                ranges[ranges.count - 1] = ranges[ranges.count - 1].lowerBound..<max(end, range.upperBound)
+            } else {
+                ranges.append(range)
+            }
+        }
+    }
+
+    private static func number(_ digits: some StringProtocol) -> Int? {
+        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(digits),
+            value < BatchState.maximumTasks
+        else { return nil }
+        return value
+    }
+
+    /// Adds a number that is not smaller than any before.
+    public mutating func append(_ index: Int) {
+        guard let last = ranges.last else { return ranges.append(index..<index + 1) }
+        if index == last.upperBound {
+            ranges[ranges.count - 1] = last.lowerBound..<index + 1
+        } else if index > last.upperBound {
+            ranges.append(index..<index + 1)
+        }
+    }
+
+    /// How many numbers there are.
+    public var count: Int { ranges.reduce(0) { $0 + $1.count } }
+    /// Whether there is none.
+    public var isEmpty: Bool { ranges.isEmpty }
+    /// The numbers, rising.
+    public var indices: some Sequence<Int> { ranges.lazy.joined() }
+
+    /// Whether a number is among them.
+    public func contains(_ index: Int) -> Bool {
+        var (low, high) = (0, ranges.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].upperBound <= index { low = middle + 1 } else { high = middle }
+        }
+        return low < ranges.count && ranges[low].contains(index)
+    }
+
+    /// The numbers as they are written.
+    public var description: String {
+        ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound - 1)" }
+            .joined(separator: ",")
+    }
+}

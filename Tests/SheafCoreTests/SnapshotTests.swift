@@ -1,0 +1,56 @@
+import SheafCore
+import Testing
+
+@Suite struct SnapshotTests {
+    static func state(_ generator: inout Seeded) -> BatchState {
+        var state = BatchState()
+        if Bool.random(using: &generator) { state.applyPublished(Int.random(in: 0...400, using: &generator)) }
+        if Bool.random(using: &generator) { state.applySealed(total: Int.random(in: 0...400, using: &generator)) }
+        if Bool.random(using: &generator) { state.applyStarted(at: Timestamp(milliseconds: 1_700_000_000_000)) }
+        let (results, retries) = ReopeningTests.history(&generator)
+        for event in results { state.apply(event) }
+        for retry in retries where Bool.random(using: &generator) { state.applyCommitted(retry) }
+        state.apply(OutcomeSummary(index: 3, redo: 9, status: .failed, isInvalidRecord: true))
+        state.applyLeased(TaskLease(id: "l1", index: 399, redo: 0, worker: "w"))
+        return state
+    }
+
+    @Test(arguments: 0..<100)
+    func aSnapshotHoldsTheWholeState(seed: UInt64) throws {
+        var generator = Seeded(state: seed)
+        let state = Self.state(&generator)
+        #expect(BatchState(snapshot: state.snapshot) == state)
+    }
+
+    @Test(arguments: 0..<100)
+    func whatIsTornOrChangedIsNoSnapshot(seed: UInt64) throws {
+        var generator = Seeded(state: seed)
+        let bytes = Self.state(&generator).snapshot
+        #expect(BatchState(snapshot: Array(bytes.prefix(Int.random(in: 0..<bytes.count, using: &generator)))) == nil)
+        var changed = bytes
+        changed[Int.random(in: 0..<bytes.count, using: &generator)] ^= 1 << UInt8.random(in: 0...7, using: &generator)
+        #expect(BatchState(snapshot: changed) == nil)
+        #expect(BatchState(snapshot: bytes + [0]) == nil)
+    }
+
+    @Test func aBatchInOrderTakesAFewBytes() {
+        var state = BatchState()
+        state.applySealed(total: 1_000_000)
+        for index in 0..<300_000 { state.apply(OutcomeSummary(index: index, status: .succeeded)) }
+        #expect(state.snapshot.count < 64)
+        #expect(BatchState(snapshot: state.snapshot) == state)
+    }
+
+    @Test func aCheckpointTravelsAsAMessage() throws {
+        var generator = Seeded(state: 7)
+        let state = Self.state(&generator)
+        let batch = try #require(Name("b"))
+        let message = ResultMessage.checkpoint(batch: batch, of: state, upTo: 41)
+        let read = try #require(ResultMessage.checkpoint(message))
+        #expect(read.state == state && read.offset == 41)
+        #expect(ResultEvent(message) == .checkpoint)
+        var torn = message
+        torn.body.removeLast(3)
+        #expect(ResultMessage.checkpoint(torn) == nil)
+    }
+}
