@@ -52,10 +52,15 @@ public struct LogChunk: Sendable, Equatable {
     ///
     /// Once this has reached ``Broker/endOffset(of:)`` of an earlier moment, all entries confirmed before it were handed out.
     public let nextOffset: Int64
+    /// The offset of the first entry, or of the first mark passed before it.
+    ///
+    /// Where this is beyond the place that was asked for by more than one, somebody has trimmed the log.
+    public let startOffset: Int64
 
     /// Makes a chunk.
-    public init(entries: [LogEntry], nextOffset: Int64) {
+    public init(entries: [LogEntry], nextOffset: Int64, startOffset: Int64? = nil) {
         self.entries = entries
         self.nextOffset = nextOffset
+        self.startOffset = startOffset ?? entries.first?.offset ?? nextOffset
     }
 }

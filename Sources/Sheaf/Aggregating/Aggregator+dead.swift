@@ -12,9 +12,18 @@ extension Aggregator {
 
     private func bury(_ message: Message) async throws {
         guard message.string("x-first-death-reason") == "delivery_limit", let task = try? BatchTask(message),
-            let record = journal[task.batch], record.ending == nil, record.redo == task.redo,
-            folds[task.batch]?.state.isSettled(task.index) != true
+            let record = journal[task.batch], record.ending == nil, record.generations.contains(task.redo)
         else { return }
+        if let state = folds[task.batch]?.state,
+            state.isSettled(task.index) || state.generation(of: task.index) > task.redo
+        {
+            return
+        }
+        try await giveUp(task, attempts: task.attempt - 1 + QueueDeclaration.deliveriesBeforeDeath)
+    }
+
+    /// Ends a task that takes its workers down.
+    func giveUp(_ task: BatchTask, attempts: Int) async throws {
         let now = Timestamp.now
         let outcome = Outcome(
             index: task.index,
@@ -25,7 +34,7 @@ extension Aggregator {
                 type: Outcome.Failure.workerLost,
                 message: "every worker that took this task was lost before it could say how the task ended"
             ),
-            attempts: task.attempt - 1 + QueueDeclaration.deliveriesBeforeDeath,
+            attempts: attempts,
             startedAt: now,
             finishedAt: now,
             worker: "",

@@ -5,12 +5,17 @@ extension Aggregator {
     /// Looks whether the batch's policy is exceeded, and whether it has ended; writes what is due.
     func decide(_ batch: Name) async throws {
         guard let record = journal[batch], record.ending == nil else { return }
-        folds[batch, default: BatchFold(batch: batch)].apply(record)
-        guard let fold = folds[batch], !ending.contains(batch) else { return }
+        folds[batch]?.apply(record)
+        // While a retry's tasks are not open yet, what is settled is that of the generation before.
+        guard let fold = folds[batch], ending[batch] != record.redo, fold.state.hasReopened(record.reopenings) else {
+            return
+        }
         let settled = fold.state.settled
         let policy = record.options.errorPolicy
-        if record.isRunnable, policy.isExceeded(failures: settled.policyFailures, total: record.sealedTotal) {
-            let reason = "\(settled.policyFailures) tasks have failed, more than '\(policy)' allows"
+        let failures = settled.policyFailures - record.tolerated
+        if record.isRunnable, policy.isExceeded(failures: failures, total: record.sealedTotal) {
+            let since = record.tolerated > 0 ? " since it went on" : ""
+            let reason = "\(failures) tasks have failed\(since), more than '\(policy)' allows"
             try await journal.append(.stopped(reason: reason), to: batch, flow: record.flow)
         }
         if record.cancelled != nil {
@@ -26,24 +31,26 @@ extension Aggregator {
     private func endCancelled(_ record: BatchRecord) async throws {
         let seen = cancelSeen[record.id] ?? .now
         cancelSeen[record.id] = seen
-        guard signals.running(record.id) == 0, !isLeading || .now - seen >= Self.signalGrace,
-            try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), !ending.contains(record.id)
+        guard signals.running(record.id) == 0, !isLeading || .now - seen >= timing.signalGrace,
+            try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), ending[record.id] == nil
         else { return }
-        ending.insert(record.id)
+        ending[record.id] = record.redo
         do {
-            try await dropQueue(of: record)
+            try await dropQueues(of: record)
             try await catchUp(record.id)
         } catch {
-            ending.remove(record.id)
+            ending[record.id] = nil
             throw error
         }
-        ending.remove(record.id)
+        ending[record.id] = nil
         let settled = folds[record.id]?.state.settled.count ?? 0
         try await end(record, total: max(record.sealedTotal ?? record.published, settled))
     }
 
     private func end(_ record: BatchRecord, total: Int) async throws {
-        guard let fold = folds[record.id], ending.insert(record.id).inserted else { return }
+        guard let fold = folds[record.id], ending.updateValue(record.redo, forKey: record.id) != record.redo else {
+            return
+        }
         let settled = fold.state.settled
         let isCancelled = record.cancelled != nil
         let counts = BatchCounts(total: total, settled: settled, running: 0, isCancelled: isCancelled)
@@ -59,30 +66,34 @@ extension Aggregator {
                 flow: record.flow
             )
         } catch {
-            ending.remove(record.id)
+            ending[record.id] = nil
             throw error
         }
     }
 
-    private func dropQueue(of record: BatchRecord) async throws {
-        let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
-        do {
-            try await client.broker.purgeQueue(queue)
-        } catch let error as BrokerError where error.code == .notFound {
-            return
+    private func dropQueues(of record: BatchRecord) async throws {
+        for redo in record.generations {
+            do {
+                try await client.broker.purgeQueue(
+                    client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+                )
+            } catch let error as BrokerError where error.code == .notFound {
+                continue
+            }
         }
     }
 
-    /// Deletes the queues of a batch that has ended, once its creator is gone: a queue must not go while it is published to.
+    /// Deletes the queues of a batch that has ended, once nobody publishes: a queue must not go while it is published to.
     func cleanUp(_ batch: Name) async throws {
         guard let record = journal[batch], record.ending != nil else { return }
         while try await client.broker.isLocked(client.names.creatingLock(batch: batch)) {
-            try await Task.sleep(for: Self.interval)
+            try await Task.sleep(for: timing.interval)
         }
-        try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: record.redo))
-        if record.concurrency != nil {
-            try await client.broker.deleteQueue(client.names.permits(batch: batch, redo: record.oldestQueue))
+        // A retry that was first has queues of its own, so these are nobody's whatever has happened meanwhile.
+        for redo in record.generations {
+            try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: redo))
         }
+        try await client.broker.deleteQueue(client.names.permits(batch: batch, redo: record.oldestQueue))
     }
 
     /// Deletes what the aggregator before this one may have left when it died.

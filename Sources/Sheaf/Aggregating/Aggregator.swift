@@ -8,24 +8,26 @@ import SheafCore
 actor Aggregator {
     let client: SheafClient
     let journal: Journal
+    let timing: AggregatorTiming
     var folds: [Name: BatchFold] = [:]
     var signals = SignalBoard()
-    var ending: Set<Name> = []
+    /// The generation whose end is being written, by batch.
+    var ending: [Name: Int] = [:]
     var cancelSeen: [Name: ContinuousClock.Instant] = [:]
+    /// What the aggregator before this one has said last, for batches that this one has not read yet.
+    var inherited: [Name: BatchProgress] = [:]
+    /// Since when the locks of workers with leases were seen free.
+    var silentWorkers: [String: ContinuousClock.Instant] = [:]
+    /// How many tasks each batch has lost, as far as was looked for them.
+    var missing: [Name: Int] = [:]
     /// Whether it aggregates for others, as against having folded once for a reader when nobody else did.
     var isLeading = false
-    private let changed = Changes()
+    let changed = Changes()
 
-    /// How often somebody who stands by tries to take over, and how often cancelled batches are looked at.
-    static let interval = Duration.milliseconds(400)
-    /// How long after a cancel a worker may still say for the first time that it runs a task.
-    static let signalGrace = Duration.milliseconds(800)
-    /// The most often that progress is written.
-    private static let progressInterval = Duration.seconds(1)
-
-    init(client: SheafClient, journal: Journal) {
+    init(client: SheafClient, journal: Journal, timing: AggregatorTiming = AggregatorTiming()) {
         self.client = client
         self.journal = journal
+        self.timing = timing
     }
 
     /// Stands by, and aggregates whenever nobody else does, until cancelled.
@@ -45,7 +47,7 @@ actor Aggregator {
                     }
                     await lock.release()
                 }
-                try await Task.sleep(for: Self.interval)
+                try await Task.sleep(for: timing.interval)
             } catch let error as BrokerError where error.isRetryable {
                 client.logger.warning("aggregating is interrupted: \(error)")
                 try await backoff.pause()
@@ -53,35 +55,22 @@ actor Aggregator {
         }
     }
 
-    /// Folds some batches to their present end, ends those that are done, and tells everybody; the caller holds the lock.
-    func foldOnce(_ batches: [BatchRecord]) async throws -> [Name: BatchProgress] {
-        try await client.broker.replay(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
-            for entry in chunk.entries { self.signals.apply(entry.message) }
-        }
-        for record in batches {
-            do {
-                try await catchUp(record.id)
-                try await decide(record.id)
-            } catch let error as BrokerError where error.code == .notFound {
-                client.logger.warning("batch \(record.id): its results log is gone")
-            }
-        }
-        try await journal.catchUp()
-        try await writeProgress()
-        return Dictionary(uniqueKeysWithValues: folds.keys.map { ($0, progress(of: $0)) })
-    }
-
     private func lead(_ lock: any BrokerLock) async throws {
         folds = [:]
-        ending = []
+        ending = [:]
         cancelSeen = [:]
+        silentWorkers = [:]
+        missing = [:]
+        try await inheritProgress()
         isLeading = true
         defer { isLeading = false }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.followSignals() }
             group.addTask { try await self.followDead() }
             group.addTask { try await self.reportProgress() }
-            group.addTask { try await self.watchCancelled(lock) }
+            group.addTask { try await self.watch(lock) }
+            group.addTask { try await self.watchLeases() }
+            group.addTask { try await self.watchForMissing() }
             group.addTask { try await self.cleanUpRecent() }
             group.addTask { try await self.followBatches() }
             try await group.waitForAll()
@@ -94,10 +83,12 @@ actor Aggregator {
             for await _ in journal.changes() {
                 try Task.checkCancellation()
                 for record in journal.batches.batches where record.ending == nil {
-                    let isNew = folds[record.id] == nil
-                    if isNew { folds[record.id] = BatchFold(batch: record.id) }
-                    try await decide(record.id)
-                    if isNew { group.addTask { try await self.followUntilEnded(record.id) } }
+                    if folds[record.id] == nil {
+                        folds[record.id] = BatchFold(batch: record.id)
+                        group.addTask { try await self.followUntilGone(record.id) }
+                    } else {
+                        try await decide(record.id)
+                    }
                 }
                 changed.notify()
             }
@@ -105,89 +96,64 @@ actor Aggregator {
         }
     }
 
-    private func followUntilEnded(_ batch: Name) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.followResults(batch) }
-            group.addTask {
-                for await _ in self.journal.changes() where self.journal[batch]?.ending != nil { return }
+    /// Follows a batch until it has ended, and again where a retry has opened it meanwhile.
+    private func followUntilGone(_ batch: Name) async throws {
+        while true {
+            folds[batch] = try await restore(batch)
+            try await decide(batch)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.followResults(batch) }
+                group.addTask {
+                    for await _ in self.journal.changes() where self.journal.isOver(batch) { return }
+                }
+                try await group.next()
+                group.cancelAll()
             }
-            try await group.next()
-            group.cancelAll()
+            try Task.checkCancellation()  // a cancelled wait ends like one that has seen the end
+            try await cleanUp(batch)
+            guard journal.isOver(batch) else { continue }
+            forget(batch)
+            return
         }
-        try await cleanUp(batch)
+    }
+
+    private func forget(_ batch: Name) {
         folds[batch] = nil
-    }
-
-    private func followResults(_ batch: Name) async throws {
-        do {
-            try await client.broker.follow(client.names.results(batch: batch), from: .first) { chunk in
-                self.apply(chunk, to: batch)
-                try await self.decide(batch)
-                return true
-            }
-        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
-            client.logger.error("batch \(batch): its results log is gone; its outcomes can not be counted any more")
-            try await Task.sleep(for: .seconds(1 << 30))
-        }
-    }
-
-    private func apply(_ chunk: LogChunk, to batch: Name) {
-        folds[batch]?.apply(chunk)
-        changed.notify()
-    }
-
-    func catchUp(_ batch: Name) async throws {
-        let log = client.names.results(batch: batch)
-        let start = folds[batch, default: BatchFold(batch: batch)].nextOffset
-        try await client.broker.replay(log, from: .offset(start)) { chunk in
-            self.folds[batch, default: BatchFold(batch: batch)].apply(chunk)
-        }
-        if folds[batch] == nil { folds[batch] = BatchFold(batch: batch) }
-    }
-
-    private func progress(of batch: Name) -> BatchProgress {
-        let fold = folds[batch] ?? BatchFold(batch: batch)
-        return BatchProgress(
-            batch: batch,
-            state: fold.state,
-            running: signals.running(batch),
-            offset: fold.nextOffset
-        )
-    }
-
-    private func writeProgress() async throws {
-        let batches = journal.batches.batches.filter { $0.ending == nil && folds[$0.id] != nil }
-        let message = ProgressMessage(at: .now, batches: batches.map { progress(of: $0.id) })
-        try await client.broker.append(message.message, to: client.names.progress)
-    }
-
-    private func reportProgress() async throws {
-        for await _ in changed.stream() {
-            try await writeProgress()
-            try await Task.sleep(for: Self.progressInterval)
-        }
-    }
-
-    private func followSignals() async throws {
-        try await client.broker.follow(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
-            self.applySignals(chunk)
-            return true
-        }
-    }
-
-    private func applySignals(_ chunk: LogChunk) {
-        for entry in chunk.entries { signals.apply(entry.message) }
-        changed.notify()
+        ending[batch] = nil
+        cancelSeen[batch] = nil
+        inherited[batch] = nil
+        missing[batch] = nil
     }
 
     /// Signals fall silent without a word, so batches that wait for that are looked at again and again.
-    private func watchCancelled(_ lock: any BrokerLock) async throws {
+    private func watch(_ lock: any BrokerLock) async throws {
         while true {
-            try await Task.sleep(for: Self.interval)
+            try await Task.sleep(for: timing.interval)
             guard await lock.isHeld else { throw BrokerError(.connectionLost, "the aggregator's lock is lost") }
             for record in journal.batches.batches where record.ending == nil && record.cancelled != nil {
                 try await decide(record.id)
             }
         }
     }
+}
+
+/// How patient an aggregator is.
+struct AggregatorTiming: Sendable {
+    /// How often somebody who stands by tries to take over, and how often cancelled batches are looked at.
+    var interval = Duration.milliseconds(400)
+    /// How long after a cancel a worker may still say for the first time that it runs a task.
+    var signalGrace = Duration.milliseconds(800)
+    /// The most often that progress is written.
+    var progressInterval = Duration.seconds(1)
+    /// How long the lock of a worker must be free before its leased tasks go back: a lost connection comes back sooner.
+    var leaseGrace = Duration.seconds(10)
+    /// How long nothing must be heard of a batch before its tasks can count as missing.
+    var missingGrace = Duration.seconds(10)
+    /// How many bytes of a results log are read between checkpoints, at the least.
+    var checkpointEvery = BatchFold.checkpointEvery
+}
+
+extension Journal {
+    /// Whether nothing more happens to a batch: it has ended, or was deleted.
+    func isOver(_ batch: Name) -> Bool { self[batch].map { $0.ending != nil } ?? true }
 }

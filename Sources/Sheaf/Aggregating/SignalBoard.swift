@@ -9,6 +9,13 @@ struct SignalBoard: Sendable {
         signals[signal.worker] = (signal, now + RunningSignal.lifetime)
     }
 
+    /// Whether a worker holds tasks of a batch, begun or not.
+    func isHeld(_ batch: Name, now: ContinuousClock.Instant = .now) -> Bool {
+        signals.values.contains { signal, until in
+            until > now && (signal.waiting[batch] != nil || signal.running[batch]?.isEmpty == false)
+        }
+    }
+
     /// How many tasks of a batch are being run.
     func running(_ batch: Name, now: ContinuousClock.Instant = .now) -> Int {
         var indices: Set<Int> = []

@@ -64,6 +64,7 @@ actor ResultCursor {
     private let batch: BatchRecord
     private let end: Int64
     private var fold = BatchState()
+    private var knowsReopened = false
     private var nextOffset: Int64 = 0
     private var reader: (any LogReader)?
     private var cancelled: [Int: Outcome] = [:]
@@ -73,12 +74,13 @@ actor ResultCursor {
         self.client = client
         self.batch = batch
         self.end = end
-        if let total = batch.sealedTotal { fold.applySealed(total: total) }
+        fold.apply(batch)
     }
 
     func next() async throws -> [Outcome]? {
         while nextOffset < end {
             do {
+                if !knowsReopened { try await readReopened() }
                 let chunk = try await nextChunk()
                 let outcomes = chunk.flatMap(standing)
                 if !outcomes.isEmpty { return outcomes }
@@ -96,6 +98,23 @@ actor ResultCursor {
         let rest = cancelled.values.filter { !fold.isSettled($0.index) }.sorted { $0.index < $1.index }
         cancelled = [:]
         return rest.isEmpty ? nil : rest
+    }
+
+    /// Reads which tasks were opened again, so that an outcome is only let through when no later one can take its place.
+    private func readReopened() async throws {
+        while !fold.hasReopened(batch.reopenings), nextOffset < end {
+            for entry in try await nextChunk() {
+                if case .reopened(let redo, let nonce, let tasks) = ResultEvent(entry.message) {
+                    fold.applyReopened(redo: redo, nonce: nonce, tasks: tasks)
+                }
+            }
+        }
+        knowsReopened = true
+        if nextOffset > 0 {
+            await reader?.cancel()
+            reader = nil
+            nextOffset = 0
+        }
     }
 
     private func nextChunk() async throws -> [LogEntry] {

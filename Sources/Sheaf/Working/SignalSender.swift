@@ -25,8 +25,8 @@ struct SignalSender: Sendable {
         var saidAt = ContinuousClock.now
         while true {
             try await Task.sleep(for: Self.tick)
-            let signal = RunningSignal(worker: worker, running: state.running)
-            let isDue = !signal.running.isEmpty && .now - saidAt >= .seconds(1)
+            let signal = RunningSignal(worker: worker, running: state.running, waiting: state.waiting)
+            let isDue = !(signal.running.isEmpty && signal.waiting.isEmpty) && .now - saidAt >= .seconds(1)
             guard isDue || signal != said else { continue }
             do {
                 try await client.broker.append(signal.message, to: client.names.signals)

@@ -90,6 +90,17 @@ final class WorkerState: Sendable {
     /// The tasks that run, by batch.
     var running: [Name: [Int]] { contents.withLock { $0.running.mapValues { $0.sorted() } } }
 
+    /// How many deliveries of tasks are held that have not begun, by batch.
+    var waiting: [Name: Int] {
+        contents.withLock { contents in
+            var counts = contents.held.values.reduce(into: [Name: Int]()) { counts, item in
+                if let batch = item.batch { counts[batch, default: 0] += 1 }
+            }
+            for (batch, indices) in contents.running { counts[batch, default: 0] -= indices.count }
+            return counts.filter { $0.value > 0 }
+        }
+    }
+
     /// Notes how an attempt can be ended, or nil when it is over.
     func setAttempt(_ cancel: (@Sendable () -> Void)?, of id: String) {
         contents.withLock { $0.attempts[id] = cancel }

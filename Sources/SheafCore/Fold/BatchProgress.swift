@@ -14,6 +14,12 @@ public struct BatchProgress: Sendable, Equatable {
     public var startedAt: Timestamp?
     /// The offset of the results log up to which this counts.
     public var offset: Int64
+    /// Where the newest checkpoint stands in the results log, or nil where there is none.
+    public var checkpoint: Int64?
+    /// How many tasks are neither settled nor anywhere else: the broker has lost them.
+    public var missing: Int
+    /// Whether the results log does not begin with its first entry any more, so that outcomes are not counted.
+    public var isTrimmed: Bool
 
     /// Makes a progress.
     public init(
@@ -23,7 +29,10 @@ public struct BatchProgress: Sendable, Equatable {
         settled: BatchState.Settled,
         running: Int,
         startedAt: Timestamp?,
-        offset: Int64
+        offset: Int64,
+        checkpoint: Int64? = nil,
+        missing: Int = 0,
+        isTrimmed: Bool = false
     ) {
         self.batch = batch
         self.total = total
@@ -32,6 +41,9 @@ public struct BatchProgress: Sendable, Equatable {
         self.running = running
         self.startedAt = startedAt
         self.offset = offset
+        self.checkpoint = checkpoint
+        self.missing = missing
+        self.isTrimmed = isTrimmed
     }
 
     /// Sums up a state.
@@ -55,6 +67,8 @@ public struct BatchProgress: Sendable, Equatable {
             "succeeded": .integer(settled.succeeded), "failed": .integer(settled.failed),
             "invalid": .integer(settled.invalid), "running": .integer(running),
             "started_at": .optional(startedAt?.description), "offset": .integer(offset),
+            "checkpoint": checkpoint.map { .integer($0) } ?? .null, "missing": .integer(missing),
+            "trimmed": .bool(isTrimmed),
         ]
     }
 
@@ -74,7 +88,10 @@ public struct BatchProgress: Sendable, Equatable {
             ),
             running: json["running"]?.intValue ?? 0,
             startedAt: json["started_at"]?.stringValue.flatMap { Timestamp($0) },
-            offset: Int64(json["offset"]?.intValue ?? 0)
+            offset: Int64(json["offset"]?.intValue ?? 0),
+            checkpoint: json["checkpoint"]?.intValue.map { Int64($0) },
+            missing: json["missing"]?.intValue ?? 0,
+            isTrimmed: json["trimmed"]?.boolValue ?? false
         )
     }
 }

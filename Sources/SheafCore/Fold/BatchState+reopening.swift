@@ -44,13 +44,15 @@ extension BatchState {
         for (index, lease) in leases where lease.id == id { leases[index] = nil }
     }
 
-    /// Applies what an entry of the results log says.
-    public mutating func apply(_ event: ResultEvent) {
+    /// Applies what the entry of the results log at an offset says.
+    public mutating func apply(_ event: ResultEvent, at offset: Int64 = 0) {
         switch event {
         case .started(let moment): applyStarted(at: moment)
         case .outcomes(let outcomes, _): for outcome in outcomes { apply(outcome) }
         case .reopened(let redo, let nonce, let tasks): applyReopened(redo: redo, nonce: nonce, tasks: tasks)
-        case .leased(let lease): applyLeased(lease)
+        case .leased(var lease):
+            lease.offset = offset
+            applyLeased(lease)
         case .returned(let id): applyReturned(lease: id)
         case .delayed, .checkpoint, .unknown: break
         }

@@ -35,6 +35,7 @@ extension BatchState {
             writer.numbers(lease.index, lease.redo)
             writer.text(lease.id)
             writer.text(lease.worker)
+            writer.number(Int(lease.offset))
         }
         return writer.finished
     }
@@ -83,7 +84,9 @@ extension BatchState {
         }
         reader.list { reader in
             let (index, redo) = (reader.index(), reader.number(below: Self.maximumTasks))
-            leases[index] = TaskLease(id: reader.text(), index: index, redo: redo, worker: reader.text())
+            let (id, worker) = (reader.text(), reader.text())
+            let offset = Int64(reader.number(below: Int.max))
+            leases[index] = TaskLease(id: id, index: index, redo: redo, worker: worker, offset: offset)
         }
         guard reader.isWhole else { return nil }
     }

@@ -10,10 +10,18 @@ public struct BatchSummary: Sendable, Equatable {
     public var isSealed: Bool
     /// Whether its creator is gone though not all of its tasks are in the queue.
     public var isInterrupted = false
+    /// How many of the pending tasks the broker has lost, so that nobody will run them.
+    public var missing = 0
+    /// Whether outcomes were removed from the results log before they were counted.
+    public var isTrimmed = false
 
     /// Joins the two; a final count in the journal stands above any progress.
     public init(record: BatchRecord, progress: BatchProgress?) {
         self.record = record
+        if record.ending == nil, let progress {
+            missing = progress.missing
+            isTrimmed = progress.isTrimmed
+        }
         let total = max(record.sealedTotal ?? record.published, progress?.total ?? 0)
         if let ending = record.ending {
             counts = ending.counts
@@ -53,6 +61,8 @@ public struct BatchSummary: Sendable, Equatable {
             "total": .integer(total),
             "sealed": .bool(isSealed),
             "interrupted": .bool(isInterrupted),
+            "missing": .integer(missing),
+            "trimmed": .bool(isTrimmed),
             "counts": counts.json,
             "created_at": .string(record.createdAt.description),
             "started_at": .optional(startedAt?.description),

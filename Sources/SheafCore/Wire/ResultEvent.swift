@@ -68,13 +68,16 @@ public struct TaskLease: Sendable, Hashable {
     public var redo: Int
     /// The id of the worker, which its lock bears.
     public var worker: String
+    /// Where it stands in the results log, as far as a reader knows.
+    public var offset: Int64
 
     /// Makes a lease.
-    public init(id: String, index: Int, redo: Int, worker: String) {
+    public init(id: String, index: Int, redo: Int, worker: String, offset: Int64 = 0) {
         self.id = id
         self.index = index
         self.redo = redo
         self.worker = worker
+        self.offset = offset
     }
 
     /// Reads the lease of a `leased` message; nil where it is none.

@@ -11,11 +11,14 @@ public struct RunningSignal: Sendable, Equatable {
     public var worker: String
     /// The numbers of the tasks it is running, by batch.
     public var running: [Name: [Int]]
+    /// How many tasks it holds that have not begun, by batch.
+    public var waiting: [Name: Int]
 
     /// Makes a signal.
-    public init(worker: String, running: [Name: [Int]]) {
+    public init(worker: String, running: [Name: [Int]], waiting: [Name: Int] = [:]) {
         self.worker = worker
         self.running = running
+        self.waiting = waiting
     }
 
     /// The message for the broker.
@@ -27,7 +30,12 @@ public struct RunningSignal: Sendable, Equatable {
             }
             batches = .object(fields)
         }
-        let body: JSONValue = ["worker": .string(worker), "running": batches]
+        var fields: OrderedDictionary<String, JSONValue> = ["worker": .string(worker), "running": batches]
+        if !waiting.isEmpty {
+            let counts = waiting.sorted { $0.key < $1.key }.map { ($0.key.text, JSONValue.integer($0.value)) }
+            fields["waiting"] = .object(OrderedDictionary(uniqueKeysWithValues: counts))
+        }
+        let body = JSONValue.object(fields)
         return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
     }
 
@@ -40,6 +48,10 @@ public struct RunningSignal: Sendable, Equatable {
         for (batch, indices) in body["running"]?.objectValue ?? [:] {
             if let name = Name(batch) { running[name] = (indices.arrayValue ?? []).compactMap(\.intValue) }
         }
-        self.init(worker: worker, running: running)
+        var waiting: [Name: Int] = [:]
+        for (batch, count) in body["waiting"]?.objectValue ?? [:] {
+            if let name = Name(batch), let count = count.intValue, count > 0 { waiting[name] = count }
+        }
+        self.init(worker: worker, running: running, waiting: waiting)
     }
 }

@@ -100,13 +100,15 @@ actor RabbitMQLogReader: LogReader {
         var entries: [LogEntry] = []
         entries.reserveCapacity(arrived.count)
         var next = floor
+        var start: Int64?
         for delivery in arrived {
             guard let offset = delivery.streamOffset, offset >= floor else { continue }
             next = offset + 1
+            if start == nil { start = offset }
             if delivery.properties.type == Message.markType { continue }
             entries.append(LogEntry(offset: offset, message: broker.headers.entry(delivery)))
         }
-        return LogChunk(entries: entries, nextOffset: next)
+        return LogChunk(entries: entries, nextOffset: next, startOffset: start)
     }
 
     /// The end of a log may be nothing but marks; then the newest entry is looked for before them, further each time.
