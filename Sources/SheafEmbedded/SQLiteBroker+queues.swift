@@ -38,11 +38,11 @@ extension SQLiteBroker {
         try await writer.perform(rows: messages.count) { try $0.publish(messages, to: queue) }
     }
 
-    /// Puts a message into a queue no sooner than after a delay, by the clock on the wall.
+    /// Puts a message into a queue no sooner than after a delay, whatever is done to the clock on the wall meanwhile.
     public func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
         try Argument.check([message])
         // One more, because the moment that is now lies within its millisecond.
-        let due = WallClock.milliseconds + delay.milliseconds + 1
+        let due = clock.now + delay.milliseconds + 1
         try await writer.perform { transaction in
             if delay > .zero {
                 try transaction.publish(message, to: queue, due: due)
@@ -55,7 +55,7 @@ extension SQLiteBroker {
     /// Starts to receive from a queue with at most `prefetch` unsettled deliveries at a time.
     public func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
         guard prefetch > 0 else { throw BrokerError(.invalidArgument, "a prefetch of \(prefetch) makes no sense") }
-        let holder = LeaseHolder(session: session.id, consumer: await session.nextNumber())
+        let holder = LeaseHolder(session: try await session.id, consumer: await session.nextNumber())
         let id = try await writer.perform { try $0.addConsumer(holder, of: queue) }
         let consumer = SQLiteConsumer(
             queue: id,
@@ -72,7 +72,7 @@ extension SQLiteBroker {
 
     /// Takes one message if there is one.
     public func get(_ queue: String) async throws -> Delivery? {
-        let holder = LeaseHolder(session: session.id, consumer: 0)
+        let holder = LeaseHolder(session: try await session.id, consumer: 0)
         return try await writer.perform { transaction in
             let row = try QueueRow.required(queue, in: transaction)
             return try transaction.lease(row.id, atMost: 1, to: holder)?.first
@@ -81,7 +81,8 @@ extension SQLiteBroker {
 
     /// Ends deliveries; those of another connection are left out.
     public func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
-        let id = session.id
+        // Who has never received holds nothing.
+        guard let id = await session.currentID else { return }
         let tokens = deliveries.lazy.map(\.token).filter { $0.epoch == UInt64(id) }
         let own = Array(tokens)
         let counts = try await writer.perform(rows: own.count) { try $0.settle(own, of: id, as: settlement) }

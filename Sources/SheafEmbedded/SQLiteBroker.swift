@@ -10,34 +10,40 @@ public final class SQLiteBroker: Broker {
     public static let defaultDirectory: FilePath = ".sheaf"
 
     let directory: BrokerDirectory
+    let clock: FileClock
     let session: Session
     let writer: Writer
     let reader: Reader
     let watcher: Watcher
 
-    private init(directory: BrokerDirectory, session: Session, writer: Writer) throws {
+    private init(directory: BrokerDirectory, clock: FileClock, writer: Writer) throws {
         self.directory = directory
-        self.session = session
+        self.clock = clock
+        self.session = Session(directory, writer)
         self.writer = writer
-        self.reader = try Reader(directory)
-        self.watcher = try Watcher(directory, session: session.id) { dead in
+        self.reader = try Reader(directory, clock)
+        self.watcher = try Watcher(directory, clock: clock) { dead in
             await SQLiteBroker.bury(dead, in: directory, with: writer)
         }
     }
 
     /// Opens the broker in a folder, and makes what is missing.
     ///
-    /// Throws ``SheafBroker/BrokerError`` with code `storage` where that can not be.
+    /// Throws ``SheafBroker/BrokerError`` with code `storage` where that can not be, and `blocked` where the disk is full.
     public static func open(directory path: FilePath = defaultDirectory) async throws -> SQLiteBroker {
+        try await open(directory: path, machine: .system)
+    }
+
+    /// Opens the broker on a machine with these clocks.
+    package static func open(directory path: FilePath, machine: MachineClock) async throws -> SQLiteBroker {
         let directory = try BrokerDirectory(path)
         let opening = try await lock(directory.opening)
         defer { withExtendedLifetime(opening) {} }
         try directory.makeDatabaseFile()
-        let writer = try Writer(directory)
+        let clock = FileClock(machine)
+        let writer = try Writer(directory, clock)
         try await writer.prepare()
-        let file = try SessionFile(directory)
-        let id = try await writer.perform { try $0.register(file: file.name) }
-        let broker = try SQLiteBroker(directory: directory, session: Session(id: id, file: file), writer: writer)
+        let broker = try SQLiteBroker(directory: directory, clock: clock, writer: writer)
         try await broker.tidy()
         await broker.watcher.activate()
         return broker
@@ -60,23 +66,27 @@ public final class SQLiteBroker: Broker {
     public func close() async {
         guard await session.close() else { return }
         await watcher.close()
-        let id = session.id
+        let id = await session.currentID
         // A failure leaves the session to be found dead by the others, since its file is unlocked all the same.
-        try? await writer.close { try $0.end(session: id) }
+        try? await writer.close { transaction in
+            if let id { try transaction.end(session: id) }
+        }
         await reader.close()
-        session.file.remove()
+        await session.removeFile()
     }
 
     /// Returns what dead sessions held, and removes what killed processes left over.
     private func tidy() async throws {
-        let id = session.id
-        let others = try await reader.read { try $0.sessions(except: id) }
-        let dead = others.filter { (try? FileLock.isHeld(directory.session($0.file))) == false }
+        let sessions = try await reader.read { try $0.sessions() }
+        let dead = sessions.filter { (try? FileLock.isHeld(directory.session($0.file))) == false }
         await Self.bury(dead, in: directory, with: writer)
-        try await writer.perform { try $0.sweep() }
-        // Nobody else opens the broker at this moment, so a file without a session belongs to one that was killed doing
-        // so.
-        let known = Set(others.map(\.file) + [session.file.name])
+        do {
+            try await writer.perform { try $0.sweep() }
+        } catch let error as BrokerError where error.code == .blocked {
+            // What is left over disturbs nobody, and a full disk must not keep anybody from reading.
+        }
+        // A file that nobody holds and that no session has belongs to one that was killed while it began.
+        let known = Set(sessions.map(\.file))
         for name in directory.sessionFiles() where !known.contains(name) {
             SessionFile.removeIfDead(directory.session(name))
         }

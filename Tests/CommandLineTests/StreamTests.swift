@@ -42,11 +42,19 @@ import Testing
             // A limit on the size of files stands in for a full disk.
             let run = try await bench.shell("ulimit -f 512; trap '' XFSZ; $SHEAF results last -o out.jsonl")
             #expect(run.code == 74)
-            #expect(run.talk.contains("out.jsonl"))
+            #expect(run.talk.contains("out.jsonl: File too large"))
             #expect(try bench.read("out.jsonl") == "old")
+            let new = try await bench.shell("ulimit -f 512; trap '' XFSZ; $SHEAF results last -o new.jsonl")
+            #expect(new.code == 74)
+            #expect(!FileManager.default.fileExists(atPath: "\(bench.folder)/new.jsonl"))
             let left = try FileManager.default.contentsOfDirectory(atPath: bench.folder)
             #expect(left.filter { $0.contains(".part") }.isEmpty)
-            #expect(try await bench.shell("$SHEAF results last > /dev/full").code == 74)
+            for (line, name) in [("> /dev/full", "standard output"), ("-o /dev/full", "/dev/full")] {
+                let full = try await bench.shell("$SHEAF results last \(line)")
+                #expect(full.code == 74)
+                #expect(full.talk.contains("\(name): No space left on device"))
+                #expect(!full.talk.contains("wrote"))
+            }
             #expect(try await bench.sheaf("results", "last", "-o", "nosuch/out.jsonl").code == 74)
         }
     }

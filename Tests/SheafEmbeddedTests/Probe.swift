@@ -42,6 +42,15 @@ final class Probe {
     /// How it ended.
     var status: Int32 { process.terminationStatus }
 
+    /// Its number.
+    var number: Int32 { process.processIdentifier }
+
+    /// Stops it where it is, until ``goOn()``.
+    func stop() { _ = Foundation.kill(number, SIGSTOP) }
+
+    /// Lets it go on.
+    func goOn() { _ = Foundation.kill(number, SIGCONT) }
+
     /// Kills it with SIGKILL, if it runs.
     func kill() {
         if process.isRunning { _ = Foundation.kill(process.processIdentifier, SIGKILL) }
@@ -63,5 +72,15 @@ func eventually(
             throw CancellationError()
         }
         try await clock.sleep(for: .milliseconds(5))
+    }
+}
+
+/// The clock by which the probe says when something happened.
+enum ProbeTime {
+    /// Nanoseconds since some moment, the same for all processes.
+    static var now: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
 }

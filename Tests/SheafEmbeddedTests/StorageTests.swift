@@ -52,30 +52,6 @@ struct StorageTests {
         #expect(error?.message.contains("version 99") == true)
     }
 
-    @Test("A full disk fails what does not fit, and nothing else", .timeLimit(.minutes(1)))
-    func fullDisk() async throws {
-        let folder = try TemporaryFolder()
-        let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
-        // SQLite reports its largest number of pages as a full disk.
-        try await broker.writer.perform { transaction in
-            _ = try transaction.statement("PRAGMA max_page_count = 100").first { $0.integer(0) }
-        }
-        let large = Message(id: "large", body: [UInt8](repeating: 1, count: 1 << 20))
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<20 {
-                group.addTask { try await broker.publish(Message(id: String(number)), to: "q") }
-                group.addTask {
-                    let error = try await storageError { try await broker.publish(large, to: "q") }
-                    #expect(error?.message.contains("disk is full") == true)
-                }
-            }
-            try await group.waitForAll()
-        }
-        #expect(try await broker.queueStatus("q")?.ready == 20)
-        await broker.close()
-    }
-
     @Test(
         "Lock names cannot leave their folder",
         arguments: ["../x", "/etc/passwd", "..", ".", "a/../../b", "%2e", "ß"]

@@ -117,13 +117,20 @@ extension Aggregator {
         for record in batches {
             do {
                 try await catchUp(record.id)
-                try await decide(record.id)
+                try await Self.ifTaken { try await decide(record.id) }
             } catch let error as BrokerError where error.code == .notFound {
                 client.logger.warning("batch \(record.id): its results log is gone")
             }
         }
         try await journal.catchUp()
-        try await writeProgress()
+        try await Self.ifTaken { try await writeProgress() }
         return Dictionary(uniqueKeysWithValues: folds.keys.map { ($0, progress(of: $0)) })
+    }
+
+    /// Tells the broker something that a reader can go without while the broker takes nothing; somebody tells it later.
+    private static func ifTaken(_ call: () async throws -> Void) async throws {
+        do {
+            try await call()
+        } catch let error as BrokerError where error.code == .blocked {}
     }
 }

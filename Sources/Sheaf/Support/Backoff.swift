@@ -21,9 +21,10 @@ struct Backoff {
     mutating func reset() { delay = first }
 }
 
-/// Repeats an operation while it fails in a way that passes by itself; anything else is thrown.
+/// Repeats an operation while it fails in a way that passes by itself, or in one of these ways; anything else is thrown.
 func retrying<Result>(
     for limit: Duration? = nil,
+    while codes: Set<BrokerError.Code>? = nil,
     _ operation: () async throws -> Result
 ) async throws -> Result {
     let deadline = limit.map { ContinuousClock.now + $0 }
@@ -31,7 +32,7 @@ func retrying<Result>(
     while true {
         do {
             return try await operation()
-        } catch let error as BrokerError where error.isRetryable {
+        } catch let error as BrokerError where codes?.contains(error.code) ?? error.isRetryable {
             if let deadline, ContinuousClock.now > deadline { throw error }
             try Task.checkCancellation()
             try await backoff.pause()

@@ -113,8 +113,13 @@ actor OutcomeWriter {
         let permits = items.compactMap(\.permit)
         do {
             try await withoutCancellation {
-                try await broker.settle(items.map(\.delivery), as: settlement)
-                if !permits.isEmpty { try await broker.settle(permits, as: .returned) }
+                // A broker that takes nothing for now has not taken the deliveries back either: it is told later.
+                for (deliveries, settlement) in [(items.map(\.delivery), settlement), (permits, .returned)]
+                where !deliveries.isEmpty {
+                    try await retrying(while: [.blocked, .timedOut]) {
+                        try await broker.settle(deliveries, as: settlement)
+                    }
+                }
             }
         } catch let error as BrokerError where error.isRetryable {
             // The connection is lost, and with it the deliveries: the broker gives them to somebody again.

@@ -45,6 +45,13 @@ struct Examination: Sendable {
     }
 
     private static func broker(_ session: Session) async -> [HealthCheck] {
+        guard case .embedded(let folder) = session.settings.broker else { return await connection(session) }
+        // Who only asks how things are should not find a new folder afterwards.
+        guard HealthCheck.exists(folder) else { return [.newBroker(at: folder)] }
+        return await connection(session) + [.freeSpace(at: folder)]
+    }
+
+    private static func connection(_ session: Session) async -> [HealthCheck] {
         do {
             let clock = ContinuousClock()
             let start = clock.now
@@ -56,7 +63,6 @@ struct Examination: Sendable {
                     + " (from \(session.settings.origin(of: "broker")))"
                 var checks = [HealthCheck(.ok, "broker", words)]
                 checks += description.notes.map { HealthCheck(.note, "broker", $0) }
-                if case .embedded(let folder) = session.settings.broker { checks.append(.freeSpace(at: folder)) }
                 let batches = try await client.batches()
                 let open = batches.count { !$0.status.isFinal }
                 checks.append(

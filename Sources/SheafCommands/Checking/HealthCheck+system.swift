@@ -1,5 +1,6 @@
 import Glibc
 import SheafCore
+import SystemPackage
 
 extension HealthCheck {
     /// How many files this process may have open; each running program takes a few.
@@ -16,6 +17,24 @@ extension HealthCheck {
         guard limit < 1024 else { return HealthCheck(.ok, "open files", words) }
         let advice = "raise it with 'ulimit -n 4096'; a running task takes about four"
         return HealthCheck(.warn, "open files", words, advice: advice)
+    }
+
+    /// Whether there is something at a path.
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0
+    }
+
+    /// Whether an embedded broker can be made in a folder that does not exist yet; makes nothing.
+    static func newBroker(at folder: String) -> HealthCheck {
+        var above = FilePath(folder)
+        repeat { above.removeLastComponent() } while !above.isEmpty && !exists(above.string)
+        let place = above.isEmpty ? "." : above.string
+        // A path that ends with a slash leads to folders only.
+        guard access(place + "/", W_OK | X_OK) == 0 else {
+            return HealthCheck("broker", failed: WriteError(Errno(rawValue: errno), name: folder))
+        }
+        return HealthCheck(.ok, "broker", "embedded at \(folder), which is made when it is first used")
     }
 
     /// How much room the disk of a folder has.

@@ -1,15 +1,15 @@
-import GRDB
 import Glibc
 
 /// Whose turn it is to wait for SQLite's write lock, so that a busy process does not keep it from all others.
 ///
 /// SQLite gives its lock to whoever asks first after it is free, which is nearly always the process that just had it.
 /// Here one has to hold the turn while asking; who has just written finds the turn with the next one and waits behind
-/// it.
+/// it. The turn is for fairness only: when its holder does not move, because it was suspended, the others go on
+/// without it.
 final class TurnLock: Sendable {
     private let file: FileLock
-    /// How long to wait, as for SQLite's own lock.
-    private static let attempts = 30_000
+    /// How long to wait for the turn.
+    private static let patience = Duration.seconds(2)
 
     /// Opens the file of the turn.
     init(_ path: String) throws {
@@ -18,21 +18,20 @@ final class TurnLock: Sendable {
 
     /// Runs the body, which asks for SQLite's lock, when it is our turn.
     func take(_ body: () throws -> Void) throws {
-        var attempts = 0
-        while try !file.tryLock() {
-            attempts += 1
-            guard attempts < Self.attempts else {
-                throw DatabaseError(resultCode: .SQLITE_BUSY, message: "others write all the time")
-            }
+        let clock = ContinuousClock()
+        let start = clock.now
+        var isOurs = try file.tryLock()
+        while !isOurs, clock.now - start < Self.patience {
             usleep(300)
+            isOurs = try file.tryLock()
         }
-        defer { file.unlock() }
+        defer { if isOurs { file.unlock() } }
         try body()
     }
 
-    /// Waits a moment for SQLite's lock; false when that was too often.
+    /// Waits a moment for SQLite's lock; false when that was too often, after about 8 s.
     static func waitForDatabase(attempt: Int) -> Bool {
-        guard attempt < 12_000 else { return false }
+        guard attempt < 7_000 else { return false }
         usleep(attempt < 100 ? 50 : 1_000)
         return true
     }

@@ -3,7 +3,8 @@
 /// 23 bits for the queue or log and 40 for the place: 8 million of them in the life of a file, with a trillion places
 /// each.
 enum Place {
-    private static let bits: Int64 = 40
+    /// How many bits the place has.
+    static let bits: Int64 = 40
 
     /// The key of a place.
     static func key(_ owner: Int64, _ place: Int64) -> Int64 { owner << bits | place }

@@ -8,8 +8,8 @@ actor Reader {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    init(_ directory: BrokerDirectory) throws {
-        self.connection = try Connection(directory.database)
+    init(_ directory: BrokerDirectory, _ clock: FileClock) throws {
+        self.connection = try Connection(directory.database, clock)
     }
 
     /// Runs an operation that sees one state of the file.

@@ -7,7 +7,9 @@ extension SQLTransaction {
 
     /// Makes a log where there is none of that name.
     func declare(_ declaration: LogDeclaration) throws {
-        let statement = try statement("INSERT INTO log (name, maximum_bytes) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        // An INSERT would write even where it does nothing, and so fail on a full disk.
+        guard try LogRow.named(declaration.name, in: self) == nil else { return }
+        let statement = try statement("INSERT INTO log (name, maximum_bytes) VALUES (?, ?)")
         statement.bind(declaration.name, at: 1)
         statement.bind(declaration.maximumBytes.map(Int64.init), at: 2)
         try statement.run()
@@ -16,7 +18,7 @@ extension SQLTransaction {
     /// Appends messages, and removes the oldest entries where the log has grown too large.
     func append(_ messages: [Message], to log: LogRow) throws {
         let insert = try statement("INSERT INTO entry (key, time, \(MessageColumns.list)) VALUES (?, ?, ?, ?, ?, ?, ?)")
-        let now = WallClock.milliseconds
+        let now = clock.now
         var (next, bytes) = (log.next, log.bytes)
         for message in messages {
             insert.bind(Place.key(log.id, next), at: 1)
@@ -30,6 +32,7 @@ extension SQLTransaction {
             (first, bytes) = try trim(log.id, first: first, next: next, bytes: bytes, to: maximum)
         }
         try run("UPDATE log SET first = ?, next = ?, bytes = ? WHERE id = ?", first, next, bytes, log.id)
+        try clock.noteNowAndThen(in: self)
     }
 
     /// Removes the oldest entries, never the newest; returns the new first offset and size.
@@ -62,12 +65,12 @@ extension SQLTransaction {
             case .offset(let offset): min(max(offset, 0), Place.largest)
             case .last: max(log.next - 1, log.first)
             case .next: log.next
-            case .since(let duration): try oldest(of: log, notBefore: WallClock.milliseconds - duration.milliseconds)
+            case .since(let duration): try oldest(of: log, notBefore: clock.now - duration.milliseconds)
             }
         return (log.id, offset)
     }
 
-    /// The first entry that is not older; entries lie in the order of their times, unless the clock was set back.
+    /// The first entry that is not older; entries lie in the order of their times.
     private func oldest(of log: LogRow, notBefore time: Int64) throws -> Int64 {
         let select = try statement("SELECT time FROM entry WHERE key = ?")
         var (low, high) = (log.first, log.next)

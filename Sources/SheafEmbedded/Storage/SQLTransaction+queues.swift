@@ -43,7 +43,7 @@ extension SQLTransaction {
         try run("UPDATE queue SET next = ? WHERE id = ?", next, queue.id)
     }
 
-    /// Keeps a message for the queue of that name until `due`, in milliseconds since 1970.
+    /// Keeps a message for the queue of that name until `due`, by the clock of the file.
     func publish(_ message: Message, to name: String, due: Int64) throws {
         let queue = try QueueRow.required(name, in: self)
         guard queue.acceptsDelayed else {
@@ -55,12 +55,14 @@ extension SQLTransaction {
         insert.bind(queue.id, at: 1)
         insert.bind(due, at: 2)
         try MessageColumns.run(insert, with: message, from: 3)
+        // After a restart of the machine the time goes on from here at the earliest, so the delay can not grow.
+        try clock.note(in: self)
     }
 
     /// Puts delayed messages that are due at the end of their queue, and returns the queue as it is then.
     func promote(_ queue: QueueRow) throws -> QueueRow {
         guard queue.acceptsDelayed else { return queue }
-        let now = WallClock.milliseconds
+        let now = clock.now
         let due = try statement(
             "SELECT number FROM delayed WHERE queue = ? AND due <= ? ORDER BY due, number LIMIT 1000"
         )
@@ -90,7 +92,7 @@ extension SQLTransaction {
         guard let queue = try QueueRow.named(name, in: self) else { return nil }
         let due = try statement("SELECT count(*) FROM delayed WHERE queue = ? AND due <= ?")
         due.bind(queue.id, at: 1)
-        due.bind(WallClock.milliseconds, at: 2)
+        due.bind(clock.now, at: 2)
         let consumers = try statement("SELECT count(*) FROM consumer WHERE queue = ?")
         consumers.bind(queue.id, at: 1)
         let ready = try queue.next - queue.head + returnedCount(queue) + (due.first { $0.integer(0) } ?? 0)

@@ -18,10 +18,9 @@ extension SQLTransaction {
         return id
     }
 
-    /// All sessions but one.
-    func sessions(except own: Int64) throws -> [SessionRow] {
-        let select = try statement("SELECT id, file FROM session WHERE id <> ?")
-        select.bind(own, at: 1)
+    /// All sessions.
+    func sessions() throws -> [SessionRow] {
+        let select = try statement("SELECT id, file FROM session")
         var rows: [SessionRow] = []
         while try select.step() { rows.append(SessionRow(id: select.integer(0), file: select.text(1))) }
         return rows

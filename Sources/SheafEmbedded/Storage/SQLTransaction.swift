@@ -3,9 +3,12 @@ import GRDB
 /// What the operations on the tables are written against: a connection inside a transaction.
 struct SQLTransaction {
     private let database: Database
+    /// The clock of the file.
+    let clock: FileClock
 
-    init(_ database: Database) {
+    init(_ database: Database, _ clock: FileClock) {
         self.database = database
+        self.clock = clock
     }
 
     /// The version of SQLite.

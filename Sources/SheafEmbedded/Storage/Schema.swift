@@ -9,16 +9,23 @@ import SheafBroker
 /// no body.
 enum Schema {
     /// The version that this code reads and writes.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
-    /// Makes the tables in a new file; throws where the file is of another version.
+    /// Makes the tables in a new file and what is missing in an older one; throws where the file is of a newer version.
     static func prepare(_ database: Database) throws {
         let found = try Int64.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         switch found {
         case version: return
         case 0:
             try database.inTransaction(.immediate) {
-                try database.execute(sql: tables)
+                try database.execute(sql: tables + clock)
+                try database.execute(sql: "PRAGMA user_version = \(version)")
+                return .commit
+            }
+        case 1:
+            // Times in such a file are those of the clock on the wall, from which the file's own clock begins.
+            try database.inTransaction(.immediate) {
+                try database.execute(sql: clock)
                 try database.execute(sql: "PRAGMA user_version = \(version)")
                 return .commit
             }
@@ -33,6 +40,13 @@ enum Schema {
     private static let message = """
         id TEXT NOT NULL, type TEXT NOT NULL, content_type TEXT NOT NULL, headers BLOB NOT NULL,
         death_reason TEXT, death_queue TEXT, body BLOB NOT NULL
+        """
+
+    private static let clock = """
+        CREATE TABLE clock (
+            id INTEGER PRIMARY KEY CHECK (id = 0), boot TEXT NOT NULL, ahead INTEGER NOT NULL,
+            time INTEGER NOT NULL, wall INTEGER NOT NULL
+        );
         """
 
     private static let tables = """

@@ -15,14 +15,15 @@ actor Writer {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    init(_ directory: BrokerDirectory) throws {
-        self.connection = try Connection(directory.database)
+    init(_ directory: BrokerDirectory, _ clock: FileClock) throws {
+        self.connection = try Connection(directory.database, clock)
         self.turn = try TurnLock(directory.turn)
     }
 
-    /// Makes the tables in a new file.
+    /// Makes the tables in a new file, and starts its clock.
     func prepare() throws {
         try connection.run { try Schema.prepare($0) }
+        try transaction { try $0.clock.start(in: $0) }
     }
 
     /// Runs an operation in a transaction and returns when that is committed.
@@ -48,16 +49,7 @@ actor Writer {
         pending = []
         for write in refused { write.fail(Self.closed) }
         defer { connection.close() }
-        try connection.run { database in
-            try turn.take { try database.beginTransaction(.immediate) }
-            do {
-                try last(SQLTransaction(database))
-                try database.commit()
-            } catch {
-                try? database.rollback()
-                throw error
-            }
-        }
+        try transaction(last)
     }
 
     static let closed = BrokerError(.closed, "the broker was closed")
@@ -84,27 +76,24 @@ actor Writer {
         write(group)
     }
 
-    private func write(_ group: [PendingWrite]) {
+    private func write(_ group: [PendingWrite], isLastTry: Bool = false) {
         do {
-            let finish = try connection.run { database in
-                try turn.take { try database.beginTransaction(.immediate) }
-                do {
-                    let transaction = SQLTransaction(database)
-                    let finish = try group.map { try $0.run(transaction) }
-                    try database.commit()
-                    return finish
-                } catch {
-                    try? database.rollback()
-                    throw error
-                }
-            }
+            let finish = try transaction { transaction in try group.map { try $0.run(transaction) } }
             for finish in finish { finish() }
-        } catch let error as BrokerError where error.code == .timedOut || group.count == 1 {
-            for write in group { write.fail(error) }
         } catch {
-            guard group.count > 1 else { return group[0].fail(error) }
+            let isFull = (error as? BrokerError)?.code == .blocked
+            if isFull, !isLastTry, connection.emptyLog() { return write(group, isLastTry: true) }
+            guard group.count > 1, (error as? BrokerError)?.code != .timedOut else {
+                for write in group { write.fail(error) }
+                return
+            }
             // One of them failed the transaction: alone, only that one does.
-            for write in group { self.write([write]) }
+            for write in group { self.write([write], isLastTry: isFull) }
         }
+    }
+
+    /// Runs a body in a transaction of its own, when it is our turn.
+    private func transaction<Value>(_ body: (SQLTransaction) throws -> Value) throws -> Value {
+        try connection.write(onTurn: { try turn.take($0) }, body)
     }
 }

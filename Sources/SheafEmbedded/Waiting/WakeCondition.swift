@@ -18,12 +18,12 @@ enum WakeCondition: Sendable, Equatable {
         }
     }
 
-    /// When the next delayed message is due, in milliseconds since 1970.
-    func nextDue(in transaction: SQLTransaction) throws -> Int64? {
+    /// Milliseconds until the next delayed message is due, less than 0 where it is.
+    func timeToNext(in transaction: SQLTransaction) throws -> Int64? {
         guard case .message(let queue) = self else { return nil }
         let select = try transaction.statement("SELECT min(due) FROM delayed WHERE queue = ?")
         select.bind(queue, at: 1)
-        return try select.first { $0.optionalInteger(0) } ?? nil
+        return try select.first { $0.optionalInteger(0).map { $0 - transaction.clock.now } } ?? nil
     }
 
     private static func hasMessage(_ id: Int64, _ transaction: SQLTransaction) throws -> Bool {
@@ -35,7 +35,7 @@ enum WakeCondition: Sendable, Equatable {
         guard queue.acceptsDelayed else { return false }
         let due = try transaction.statement("SELECT 1 FROM delayed WHERE queue = ? AND due <= ? LIMIT 1")
         due.bind(id, at: 1)
-        due.bind(WallClock.milliseconds, at: 2)
+        due.bind(transaction.clock.now, at: 2)
         return try due.first { _ in true } != nil
     }
 }

@@ -10,7 +10,6 @@ actor Watcher {
     private let executor = DispatchQueueExecutor(label: "sheaf.embedded.watcher")
     private let connection: Connection
     private let directory: BrokerDirectory
-    private let session: Int64
     private let onDeadSessions: @Sendable ([SessionRow]) async -> Void
     private let events: DirectoryEvents?
 
@@ -36,12 +35,11 @@ actor Watcher {
     /// Opens the file; `onDeadSessions` is told of sessions whose processes have ended.
     init(
         _ directory: BrokerDirectory,
-        session: Int64,
+        clock: FileClock,
         onDeadSessions: @escaping @Sendable ([SessionRow]) async -> Void
     ) throws {
-        self.connection = try Connection(directory.database)
+        self.connection = try Connection(directory.database, clock)
         self.directory = directory
-        self.session = session
         self.onDeadSessions = onDeadSessions
         self.events = DirectoryEvents(directory)
     }
@@ -182,19 +180,19 @@ actor Watcher {
 
     /// Microseconds until the next delayed message for one of those who wait.
     private func nextDue() -> Int? {
-        let due = try? connection.read { transaction in
-            try waiters.values.compactMap { try $0.condition.nextDue(in: transaction) }.min()
+        let time = try? connection.read { transaction in
+            try waiters.values.compactMap { try $0.condition.timeToNext(in: transaction) }.min()
         }
-        guard let due = due ?? nil else { return nil }
-        return Int(max(0, min(due - WallClock.milliseconds, 60_000))) * 1_000 + 200
+        guard let time = time ?? nil else { return nil }
+        return Int(max(0, min(time, 60_000))) * 1_000 + 200
     }
 
     private func lookForDeadSessions() {
         nextTick = DispatchTime.now() + .microseconds(Self.tick)
-        guard !isCleaning, let others = try? connection.read({ try $0.sessions(except: session) }) else { return }
-        let dead = others.filter { other in
+        guard !isCleaning, let sessions = try? connection.read({ try $0.sessions() }) else { return }
+        let dead = sessions.filter { session in
             // A file that can not be looked at counts as alive: giving its messages to another would run them twice.
-            (try? FileLock.isHeld(directory.session(other.file))) == false
+            (try? FileLock.isHeld(directory.session(session.file))) == false
         }
         guard !dead.isEmpty else { return }
         isCleaning = true
