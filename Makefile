@@ -1,5 +1,6 @@
 # make demo    a first batch on this machine, from nothing
 # make test    every test, with a private RabbitMQ node
+# make fuzz    libFuzzer against every decoder, FUZZ_SECONDS each
 # make         the release build, .build/release/sheaf
 
 SHELL := /bin/bash
@@ -9,6 +10,8 @@ SHELL := /bin/bash
 SWIFT ?= swift
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
+FUZZ_SECONDS ?= 600
+FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
 TEST_TARGETS := $(notdir $(wildcard Tests/*Tests))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
@@ -25,7 +28,7 @@ define install
 	fi
 endef
 
-.PHONY: build demo test lint format docs install-build-packages install-test-packages clean
+.PHONY: build demo test fuzz lint format docs install-build-packages install-test-packages clean
 
 install-build-packages:
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install"; exit 1; }
@@ -43,6 +46,9 @@ demo: build
 test: install-test-packages
 	$(SWIFT) build --build-tests
 	SWIFT='$(SWIFT)' Tests/rabbitmq-node run Tests/each $(TEST_TARGETS)
+
+fuzz: install-build-packages
+	SWIFT='$(SWIFT)' Tests/fuzz $(FUZZ_SECONDS) $(FUZZ_DECODERS)
 
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift

@@ -36,6 +36,15 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+/// `make fuzz` sets it: the decoders of Tests/FuzzingTests then become a program around libFuzzer instead of tests.
+let isFuzzing = Context.environment["SHEAF_FUZZING"] != nil
+
+/// Every decoder of bytes from outside.
+let decoders: [Target.Dependency] = [
+    "AMQPClient", "SheafBroker", "SheafCore", "SheafEmbedded", "SheafFlows", "SheafRabbitMQ", "SheafSettings",
+    "SheafSources", orderedCollections,
+]
+
 let package = Package(
     name: "sheaf",
     products: [
@@ -116,6 +125,20 @@ let package = Package(
             exclude: ["sheaf_amqp.py"],
             swiftSettings: strict
         ),
+        isFuzzing
+            ? .executableTarget(
+                name: "Fuzzing",
+                dependencies: decoders,
+                path: "Tests/FuzzingTests",
+                exclude: ["Corpus", "Frames", "Replaying"],
+                swiftSettings: strict
+            )
+            : .testTarget(
+                name: "FuzzingTests",
+                dependencies: decoders,
+                exclude: ["Corpus", "LibFuzzer.swift"],
+                swiftSettings: strict
+            ),
         tests("DocumentationTests", ["Sheaf", "SheafCommands", "SheafSettings", lifecycle, logging]),
     ]
 )

@@ -16,6 +16,10 @@ extension AMQPConfiguration {
         }
         let (beforeQuery, query) = (afterScheme ?? "").split(at: "?")
         let (authority, path) = beforeQuery.split(at: "/")
+        // Else a part of the password would be taken for a port or a virtual host, and shown in messages.
+        if !authority.contains("@"), (path ?? "").contains("@") {
+            throw Self.unreadable("virtual host", "it has an @; a / in a password is written %2F, an @ %40")
+        }
         self.init(tls: isTLS ? AMQPTLSConfiguration() : nil, connectionName: connectionName)
         try self.read(authority: authority)
         if let path, !path.isEmpty { self.virtualHost = try Self.decode(path, "virtual host") }
@@ -51,7 +55,7 @@ extension AMQPConfiguration {
 
     private mutating func read(parameter: Substring) throws(AMQPError) {
         let (name, rawValue) = parameter.split(at: "=")
-        let value = try Self.decode(rawValue ?? "", "query parameter \(name)")
+        let value = try Self.decode(rawValue ?? "", "query")
         switch name {
         case "heartbeat": self.heartbeat = .seconds(try Self.positive(value, "heartbeat"))
         case "connection_timeout":
@@ -59,7 +63,7 @@ extension AMQPConfiguration {
         case "cacertfile": try self.changeTLS("cacertfile") { $0.trustRootsPath = value }
         case "certfile": try self.changeTLS("certfile") { $0.certificatePath = value }
         case "keyfile": try self.changeTLS("keyfile") { $0.privateKeyPath = value }
-        default: throw Self.unreadable("query", "the parameter \"\(name)\" is unknown")
+        default: throw Self.unreadable("query", "it has an unknown parameter; a ? in a password is written %3F")
         }
     }
 

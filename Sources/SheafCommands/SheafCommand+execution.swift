@@ -7,14 +7,20 @@ extension SheafCommand {
         // A handler, unlike ignoring, does not outlive exec: flows get the system's default back. Writing to a pipe
         // that nobody reads then fails instead of ending the process.
         signal(SIGPIPE) { _ in }
-        let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
+        let given = CommandLine.arguments
+        ProcessTitle.hideCredentials()
+        let arguments = ArgumentOrder.commandFirst(Array(given.dropFirst()))
         var command: any ParsableCommand
         do {
             command = try parseAsRoot(arguments.isEmpty ? ["--help"] : arguments)
             // Help is what the parser does itself.
             if !(command is any AsyncParsableCommand) { try command.run() }
         } catch {
-            exit(withError: error)
+            let status = exitCode(for: error)
+            // Help is asked for; all else quotes the command line, in which there may be a password.
+            guard !status.isSuccess else { exit(withError: error) }
+            Console(isQuiet: false, environment: [:]).complain(fullMessage(for: error))
+            Glibc.exit(status.rawValue)
         }
         do {
             if var ours = command as? any AsyncParsableCommand { try await ours.run() }

@@ -44,7 +44,8 @@ extension Settings {
         return try read(root, file: file, environment: set, working: working)
     }
 
-    private static func read(
+    /// Reads what the file, the environment and the command line together say.
+    static func read(
         _ root: SettingsNode,
         file: ConfigurationFile?,
         environment: [String: String],

@@ -9,6 +9,11 @@ struct FrameAssembler {
     /// Memory is reserved up to this size; what a header claims beyond that must arrive first.
     private static let largestReservation: UInt64 = 16 << 20
 
+    /// What comes behind so many bytes of a body is dropped as it comes, so that nobody's message fills the memory.
+    ///
+    /// It is twice what Sheaf publishes at most, so whoever gets such a body sees that it is too large.
+    static let largestBody = 32 << 20
+
     private var state = State.idle
 
     /// Whether no content is under way.
@@ -41,7 +46,7 @@ struct FrameAssembler {
         }
         guard bytes.count <= missing else { throw Self.violation("a body longer than its header says") }
         self.state = .idle
-        content.body.append(contentsOf: bytes)
+        content.body.append(contentsOf: bytes.prefix(Self.largestBody - content.body.count))
         let rest = missing - UInt64(bytes.count)
         guard rest > 0 else { return content }
         self.state = .collecting(content, missing: rest)

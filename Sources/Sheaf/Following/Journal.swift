@@ -69,8 +69,15 @@ final class Journal: Sendable {
     ///
     /// Whether it changed anything is known once it was read back.
     func append(_ event: JournalEntry.Event, to batch: Name, flow: Name) async throws {
-        let entry = JournalEntry(batch: batch, flow: flow, at: .now, event: event)
-        try await client.broker.append(entry.message, to: client.names.journal)
+        let message = JournalEntry(batch: batch, flow: flow, at: .now, event: event).message
+        guard message.body.count <= JournalEntry.maximumSize else {
+            throw SheafError(
+                .invalid,
+                "what the journal is to say of batch '\(batch)' has \(message.body.count) bytes; the limit is "
+                    + "\(JournalEntry.maximumSize); give it less parameters"
+            )
+        }
+        try await client.broker.append(message, to: client.names.journal)
     }
 
     @Sendable

@@ -35,10 +35,10 @@ struct HealthCheck: Sendable, Equatable {
     var status = ExitReason.success
 
     init(_ level: Level, _ subject: String, _ message: String, advice: String? = nil) {
-        self.subject = subject
+        self.subject = SafeText.line(Credentials.masked(subject))
         self.level = level
-        self.message = message
-        self.advice = advice
+        self.message = SafeText.lines(Credentials.masked(message))
+        self.advice = advice.map { SafeText.line(Credentials.masked($0)) }
     }
 
     /// A check that an error ended.

@@ -30,7 +30,7 @@ extension SheafCommand {
                 try console.print(value.text)
             } else {
                 let style = Style(isOn: console.output.hasColour)
-                for line in checks.flatMap({ $0.lines(style: style) }) { try console.print(line) }
+                for line in checks.flatMap({ $0.lines(style: style) }) { try console.print(styled: line) }
             }
             if let failure = checks.first(where: { $0.level == .fail }) { throw Diagnosis.silent(failure.status) }
         }

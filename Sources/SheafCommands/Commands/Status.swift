@@ -27,7 +27,9 @@ extension SheafCommand {
                 try session.console.print(summary.json.text)
             } else {
                 let style = Style(isOn: session.console.output.hasColour)
-                for line in BatchDetails.lines(summary, style: style, now: .now) { try session.console.print(line) }
+                for line in BatchDetails.lines(summary, style: style, now: .now) {
+                    try session.console.print(styled: line)
+                }
             }
         }
     }

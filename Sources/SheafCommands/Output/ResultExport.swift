@@ -18,7 +18,10 @@ struct ResultExport: Sendable {
     /// Writes all rows and returns how many they were; a file is in its place only when all are written.
     func write(_ results: BatchResults, to path: String?) async throws -> Int {
         guard let path else {
-            return try await write(results, to: DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output"))
+            let output = DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output")
+            // In a file or a program the bytes mean themselves; to a terminal some of them are orders.
+            if isatty(STDOUT_FILENO) == 1 { return try await write(results, to: SafeSink(sink: output)) }
+            return try await write(results, to: output)
         }
         let file = try SideFile(path: path)
         let rows = try await write(results, to: file)

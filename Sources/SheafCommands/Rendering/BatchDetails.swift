@@ -20,6 +20,9 @@ enum BatchDetails {
         }
         if !batch.record.source.isEmpty { entries.append(("source", batch.record.source)) }
         entries.append(("options", options(batch.record.options)))
+        for position in entries.indices where entries[position].label != "status" {
+            entries[position].text = SafeText.line(entries[position].text)
+        }
         let width = entries.map(\.label.count).max() ?? 0
         return entries.map { entry in
             entry.label + String(repeating: " ", count: width - entry.label.count + 2) + entry.text
@@ -31,7 +34,7 @@ enum BatchDetails {
     }
 
     private static func reason(_ batch: BatchSummary) -> String {
-        if batch.status == .failed, let stopped = batch.record.stopped { return " (\(stopped.reason))" }
+        if batch.status == .failed, let stopped = batch.record.stopped { return SafeText.line(" (\(stopped.reason))") }
         guard batch.lacksCreator else { return "" }
         // The journal is told of progress only now and then, so nothing is known of a short one.
         let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""

@@ -19,8 +19,13 @@ final class Console: Sendable {
         self.talk = Terminal(descriptor: STDERR_FILENO, environment: environment)
     }
 
-    /// Writes a line of data.
+    /// Writes a line of data; what a terminal would obey is written as an escape, which in JSON stands for the same.
     func print(_ line: String) throws {
+        try print(styled: SafeText.line(line))
+    }
+
+    /// Writes a line that may hold colours, whose maker has made sure of the rest of it.
+    func print(styled line: String) throws {
         try DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output").write(Array((line + "\n").utf8))
     }
 
@@ -29,8 +34,9 @@ final class Console: Sendable {
         if !isQuiet { complain(text) }
     }
 
-    /// Says something that must be said.
+    /// Says something that must be said; without passwords, and without what a terminal would obey.
     func complain(_ text: String) {
+        let text = SafeText.lines(Credentials.masked(text))
         bar.withLock { bar in
             Self.put((bar == nil ? "" : Self.eraseLine) + text + "\n" + (bar ?? ""))
         }

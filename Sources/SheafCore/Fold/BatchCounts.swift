@@ -49,11 +49,18 @@ public struct BatchCounts: Sendable, Hashable {
     /// Reads counts from a JSON object; what is missing is 0.
     public init(json: JSONValue) {
         self.init(
-            pending: json["pending"]?.intValue ?? 0,
-            running: json["running"]?.intValue ?? 0,
-            succeeded: json["succeeded"]?.intValue ?? 0,
-            failed: json["failed"]?.intValue ?? 0,
-            cancelled: json["cancelled"]?.intValue ?? 0
+            pending: json.count("pending"),
+            running: json.count("running"),
+            succeeded: json.count("succeeded"),
+            failed: json.count("failed"),
+            cancelled: json.count("cancelled")
         )
     }
+}
+
+extension JSONValue {
+    /// The number of tasks under that name: 0 where there is none, and never one that a batch can not have.
+    ///
+    /// Whoever can write to a log chooses it, and sums of counts must not overflow.
+    func count(_ name: String) -> Int { min(max(0, self[name]?.intValue ?? 0), BatchState.maximumTasks) }
 }

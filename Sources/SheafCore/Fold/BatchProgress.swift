@@ -74,19 +74,19 @@ public struct BatchProgress: Sendable, Equatable {
 
     /// Reads a progress; nil where it is none.
     public init?(json: JSONValue) {
-        guard let batch = json["batch"]?.stringValue.flatMap({ Name($0) }), let total = json["total"]?.intValue else {
+        guard let batch = json["batch"]?.stringValue.flatMap({ Name($0) }), json["total"]?.intValue != nil else {
             return nil
         }
         self.init(
             batch: batch,
-            total: total,
+            total: json.count("total"),
             isSealed: json["sealed"]?.boolValue ?? false,
             settled: BatchState.Settled(
-                succeeded: json["succeeded"]?.intValue ?? 0,
-                failed: json["failed"]?.intValue ?? 0,
-                invalid: json["invalid"]?.intValue ?? 0
+                succeeded: json.count("succeeded"),
+                failed: json.count("failed"),
+                invalid: json.count("invalid")
             ),
-            running: json["running"]?.intValue ?? 0,
+            running: json.count("running"),
             startedAt: json["started_at"]?.stringValue.flatMap { Timestamp($0) },
             offset: Int64(json["offset"]?.intValue ?? 0),
             checkpoint: json["checkpoint"]?.intValue.map { Int64($0) },

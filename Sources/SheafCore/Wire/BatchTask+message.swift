@@ -53,6 +53,9 @@ extension BatchTask {
         guard identifier.utf8.count <= Record.maximumIDSize else {
             throw UnreadableMessage("its header sheaf-record is longer than \(Record.maximumIDSize) bytes")
         }
+        guard message.body.count <= Record.maximumSize else {
+            throw UnreadableMessage("its body has \(message.body.count) bytes; the limit is \(Record.maximumSize)")
+        }
         record.id = identifier
     }
 }

@@ -45,6 +45,9 @@ public struct JournalEntry: Sendable, Equatable {
         }
     }
 
+    /// The largest body of an entry, in bytes; every process keeps what entries say, so larger ones are not read.
+    public static let maximumSize = 1 << 20
+
     /// The batch.
     public var batch: Name
     /// Its flow.
@@ -103,7 +106,7 @@ public struct JournalEntry: Sendable, Equatable {
     /// Reads an entry; nil where the message is of a type this version does not know, or can not be read.
     public init?(_ message: Message) {
         guard let batch = message.string("sheaf-batch").flatMap({ Name($0) }),
-            let flow = message.string("sheaf-flow").flatMap({ Name($0) }),
+            let flow = message.string("sheaf-flow").flatMap({ Name($0) }), message.body.count <= Self.maximumSize,
             let body = try? JSON.parse(message.body),
             let event = Self.event(message.type, body)
         else { return nil }

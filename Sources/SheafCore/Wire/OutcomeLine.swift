@@ -66,13 +66,14 @@ extension Outcome {
         var fields: [String: JSONValue] = [:]
         var output: [UInt8]?
         var record: [UInt8]?
+        // Of members with one name the first stands, as it does for those who only count and stop reading there.
         for (name, range) in slices {
             switch name {
-            case "output": output = Array(line[range])
-            case "record": record = Array(line[range])
+            case "output": output = output ?? Array(line[range])
+            case "record": record = record ?? Array(line[range])
             case "index", "redo", "status", "record_id", "error", "attempts", "started_at", "finished_at", "worker",
                 "record_kind", "parameters":
-                fields[name] = try JSON.parse(Array(line[range]))
+                if fields[name] == nil { fields[name] = try JSON.parse(Array(line[range])) }
             default: continue
             }
         }

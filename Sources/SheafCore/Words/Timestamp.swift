@@ -69,13 +69,20 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
         else { return nil }
         var fraction: Int64 = 0
         if bytes.count > 20 {
-            guard bytes[19] == 0x2E, bytes.count > 21, number(20..<bytes.count - 1) != nil else { return nil }
-            let digits = bytes[20..<bytes.count - 1].prefix(3)
+            let places = bytes[20..<bytes.count - 1]
+            guard bytes[19] == 0x2E, !places.isEmpty, places.allSatisfy({ $0 &- 0x30 < 10 }) else { return nil }
+            let digits = places.prefix(3)
             fraction = digits.reduce(0) { $0 * 10 + Int64($1 - 0x30) } * [100, 10, 1][max(0, digits.count - 1)]
         }
         let days = Self.days(year, month, date)
-        self.init(milliseconds: ((days * 24 + hour) * 60 + minute) * 60000 + second * 1000 + fraction)
+        let milliseconds = ((days * 24 + hour) * 60 + minute) * 60000 + second * 1000 + fraction
+        // A leap second may lead into the year 10000, which has no place in the text.
+        guard milliseconds <= Self.last else { return nil }
+        self.init(milliseconds: milliseconds)
     }
+
+    /// The end of the year 9999.
+    private static let last = (days(10_000, 1, 1) * 86_400_000) - 1
 
     /// Days since 1970 of a date, by Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
     private static func days(_ year: Int64, _ month: Int64, _ date: Int64) -> Int64 {

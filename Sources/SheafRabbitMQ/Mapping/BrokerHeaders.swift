@@ -10,6 +10,8 @@ import SheafCore
 struct BrokerHeaders {
     /// Where a message of the ladder is going.
     static let delayedTo = "x-delayed-to"
+    /// No queue delivers a message more often; a sender may have written another number into the header.
+    private static let mostDeliveries: Int64 = 1_000_000
     private static let firstReason = "x-first-death-reason"
     private static let firstQueue = "x-first-death-queue"
 
@@ -30,7 +32,7 @@ struct BrokerHeaders {
         return Delivery(
             message: Message(delivery, keeping: Self.isSenders),
             queue: queue,
-            earlierDeliveries: Int(clamping: earlier),
+            earlierDeliveries: Int(min(max(0, earlier), Self.mostDeliveries)),
             death: death(headers, in: queue),
             token: Delivery.Token(epoch: delivery.epoch, channel: delivery.channelID, tag: delivery.deliveryTag)
         )

@@ -14,7 +14,8 @@ extension SettingsNode {
             self = .empty
             return
         }
-        let node = try Self.convert(root, path: path, line: 1)
+        var reader = YAMLReader(path: path)
+        let node = try reader.convert(root, line: 1)
         if node.isNull {
             self = .empty
         } else if case .mapping = node.value {
@@ -24,61 +25,6 @@ extension SettingsNode {
                 "expected a map with keys such as 'flows:', found \(node.found)",
                 from: node.origin
             )
-        }
-    }
-
-    private static func convert(_ node: Node, path: String, line: Int) throws(SettingsError) -> SettingsNode {
-        let origin = SettingsOrigin.file(path: path, line: node.mark?.line ?? line)
-        switch node {
-        case .scalar(let scalar):
-            let isPlain = scalar.style == .plain && scalar.tag.description != Tag.Name.str.rawValue
-            let value = isPlain ? SettingsScalar(plain: scalar.string) : SettingsScalar(text: scalar.string)
-            return SettingsNode(value: .scalar(value), origin: origin)
-        case .sequence(let sequence):
-            var elements: [SettingsNode] = []
-            for element in sequence { elements.append(try convert(element, path: path, line: line)) }
-            return SettingsNode(value: .list(elements), origin: origin)
-        case .mapping(let mapping):
-            return SettingsNode(value: .mapping(try members(mapping, path: path, line: line)), origin: origin)
-        case .alias:
-            throw SettingsError("an alias that stands for nothing", from: origin)
-        }
-    }
-
-    private static func members(
-        _ mapping: Node.Mapping,
-        path: String,
-        line: Int
-    ) throws(SettingsError) -> OrderedDictionary<String, SettingsNode> {
-        var members: OrderedDictionary<String, SettingsNode> = [:]
-        var merged: OrderedDictionary<String, SettingsNode> = [:]
-        for (key, value) in mapping {
-            let line = key.mark?.line ?? line
-            guard let scalar = key.scalar else {
-                throw SettingsError("a key that is no text", from: .file(path: path, line: line))
-            }
-            var node = try convert(value, path: path, line: line)
-            // The line of the key: a value that is a map or a list begins below it.
-            node.origin = .file(path: path, line: line)
-            if scalar.string == "<<", scalar.style == .plain {
-                for (name, member) in try inherited(node) where merged[name] == nil { merged[name] = member }
-            } else {
-                members[scalar.string] = node
-            }
-        }
-        return members.merging(merged) { own, _ in own }
-    }
-
-    /// The members of what `<<:` names: a map, or a list of maps of which the first counts.
-    private static func inherited(_ node: SettingsNode) throws(SettingsError) -> OrderedDictionary<String, SettingsNode>
-    {
-        switch node.value {
-        case .mapping(let members): return members
-        case .list(let elements):
-            var members: OrderedDictionary<String, SettingsNode> = [:]
-            for element in elements { members.merge(try inherited(element)) { first, _ in first } }
-            return members
-        case .scalar: throw SettingsError("'<<' takes a map, found \(node.found)", from: node.origin)
         }
     }
 

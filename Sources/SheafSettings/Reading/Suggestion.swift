@@ -3,9 +3,12 @@ enum Suggestion {
     /// The candidate that is nearest to a word, if any is near: as an addition to a message.
     static func text(for word: String, among candidates: [String]) -> String {
         let limit = max(1, min(3, word.count / 3))
-        let near = candidates.map { (candidate: $0, distance: distance(word.lowercased(), $0.lowercased())) }
-            .filter { $0.distance <= limit }
-            .min { $0.distance < $1.distance }
+        // The distance is never less than the difference in length, so long texts need no comparing.
+        let near = candidates.filter { abs($0.count - word.count) <= limit }.map {
+            (candidate: $0, distance: distance(word.lowercased(), $0.lowercased()))
+        }
+        .filter { $0.distance <= limit }
+        .min { $0.distance < $1.distance }
         return near.map { "; did you mean '\($0.candidate)'?" } ?? ""
     }
 

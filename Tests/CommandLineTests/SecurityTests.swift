@@ -1,0 +1,108 @@
+import Foundation
+import SheafCore
+import SheafTesting
+import Testing
+
+/// What strangers write is shown but not obeyed, and what is secret is not shown.
+@Suite(.timeLimit(.minutes(3))) struct SecurityTests {
+    /// Sets the title of a window, colours what follows, and goes back over the line; the third is the same in one character.
+    private static let orders = "\u{1B}]0;owned\u{7}\u{1B}[31m\r\u{9B}2J\u{202E}"
+
+    private func isSafe(_ text: String) -> Bool {
+        !text.unicodeScalars.contains { $0.value == 0x1B || $0.value == 7 || $0.value == 0x9B || $0.value == 0x202E }
+    }
+
+    @Test("names and messages give a terminal no orders") func terminal() async throws {
+        try await Workbench.with { bench in
+            let record = #"{"id":"\#u{1B}]0;owned\#u{7}","x":1}"#
+            let escaped = #"{"id":"a\u001b]0;owned\u0007\u009b2J\u202e"}"#
+            try bench.write("\(escaped)\n\(record)\nbroken \(Self.orders)\n", to: "in\(Self.orders).jsonl")
+            let create = try await bench.sheaf("create", "echo", "in\(Self.orders).jsonl")
+            #expect(create.code == 0, "\(create.talk)")
+            try await bench.sheaf("run", "--until-empty", "--log-level", "debug")
+            for command in [["status", "last"], ["list"], ["results", "last", "--format", "jsonl"]] {
+                let run = try await bench.sheaf(command)
+                #expect(run.code == 0)
+                #expect(isSafe(run.talk), "\(command)")
+                if command[0] != "results" { #expect(isSafe(run.output), "\(command)") }
+            }
+            for words in ["results last --format csv", "results last", "results last --json", "status last --json"] {
+                let run = try await bench.shell("script -qec '\"$SHEAF\" \(words)' /dev/null")
+                #expect(run.code == 0)
+                #expect(run.output.contains("owned") || words.hasPrefix("status"))
+                #expect(isSafe(run.output.replacing("\r\n", with: "\n")), "\(words): \(run.output.debugDescription)")
+            }
+            // To a file it is what it was.
+            try await bench.sheaf("results", "last", "--format", "csv", "-o", "out.csv")
+            #expect(try bench.read("out.csv").contains("\u{1B}]0;owned\u{7}"))
+            for arguments in [
+                ["create", "echo", "no\(Self.orders)"], ["status", "no\(Self.orders)"], ["no\(Self.orders)"],
+            ] {
+                let run = try await bench.sheaf(arguments)
+                #expect(run.code != 0)
+                #expect(isSafe(run.talk), "\(run.talk.debugDescription)")
+            }
+        }
+    }
+
+    @Test(
+        "no name leads out of its place",
+        arguments: [
+            "../up", "a/b", "a.b", "#", "*", "a\u{1}b", "a b", "", "last", String(repeating: "x", count: 65), "é",
+        ]
+    ) func names(name: String) async throws {
+        try await Workbench.with { bench in
+            try bench.write("a\n", to: "in.txt")
+            let before = try FileManager.default.subpathsOfDirectory(atPath: bench.folder)
+            for arguments in [["--batch-id=\(name)"], ["--namespace=\(name)"]] {
+                let run = try await bench.sheaf(["create", "echo", "in.txt"] + arguments)
+                #expect([64, 78].contains(run.code), "\(arguments): \(run.code) \(run.talk)")
+            }
+            #expect(try await bench.sheaf("create", "--dry-run", "--", name, "in.txt").code != 0)
+            #expect(try FileManager.default.subpathsOfDirectory(atPath: bench.folder) == before)
+        }
+    }
+
+    @Test("a record's id is only ever text") func recordIDs() async throws {
+        try await Workbench.with { bench in
+            let ids = ["../../up", "/etc/passwd", "#", "*.*", "a\tb", "$(touch owned)", "-rf"]
+            try bench.write(ids.map { "{\"id\":\"\($0.replacing("\t", with: "\\t"))\"}\n" }.joined(), to: "in.jsonl")
+            #expect(try await bench.sheaf("create", "echo", "in.jsonl").code == 0)
+            #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last").code == 0)
+            let rows = try await bench.sheaf("results", "last", "--json").json.arrayValue ?? []
+            #expect(Set(rows.compactMap { $0["record_id"]?.stringValue }) == Set(ids))
+            let files = try FileManager.default.contentsOfDirectory(atPath: bench.folder)
+            #expect(Set(files) == [".sheaf", "in.jsonl", "sheaf.yaml"])
+        }
+    }
+
+    @Test(
+        "a line without an end takes no memory",
+        arguments: [
+            ("in.txt", 1 << 30), ("in.jsonl", 1 << 30), ("in.csv", 48 << 20), ("in.json", 48 << 20),
+        ]
+    ) func endlessLine(name: String, size: Int) async throws {
+        try await Workbench.with { bench in
+            try bench.write(name.hasSuffix("csv") ? "id\nx" : name.hasSuffix("json") ? "[\"" : "x", to: name)
+            #expect(truncate("\(bench.folder)/\(name)", size) == 0)
+            let peak = Peak()
+            let run = try await bench.sheaf("create", "echo", name, "--strict", limit: .seconds(120)) { process in
+                while let size = Self.peakMemory(of: process) {
+                    peak.note(size)
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+            }
+            #expect(run.code == 65, "\(run.talk)")
+            #expect(run.talk.contains("the limit is 1 MiB") || run.talk.contains("ends within"), "\(run.talk)")
+            #expect(run.talk.utf8.count < 1000)
+            #expect((1..<150 << 10).contains(peak.value), "\(peak.value) KiB")
+        }
+    }
+
+    /// The most memory a process has held so far, in KiB; nil once it has ended.
+    private static func peakMemory(of process: Int32) -> Int? {
+        guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8) else { return nil }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line.flatMap { Int($0.dropFirst(6).filter(\.isNumber)) }
+    }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import Glibc
+import Testing
+
+/// What the fuzzer began with and found, and mutations of it, through the decoders: what it takes hours to look for
+/// anew shows here within seconds.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct CorpusTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Corpus")
+    /// How many mutations of each decoder's inputs are tried.
+    private static let mutations = 3000
+    /// No input may take more of a processor's time, also without optimisation.
+    private static let limit = Duration.seconds(5)
+
+    private func inputs(_ decoder: Decoder) throws -> [(name: String, bytes: [UInt8])] {
+        let folder = Self.folder.appending(path: decoder.rawValue)
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        return try files.sorted { $0.path < $1.path }.map { ($0.lastPathComponent, Array(try Data(contentsOf: $0))) }
+    }
+
+    @Test("every input of the corpus is decoded in time", arguments: Decoder.allCases)
+    func corpus(of decoder: Decoder) throws {
+        let inputs = try inputs(decoder)
+        #expect(inputs.count >= 5)
+        for (name, bytes) in inputs { check(bytes, by: decoder, "\(decoder.rawValue)/\(name)") }
+    }
+
+    @Test("so are random changes of it", arguments: Decoder.allCases)
+    func mutations(of decoder: Decoder) throws {
+        var mutator = Mutator(seed: decoder.rawValue.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
+        let inputs = try inputs(decoder).map(\.bytes).filter { $0.count <= 4096 }
+        for number in 0..<Self.mutations {
+            check(mutator.mutation(of: inputs), by: decoder, "mutation \(number)")
+        }
+    }
+
+    @Test("a decoder that breaks its promise is found out") func violation() {
+        #expect(throws: Violation.self) { try require(false, "a promise") }
+    }
+
+    /// What this thread has used of a processor; other than the time of day, it does not grow while others work.
+    private static var time: Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    private func check(_ bytes: [UInt8], by decoder: Decoder, _ name: String) {
+        let start = Self.time
+        #expect(throws: Never.self, "\(name): \(String(decoding: bytes.prefix(400), as: UTF8.self))") {
+            try decoder.check(bytes)
+        }
+        let time = Self.time - start
+        #expect(time < Self.limit, "\(name) took \(time)")
+    }
+}
