@@ -1,7 +1,8 @@
-# make demo    a first batch on this machine, from nothing
-# make test    every test, with a private RabbitMQ node
-# make fuzz    libFuzzer against every decoder, FUZZ_SECONDS each
-# make         the release build, .build/release/sheaf
+# make demo          a first batch on this machine, from nothing
+# make test          every test but the long ones, with a private RabbitMQ node
+# make test-faults   the long tests of what happens when things break, with a private RabbitMQ node
+# make fuzz          libFuzzer against every decoder, FUZZ_SECONDS each
+# make               the release build, .build/release/sheaf
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +13,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
 FUZZ_SECONDS ?= 600
 FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
-TEST_TARGETS := $(notdir $(wildcard Tests/*Tests))
+# The tests of FaultTests take long and measure time; they run by themselves, one at a time.
+TEST_TARGETS := $(filter-out FaultTests,$(notdir $(wildcard Tests/*Tests)))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.
@@ -28,7 +30,7 @@ define install
 	fi
 endef
 
-.PHONY: build demo test fuzz lint format docs install-build-packages install-test-packages clean
+.PHONY: build demo test test-faults fuzz lint format docs install-build-packages install-test-packages clean
 
 install-build-packages:
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install"; exit 1; }
@@ -46,6 +48,10 @@ demo: build
 test: install-test-packages
 	$(SWIFT) build --build-tests
 	SWIFT='$(SWIFT)' Tests/rabbitmq-node run Tests/each $(TEST_TARGETS)
+
+test-faults: install-test-packages
+	$(SWIFT) build --build-tests
+	SWIFT='$(SWIFT)' TEST_OPTIONS=--no-parallel Tests/rabbitmq-node run Tests/each FaultTests
 
 fuzz: install-build-packages
 	SWIFT='$(SWIFT)' Tests/fuzz $(FUZZ_SECONDS) $(FUZZ_DECODERS)

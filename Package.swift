@@ -93,7 +93,7 @@ let package = Package(
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
 
         library("SheafTesting", ["SheafCore", "SheafBroker", subprocess, systemPackage]),
-        tests("AMQPClientTests", ["AMQPClient"]),
+        tests("AMQPClientTests", ["AMQPClient", "SheafTesting"]),
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
         tests("SheafFlowsTests", ["SheafFlows", "SheafCore"]),
@@ -108,7 +108,16 @@ let package = Package(
             "SheafEmbeddedTests",
             ["SheafEmbedded", "EmbeddedProbe", "SheafBroker", "SheafCore", "SheafTesting", systemPackage]
         ),
-        tests("SheafRabbitMQTests", ["SheafRabbitMQ", "AMQPClient", "SheafBroker", "SheafCore", "SheafTesting"]),
+        .executableTarget(
+            name: "BrokerProbe",
+            dependencies: ["SheafRabbitMQ", "SheafBroker", "SheafCore", "SheafTesting"],
+            path: "Tests/BrokerProbe",
+            swiftSettings: strict
+        ),
+        tests(
+            "SheafRabbitMQTests",
+            ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
+        ),
         tests("SheafTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
         tests(
             "SheafCommandsTests",
@@ -119,6 +128,13 @@ let package = Package(
         ),
         tests("CommandLineTests", ["sheaf-cli", "SheafCore", "SheafTesting"]),
         tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafCore", "SheafTesting"]),
+        tests(
+            "FaultTests",
+            [
+                "sheaf-cli", "AMQPClient", "BrokerProbe", "Sheaf", "SheafBroker", "SheafCore", "SheafEmbedded",
+                "SheafRabbitMQ", "SheafTesting",
+            ]
+        ),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],

@@ -2,7 +2,8 @@
 ///
 /// The broker closes a channel when it refuses a call, for instance with 404 or 406. Everything pending on the channel
 /// then fails with that reply code, later calls throw `channelClosed`, and the connection lives on. A call that the
-/// broker does not answer in time throws `timedOut`; if its late answer would hold messages, the channel is closed.
+/// broker does not answer in time throws `timedOut`, or `blocked` if the broker has said that it does not read for now;
+/// if its late answer would hold messages, the channel is closed.
 public struct AMQPChannel: Sendable {
     /// The connection it belongs to.
     public let connection: AMQPConnection
@@ -22,5 +23,10 @@ public struct AMQPChannel: Sendable {
     /// Settlements made before are sent first. Closing a closed channel does nothing.
     public func close() async throws(AMQPError) {
         try await self.connection.close(self)
+    }
+
+    /// Closes the channel without awaiting the broker's answer: for one on which the broker may not answer.
+    public func abandon() async {
+        await self.connection.abandon(self)
     }
 }

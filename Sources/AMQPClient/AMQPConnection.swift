@@ -59,7 +59,7 @@ public actor AMQPConnection {
 
     /// Connects and logs in.
     ///
-    /// - Throws: `connectionFailed`, `accessRefused`, `invalidArgument` or `cancelled`, within the configured limits.
+    /// - Throws: `connectionFailed`, `untrusted`, `accessRefused`, `invalidArgument` or `cancelled`, within the configured limits.
     public static func connect(_ configuration: AMQPConfiguration) async throws(AMQPError) -> AMQPConnection {
         try configuration.validate()
         let connection = try AMQPConnection(configuration: configuration)
@@ -108,6 +108,11 @@ public actor AMQPConnection {
         await self.sayGoodbye()
         watchdog.cancel()
     }
+
+    /// Cuts the socket at once, without a goodbye: for a connection on which the broker does not answer.
+    ///
+    /// Returns before it has ended; what is pending then fails with `connectionLost`.
+    public nonisolated func cut() { self.socketGuard.cut() }
 
     /// Waits until the connection is closed or lost; returns nil if it was closed by this process.
     ///

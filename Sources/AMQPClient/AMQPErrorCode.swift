@@ -8,6 +8,8 @@ extension AMQPError {
 
         /// No connection came about: no address, refused, unreachable, no handshake in time, or TLS failed.
         public static let connectionFailed = Code("connectionFailed")
+        /// The broker's certificate comes from nobody who is trusted, is out of date, or is for another host.
+        public static let untrusted = Code("untrusted")
         /// The broker refused the user, the password or the virtual host.
         public static let accessRefused = Code("accessRefused")
         /// The connection broke or was closed by the broker; what was under way has an unknown outcome.

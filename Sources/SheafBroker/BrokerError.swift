@@ -3,7 +3,8 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
-            case unreachable, accessRefused, connectionLost, notFound, queueGone, mismatch, blocked, timedOut, tooLarge
+            case unreachable, untrusted, accessRefused, connectionLost, notFound, queueGone, mismatch, blocked,
+                timedOut, tooLarge
             case refused, storage, closed, invalidArgument, protocolViolation
         }
         private let value: Value
@@ -15,6 +16,8 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
 
         /// There is no broker at the address, or it does not answer.
         public static let unreachable = Code(.unreachable)
+        /// What answers at the address can not show that it is the broker: its certificate is not trusted there.
+        public static let untrusted = Code(.untrusted)
         /// The broker refuses the user, the password, the virtual host or the operation.
         public static let accessRefused = Code(.accessRefused)
         /// The connection ended under way.

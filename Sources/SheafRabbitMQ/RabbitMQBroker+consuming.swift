@@ -29,6 +29,7 @@ extension RabbitMQBroker {
         try QueueArguments.check(name: queue)
         return try await perform("getting from queue '\(queue)'") { () async throws -> Delivery? in
             let patience = ContinuousClock.now + .seconds(5)
+            var mayHaveBeenClosed = true
             while true {
                 let channel = try await deliveries.channel(getting: queue)
                 do throws(AMQPError) {
@@ -38,6 +39,11 @@ extension RabbitMQBroker {
                 } catch {
                     if error.code != .cancelled { await deliveries.remove(channel, getting: queue) }
                     if error.isConnectionGone { await consuming.forget(channel.channel.connection) }
+                    if mayHaveBeenClosed, error.code == .channelClosed, error.replyCode != 404 {
+                        // Before this call, say for an acknowledgement that came too late; a new one will tell.
+                        mayHaveBeenClosed = false
+                        continue
+                    }
                     guard error.isNotYetUp, ContinuousClock.now < patience else { throw error }
                     try await Task.sleep(for: .milliseconds(200))
                 }

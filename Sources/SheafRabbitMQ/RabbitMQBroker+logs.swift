@@ -42,10 +42,10 @@ extension RabbitMQBroker {
             }
             do {
                 let end = try await end(of: log, seenBy: consumer)
-                try? await consumer.channel.close()
+                await consumer.channel.abandon()
                 return end
             } catch {
-                try? await consumer.channel.close()
+                await consumer.channel.abandon()
                 throw error
             }
         }
@@ -58,6 +58,20 @@ extension RabbitMQBroker {
         } catch let error as AMQPError where error.code == .returned {
             return nil
         }
+        let limit = configuration.connection.rpcTimeout
+        return try await withThrowingTaskGroup(of: Int64?.self) { group in
+            group.addTask { try await Self.end(markedBy: id, seenBy: consumer) }
+            // The mark is confirmed; but a log may be trimmed so fast that it is never handed out.
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw BrokerError(.timedOut, "the end of log '\(log)' did not arrive within \(limit)")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+
+    private static func end(markedBy id: String, seenBy consumer: AMQPConsumer) async throws -> Int64? {
         do {
             while let arrived = try await consumer.next(), let last = arrived.last {
                 if let mark = arrived.first(where: { $0.properties.messageID == id }), let offset = mark.streamOffset {

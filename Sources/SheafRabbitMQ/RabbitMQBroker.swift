@@ -1,5 +1,6 @@
 import AMQPClient
 public import SheafBroker
+import Synchronization
 
 /// A broker on RabbitMQ: quorum queues, streams as logs, exclusive queues as locks.
 ///
@@ -18,6 +19,8 @@ public final class RabbitMQBroker: Broker {
     let deliveries: DeliveryRegistry
     let lockTable: LockTable
     let headers: BrokerHeaders
+    /// Known before the first connection is closed, so that whoever waits on any of them hears why.
+    private let hasClosed = Atomic(false)
 
     private init(_ configuration: RabbitMQConfiguration) {
         self.configuration = configuration
@@ -61,6 +64,7 @@ public final class RabbitMQBroker: Broker {
 
     /// Closes all connections; what they held goes back to its queues.
     public func close() async {
+        hasClosed.store(true, ordering: .releasing)
         async let consumed: Void = consuming.close()
         async let controlled: Void = control.close()
         async let published: Void = publishing.close()
@@ -72,25 +76,48 @@ public final class RabbitMQBroker: Broker {
         _ action: @autoclosure () -> String,
         _ body: () async throws -> Value
     ) async throws -> Value {
-        do { return try await body() } catch { throw await mapped(error, action()) }
+        do { return try await body() } catch { throw mapped(error, action()) }
     }
 
     /// The error that ends a consumer or a reader.
-    func ending(_ error: AMQPError, _ action: String) async -> any Error {
-        await isClosed(error) ? closedError : BrokerError.ending(error, action)
+    func ending(_ error: AMQPError, of queue: String, _ action: String) async -> any Error {
+        if isClosed(error) { return closedError }
+        guard error.code == .consumerCancelled, await stillExists(queue) else {
+            return BrokerError.ending(error, action)
+        }
+        return BrokerError(.connectionLost, "\(action): \(error.message), and the queue is there", underlying: error)
     }
 
-    private func mapped(_ error: any Error, _ action: String) async -> any Error {
-        await isClosed(error) ? closedError : BrokerError.mapped(error, action)
+    /// Whether a queue whose consumer the broker has ended is there all the same.
+    ///
+    /// The broker ends consumers of deleted queues, but also some whose acknowledgements came too late (from 4.3 on), or
+    /// whose replica went down. Asked for a while, since a consumer hears of a deletion before it is done.
+    private func stillExists(_ queue: String) async -> Bool {
+        for _ in 0..<6 {
+            do {
+                _ = try await control.withChannel { try await $0.declareQueue(queue, passive: true) }
+                try await Task.sleep(for: .milliseconds(200))
+            } catch let error as AMQPError {
+                return !error.isReply(404) || error.isNotYetUp
+            } catch {
+                // Consuming anew will tell.
+                return true
+            }
+        }
+        return true
+    }
+
+    private func mapped(_ error: any Error, _ action: String) -> any Error {
+        isClosed(error) ? closedError : BrokerError.mapped(error, action)
     }
 
     /// Whether an error is the consequence of closing this broker.
-    private func isClosed(_ error: any Error) async -> Bool {
+    private func isClosed(_ error: any Error) -> Bool {
         guard let error = error as? AMQPError else { return false }
         guard error.isConnectionGone || error.code == .channelClosed && error.replyCode == nil else {
             return false
         }
-        return await control.isClosed
+        return hasClosed.load(ordering: .acquiring)
     }
 
     private var closedError: BrokerError {

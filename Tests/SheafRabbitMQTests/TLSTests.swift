@@ -17,21 +17,24 @@ import Testing
 
     @Test func anUnknownAuthorityIsNotTrusted() async throws {
         let tls = try await self.tls()
-        let error = try await self.refusal("amqps://localhost:\(tls.port)?cacertfile=\(tls.otherAuthority)")
+        let error = try await self.refusal("amqps://localhost:\(tls.port)?cacertfile=\(tls.otherAuthority)", .untrusted)
         #expect(error.message.contains("not trusted by the certificates in \(tls.otherAuthority)"), "\(error)")
     }
 
     @Test func theSystemsAuthoritiesAreTheDefault() async throws {
         let tls = try await self.tls()
-        let error = try await self.refusal("amqps://localhost:\(tls.port)")
+        let error = try await self.refusal("amqps://localhost:\(tls.port)", .untrusted)
         #expect(error.message.contains("not trusted by the system's certificates"), "\(error)")
     }
 
     @Test func aCertificateForAnotherHostIsRefused() async throws {
         let tls = try await self.tls()
-        let byAddress = try await self.refusal("amqps://127.0.0.1:\(tls.port)?cacertfile=\(tls.authority)")
+        let byAddress = try await self.refusal("amqps://127.0.0.1:\(tls.port)?cacertfile=\(tls.authority)", .untrusted)
         #expect(byAddress.message.contains("the certificate of 127.0.0.1:\(tls.port) is not for 127.0.0.1"))
-        let byName = try await self.refusal("amqps://localhost:\(tls.strictPort)?cacertfile=\(tls.authority)")
+        let byName = try await self.refusal(
+            "amqps://localhost:\(tls.strictPort)?cacertfile=\(tls.authority)",
+            .untrusted
+        )
         #expect(byName.message.contains("the certificate of localhost:\(tls.strictPort) is not for localhost"))
     }
 
@@ -74,10 +77,15 @@ import Testing
     }
 
     /// The error of a connection that must not come about, and long before its time is up.
-    private func refusal(_ url: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> BrokerError {
+    private func refusal(
+        _ url: String,
+        _ code: BrokerError.Code = .unreachable,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> BrokerError {
         let start = ContinuousClock.now
         let error = try await brokerError(sourceLocation: sourceLocation) { await (try self.connect(url)).close() }
-        #expect(error.code == .unreachable, "\(error)", sourceLocation: sourceLocation)
+        #expect(error.code == code, "\(error)", sourceLocation: sourceLocation)
+        #expect(error.isRetryable == (code == .unreachable), "\(error)", sourceLocation: sourceLocation)
         #expect(.now - start < .seconds(9), sourceLocation: sourceLocation)
         return error
     }

@@ -65,12 +65,12 @@ extension LibraryHandle {
             return status == AMQP_STATUS_SSL_CONNECTION_FAILED.rawValue ? error.advising(configuration) : error
         case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
             let what = "the certificate of \(place) is not for \(configuration.host)"
-            return AMQPError(.connectionFailed, what, libraryStatus: status)
+            return AMQPError(.untrusted, what, libraryStatus: status)
         default:
             let roots = tls.trustRootsPath.map { "the certificates in \($0)" } ?? "the system's certificates"
             let reason = String(cString: X509_verify_cert_error_string(Int(refusal)))
             let what = "the certificate of \(place) is not trusted by \(roots): \(reason)"
-            return AMQPError(.connectionFailed, what, libraryStatus: status)
+            return AMQPError(.untrusted, what, libraryStatus: status)
         }
     }
 }

@@ -43,6 +43,11 @@ extension AMQPConnection {
         AMQPError(.protocolViolation, "the broker answered with \(reply)")
     }
 
+    /// Why the broker reads nothing from this connection, if it said so.
+    var blockedError: AMQPError? {
+        self.blockedReason.map { AMQPError(.blocked, "the broker takes no messages for now: \($0)") }
+    }
+
     /// Closes a channel from this side.
     func close(_ handle: AMQPChannel) async throws(AMQPError) {
         guard let channel = self.channels[handle.number], channel.id == handle.id, self.isOpen else { return }
@@ -50,6 +55,13 @@ extension AMQPConnection {
         // Queued before the others fail, so that its answer is what ends the closing.
         let reply = try await self.beginClosing(channel, AMQPError(.channelClosed, "the channel was closed here"))
         guard case .channelCloseOk = reply else { throw Self.unexpected(reply) }
+    }
+
+    /// Closes a channel from this side and forgets it when the broker has answered, whenever that is.
+    func abandon(_ handle: AMQPChannel) {
+        guard let channel = self.channels[handle.number], channel.id == handle.id, self.isOpen else { return }
+        guard channel.phase != .closing else { return }
+        self.abandon(channel, AMQPError(.channelClosed, "the channel was closed here"))
     }
 
     private func beginClosing(_ channel: ChannelState, _ reason: AMQPError) async throws(AMQPError) -> Reply {
@@ -92,7 +104,8 @@ extension AMQPConnection {
     func expireCalls(of channel: ChannelState, _ now: ContinuousClock.Instant) {
         guard let deadline = channel.nextDeadline, now >= deadline else { return }
         let limit = self.configuration.rpcTimeout
-        let error = AMQPError(.timedOut, "the broker did not answer within \(limit)")
+        let error =
+            self.blockedError ?? AMQPError(.timedOut, "the broker did not answer within \(limit)")
         var mustClose = false
         channel.calls.update { call in
             guard now >= call.deadline, call.continuation != nil else { return }

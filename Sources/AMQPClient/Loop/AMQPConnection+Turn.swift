@@ -76,9 +76,7 @@ extension AMQPConnection {
     }
 
     private var publishTimeoutError: AMQPError {
-        if let reason = self.blockedReason {
-            return AMQPError(.blocked, "the broker takes no messages for now: \(reason)")
-        }
-        return AMQPError(.timedOut, "the broker did not confirm within \(self.configuration.publishTimeout)")
+        let limit = self.configuration.publishTimeout
+        return self.blockedError ?? AMQPError(.timedOut, "the broker did not confirm within \(limit)")
     }
 }

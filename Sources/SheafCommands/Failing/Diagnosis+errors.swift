@@ -33,6 +33,12 @@ extension Diagnosis {
                 error.message,
                 advice: "check the user, the password and the virtual host in the broker's URL (--broker, SHEAF_BROKER)"
             )
+        case .untrusted:
+            self.init(
+                .unreachable,
+                error.message,
+                advice: "check the host, the cacertfile and the dates in the broker's URL and certificate (docs/tls.md)"
+            )
         case .unreachable, .connectionLost, .timedOut:
             self.init(.unreachable, error.message, advice: "'sheaf doctor' shows which broker is used and why")
         case .blocked, .refused:

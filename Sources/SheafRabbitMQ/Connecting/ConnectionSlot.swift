@@ -76,9 +76,10 @@ actor ConnectionSlot {
     }
 
     /// Cuts a connection that does not answer, so that the next call makes another.
-    func abandon(_ connection: AMQPConnection) async {
+    func abandon(_ connection: AMQPConnection) {
         forget(connection)
-        await connection.close()
+        // No goodbye: nobody would answer it, and whoever found out would wait for that, too.
+        connection.cut()
     }
 
     /// Notes that a connection is of no use any more.
@@ -139,8 +140,8 @@ actor ConnectionSlot {
         if error.isConnectionGone {
             forget(channel.connection)
         } else if error.code != .channelClosed {
-            // Its state is not known, say after a time-out.
-            try? await channel.close()
+            // Its state is not known, say after a time-out; and whoever did not answer that may not answer a goodbye.
+            await channel.abandon()
         }
     }
 }

@@ -44,9 +44,14 @@ actor PublishingChannel {
         }
         opening = task
         defer { opening = nil }
-        let channel = try await task.value
-        current = channel
-        return channel
+        do {
+            let channel = try await task.value
+            current = channel
+            return channel
+        } catch let error as AMQPError {
+            if error.code == .timedOut { await slot.abandon(connection) }
+            throw error
+        }
     }
 
     private func dispose(_ channel: AMQPChannel, after error: AMQPError) async {

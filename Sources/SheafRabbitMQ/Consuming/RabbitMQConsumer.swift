@@ -34,7 +34,7 @@ actor RabbitMQConsumer: QueueConsumer {
         case .success(let arrived):
             return arrived.map { $0.map { broker.headers.delivery($0, from: queue) } }
         case .failure(let error):
-            throw await broker.ending(error, "consuming queue '\(queue)'")
+            throw await broker.ending(error, of: queue, "consuming queue '\(queue)'")
         }
     }
 
@@ -49,6 +49,7 @@ actor RabbitMQConsumer: QueueConsumer {
             if !isReceiving { await broker.retire(channel) }
             return rest.map { broker.headers.delivery($0, from: queue) }
         } catch {
+            await broker.consumerEnded(on: channel, with: error)
             // It has ended already, and the broker has taken back what had arrived.
             if error.isConnectionGone || error.code == .channelClosed || error.code == .consumerCancelled { return [] }
             throw BrokerError.mapped(error, "cancelling the consumer of queue '\(queue)'")

@@ -19,11 +19,14 @@ actor LockTable {
             try await channel.declareQueue(name, durable: false, exclusive: true)
         } catch {
             if error.isReply(405) { return nil }
-            if error.code != .channelClosed, !error.isConnectionGone { try? await channel.close() }
+            if error.isConnectionGone { await slot.forget(channel.connection) }
+            if error.code != .channelClosed, !error.isConnectionGone { await channel.abandon() }
             throw error
         }
-        try? await channel.close()
+        await channel.abandon()
         let lock = RabbitMQLock(name: name, connection: channel.connection)
+        // Those of lost connections and those that were released; they would be kept for as long as this process lives.
+        for (name, earlier) in locks where await !earlier.isHeld { if locks[name] === earlier { locks[name] = nil } }
         locks[name] = lock
         return lock
     }

@@ -25,6 +25,6 @@ actor RabbitMQLock: BrokerLock {
         // Where this fails the connection is gone, and the queue with it.
         guard let channel = try? await connection.openChannel() else { return }
         _ = try? await channel.deleteQueue(name)
-        try? await channel.close()
+        await channel.abandon()
     }
 }

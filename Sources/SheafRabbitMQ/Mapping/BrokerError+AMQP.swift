@@ -10,7 +10,9 @@ extension BrokerError {
     static func mapped(_ error: any Error, _ action: String) -> any Error {
         guard let error = error as? AMQPError else { return error }
         if error.code == .cancelled { return CancellationError() }
-        return BrokerError(code(of: error), "\(action): \(error.message)", underlying: error)
+        // Not a deletion, however long it takes: the broker or a replica is still starting.
+        let code = error.isNotYetUp ? .timedOut : code(of: error)
+        return BrokerError(code, "\(action): \(error.message)", underlying: error)
     }
 
     /// The same for what ends a consumer or a reader.
@@ -19,13 +21,14 @@ extension BrokerError {
     /// deliveries back, as a lost connection does, and is mended the same way: by consuming anew.
     static func ending(_ error: any Error, _ action: String) -> any Error {
         guard let amqp = error as? AMQPError, amqp.code == .channelClosed else { return mapped(error, action) }
-        let code: Code = amqp.replyCode == 404 ? .queueGone : .connectionLost
+        let code: Code = amqp.replyCode == 404 && !amqp.isNotYetUp ? .queueGone : .connectionLost
         return BrokerError(code, "\(action): \(amqp.message)", underlying: amqp)
     }
 
     private static func code(of error: AMQPError) -> Code {
         switch error.code {
         case .connectionFailed: .unreachable
+        case .untrusted: .untrusted
         case .accessRefused: .accessRefused
         // Closed by this process, but not by the broker's user: a connection given up after a time-out.
         case .connectionLost, .closed: .connectionLost

@@ -80,8 +80,12 @@ actor RabbitMQLogReader: LogReader {
             return nil
         } catch let error as AMQPError {
             if isCancelled { return nil }
-            if error.isConnectionGone { await broker.consuming.forget(consumer.channel.connection) }
-            throw await broker.ending(error, "reading log '\(log)'")
+            switch error.code {
+            case .cancelled: break
+            case .consumerCancelled: await consumer.channel.abandon()
+            default: if error.isConnectionGone { await broker.consuming.forget(consumer.channel.connection) }
+            }
+            throw await broker.ending(error, of: log, "reading log '\(log)'")
         }
     }
 
@@ -89,7 +93,7 @@ actor RabbitMQLogReader: LogReader {
         guard !isCancelled else { return }
         isCancelled = true
         _ = try? await consumer.cancel()
-        try? await consumer.channel.close()
+        await consumer.channel.abandon()
     }
 
     private func findNewest() { search = NewestSearch() }
@@ -133,9 +137,9 @@ actor RabbitMQLogReader: LogReader {
         search.distance *= 8
         search.end = chunk.nextOffset
         self.search = search
-        try? await consumer.channel.close()
+        await consumer.channel.abandon()
         consumer = try await broker.consuming.readStream(log, from: .offset(floor), prefetch: Self.prefetch)
-        if isCancelled { try? await consumer.channel.close() }
+        if isCancelled { await consumer.channel.abandon() }
         return true
     }
 }

@@ -32,7 +32,7 @@ extension ConnectionSlot {
                 try await channel.setPrefetch(prefetch)
                 return try await channel.consume(log, arguments: ["x-stream-offset": position.argument])
             } catch {
-                if !error.isConnectionGone { try? await channel.close() }
+                if !error.isConnectionGone { await channel.abandon() }
                 guard error.isNotYetUp, ContinuousClock.now < patience else { throw error }
                 try await Task.sleep(for: .milliseconds(200))
             }

@@ -1,0 +1,96 @@
+import SheafBroker
+import SheafCore
+import SheafRabbitMQ
+import SheafTesting
+import Testing
+
+/// A broker that is short of memory or disk, for longer than two heartbeats.
+@Suite(.serialized) struct BrokerAlarmTests {
+    struct Alarm: CustomTestStringConvertible {
+        let testDescription: String
+        let set: [String]
+        let clear: [String]
+    }
+
+    static let alarms = [
+        Alarm(
+            testDescription: "memory",
+            set: ["set_vm_memory_high_watermark", "0.0000001"],
+            clear: ["set_vm_memory_high_watermark", "0.4"]
+        ),
+        Alarm(
+            testDescription: "disk",
+            set: ["set_disk_free_limit", "900000GB"],
+            clear: ["set_disk_free_limit", "50MB"]
+        ),
+    ]
+
+    private static let node = Task { try await RabbitMQNode.start() }
+
+    @Test(.timeLimit(.minutes(2)), arguments: alarms)
+    func publishingWaitsAndAllElseGoesOn(_ alarm: Alarm) async throws {
+        let node = try await Self.node.value
+        try await FaultProxy.with(inFrontOf: node.url) { proxy, url in
+            let broker = try await impatientBroker(url)
+            try await BrokerExercise.run(on: broker) { exercise in
+                let queue = "alarm-\(alarm.testDescription)"
+                try await broker.declareQueue(
+                    QueueDeclaration(name: queue, deliveryLimit: 3, acceptsDelayed: true)
+                )
+                try await broker.publish((0..<3).map { Message(id: String($0)) }, to: queue)
+                let consumer = try await broker.consume(queue, prefetch: 1)
+                let first = try #require(try await within(.seconds(10)) { try await consumer.next() })
+                try await exercise.progress()
+                let connections = proxy.acceptedConnections
+
+                try await node.rabbitmqctl(alarm.set)
+                let start = ContinuousClock.now
+                // The broker takes what comes first after the alarm, and only then stops to read.
+                try await eventually("publishing and appending are blocked") {
+                    let errors = exercise.firstErrors(since: start)
+                    return errors[.publishing]?.error.code == .blocked && errors[.appending]?.error.code == .blocked
+                }
+                let blocked = try #require(exercise.firstErrors(since: start)[.publishing])
+                #expect(blocked.error.message.contains("takes no messages for now"))
+                // Also what needs a channel first, and what the end of a log needs a mark for.
+                let later = try await brokerError {
+                    try await broker.publish(Message(id: "later"), to: queue, after: .milliseconds(100))
+                }
+                #expect(later.0.code == .blocked)
+                #expect(later.after < .seconds(7))
+                let end = try await brokerError { _ = try await broker.endOffset(of: exercise.logName) }
+                #expect(end.0.code == .blocked)
+                #expect(end.after < .seconds(7))
+                // Consuming and settling go on, and so do declaring, asking and locking.
+                try await broker.settle(first, as: .acknowledged)
+                let second = try #require(try await within(.seconds(10)) { try await consumer.next() })
+                #expect(second.map(\.message.id) == ["1"])
+                try await exercise.progress(of: [.declaring, .locking])
+                // Longer than two heartbeats.
+                try await Task.sleep(until: start + .seconds(12), clock: .continuous)
+                let errors = exercise.firstErrors(since: start)
+                #expect(Set(errors.keys) == [.publishing, .appending])
+                let longest = try #require(
+                    exercise.longestCall(since: start, of: [.publishing, .appending, .declaring])
+                )
+                #expect(longest.1 < .seconds(5))
+                #expect(proxy.acceptedConnections == connections)
+                #expect(proxy.openConnections == 3)
+
+                try await node.rabbitmqctl(alarm.clear)
+                let cleared = ContinuousClock.now
+                let again = try await exercise.progress(since: cleared)
+                #expect(proxy.acceptedConnections == connections)
+                try await broker.settle(second, as: .acknowledged)
+                print(
+                    "| \(alarm.testDescription) alarm of 12 s | publish time-out 3 s | publishing threw 'blocked' after "
+                        + "\(blocked.after.rounded), a first delayed publish after \(later.after.rounded), "
+                        + "asking for a log's end after \(end.after.rounded); no connection was lost; "
+                        + "\(again.map { "\($0.key.rawValue) \($0.value.rounded)" }.sorted().joined(separator: ", ")) "
+                        + "after it was cleared |"
+                )
+            }
+            await broker.close()
+        }
+    }
+}

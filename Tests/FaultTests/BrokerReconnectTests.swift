@@ -1,0 +1,14 @@
+import SheafTesting
+import Testing
+
+@Suite(.serialized) struct BrokerReconnectTests {
+    @Test(.timeLimit(.minutes(10)))
+    func nothingIsLeftOfAThousandLostConnections() async throws {
+        let start = ContinuousClock.now
+        let reconnects = try await BrokerReconnects.run(rounds: 1_000, on: try await RabbitMQNode.shared.url)
+        #expect(reconnects.late.connections >= 3_000)
+        #expect(reconnects.growth == nil)
+        let rate = (ContinuousClock.now - start) / 1_000
+        print("| 1,000 times all connections reset | \(rate) a round | \(reconnects) |")
+    }
+}
