@@ -24,10 +24,11 @@ public struct RabbitMQNode: Sendable {
         return try await start()
     }
 
-    /// Starts a private node; it ends with ``stop()``, or when this process does.
-    public static func start(withTLS: Bool = false) async throws -> RabbitMQNode {
+    /// Starts a private node, with further lines of `rabbitmq.conf`; it ends with ``stop()``, or when this process does.
+    public static func start(withTLS: Bool = false, configuration: [String] = []) async throws -> RabbitMQNode {
         let owner = ["--for", String(ProcessInfo.processInfo.processIdentifier)]
-        let output = try await script(["start"] + (withTLS ? ["--tls"] : []) + owner)
+        let lines = configuration.flatMap { ["--configure", $0] }
+        let output = try await script(["start"] + (withTLS ? ["--tls"] : []) + lines + owner)
         let pairs = output.split(separator: "\n").compactMap { line -> (String, String)? in
             let parts = line.split(separator: "=", maxSplits: 1)
             return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
@@ -39,8 +40,11 @@ public struct RabbitMQNode: Sendable {
     }
 
     /// Runs the body with a private node that may be disturbed at will, and removes it afterwards.
-    public static func with<Value>(_ body: (RabbitMQNode) async throws -> Value) async throws -> Value {
-        let node = try await start()
+    public static func with<Value>(
+        configuration: [String] = [],
+        _ body: (RabbitMQNode) async throws -> Value
+    ) async throws -> Value {
+        let node = try await start(configuration: configuration)
         do {
             let value = try await body(node)
             try await node.stop()

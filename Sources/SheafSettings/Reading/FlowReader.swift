@@ -7,7 +7,8 @@ struct FlowReader {
     /// The keys of a flow.
     static let keys = [
         "source", "format", "id", "columns", "exec", "echo", "parameters", "timeout", "retries", "retry_delay",
-        "retry_max_delay", "retry_on", "directory", "environment", "max_output", "error_policy", "concurrency", "shuffle", "max_records", "strict",
+        "retry_max_delay", "retry_on", "directory", "environment", "max_output", "error_policy", "concurrency",
+        "shuffle", "max_records", "strict",
     ]
     /// The keys that only a program has a use for.
     private static let programKeys = ["directory", "environment", "max_output"]
