@@ -63,14 +63,17 @@ public struct FlowError: Error, Sendable, Equatable, CustomStringConvertible {
     public var type: String
     /// What happened, for people.
     public var message: String
-    /// Whether the task may be tried again later.
+    /// Whether the task may be tried again later, where the flow's definition does not say what may be.
     public var isRetryable: Bool
+    /// The exit code of the program, where that is what failed.
+    public var exitCode: Int?
 
     /// Makes an error.
-    public init(type: String, message: String, isRetryable: Bool = false) {
+    public init(type: String, message: String, isRetryable: Bool = false, exitCode: Int? = nil) {
         self.type = type
         self.message = message
         self.isRetryable = isRetryable
+        self.exitCode = exitCode
     }
 
     /// The type of the error of an attempt that was ended from outside, by a cancel or because the worker leaves.

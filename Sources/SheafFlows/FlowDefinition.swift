@@ -10,6 +10,8 @@ public struct FlowDefinition: Sendable {
     public var timeout: Duration?
     /// How many more attempts a retryable failure gets.
     public var retries: Int
+    /// Which failures are tried again, and after how long.
+    public var retryRule: RetryRule
     /// Values for templates and programs, laid under those of the batch: an object.
     public var parameters: JSONValue
 
@@ -19,12 +21,14 @@ public struct FlowDefinition: Sendable {
         flow: any Flow,
         timeout: Duration? = nil,
         retries: Int = FlowDefinition.defaultRetries,
+        retryRule: RetryRule = RetryRule(),
         parameters: JSONValue = [:]
     ) {
         self.name = name
         self.flow = flow
         self.timeout = timeout
         self.retries = retries
+        self.retryRule = retryRule
         self.parameters = parameters
     }
 

@@ -24,11 +24,20 @@ public struct FlowSettings: Sendable {
     public let timeout: Duration?
     /// How many more attempts a retryable failure gets.
     public let retries: Int
+    /// Which failures are tried again, and after how long.
+    public let retryRule: RetryRule
     /// What holds for its batches.
     public let batch: BatchDefaults
 
     /// The flow for a worker.
     public func definition() -> FlowDefinition {
-        FlowDefinition(name: name, flow: flow, timeout: timeout, retries: retries, parameters: parameters)
+        FlowDefinition(
+            name: name,
+            flow: flow,
+            timeout: timeout,
+            retries: retries,
+            retryRule: retryRule,
+            parameters: parameters
+        )
     }
 }

@@ -5,14 +5,14 @@ import SheafFlows
 
 extension Settings {
     /// The keys at the top.
-    private static let keys = ["broker", "namespace", "concurrency", "flows"]
+    private static let keys = ["broker", "namespace", "concurrency", "acknowledgement_timeout", "flows"]
 
     /// Finds and reads the configuration.
     ///
     /// - Parameters:
     ///   - overrides: What the command line says.
-    ///   - environment: The variables; `SHEAF_CONFIG`, `SHEAF_BROKER`, `SHEAF_NAMESPACE` and `SHEAF_CONCURRENCY` count
-    ///     unless they are empty, and those that `broker:` names.
+    ///   - environment: The variables; `SHEAF_CONFIG`, `SHEAF_BROKER`, `SHEAF_NAMESPACE`, `SHEAF_CONCURRENCY` and
+    ///     `SHEAF_ACKNOWLEDGEMENT_TIMEOUT` count unless they are empty, and those that `broker:` names.
     ///   - directory: The working directory, absolute.
     /// - Returns: The settings, complete and checked.
     /// - Throws: ``SettingsError`` with the place and the key.
@@ -71,6 +71,7 @@ extension Settings {
             broker: broker,
             namespace: try namespace(members["namespace"]),
             concurrency: try members["concurrency"]?.int(atLeast: 1) ?? defaultConcurrency,
+            acknowledgementTimeout: try acknowledgementTimeout(members["acknowledgement_timeout"]),
             flows: flows,
             warnings: warnings,
             origins: members.mapValues(\.node.origin)
@@ -83,6 +84,13 @@ extension Settings {
             throw member?.expected("a name (\(Name.rule))") ?? SettingsError("'\(text)' is no name")
         }
         return name
+    }
+
+    private static func acknowledgementTimeout(_ member: SettingsReader?) throws(SettingsError) -> Duration {
+        guard let member else { return defaultAcknowledgementTimeout }
+        let timeout = try member.duration()
+        if timeout < .seconds(1) { throw member.error("less than 1s, and no broker is that impatient") }
+        return timeout
     }
 
     private static func flows(

@@ -11,6 +11,8 @@ public struct Settings: Sendable {
     static let echo = "echo"
     /// How many tasks a worker runs at once where nothing is said.
     public static let defaultConcurrency = 5
+    /// How long the broker waits for the end of a task where nothing is said.
+    public static let defaultAcknowledgementTimeout = Duration.seconds(30 * 60)
     /// The namespace where nothing is said.
     public static let defaultNamespace = "sheaf"
 
@@ -24,6 +26,8 @@ public struct Settings: Sendable {
     public let namespace: Name
     /// How many tasks a worker runs at once.
     public let concurrency: Int
+    /// How long the broker waits for the end of a task before it gives it to another worker.
+    public let acknowledgementTimeout: Duration
     /// The flows by name, in the order of the file, and `echo`.
     public let flows: OrderedDictionary<Name, FlowSettings>
     /// What may be meant otherwise, each with its place.

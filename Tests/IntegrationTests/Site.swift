@@ -46,7 +46,21 @@ struct Site: Sendable {
                 sleep 0.04
             retries: 0
           words: { exec: ["wc", "-w"] }
+          # Sleeps for as many seconds as the record says, and notes that it began and that it ended.
+          sleeper:
+            exec: ["bash", "-c", 'read -r s; echo "$SHEAF_TASK_INDEX" >> begun; sleep "$s"; echo "$SHEAF_TASK_INDEX" >> ended']
+            retries: 0
         """#
+
+    /// Runs the body on a new site at a RabbitMQ of its own, which may be disturbed.
+    static func with(_ node: RabbitMQNode, _ body: (Site) async throws -> Void) async throws {
+        let namespace = try #require(Name("it-" + UUID().uuidString.lowercased()))
+        let echo = try #require(Name("echo"))
+        let variables = ["SHEAF_NAMESPACE": namespace.text, "SHEAF_BROKER": node.url]
+        try await Workbench.with(configuration: configuration, environment: variables) { bench in
+            try await body(Site(bench: bench, broker: .rabbitMQ(url: node.url), namespace: namespace, echo: echo))
+        }
+    }
 
     /// Runs the body on a new site.
     static func with(_ kind: BrokerKind, _ body: (Site) async throws -> Void) async throws {

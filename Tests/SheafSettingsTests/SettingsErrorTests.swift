@@ -11,7 +11,20 @@ import Testing
 
     @Test(arguments: [
         ("brokr: x", "sheaf.yaml:1: brokr: unknown key; did you mean 'broker'?"),
-        ("\n\nworkers: 3", "sheaf.yaml:3: workers: unknown key; known are broker, namespace, concurrency, flows"),
+        (
+            "\n\nworkers: 3",
+            """
+            sheaf.yaml:3: workers: unknown key; known are broker, namespace, concurrency, acknowledgement_timeout, flows
+            """
+        ),
+        (
+            "acknowledgement_timeout: 10ms",
+            "sheaf.yaml:1: acknowledgement_timeout: less than 1s, and no broker is that impatient"
+        ),
+        (
+            "acknowledgement_timeout: 30",
+            "sheaf.yaml:1: acknowledgement_timeout: \(duration), found the number 30; add a unit, as in 30s"
+        ),
         ("broker: [x]", "sheaf.yaml:1: broker: \(broker), found a list"),
         ("broker: ''", "sheaf.yaml:1: broker: \(broker), found ''"),
         ("broker: http://host", "sheaf.yaml:1: broker: \(broker)"),
@@ -69,6 +82,20 @@ import Testing
         ("timeout: 0s", "timeout: a time-out of nothing would end every task; leave it out for none"),
         ("retries: -1", "retries: expected a whole number of at least 0, found the number -1"),
         ("retries: [1]", "retries: expected a whole number of at least 0, found a list"),
+        ("retry_delay: 2", "retry_delay: \(duration), found the number 2; add a unit, as in 2s"),
+        ("retry_delay: 10m", "retry_delay: longer than retry_max_delay, which is 5m by default"),
+        ("retry_max_delay: 8d", "retry_max_delay: more than 7d, and no task waits longer"),
+        (
+            "retry_on: [timout]",
+            "retry_on[0]: 'timout' is no type of error that another attempt may mend; did you mean 'timeout'?"
+        ),
+        ("retry_on: [timeout, all]", "retry_on[1]: 'all' stands alone: retry_on: all"),
+        ("retry_on: [0]", "retry_on[0]: 0 is no exit code of a failure, which is from 1 to 255"),
+        ("retry_on: 256", "retry_on: 256 is no exit code of a failure, which is from 1 to 255"),
+        (
+            "retry_on: { timeout: 1 }",
+            "retry_on: expected all, none, or a list of error types and exit codes, such as [timeout, 75], found a map"
+        ),
         ("source: { a: b }", "source: expected a path, a glob or a list of them, found a map"),
         ("source: [a, [b]]", "source[1]: expected a path, a glob or a list of them, found a list"),
         ("source: ''", "source: expected a path, a glob or a list of them, found ''"),

@@ -26,3 +26,37 @@ func withoutCancellation<Result: Sendable>(
 ) async throws -> Result {
     try await Task { try await operation() }.value
 }
+
+/// Runs an operation for so long at most, whatever becomes of the calling task; nil where it took longer and was cancelled.
+func within<Result: Sendable>(
+    _ limit: Duration,
+    _ operation: @escaping @Sendable () async throws -> Result
+) async throws -> Result? {
+    let work = Task { try await operation() }
+    let timer = Task {
+        try await Task.sleep(for: limit)
+        work.cancel()
+    }
+    defer { timer.cancel() }
+    do {
+        return try await work.value
+    } catch is CancellationError {
+        return nil
+    }
+}
+
+/// Runs an operation that, when the calling task is cancelled, may go on for so long before it is cancelled too.
+func finishing<Result: Sendable>(
+    within limit: Duration,
+    _ operation: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    let work = Task { try await operation() }
+    return try await withTaskCancellationHandler {
+        try await work.value
+    } onCancel: {
+        Task {
+            try await Task.sleep(for: limit)
+            work.cancel()
+        }
+    }
+}

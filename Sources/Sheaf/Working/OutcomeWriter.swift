@@ -4,7 +4,8 @@ import SheafCore
 
 /// Writes outcomes to the results logs, and acknowledges tasks whose outcome is confirmed, never before.
 ///
-/// While one append is on its way, outcomes gather for the next; when nothing is on its way, an outcome goes at once.
+/// While one append is on its way, outcomes gather for the next; when nothing is on its way, an outcome goes at once. While
+/// the broker takes none, the slots start nothing new, so what gathers is bounded by what is held.
 actor OutcomeWriter {
     private struct Pending {
         var messages: [Message] = []
@@ -20,17 +21,27 @@ actor OutcomeWriter {
         }
     }
 
-    private let client: SheafClient
-    private let state: WorkerState
+    let client: SheafClient
+    let state: WorkerState
+    let journal: Journal
     private var pending: [Name: Pending] = [:]
     private var isWriting = false
+    /// Since when the append under way is tried.
+    private var since: ContinuousClock.Instant?
     private let wake = Changes()
     /// Told how many deliveries are about to be settled, each of which lets the broker send another.
-    private var beforeSettling: (@Sendable (Int) async throws -> Void)?
+    private(set) var beforeSettling: (@Sendable (Int) async throws -> Void)?
 
-    init(client: SheafClient, state: WorkerState) {
+    /// How long an append may take before nothing new is started.
+    static let patience = Duration.seconds(1)
+    /// How long an append, or what else belongs to the end of a task, is tried after the worker was told to leave.
+    static let lastPatience = Duration.seconds(5)
+    private static let tick = Duration.milliseconds(250)
+
+    init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client
         self.state = state
+        self.journal = journal
     }
 
     /// Has somebody told of each settlement before it happens.
@@ -58,10 +69,23 @@ actor OutcomeWriter {
         wake.notify()
     }
 
+    /// Tells the log something that nobody waits for.
+    func submitNote(_ message: Message, to batch: Name) {
+        pending[batch, default: Pending()].messages.append(message)
+        wake.notify()
+    }
+
     /// Writes until cancelled.
     func run() async throws {
-        for await _ in wake.stream() { try await flush() }
-        try Task.checkCancellation()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await _ in self.wake.stream() { try await self.flush() }
+                try Task.checkCancellation()
+            }
+            group.addTask { try await self.watch() }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
     }
 
     /// Writes all there is, and returns when it is confirmed and acknowledged.
@@ -73,13 +97,13 @@ actor OutcomeWriter {
         while !pending.isEmpty {
             let batches = pending
             pending = [:]
+            var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
             for (batch, entry) in batches {
                 do {
                     try await write(entry, of: batch)
+                    unwritten -= entry.items.count
                 } catch {
-                    for (item, _) in entry.items {
-                        client.logger.error("outcome of \(item.delivery.message.id) is not written: \(error)")
-                    }
+                    client.logger.error("\(unwritten) outcomes are not written, and their tasks come again: \(error)")
                     throw error
                 }
             }
@@ -89,14 +113,10 @@ actor OutcomeWriter {
     private func write(_ entry: Pending, of batch: Name) async throws {
         var entry = entry
         entry.seal(batch)
-        let (client, messages) = (client, entry.messages)
-        let log = client.names.results(batch: batch)
         do {
-            // Not to be left half done when the worker is told to leave: the flow has run.
-            try await withoutCancellation {
-                try await retrying { try await client.broker.append(messages, to: log) }
-            }
-        } catch let error as BrokerError where error.code == .notFound {
+            try await append(entry.messages, to: client.names.results(batch: batch))
+        } catch let error as BrokerError {
+            guard error.code == .notFound else { throw error }
             client.logger.error(
                 "batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped"
             )
@@ -105,26 +125,37 @@ actor OutcomeWriter {
         try await settle(entry.items.map(\.item), as: .acknowledged)
     }
 
-    /// Ends deliveries and gives their permits back.
-    func settle(_ items: [InboxItem], as settlement: Settlement) async throws {
-        if items.isEmpty { return }
-        try await beforeSettling?(items.count)
+    /// Appends, however often that takes; not left half done when the worker is told to leave, since the flow has run.
+    private func append(_ messages: [Message], to log: String) async throws {
         let broker = client.broker
-        let permits = items.compactMap(\.permit)
-        do {
-            try await withoutCancellation {
-                // A broker that takes nothing for now has not taken the deliveries back either: it is told later.
-                for (deliveries, settlement) in [(items.map(\.delivery), settlement), (permits, .returned)]
-                where !deliveries.isEmpty {
-                    try await retrying(while: [.blocked, .timedOut]) {
-                        try await broker.settle(deliveries, as: settlement)
-                    }
-                }
-            }
-        } catch let error as BrokerError where error.isRetryable {
-            // The connection is lost, and with it the deliveries: the broker gives them to somebody again.
-            client.logger.warning("\(items.count) tasks come again, their end could not be told: \(error)")
+        since = .now
+        defer {
+            since = nil
+            noteStall()
         }
-        state.release(items)
+        try await finishing(within: Self.lastPatience) {
+            try await retrying { try await broker.append(messages, to: log) }
+        }
+    }
+
+    /// Looks again and again whether the append under way takes too long.
+    private func watch() async throws {
+        while true {
+            try await Task.sleep(for: Self.tick)
+            noteStall()
+        }
+    }
+
+    private func noteStall() {
+        let isStalled = since.map { .now - $0 > Self.patience } ?? false
+        guard isStalled != state.isStalled else { return }
+        if isStalled {
+            client.logger.warning(
+                "the broker takes no outcomes for now: what runs goes on, and nothing new is started until it does"
+            )
+        } else {
+            client.logger.warning("the broker takes outcomes again")
+        }
+        state.setStalled(isStalled)
     }
 }

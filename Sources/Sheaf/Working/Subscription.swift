@@ -3,13 +3,13 @@ import SheafCore
 
 /// A consumer of one batch's queue.
 struct Subscription: Sendable {
-    let batch: Name
+    let key: FeedKey
     let consumer: any QueueConsumer
     let prefetch: Int
     let number: Int
 }
 
-/// All consumers that a worker has on one batch's queue.
+/// All consumers that a worker has on one queue of tasks.
 struct BatchFeed: Sendable {
     /// The consumers by their number.
     var subscriptions: [Int: Subscription] = [:]

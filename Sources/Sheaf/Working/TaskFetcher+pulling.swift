@@ -30,29 +30,56 @@ extension TaskFetcher {
             // What the consumers may still bring has the first claim on what is left before the limit.
             if isAlone || remaining.map({ $0 <= claimed }) == true { return nil }
             let record = records[(pullTurn + offset) % records.count]
-            if let item = try await passing({ try await self.pullOne(of: record) }) ?? nil { return item }
+            for key in keys(of: record) where isUsable(key) {
+                if let item = try await passing({ try await self.pullOne(of: record, key) }) ?? nil { return item }
+            }
             if candidates.isEmpty { return nil }
         }
         return nil
     }
 
     /// A permit first, then a task; a permit without a task goes back.
-    private func pullOne(of record: BatchRecord) async throws -> InboxItem? {
-        let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
+    private func pullOne(of record: BatchRecord, _ key: FeedKey) async throws -> InboxItem? {
+        var place = client.names.tasks(flow: record.flow, batch: key.batch, redo: key.redo)
         do {
             var permit: Delivery?
             if record.concurrency != nil {
-                permit = try await client.broker.get(client.names.permits(batch: record.id, redo: record.oldestQueue))
+                let tasks = place
+                place = client.names.permits(batch: record.id, redo: record.oldestQueue)
+                permit = try await takePermit(of: record.id, from: place)
                 if permit == nil { return nil }
+                place = tasks
             }
-            if let delivery = try await client.broker.get(queue) {
-                return InboxItem(delivery: delivery, batch: record.id, permit: permit)
+            if let delivery = try await client.broker.get(place) {
+                noteService(of: key)
+                return InboxItem(delivery: delivery, batch: key.batch, redo: key.redo, permit: permit)
             }
             if let permit { try await client.broker.settle(permit, as: .returned) }
+            noteService(of: key)
             return nil
-        } catch let error as BrokerError where error.code == .notFound {
-            try await queueIsGone(record.id)
+        } catch let error as BrokerError {
+            guard error.code == .notFound else { throw error }
+            try await queueIsMissing(place, of: key)
             return nil
         }
+    }
+
+    /// Takes a permit that still allows something, and drops those met on the way that do not any more.
+    func takePermit(of batch: Name, from queue: String) async throws -> Delivery? {
+        while let delivery = try await client.broker.get(queue) {
+            guard let permit = Permit(delivery.message) else {
+                try await client.broker.settle(delivery, as: .acknowledged)
+                continue
+            }
+            if let record = journal[batch], permit.change > record.permits.change { try await journal.catchUp() }
+            guard let record = journal[batch], permit.change <= record.permits.change else {
+                // Minted for a change that nobody has been told of yet.
+                try await client.broker.settle(delivery, as: .returned)
+                return nil
+            }
+            if record.permits.isValid(permit) { return delivery }
+            try await client.broker.settle(delivery, as: .acknowledged)
+        }
+        return nil
     }
 }

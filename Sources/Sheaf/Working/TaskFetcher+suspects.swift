@@ -6,7 +6,9 @@ extension TaskFetcher {
     func takeSuspects() async throws {
         while true {
             try await Task.sleep(for: .seconds(1))
-            guard state.idleTime > .milliseconds(300), !state.isLeaving, remaining != 0 else { continue }
+            guard state.idleTime > .milliseconds(300), !state.isLeaving, !state.isStalled, remaining != 0 else {
+                continue
+            }
             for flow in flows { try await passing { try await self.takeSuspect(of: flow) } }
         }
     }
@@ -21,18 +23,9 @@ extension TaskFetcher {
             isAlone = false
             trigger.notify()
         }
-        for batch in feeds.keys { try await drop(batch) }
+        for batch in Set(feeds.keys.map(\.batch)) { try await drop(batch) }
         guard state.heldCount == 0, let delivery = try await client.broker.get(queue) else { return }
-        let item = InboxItem(delivery: delivery, batch: nil, permit: nil)
-        if let task = try? BatchTask(delivery.message), let record = journal[task.batch], record.ending == nil,
-            record.cancelled == nil, !record.isRunnable
-        {
-            // Halted, not over: back to its own queue, where it waits with the others.
-            let home = client.names.tasks(flow: task.flow, batch: task.batch, redo: task.redo)
-            try await client.broker.publish(delivery.message, to: home)
-            try await client.broker.settle(delivery, as: .acknowledged)
-            return
-        }
+        let item = InboxItem(delivery: delivery)
         state.hold([item])
         if let left = remaining { remaining = left - 1 }
         inbox.put([item])

@@ -2,16 +2,6 @@ import SheafBroker
 import SheafCore
 import Synchronization
 
-/// A delivery on its way to a slot.
-struct InboxItem: Sendable {
-    /// The delivery of the task.
-    var delivery: Delivery
-    /// The batch whose queue it came from, or nil for a suspect.
-    var batch: Name?
-    /// The permit that goes with it, where the batch is capped.
-    var permit: Delivery?
-}
-
 /// Holds deliveries until a slot is free, and gives them out batch by batch in turn.
 ///
 /// It takes what it is given: what comes in is bounded by the prefetch of the consumers.
@@ -101,6 +91,25 @@ final class TaskInbox: Sendable {
         state.withLock { state in
             state.rotation.removeAll { $0 == batch }
             return Array(state.queues.removeValue(forKey: batch) ?? [])
+        }
+    }
+
+    /// Takes out what waits and fulfils a condition.
+    func drain(where condition: (InboxItem) -> Bool) -> [InboxItem] {
+        state.withLock { state in
+            var drained: [InboxItem] = []
+            for (batch, items) in state.queues {
+                let rest = items.filter { !condition($0) }
+                if rest.count == items.count { continue }
+                drained += items.filter(condition)
+                if rest.isEmpty {
+                    state.queues[batch] = nil
+                    state.rotation.removeAll { $0 == batch }
+                } else {
+                    state.queues[batch] = rest[...]
+                }
+            }
+            return drained
         }
     }
 

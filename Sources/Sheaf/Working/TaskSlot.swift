@@ -13,12 +13,12 @@ struct TaskSlot: Sendable {
     let writer: OutcomeWriter
     let giveBack: @Sendable ([InboxItem]) async throws -> Void
 
-    /// The first wait before another attempt, and the longest; each doubles the one before.
-    private static let firstDelay = Duration.seconds(1)
-    private static let longestDelay = Duration.seconds(300)
-
     func run(_ inbox: TaskInbox) async throws {
-        while let item = await inbox.next() {
+        while true {
+            // What waits in the inbox stays there while the outcome could not be written.
+            await state.waitWhileStalled()
+            guard let item = await inbox.next() else { return }
+            await state.waitWhileStalled()
             try Task.checkCancellation()
             try await handle(item)
         }
@@ -36,17 +36,37 @@ struct TaskSlot: Sendable {
             try await writer.settle([item], as: .rejected)
             return
         }
-        guard let record = journal[task.batch], record.ending == nil, record.cancelled == nil, task.redo == record.redo
+        guard let record = try await record(of: task), record.ending == nil, record.cancelled == nil,
+            task.redo >= record.oldestQueue
         else {
-            // The batch is over, or the task is of an older generation: nobody waits for its outcome.
+            // The batch is over, or the task is of a generation that is: nobody waits for its outcome.
             try await writer.settle([item], as: .acknowledged)
             return
         }
-        guard record.isRunnable, !state.isHalted(task.batch) else {
+        guard task.redo <= record.redo else {
+            client.logger.warning(
+                """
+                task \(task.id) is of generation \(task.redo), which batch \(task.batch) has not come to, and goes to the \
+                dead letters
+                """
+            )
+            try await writer.settle([item], as: .rejected)
+            return
+        }
+        if state.adopt(item, task) { return }
+        guard record.isRunnable, !state.isHalted(record), !state.isStalled else {
             try await giveBack([item])
             return
         }
-        try await attempt(task, item, definition, record)
+        try await attempt(task, item, definition)
+    }
+
+    /// What the journal says of a task's batch; read to its end first where it seems to be behind.
+    private func record(of task: BatchTask) async throws -> BatchRecord? {
+        let record = journal[task.batch]
+        if record.map({ task.redo <= $0.redo }) ?? journal.batches.isDeleted(task.batch) { return record }
+        try await journal.catchUp()
+        return journal[task.batch]
     }
 
     private func read(_ item: InboxItem) throws(UnreadableMessage) -> (BatchTask, FlowDefinition) {
@@ -67,58 +87,64 @@ struct TaskSlot: Sendable {
         return (task, definition)
     }
 
-    private func attempt(
-        _ task: BatchTask,
-        _ item: InboxItem,
-        _ definition: FlowDefinition,
-        _ record: BatchRecord
-    ) async throws {
-        if state.begin(task) { await writer.submitStart(of: task.batch, worker: worker) }
+    private func attempt(_ task: BatchTask, _ item: InboxItem, _ definition: FlowDefinition) async throws {
+        if state.begin(task, of: item) { await writer.submitStart(of: task.batch, worker: worker) }
         let startedAt = Timestamp.now
         let attempts = task.attempt + item.delivery.earlierDeliveries
         let result = await cancellable(task, attempts, definition)
-        let finishedAt = Timestamp.now
         if Task.isCancelled, case .failure = result { return }  // the worker ends at once; it gives the delivery back
-
-        func outcome(_ status: Outcome.Status, output: [UInt8]? = nil, error: FlowError? = nil) -> Outcome {
-            Outcome(
-                index: task.index,
-                redo: task.redo,
-                status: status,
-                recordID: task.record.id,
-                output: output,
-                error: error.map { Outcome.Failure(type: $0.type, message: $0.message) },
-                attempts: attempts,
-                startedAt: startedAt,
-                finishedAt: finishedAt,
-                worker: worker,
-                record: status == .failed ? task.record : nil,
-                parameters: status == .failed ? task.parameters : nil
-            )
-        }
-
+        var outcome = Outcome(
+            index: task.index,
+            redo: task.redo,
+            status: .succeeded,
+            recordID: task.record.id,
+            attempts: attempts,
+            startedAt: startedAt,
+            finishedAt: .now,
+            worker: worker,
+            errors: task.errors
+        )
         switch result {
         case .success(let output):
+            outcome.output = output.json
             state.note { $0.succeeded += 1 }
-            await writer.submit(outcome(.succeeded, output: output.json), of: item, batch: task.batch)
         case .failure(let error) where error.type == FlowError.cancelledType:
-            await writer.submit(outcome(.cancelled, error: error), of: item, batch: task.batch)
-        case .failure(let error) where error.isRetryable && task.attempt <= definition.retries:
-            try await tryAgainLater(task, item, error)
+            outcome.status = .cancelled
+            outcome.error = Outcome.Failure(type: error.type, message: error.message)
         case .failure(let error):
-            let isInvalid = error.type == Outcome.Failure.invalidRecord
-            if record.options.errorPolicy == .stop(above: 0), !isInvalid, state.halt(task.batch) {
-                // Before the outcome, so that nobody can see the failure without its consequence.
-                try await retrying {
-                    try await journal.append(
-                        .stopped(reason: "task \(task.index) (\(task.record.id)) failed: \(error)"),
-                        to: task.batch,
-                        flow: task.flow
-                    )
-                }
+            let failure = AttemptError(
+                attempt: attempts,
+                type: error.type,
+                message: error.message,
+                at: outcome.finishedAt,
+                worker: worker
+            )
+            if task.attempt <= definition.retries, definition.retryRule.allows(error) {
+                client.logger.info("task \(task.id) is tried again: \(error)")
+                return try await tryAgainLater(task, item, failure, definition.retryRule)
             }
+            outcome.status = .failed
+            outcome.error = Outcome.Failure(type: error.type, message: error.message)
+            outcome.errors = AttemptError.bounded(task.errors + [failure])
+            outcome.record = task.record
+            outcome.parameters = task.parameters
+            try await haltIfDecisive(task, error)
             state.note { $0.failed += 1 }
-            await writer.submit(outcome(.failed, error: error), of: item, batch: task.batch)
+        }
+        await writer.submit(outcome, of: item, batch: task.batch)
+    }
+
+    /// Halts the batch where its policy wants that; before the outcome, so that nobody sees the failure without its consequence.
+    private func haltIfDecisive(_ task: BatchTask, _ error: FlowError) async throws {
+        guard let record = journal[task.batch], record.options.errorPolicy == .stop(above: 0),
+            error.type != Outcome.Failure.invalidRecord, state.halt(record)
+        else { return }
+        try await retrying {
+            try await journal.append(
+                .stopped(reason: "task \(task.index) (\(task.record.id)) failed: \(error)"),
+                to: task.batch,
+                flow: task.flow
+            )
         }
     }
 
@@ -157,22 +183,5 @@ struct TaskSlot: Sendable {
         } onCancel: {
             attempt.cancel()
         }
-    }
-
-    /// Puts the task back with a delay that grows from attempt to attempt; confirmed before this delivery ends.
-    private func tryAgainLater(_ task: BatchTask, _ item: InboxItem, _ error: FlowError) async throws {
-        client.logger.info("task \(task.id) is tried again: \(error)")
-        var next = task
-        next.attempt += 1
-        let doubled = Self.firstDelay * (1 << min(task.attempt - 1, 16))
-        let delay = min(doubled, Self.longestDelay) * Double.random(in: 0.75...1)
-        let (client, message) = (client, next.message)
-        let queue = client.names.tasks(flow: task.flow, batch: task.batch, redo: task.redo)
-        try await withoutCancellation {
-            try await retrying { try await client.broker.publish(message, to: queue, after: delay) }
-        }
-        state.note { $0.retried += 1 }
-        state.end(batch: task.batch, index: task.index)
-        try await writer.settle([item], as: .acknowledged)
     }
 }

@@ -17,6 +17,15 @@ public struct WorkerConfiguration: Sendable {
     public var maxTime: Duration?
     /// How long it waits for a task before it leaves, or nil for no limit.
     public var idleTimeout: Duration?
+    /// How long running tasks may go on after it was told to shut down, or nil for as long as they like.
+    ///
+    /// What has not finished by then is ended and goes back to its queue.
+    public var grace: Duration?
+    /// How long the broker waits for the end of a task before it gives it to somebody else.
+    ///
+    /// A task that takes longer than a third of it is kept in its batch's results log instead. Must not be longer than what is
+    /// configured at the broker.
+    public var acknowledgementTimeout: Duration
     /// Its name in results; by default made of host and process.
     public var name: String
 
@@ -29,6 +38,8 @@ public struct WorkerConfiguration: Sendable {
         untilEmpty: Bool = false,
         maxTime: Duration? = nil,
         idleTimeout: Duration? = nil,
+        grace: Duration? = WorkerConfiguration.defaultGrace,
+        acknowledgementTimeout: Duration = WorkerConfiguration.defaultAcknowledgementTimeout,
         name: String = WorkerConfiguration.defaultName
     ) {
         self.flows = flows
@@ -38,6 +49,13 @@ public struct WorkerConfiguration: Sendable {
         self.untilEmpty = untilEmpty
         self.maxTime = maxTime
         self.idleTimeout = idleTimeout
+        self.grace = grace
+        self.acknowledgementTimeout = acknowledgementTimeout
         self.name = name
     }
+
+    /// How long running tasks may go on where nothing is said.
+    public static let defaultGrace = Duration.seconds(25)
+    /// How long RabbitMQ waits where nothing is configured there.
+    public static let defaultAcknowledgementTimeout = Duration.seconds(30 * 60)
 }

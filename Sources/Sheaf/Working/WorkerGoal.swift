@@ -44,8 +44,10 @@ struct WorkerGoal: Sendable {
             else {
                 return false
             }
-            let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
-            if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
+            for redo in record.generations {
+                let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+                if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
+            }
             interrupted.append(record.id)
         }
         state.note { $0.interrupted = interrupted }

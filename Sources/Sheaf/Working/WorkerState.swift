@@ -4,19 +4,21 @@ import Synchronization
 
 /// What the parts of one worker share: which deliveries it holds, which tasks it runs, and what it has done.
 final class WorkerState: Sendable {
-    private struct Contents {
-        var held: [Delivery.Token: InboxItem] = [:]
+    struct Contents {
+        var held: [Delivery.Token: Holding] = [:]
         var running: [Name: Set<Int>] = [:]
         var attempts: [String: @Sendable () -> Void] = [:]
-        var halted: Set<Name> = []
+        var halted: [Name: Int] = [:]
         var begun: Set<Name> = []
         var report = WorkerReport()
         var lastActivity = ContinuousClock.now
         var isLeaving = false
+        var isShuttingDown = false
+        var isStalled = false
     }
 
-    private let contents = Mutex(Contents())
-    /// Tells of deliveries held or let go, and of the wish to leave.
+    let contents = Mutex(Contents())
+    /// Tells of deliveries held or let go, of the wish to leave, and of outcomes that can not be written or can again.
     let changed = Changes()
 
     /// What it has done.
@@ -27,53 +29,53 @@ final class WorkerState: Sendable {
         contents.withLock { change(&$0.report) }
     }
 
+    // MARK: Leaving and waiting
+
     /// Whether it takes no more tasks.
     var isLeaving: Bool { contents.withLock { $0.isLeaving } }
+    /// Whether it was told from outside to leave, which gives what runs a limited time.
+    var isShuttingDown: Bool { contents.withLock { $0.isShuttingDown } }
 
     /// Takes no more tasks from now on.
-    func leave() {
-        contents.withLock { $0.isLeaving = true }
-        changed.notify()
-    }
-
-    // MARK: Deliveries
-
-    /// Notes deliveries that are to be settled.
-    func hold(_ items: [InboxItem]) {
+    func leave(shuttingDown: Bool = false) {
         contents.withLock { contents in
-            for item in items { contents.held[item.delivery.token] = item }
-            contents.lastActivity = .now
-        }
-    }
-
-    /// Notes that deliveries are settled.
-    func release(_ items: [InboxItem]) {
-        contents.withLock { contents in
-            for item in items { contents.held[item.delivery.token] = nil }
-            contents.lastActivity = .now
+            contents.isLeaving = true
+            if shuttingDown { contents.isShuttingDown = true }
         }
         changed.notify()
     }
 
-    /// The deliveries that are not settled.
-    var held: [InboxItem] { contents.withLock { Array($0.held.values) } }
-    /// How many those are.
-    var heldCount: Int { contents.withLock { $0.held.count } }
-    /// How many of them are of one batch.
-    func heldCount(of batch: Name) -> Int { contents.withLock { $0.held.values.count { $0.batch == batch } } }
-    /// How long nothing has been received or settled while nothing is held.
-    var idleTime: Duration { contents.withLock { $0.held.isEmpty ? .now - $0.lastActivity : .zero } }
+    /// Whether outcomes can not be written at the moment, so that nothing new is to begin.
+    var isStalled: Bool { contents.withLock { $0.isStalled } }
+
+    /// Says whether outcomes can be written.
+    func setStalled(_ isStalled: Bool) {
+        contents.withLock { $0.isStalled = isStalled }
+        changed.notify()
+    }
+
+    /// Waits until a task may begin as far as writing its outcome is concerned, or the worker leaves.
+    func waitWhileStalled() async {
+        if !isStalled { return }
+        for await _ in changed.stream() where !isStalled || isLeaving { return }
+    }
 
     /// Waits until everything is settled.
     func waitUntilNothingHeld() async {
         for await _ in changed.stream() where heldCount == 0 { return }
     }
 
+    /// Waits until it was told from outside to leave.
+    func waitUntilShuttingDown() async {
+        for await _ in changed.stream() where isShuttingDown { return }
+    }
+
     // MARK: Tasks
 
     /// Notes that a task runs; returns whether it is this worker's first of its batch.
-    func begin(_ task: BatchTask) -> Bool {
+    func begin(_ task: BatchTask, of item: InboxItem) -> Bool {
         contents.withLock { contents in
+            contents.held[item.delivery.token]?.task = task
             contents.running[task.batch, default: []].insert(task.index)
             return contents.begun.insert(task.batch).inserted
         }
@@ -93,8 +95,8 @@ final class WorkerState: Sendable {
     /// How many deliveries of tasks are held that have not begun, by batch.
     var waiting: [Name: Int] {
         contents.withLock { contents in
-            var counts = contents.held.values.reduce(into: [Name: Int]()) { counts, item in
-                if let batch = item.batch { counts[batch, default: 0] += 1 }
+            var counts = contents.held.values.reduce(into: [Name: Int]()) { counts, holding in
+                if let batch = holding.item.batch { counts[batch, default: 0] += 1 }
             }
             for (batch, indices) in contents.running { counts[batch, default: 0] -= indices.count }
             return counts.filter { $0.value > 0 }
@@ -116,8 +118,15 @@ final class WorkerState: Sendable {
 
     // MARK: Batches
 
-    /// Notes that this worker has seen the deciding failure; true the first time.
-    func halt(_ batch: Name) -> Bool { contents.withLock { $0.halted.insert(batch).inserted } }
+    /// Notes that this worker has seen the deciding failure; true the first time since the batch was let go on.
+    func halt(_ record: BatchRecord) -> Bool {
+        contents.withLock { $0.halted.updateValue(record.continuations, forKey: record.id) != record.continuations }
+    }
+
     /// Whether this worker has seen a batch's deciding failure, which the journal may not have told yet.
-    func isHalted(_ batch: Name) -> Bool { contents.withLock { $0.halted.contains(batch) } }
+    ///
+    /// A halt does not outlive that somebody lets the batch go on.
+    func isHalted(_ record: BatchRecord) -> Bool {
+        contents.withLock { $0.halted[record.id] == record.continuations }
+    }
 }

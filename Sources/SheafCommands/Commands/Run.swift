@@ -10,8 +10,8 @@ extension SheafCommand {
             abstract: "Run tasks: pull them from the broker and run so many at a time.",
             discussion: """
                 Runs until it is interrupted, unless an option says otherwise. The first SIGINT (Ctrl-C) or SIGTERM \
-                takes no more tasks and finishes those that run; the second gives back what runs and leaves; a third \
-                ends the process on the spot. Start as many as you like, on as many machines as you like.
+                takes no more tasks and gives those that run some time to finish (--grace); what has not finished then, \
+                or at the second signal, is ended and goes back to the queue; a third ends the process on the spot. Start as many as you like, on as many machines as you like.
 
                 Examples:
                   sheaf run --until-empty
@@ -46,12 +46,28 @@ extension SheafCommand {
         @Option(help: ArgumentHelp("Leave when there was nothing to do for this time.", valueName: "time"))
         var idleTimeout: TimeSpan?
 
+        @Option(
+            help: ArgumentHelp("How long tasks may go on after the first signal (default: 25s).", valueName: "time")
+        )
+        var grace: TimeSpan?
+
+        @Option(
+            help: ArgumentHelp(
+                "How long the broker waits for the end of a task, as it is configured there (default: 30m).",
+                valueName: "time"
+            )
+        )
+        var acknowledgementTimeout: TimeSpan?
+
         @OptionGroup(title: "Common") var common: CommonOptions
 
         func validate() throws {
             if let limit, limit < 1 { throw ValidationError("-n must be 1 or more.") }
             if let concurrency, !(1...10_000).contains(concurrency) {
                 throw ValidationError("--concurrency must be from 1 to 10000.")
+            }
+            if let acknowledgementTimeout, acknowledgementTimeout.duration < .seconds(1) {
+                throw ValidationError("--acknowledgement-timeout must be 1s or more.")
             }
         }
 
@@ -63,7 +79,9 @@ extension SheafCommand {
                 limit: limit,
                 untilEmpty: untilEmpty,
                 maxTime: maxTime?.duration,
-                idleTimeout: idleTimeout?.duration
+                idleTimeout: idleTimeout?.duration,
+                grace: grace?.duration ?? WorkerConfiguration.defaultGrace,
+                acknowledgementTimeout: acknowledgementTimeout?.duration ?? session.settings.acknowledgementTimeout
             )
             let shift = WorkShift(session: session, configuration: configuration, batch: batch)
             let verdict = try await shift.run()

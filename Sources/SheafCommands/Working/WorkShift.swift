@@ -39,7 +39,8 @@ final class WorkShift: Sendable {
     /// Shuts down gracefully if there is something to shut down.
     private func ease(_ interruption: Interruption) async -> Bool {
         guard let group = group.withLock({ $0 }) else { return false }
-        session.console.say("taking no more tasks and finishing those that run; once more gives them back")
+        let time = configuration.grace.map { " for up to \(Wording.duration($0))" } ?? ""
+        session.console.say("taking no more tasks and finishing those that run\(time); once more gives them back")
         await group.triggerGracefulShutdown()
         return true
     }

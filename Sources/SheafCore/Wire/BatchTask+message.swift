@@ -13,6 +13,10 @@ extension BatchTask {
         if redo > 0 { headers.append(.init("sheaf-redo", .integer(Int64(redo)))) }
         if attempt > 1 { headers.append(.init("sheaf-attempt", .integer(Int64(attempt)))) }
         if let parameters { headers.append(.init("sheaf-parameters", .string(parameters))) }
+        if !errors.isEmpty {
+            let text = AttemptError.json(AttemptError.bounded(errors)).text
+            headers.append(.init("sheaf-errors", .string(text)))
+        }
         return Message(
             id: id,
             type: Self.messageType,
@@ -47,7 +51,8 @@ extension BatchTask {
             redo: try number("sheaf-redo", from: 0, default: 0),
             attempt: try number("sheaf-attempt", from: 1, default: 1),
             record: Record(id: "", kind: Record.Kind(contentType: message.contentType), bytes: message.body),
-            parameters: message.string("sheaf-parameters")
+            parameters: message.string("sheaf-parameters"),
+            errors: message.string("sheaf-errors").map { AttemptError.list(text: $0) } ?? []
         )
         let identifier = message.string("sheaf-record") ?? String(index)
         guard identifier.utf8.count <= Record.maximumIDSize else {

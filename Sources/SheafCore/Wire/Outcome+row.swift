@@ -1,5 +1,7 @@
 extension Outcome {
     /// Appends the outcome as the JSON object that `sheaf results` prints, without a line break.
+    ///
+    /// `errors` is there only where an attempt failed.
     public func writeRow(batch: Name, to row: inout [UInt8]) {
         func field(_ name: StaticString) {
             row.append(contentsOf: ",\"".utf8)
@@ -17,6 +19,10 @@ extension Outcome {
         if let error { error.json.write(to: &row) } else { row.append(contentsOf: "null".utf8) }
         field("attempts")
         row.append(contentsOf: String(attempts).utf8)
+        if !errors.isEmpty {
+            field("errors")
+            AttemptError.json(AttemptError.bounded(errors)).write(to: &row)
+        }
         field("started_at")
         JSON.write(startedAt.description, to: &row)
         field("finished_at")

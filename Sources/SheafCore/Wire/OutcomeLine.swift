@@ -36,13 +36,22 @@ extension Outcome {
         quoted(finishedAt)
         field("worker")
         JSON.write(worker, to: &output)
-        // What came from outside and failed may not be what it says; the line must be JSON all the same.
-        if var record {
-            if record.kind == .json, (try? JSON.validate(record.bytes)) == nil { record.kind = .text }
+        if !errors.isEmpty {
+            field("errors")
+            AttemptError.json(AttemptError.bounded(errors)).write(to: &output)
+        }
+        if let record {
             field("record_kind")
             JSON.write(record.kind.rawValue, to: &output)
-            field("record")
-            record.writeJSON(to: &output)
+            // What came from outside and failed may not be what it says; the line must be JSON all the same, and a retry
+            // publishes exactly what is read back from it.
+            if record.isReadable {
+                field("record")
+                record.writeJSON(to: &output)
+            } else {
+                field("record_base64")
+                JSON.write(Base64.encode(record.bytes), to: &output)
+            }
         }
         if let parameters, (try? JSON.validate(Array(parameters.utf8))) != nil {
             field("parameters")
@@ -72,7 +81,7 @@ extension Outcome {
             case "output": output = output ?? Array(line[range])
             case "record": record = record ?? Array(line[range])
             case "index", "redo", "status", "record_id", "error", "attempts", "started_at", "finished_at", "worker",
-                "record_kind", "parameters":
+                "record_kind", "record_base64", "parameters", "errors":
                 if fields[name] == nil { fields[name] = try JSON.parse(Array(line[range])) }
             default: continue
             }
@@ -103,14 +112,37 @@ extension Outcome {
             startedAt: fields["started_at"]?.stringValue.flatMap { Timestamp($0) } ?? finished,
             finishedAt: finished,
             worker: fields["worker"]?.stringValue ?? "",
-            record: try record.map { bytes in
-                let kind = fields["record_kind"]?.stringValue.flatMap(Record.Kind.init(rawValue:)) ?? .json
-                guard kind != .json, case .string(let text) = try JSON.parse(bytes) else {
-                    return Record(id: identifier, kind: kind, bytes: bytes)
-                }
-                return Record(id: identifier, kind: kind, bytes: Array(text.utf8))
+            record: try Self.bytes(ofRecord: record, fields).map { kind, bytes in
+                Record(id: identifier, kind: kind, bytes: bytes)
             },
-            parameters: fields["parameters"]?.text
+            parameters: fields["parameters"]?.text,
+            errors: AttemptError.list(json: fields["errors"])
         )
+    }
+
+    private static func bytes(
+        ofRecord json: [UInt8]?,
+        _ fields: [String: JSONValue]
+    ) throws -> (Record.Kind, [UInt8])? {
+        let kind = fields["record_kind"]?.stringValue.flatMap(Record.Kind.init(rawValue:)) ?? .json
+        if let text = fields["record_base64"]?.stringValue {
+            guard let bytes = Base64.decode(text) else {
+                throw UnreadableMessage("the record_base64 of an outcome is no Base64")
+            }
+            return (kind, bytes)
+        }
+        guard let json else { return nil }
+        guard kind != .json, case .string(let text) = try JSON.parse(json) else { return (kind, json) }
+        return (kind, Array(text.utf8))
+    }
+}
+
+extension Record {
+    /// Whether the record can stand in a line as it is: JSON that is valid, or text that is UTF-8.
+    fileprivate var isReadable: Bool {
+        switch kind {
+        case .json: (try? JSON.validate(bytes)) != nil
+        case .text, .binary: String(validating: bytes, as: UTF8.self) != nil
+        }
     }
 }

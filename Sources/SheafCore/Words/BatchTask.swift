@@ -14,6 +14,8 @@ public struct BatchTask: Sendable, Equatable {
     public var record: Record
     /// The parameters as a JSON object, or nil where there are none.
     public var parameters: String?
+    /// How earlier attempts failed, the last few.
+    public var errors: [AttemptError]
 
     /// Makes a task.
     public init(
@@ -23,7 +25,8 @@ public struct BatchTask: Sendable, Equatable {
         redo: Int = 0,
         attempt: Int = 1,
         record: Record,
-        parameters: String? = nil
+        parameters: String? = nil,
+        errors: [AttemptError] = []
     ) {
         self.flow = flow
         self.batch = batch
@@ -32,6 +35,7 @@ public struct BatchTask: Sendable, Equatable {
         self.attempt = attempt
         self.record = record
         self.parameters = parameters
+        self.errors = errors
     }
 
     /// The id that names the task everywhere: `batch:index`.

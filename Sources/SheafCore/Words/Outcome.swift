@@ -53,6 +53,8 @@ public struct Outcome: Sendable, Equatable {
     public var record: Record?
     /// The parameters of a failed task as a JSON object, where it had any.
     public var parameters: String?
+    /// How each failed attempt ended, the last few; of a failed task the last one is ``error`` itself.
+    public var errors: [AttemptError]
 
     /// Makes an outcome.
     public init(
@@ -67,7 +69,8 @@ public struct Outcome: Sendable, Equatable {
         finishedAt: Timestamp,
         worker: String,
         record: Record? = nil,
-        parameters: String? = nil
+        parameters: String? = nil,
+        errors: [AttemptError] = []
     ) {
         self.index = index
         self.redo = redo
@@ -81,5 +84,6 @@ public struct Outcome: Sendable, Equatable {
         self.worker = worker
         self.record = record
         self.parameters = parameters
+        self.errors = errors
     }
 }

@@ -72,25 +72,3 @@ public struct Record: Sendable, Equatable {
         }
     }
 }
-
-/// Base64 (RFC 4648, with padding).
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        var output: [UInt8] = []
-        output.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var position = 0
-        while position < bytes.count {
-            let chunk = bytes[position..<min(position + 3, bytes.count)]
-            var word: UInt32 = 0
-            for (place, byte) in chunk.enumerated() { word |= UInt32(byte) << (16 - 8 * UInt32(place)) }
-            for place in 0..<4 {
-                let digit = alphabet[Int(word >> (18 - 6 * UInt32(place)) & 63)]
-                output.append(place <= chunk.count ? digit : UInt8(ascii: "="))
-            }
-            position += 3
-        }
-        return String(decoding: output, as: UTF8.self)
-    }
-}

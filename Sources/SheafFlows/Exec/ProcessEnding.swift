@@ -23,7 +23,8 @@ struct ProcessEnding: Sendable {
             throw FlowError(
                 type: "exit-code",
                 message: "exit code \(code)\(lastWords)",
-                isRetryable: code == Self.tryAgain
+                isRetryable: code == Self.tryAgain,
+                exitCode: Int(code)
             )
         case .signaled(let number):
             throw FlowError(type: "signal", message: "ended by \(SignalName.of(number))\(lastWords)")

@@ -6,8 +6,9 @@ import SheafFlows
 struct FlowReader {
     /// The keys of a flow.
     static let keys = [
-        "source", "format", "id", "columns", "exec", "echo", "parameters", "timeout", "retries", "directory",
-        "environment", "max_output", "error_policy", "concurrency", "shuffle", "max_records", "strict",
+        "source", "format", "id", "columns", "exec", "echo", "parameters", "timeout", "retries", "retry_delay",
+        "retry_max_delay", "retry_on", "directory", "environment", "max_output", "error_policy", "concurrency",
+        "shuffle", "max_records", "strict",
     ]
     /// The keys that only a program has a use for.
     private static let programKeys = ["directory", "environment", "max_output"]
@@ -38,6 +39,7 @@ struct FlowReader {
             parameters: try parameters(),
             timeout: try timeout(),
             retries: try members["retries"]?.int(atLeast: 0) ?? FlowDefinition.defaultRetries,
+            retryRule: try RetryReader(members).read(),
             batch: try batch()
         )
     }
@@ -115,11 +117,7 @@ struct FlowReader {
 
     private func timeout() throws(SettingsError) -> Duration? {
         guard let member = members["timeout"] else { return nil }
-        let text = try member.text(DurationText.rule)
-        guard let timeout = DurationText.parse(text) else {
-            let hint = Double(text) == nil ? "" : "; add a unit, as in \(text)s"
-            throw member.error("expected \(DurationText.rule), found \(member.node.found)\(hint)")
-        }
+        let timeout = try member.duration()
         if timeout == .zero { throw member.error("a time-out of nothing would end every task; leave it out for none") }
         return timeout
     }

@@ -42,6 +42,16 @@ struct SettingsReader {
         return value
     }
 
+    /// A time with its unit.
+    func duration() throws(SettingsError) -> Duration {
+        let text = try text(DurationText.rule)
+        guard let duration = DurationText.parse(text) else {
+            let hint = Double(text) == nil ? "" : "; add a unit, as in \(text)s"
+            throw error("expected \(DurationText.rule), found \(node.found)\(hint)")
+        }
+        return duration
+    }
+
     /// One text or a list of texts.
     func texts(_ what: String) throws(SettingsError) -> [String] {
         guard case .list = node.value else { return [try nonEmptyText(what)] }

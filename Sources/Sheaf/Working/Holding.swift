@@ -1,0 +1,43 @@
+import SheafBroker
+import SheafCore
+
+/// A delivery that is not settled yet, and what has become of its task meanwhile.
+struct Holding: Sendable {
+    /// The delivery with its permit.
+    var item: InboxItem
+    /// Since when it is held.
+    let since: ContinuousClock.Instant
+    /// Since when its permit is held.
+    var permitSince: ContinuousClock.Instant
+    /// The task, once it runs.
+    var task: BatchTask?
+    /// The lease that is being written, or is.
+    var lease: TaskLease?
+    /// Whether the results log has the task, and the broker does not wait for this delivery any more.
+    var isLeased = false
+    /// Whether somebody is just settling it.
+    var isClosing = false
+    /// Whether a permit is owed to it, because its own could not be renewed.
+    var lacksPermit = false
+    /// Later deliveries of the same task, which came while it ran and end as it does.
+    var heirs: [Heir] = []
+
+    struct Heir: Sendable {
+        var item: InboxItem
+        let since: ContinuousClock.Instant
+    }
+
+    init(_ item: InboxItem, since: ContinuousClock.Instant = .now) {
+        self.item = item
+        self.since = since
+        self.permitSince = since
+    }
+
+    /// Whether the broker would soon take it, or a later delivery of the same task, back.
+    func isDue(_ limit: ContinuousClock.Instant) -> Bool {
+        (!isLeased && since < limit) || heirs.contains { $0.since < limit }
+    }
+
+    /// The deliveries that the broker waits for.
+    var owed: [Delivery] { (isLeased ? [] : [item.delivery]) + heirs.map(\.item.delivery) }
+}

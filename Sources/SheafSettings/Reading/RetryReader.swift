@@ -1,0 +1,64 @@
+import SheafCore
+import SheafFlows
+
+/// Reads `retry_on`, `retry_delay` and `retry_max_delay` of a flow.
+struct RetryReader {
+    /// The longest wait, because brokers and readers believe no longer one.
+    private static let longestDelay = Duration.seconds(7 * 86400)
+    /// The types of failures that another attempt may mend.
+    private static let types = [
+        "exit-code", "signal", "timeout", "output-too-large", "output-not-text", "template", "not-found", "spawn",
+        Outcome.Failure.workerLost,
+    ]
+    private static let rule = "all, none, or a list of error types and exit codes, such as [timeout, 75]"
+
+    private let members: [String: SettingsReader]
+
+    init(_ members: [String: SettingsReader]) { self.members = members }
+
+    func read() throws(SettingsError) -> RetryRule {
+        let (first, longest) = (members["retry_delay"], members["retry_max_delay"])
+        let maximum = try longest?.duration() ?? RetryRule.defaultMaximumDelay
+        if let longest, maximum > Self.longestDelay { throw longest.error("more than 7d, and no task waits longer") }
+        let delay = try first?.duration() ?? min(RetryRule.defaultDelay, maximum)
+        if let first, delay > maximum {
+            throw first.error("longer than retry_max_delay, which is \(longest?.node.found ?? "5m by default")")
+        }
+        return RetryRule(on: try condition(), delay: delay, maximumDelay: maximum)
+    }
+
+    private func condition() throws(SettingsError) -> RetryRule.Condition {
+        guard let member = members["retry_on"] else { return .asTheFlowSays }
+        guard case .list = member.node.value else {
+            switch try member.text(Self.rule) {
+            case "all": return .all
+            case "none": return .none
+            default: return try listed([member])
+            }
+        }
+        return try listed(try member.elements(Self.rule))
+    }
+
+    private func listed(_ items: [SettingsReader]) throws(SettingsError) -> RetryRule.Condition {
+        var types: Set<String> = []
+        var codes: Set<Int> = []
+        for item in items {
+            let text = try item.text("an error type or an exit code")
+            if Self.types.contains(text) {
+                types.insert(text)
+            } else if let code = JSONValue.number(text).intValue {
+                guard (1...255).contains(code) else {
+                    throw item.error("\(text) is no exit code of a failure, which is from 1 to 255")
+                }
+                codes.insert(code)
+            } else if text == "all" || text == "none" {
+                throw item.error("'\(text)' stands alone: retry_on: \(text)")
+            } else {
+                let suggestion = Suggestion.text(for: text, among: Self.types)
+                let hint = suggestion.isEmpty ? "; known are \(Self.types.joined(separator: ", "))" : suggestion
+                throw item.error("'\(text)' is no type of error that another attempt may mend\(hint)")
+            }
+        }
+        return types.isEmpty && codes.isEmpty ? .none : .listed(types: types, exitCodes: codes)
+    }
+}

@@ -1,0 +1,77 @@
+import Foundation
+import SheafCore
+import SheafTesting
+import Testing
+
+extension Integration {
+    /// Workers whose RabbitMQ is restarted, takes nothing for a while, or takes tasks back.
+    @Suite struct BrokerFaultTests {
+        @Test func aRestartLosesNoRunningTask() async throws {
+            try await RabbitMQNode.with { node in
+                try await Site.with(node) { site in
+                    try await site.create("sleeper", "-", input: String(repeating: "3\n", count: 8))
+                    // Queues and logs that are younger may not survive a crash of the broker.
+                    try await Task.sleep(for: .seconds(5))
+                    let run = try await site.sheaf("run", "-c", "4", "--until-empty") { _ in
+                        try await site.bench.until("tasks run") { try site.noted("begun").count == 4 }
+                        try await node.kill()
+                        try await node.restart()
+                    }
+                    #expect(run.code == 0, "\(run.talk)")
+                    try await site.complete(BatchCounts(succeeded: 8))
+                    #expect(
+                        try site.noted("begun").sorted() == Array(0..<8),
+                        "nothing is run twice by the worker that ran it"
+                    )
+                }
+            }
+        }
+
+        @Test func anAlarmHoldsNewTasksBack() async throws {
+            try await RabbitMQNode.with { node in
+                try await Site.with(node) { site in
+                    try await site.create("sleeper", "-", input: String(repeating: "0.5\n", count: 20))
+                    let run = try await site.sheaf("run", "-c", "4", "--until-empty") { _ in
+                        try await site.bench.until("some have ended") { try site.noted("ended").count >= 4 }
+                        try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
+                        var before = -1
+                        try await site.bench.until("nothing new is begun") {
+                            let (begun, ended) = (try site.noted("begun").count, try site.noted("ended").count)
+                            defer { before = begun }
+                            try await Task.sleep(for: .seconds(2))
+                            return begun == ended && begun == before
+                        }
+                        #expect(try site.noted("begun").count < 20)
+                        try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+                    }
+                    #expect(run.code == 0, "\(run.talk)")
+                    #expect(run.talk.components(separatedBy: "takes no outcomes for now").count == 2, "\(run.talk)")
+                    #expect(run.talk.components(separatedBy: "takes outcomes again").count == 2, "\(run.talk)")
+                    try await site.complete(BatchCounts(succeeded: 20))
+                    #expect(try site.noted("begun").sorted() == Array(0..<20), "nothing that had ended is run again")
+                }
+            }
+        }
+
+        @Test(arguments: [true, false])
+        func aTaskLongerThanTheTimeOutHasOneOutcome(isTold: Bool) async throws {
+            let impatient = ["consumer_timeout=3000", "channel_tick_interval=500"]
+            try await RabbitMQNode.with(settings: impatient) { node in
+                try await Site.with(node) { site in
+                    try await site.create("sleeper", "-", input: "8\n")
+                    let setting = isTold ? "3s" : "30m"
+                    let run = try await site.sheaf("run", "--until-empty", "--acknowledgement-timeout", setting)
+                    #expect(run.code == 0, "\(run.talk)")
+                    let rows = try await site.complete(BatchCounts(succeeded: 1))
+                    if isTold {
+                        #expect(rows.map { $0["attempts"] } == [1])
+                        #expect(!run.talk.contains("consuming begins again"), "\(run.talk)")
+                    } else {
+                        #expect(run.talk.contains("consuming begins again"), "the channel was closed: \(run.talk)")
+                    }
+                    #expect(try site.noted("begun") == [0], "it ran once")
+                }
+            }
+        }
+    }
+}

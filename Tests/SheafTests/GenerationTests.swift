@@ -1,0 +1,110 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafFlows
+import Testing
+
+@Suite struct GenerationTests {
+    /// Declares the queue of a later generation, as a retry does.
+    private func declare(_ redo: Int, of record: BatchRecord, _ client: SheafClient) async throws -> String {
+        let name = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+        try await client.broker.declareQueue(
+            QueueDeclaration(
+                name: name,
+                deliveryLimit: 3,
+                deadLetter: .queue(client.names.suspects(flow: record.flow)),
+                acceptsDelayed: true
+            )
+        )
+        return name
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func tasksOfAllGenerationsAreRunAndAHaltEndsWithThem(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            // Which tasks ran, as index and attempt; the first run of 0 stops the batch.
+            let (gauge, failed) = (Gauge(), Gate())
+            let flow = try FlowDefinition.work { task in
+                await gauge.enter()
+                if task.index == 0, await gauge.total == 1 {
+                    await failed.open()
+                    throw FlowError(type: "broken", message: "once")
+                }
+                return .value(1)
+            }
+            let stopping = try plan { $0.options.errorPolicy = .stop(above: 0) }
+            try await stage.client { client in
+                let batch = try await client.create(stopping, records: records(20))
+                let worker = Task {
+                    try await stage.work([flow]) {
+                        $0.concurrency = 1
+                        $0.untilEmpty = false
+                    }
+                }
+                await failed.wait()
+                try await until("the batch is halted") {
+                    try await client.batch(batch.id.text).record.stopped != nil
+                }
+                let record = try await client.batch(batch.id.text).record
+                #expect(record.continuations == 0)
+                // Opens task 0 again while the others still wait in the queue of the first generation.
+                let queue = try await declare(1, of: record, client)
+                let task = BatchTask(
+                    flow: record.flow,
+                    batch: record.id,
+                    index: 0,
+                    redo: 1,
+                    record: Record(id: "r0", kind: .json, bytes: Array("{}".utf8))
+                )
+                let tasks = IndexRanges(rising: [0])
+                let reopened = ResultMessage.reopened(batch: record.id, redo: 1, nonce: "n", tasks: tasks)
+                try await client.broker.append(reopened, to: client.names.results(batch: record.id))
+                try await client.journal(.redone(redo: 1, nonce: "n", count: 1, tolerated: 1), record)
+                try await client.broker.publish(task.message, to: queue)
+                try await until("all tasks have run") { await gauge.total == 21 }
+                try await until("both queues are empty") {
+                    let (old, new) = (
+                        try await client.waiting(in: record), try await client.waiting(in: record, redo: 1)
+                    )
+                    return old + new == 0
+                }
+                let outcomes = try await client.events(of: record.id).flatMap { event -> [OutcomeSummary] in
+                    if case .outcomes(let outcomes, _) = event { outcomes } else { [] }
+                }
+                #expect(outcomes.count { $0.redo == 1 && $0.index == 0 && $0.status == .succeeded } == 1)
+                worker.cancel()
+                _ = await worker.result
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func tasksOfADeletedBatchAreForgotten(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let gauge = Gauge()
+            let flow = try FlowDefinition.work { _ in
+                await gauge.enter()
+                return .value(1)
+            }
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(1))
+                let record = try await client.batch(batch.id.text).record
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let suspects = client.names.suspects(flow: batch.flow)
+                let delivery = try #require(try await client.broker.get(queue))
+                try await client.journal(.deleted, record)
+                try await client.broker.publish(delivery.message, to: suspects)
+                try await client.broker.settle(delivery, as: .acknowledged)
+                let worker = Task { try await stage.work([flow]) { $0.untilEmpty = false } }
+                try await until("the suspect is dropped") {
+                    let status = try await client.broker.queueStatus(suspects)
+                    return status?.ready == 0
+                }
+                worker.cancel()
+                _ = await worker.result
+                #expect(try await client.broker.queueStatus(suspects)?.ready == 0)
+                #expect(await gauge.total == 0)
+            }
+        }
+    }
+}

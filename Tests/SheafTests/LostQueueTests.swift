@@ -1,0 +1,33 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafFlows
+import Testing
+
+@Suite struct LostQueueTests {
+    @Test(arguments: BrokerKind.allCases)
+    func aBatchWhoseQueueIsGoneIsHaltedWithAReason(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let gauge = Gauge()
+            let flow = try FlowDefinition.work { _ in
+                await gauge.enter()
+                try await Task.sleep(for: .milliseconds(20))
+                return .value(1)
+            }
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(500))
+                let other = try await client.create(plan(), records: records(30))
+                async let working = stage.work([flow])
+                try await until("tasks run") { await gauge.total > 10 }
+                try await client.broker.deleteQueue(client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0))
+                _ = try await working
+                let summary = try await client.batch(batch.id.text)
+                #expect(summary.status == .failed)
+                let reason = try #require(summary.record.stopped?.reason)
+                #expect(reason.hasPrefix("queue-lost: "))
+                #expect(reason.contains("sheaf retry \(batch.id) --missing"))
+                #expect(try await client.batch(other.id.text).counts == BatchCounts(succeeded: 30))
+            }
+        }
+    }
+}

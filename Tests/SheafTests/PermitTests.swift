@@ -1,0 +1,71 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafFlows
+import Testing
+
+@Suite struct PermitTests {
+    private func sleepy(_ gauge: Gauge) throws -> FlowDefinition {
+        try FlowDefinition.work { _ in
+            await gauge.enter()
+            try await Task.sleep(for: .milliseconds(30))
+            await gauge.leave()
+            return .value(1)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aLowerCapMakesPermitsVoid(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let (before, after) = (Gauge(), Gauge())
+            let capped = try plan { $0.options.concurrency = 6 }
+            try await stage.client { client in
+                let batch = try await client.create(capped, records: records(120))
+                let record = try await client.batch(batch.id.text).record
+                let permits = client.names.permits(batch: batch.id, redo: 0)
+                try await client.broker.publish(
+                    [Message(id: "no permit"), Permit(change: 0, number: 9).message],
+                    to: permits
+                )
+                let first = Task { try await stage.work([try sleepy(before)]) { $0.concurrency = 10 } }
+                try await until("some have run") { await before.total >= 20 }
+                #expect(await before.most <= 6)
+                first.cancel()
+                _ = await first.result
+                try await client.journal(.changed(concurrency: 2), record)
+                let report = try await stage.work([try sleepy(after)]) { $0.concurrency = 10 }
+                #expect(report.finished > 0)
+                #expect(await after.most == 2)
+                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 120))
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aBatchBecomesCappedAndUncappedWhileItRuns(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let gauge = Gauge()
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(400))
+                let record = try await client.batch(batch.id.text).record
+                async let working = stage.work([try sleepy(gauge)]) { $0.concurrency = 8 }
+                try await until("it runs freely") { await gauge.now > 3 }
+                let permits = client.names.permits(batch: batch.id, redo: 0)
+                try await client.broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
+                try await client.broker.publish((0..<2).map { Permit(change: 1, number: $0).message }, to: permits)
+                try await client.journal(.changed(concurrency: 2), record)
+                try await until("it is capped") { await gauge.now <= 2 }
+                let count = await gauge.total
+                for _ in 0..<10 {
+                    #expect(await gauge.now <= 2)
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                try await until("it goes on within the cap") { await gauge.total > count + 4 }
+                try await client.journal(.changed(concurrency: nil), record)
+                try await until("it runs freely again") { await gauge.now > 3 }
+                _ = try await working
+                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 400))
+            }
+        }
+    }
+}

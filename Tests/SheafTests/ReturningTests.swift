@@ -1,0 +1,79 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafFlows
+import Testing
+
+@Suite struct ReturningTests {
+    @Test(arguments: BrokerKind.allCases)
+    func pausingAgainAndAgainMakesNoSuspects(kind: BrokerKind) async throws {
+        try await Stage.with(kind, timeout: .seconds(120)) { stage in
+            let gauge = Gauge()
+            let flow = try FlowDefinition.work { _ in
+                await gauge.enter()
+                try await Task.sleep(for: .milliseconds(10))
+                await gauge.leave()
+                return .value(1)
+            }
+            let total = 1500
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(total))
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                async let working = stage.work([flow]) { $0.concurrency = 20 }
+                let record = try await client.batch(batch.id.text).record
+                for round in 1...12 {
+                    let before = await gauge.total
+                    try await until("tasks run in round \(round)") { await gauge.total > before + 20 }
+                    try await client.journal(.paused, record)
+                    try await until("all is given back in round \(round)") {
+                        guard await gauge.now == 0 else { return false }
+                        let status = try #require(try await client.broker.queueStatus(queue))
+                        let settled = try await client.batch(batch.id.text).counts.settled
+                        return status.consumers == 0 && status.ready == total - settled
+                    }
+                    try await client.journal(.resumed(tolerated: 0), record)
+                }
+                let report = try await working
+                #expect(report.returned > 12, "tasks were prefetched and given back")
+                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: total))
+                #expect(await gauge.total == total)
+                let suspects = client.names.suspects(flow: batch.flow)
+                #expect(try await client.broker.queueStatus(suspects)?.ready == 0)
+                #expect(try await client.entries(of: client.names.dead).isEmpty)
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aSuspectThatIsGivenBackIsNeitherLostNorCounted(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let gauge = Gauge()
+            let stuck = try FlowDefinition.work { _ in
+                await gauge.enter()
+                try await Task.sleep(for: .seconds(60))
+                return .value(1)
+            }
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(1))
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let suspects = client.names.suspects(flow: batch.flow)
+                let message = try #require(try await client.broker.get(queue))
+                try await client.broker.publish(message.message, to: suspects)
+                try await client.broker.settle(message, as: .acknowledged)
+                // More often than a suspect may come back.
+                for round in 1...5 {
+                    let worker = Task { try await stage.work([stuck]) }
+                    try await until("the suspect runs, time \(round)") { await gauge.total == round }
+                    worker.cancel()
+                    _ = await worker.result
+                    #expect(try await client.broker.queueStatus(suspects)?.ready == 1)
+                }
+                let quick = try FlowDefinition.work { _ in .value(2) }
+                try await stage.work([quick])
+                let outcome = try #require(try await client.allResults(batch.id).first)
+                #expect(outcome.status == .succeeded)
+                #expect(outcome.attempts == 1)
+            }
+        }
+    }
+}
