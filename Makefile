@@ -1,6 +1,7 @@
-# make demo    a first batch on this machine, from nothing
-# make test    every test, with a private RabbitMQ node
-# make         the release build, .build/release/sheaf
+# make demo          a first batch on this machine, from nothing
+# make test          every test but the long ones, with a private RabbitMQ node
+# make test-faults   the long tests of what happens when things break, with a private RabbitMQ node
+# make               the release build, .build/release/sheaf
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +10,8 @@ SHELL := /bin/bash
 SWIFT ?= swift
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
-TEST_TARGETS := $(notdir $(wildcard Tests/*Tests))
+# The tests of FaultTests take long; they run by themselves.
+TEST_TARGETS := $(filter-out FaultTests,$(notdir $(wildcard Tests/*Tests)))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.
@@ -25,7 +27,7 @@ define install
 	fi
 endef
 
-.PHONY: build demo test lint format docs install-build-packages install-test-packages clean
+.PHONY: build demo test test-faults lint format docs install-build-packages install-test-packages clean
 
 install-build-packages:
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install"; exit 1; }
@@ -43,6 +45,10 @@ demo: build
 test: install-test-packages
 	$(SWIFT) build --build-tests
 	SWIFT='$(SWIFT)' Tests/rabbitmq-node run Tests/each $(TEST_TARGETS)
+
+test-faults: install-test-packages
+	$(SWIFT) build --build-tests
+	SWIFT='$(SWIFT)' Tests/rabbitmq-node run Tests/each FaultTests
 
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
