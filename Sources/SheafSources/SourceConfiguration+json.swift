@@ -18,9 +18,10 @@ extension SourceConfiguration {
         ]
     }
 
-    /// Reads a configuration; nil where it is none. Its inputs are empty where they were too many to be written out.
     /// Reads a configuration; nil where it is none.
     ///
+    /// Its inputs are empty where they were too many to be written out.
+    public init?(json: JSONValue) {
         guard let shuffle = json["shuffle"]?.boolValue else { return nil }
         var seed: UInt64?
         if case .number(let digits)? = json["seed"] { seed = UInt64(digits) }

@@ -87,7 +87,7 @@ import Testing
                 let (stream, give, end) = items()
                 let plan = try plan {
                     $0.id = Name("b")
-                    $0.publishTimeout = .seconds(2)
+                    $0.publishTimeout = .seconds(5)
                 }
                 let creation = Task { try await client.create(plan, from: stream) }
                 give(0..<3)
@@ -146,7 +146,7 @@ import Testing
             let (stream, give, end) = items()
             let plan = try plan {
                 $0.id = Name("b")
-                $0.publishTimeout = .seconds(1)
+                $0.publishTimeout = .seconds(5)
             }
             let creation = Task { try await client.create(plan, from: stream) }
             give(0..<3)
@@ -176,7 +176,7 @@ import Testing
             let plan = try plan {
                 $0.id = batch
                 $0.options.concurrency = 2
-                $0.publishTimeout = .milliseconds(800)
+                $0.publishTimeout = .seconds(5)
             }
             let stream = AsyncStream<[SourceItem]> { continuation in
                 let record = Record(id: "r", kind: .json, bytes: Array("1".utf8))
@@ -185,15 +185,15 @@ import Testing
             }
             // The permits can not be published.
             broker.block(true)
-            await #expect(throws: BrokerError.self) { _ = try await client.create(plan, from: stream) }
+            let error = await #expect(throws: BrokerError.self) { _ = try await client.create(plan, from: stream) }
+            #expect(error?.code == .blocked)
             broker.block(false)
             let names = client.names
             for queue in [names.tasks(flow: plan.flow, batch: batch, redo: 0), names.permits(batch: batch, redo: 0)] {
                 #expect(try await broker.queueStatus(queue) == nil)
             }
             #expect(try await broker.endOffset(of: names.results(batch: batch)) == nil)
-            let created = try await client.create(plan, records: records(2))
-            #expect(created.total == 2)
+            #expect(try await client.create(plan, records: records(2)).total == 2)
         }
     }
 

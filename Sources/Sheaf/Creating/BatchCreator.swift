@@ -55,7 +55,7 @@ struct BatchCreator: Sendable {
             let journal = try await stalls.during { try await Journal.read(from: client) }
             let record = try resumable(id, journal)
             if let total = record.sealedTotal { return CreatedBatch(id: id, flow: record.flow, total: total) }
-            return try await locked(id, journal) { lock in
+            return try await locked(id, journal, waiting: .seconds(3)) { lock in
                 // Whoever held the lock until now may have gone on meanwhile, or have ended it.
                 try await stalls.during { try await journal.catchUp() }
                 let record = try resumable(id, journal)
@@ -113,11 +113,12 @@ struct BatchCreator: Sendable {
     private func locked<Result>(
         _ id: Name,
         _ journal: Journal,
+        waiting: Duration = .zero,
         _ body: (CreatingLock) async throws -> Result
     ) async throws -> Result {
         let patience = min(.seconds(30), publishTimeout * 0.8)
         let lock = try await stalls.during {
-            try await CreatingLock.take(id, client: client, journal: journal, patience: patience)
+            try await CreatingLock.take(id, client: client, journal: journal, waiting: waiting, patience: patience)
         }
         let following = Task { try await journal.run() }
         defer { following.cancel() }

@@ -32,14 +32,14 @@ struct BatchOpening: Sendable {
 
     /// What a creator that was killed before its entry in the journal has left is used again, emptied.
     private func makeQueues() async throws {
-        let (broker, names) = (client.broker, client.names)
+        let (broker, names, stalls) = (client.broker, client.names, stalls)
+        try await stalls.during { try await broker.declareLog(LogDeclaration(name: names.results(batch: id))) }
+        try await stalls.during { try await broker.declareQueue(.suspects(of: plan.flow, names)) }
+        try await stalls.during { try await broker.declareQueue(.tasks(of: id, flow: plan.flow, redo: 0, names)) }
+        try await stalls.during { _ = try await broker.purgeQueue(tasks) }
+        guard let limit = plan.options.concurrency else { return }
+        // Minted under the creating lock and before the batch is known, so nobody mints or takes them at the same time.
         try await stalls.during {
-            try await broker.declareLog(LogDeclaration(name: names.results(batch: id)))
-            try await broker.declareQueue(.suspects(of: plan.flow, names))
-            try await broker.declareQueue(.tasks(of: id, flow: plan.flow, redo: 0, names))
-            try await broker.purgeQueue(tasks)
-            guard let limit = plan.options.concurrency else { return }
-            // Minted under the creating lock and before the batch is known, so nobody mints or takes them at the same time.
             try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
             try await broker.purgeQueue(permits)
             try await broker.publish((0..<limit).map { Permit(change: 0, number: $0).message }, to: permits)

@@ -25,12 +25,20 @@ actor CreatingLock {
         _ batch: Name,
         client: SheafClient,
         journal: Journal,
+        waiting: Duration,
         patience: Duration
     ) async throws -> CreatingLock {
-        guard let lock = try await client.broker.acquireLock(client.names.creatingLock(batch: batch)) else {
-            throw SheafError(.alreadyExists, "batch '\(batch)' is being created by somebody else at this moment")
+        // The broker may need a moment to see that a creator was killed.
+        let deadline = ContinuousClock.now + waiting
+        while true {
+            if let lock = try await client.broker.acquireLock(client.names.creatingLock(batch: batch)) {
+                return CreatingLock(lock, of: batch, client: client, journal: journal, patience: patience)
+            }
+            guard .now < deadline else {
+                throw SheafError(.alreadyExists, "batch '\(batch)' is being created by somebody else at this moment")
+            }
+            try await Task.sleep(for: .milliseconds(100))
         }
-        return CreatingLock(lock, of: batch, client: client, journal: journal, patience: patience)
     }
 
     /// Returns once the lock is held; throws `alreadyExists` where it was lost and somebody else has it or is done.
