@@ -78,8 +78,8 @@ let package = Package(
         library(
             "Sheaf",
             [
-                "SheafCore", "SheafBroker", "SheafEmbedded", "SheafRabbitMQ", "SheafSources", "SheafFlows", lifecycle,
-                logging, systemPackage,
+                "SheafCore", "SheafBroker", "SheafEmbedded", "SheafRabbitMQ", "SheafSources", "SheafFlows",
+                bitCollections, lifecycle, logging, systemPackage,
             ]
         ),
         library("SheafSettings", ["SheafCore", "SheafBroker", "SheafFlows", orderedCollections, systemPackage, yams]),
@@ -127,7 +127,7 @@ let package = Package(
             ]
         ),
         tests("CommandLineTests", ["sheaf-cli", "SheafCore", "SheafTesting"]),
-        tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafCore", "SheafTesting"]),
+        tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
         tests(
             "FaultTests",
             [

@@ -58,11 +58,17 @@ public protocol Broker: Sendable {
     /// Tells whether somebody holds a lock.
     func isLocked(_ name: String) async throws -> Bool
 
+    /// Why the broker takes no messages for now (a memory or disk alarm), or nil as far as is known.
+    var blockedReason: String? { get async }
+
     /// Lets go of everything; held deliveries go back to their queues, locks are freed.
     func close() async
 }
 
 extension Broker {
+    /// Nothing: a broker that never blocks need not say more.
+    public var blockedReason: String? { get async { nil } }
+
     /// Puts one message into a queue and returns when it is confirmed.
     public func publish(_ message: Message, to queue: String) async throws {
         try await publish([message], to: queue)

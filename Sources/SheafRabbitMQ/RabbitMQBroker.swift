@@ -49,6 +49,9 @@ public final class RabbitMQBroker: Broker {
         return broker
     }
 
+    /// The alarm that the broker has told publishers of, or nil.
+    public var blockedReason: String? { get async { await publishing.blockedReason } }
+
     /// What this is and where; asks the broker for its version.
     public var description: BrokerDescription {
         get async throws {

@@ -12,6 +12,8 @@ public struct BatchDefaults: Sendable, Equatable {
     public var maxRecords: Int?
     /// Whether one bad record keeps all from being published.
     public var strict: Bool?
+    /// How long the broker may confirm nothing before publishing is given up.
+    public var publishTimeout: Duration?
 
     /// Makes defaults.
     public init(
@@ -19,12 +21,14 @@ public struct BatchDefaults: Sendable, Equatable {
         concurrency: Int? = nil,
         shuffle: Bool? = nil,
         maxRecords: Int? = nil,
-        strict: Bool? = nil
+        strict: Bool? = nil,
+        publishTimeout: Duration? = nil
     ) {
         self.errorPolicy = errorPolicy
         self.concurrency = concurrency
         self.shuffle = shuffle
         self.maxRecords = maxRecords
         self.strict = strict
+        self.publishTimeout = publishTimeout
     }
 }

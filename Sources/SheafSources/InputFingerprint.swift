@@ -10,12 +10,25 @@ public struct InputFingerprint: Sendable, Equatable {
     ///
     /// Files that are records themselves, and what stands behind broken JSON, are not part of it.
     public let content: UInt64?
+    /// The first files one by one, so that it can be said which of them has changed; all of them where they are few.
+    public let listed: [ListedFile]
 
     /// Makes a fingerprint.
-    public init(files: Int, size: Int?, metadata: UInt64, content: UInt64?) {
+    public init(files: Int, size: Int?, metadata: UInt64, content: UInt64?, listed: [ListedFile] = []) {
         self.files = files
         self.size = size
         self.metadata = metadata
         self.content = content
+        self.listed = listed
+    }
+
+    /// What is known of one file without reading it.
+    public struct ListedFile: Sendable, Equatable {
+        /// The path as it was given or found; what is not UTF-8 is replaced.
+        public let path: String
+        /// The bytes it has; 0 for a stream.
+        public let size: Int
+        /// When its content changed last, in nanoseconds since 1970; 0 for a stream.
+        public let modified: Int
     }
 }

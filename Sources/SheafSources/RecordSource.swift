@@ -5,6 +5,8 @@
 /// beyond what is asked for.
 public struct RecordSource: Sendable {
     private let reader: RecordReader
+    /// Whether standard input is read.
+    public let readsStandardInput: Bool
 
     /// How many records there will be, invalid ones included, or nil where that shows only at the end.
     public let count: Int?
@@ -13,29 +15,46 @@ public struct RecordSource: Sendable {
 
     /// Opens an input and finds what is wrong with it as a whole.
     ///
-    /// Standard input is read to its end here if the order is to be shuffled, and not touched otherwise.
+    /// Standard input is read to its end here if the order is to be shuffled, and not touched otherwise. Records whose
+    /// ids are in `excluded` are treated as if they were not in the input.
     ///
     /// - Throws: ``SourceError`` where the input can not be read, has a broken header or has no records, and
     ///   `CancellationError` where the task was cancelled.
-    public static func open(_ configuration: SourceConfiguration) async throws -> RecordSource {
-        try await open(configuration, options: ReadingOptions())
+    public static func open(
+        _ configuration: SourceConfiguration,
+        leavingOut excluded: RecordIDSet? = nil
+    ) async throws -> RecordSource {
+        try await open(configuration, leavingOut: excluded, options: ReadingOptions())
     }
 
-    static func open(_ configuration: SourceConfiguration, options: ReadingOptions) async throws -> RecordSource {
-        let reader = try RecordReader(configuration, options: options)
+    static func open(
+        _ configuration: SourceConfiguration,
+        leavingOut excluded: RecordIDSet? = nil,
+        options: ReadingOptions
+    ) async throws -> RecordSource {
+        let reader = try RecordReader(configuration, leavingOut: excluded, options: options)
         let found = try await withTaskCancellationHandler {
             try await reader.open()
         } onCancel: {
             reader.waker.signal()
         }
-        return RecordSource(reader: reader, count: found.count, fingerprint: found.fingerprint)
+        return RecordSource(
+            reader: reader,
+            readsStandardInput: configuration.inputs.contains("-"),
+            count: found.count,
+            fingerprint: found.fingerprint
+        )
     }
 
-    private init(reader: RecordReader, count: Int?, fingerprint: InputFingerprint) {
+    private init(reader: RecordReader, readsStandardInput: Bool, count: Int?, fingerprint: InputFingerprint) {
         self.reader = reader
+        self.readsStandardInput = readsStandardInput
         self.count = count
         self.fingerprint = fingerprint
     }
+
+    /// How many records were left out by their ids so far; final once all was read, and at once where shuffled.
+    public var skipped: Int { get async { await reader.skipped } }
 
     /// Reads everything once to find invalid records; the records can be read afterwards as if it had not been called.
     ///

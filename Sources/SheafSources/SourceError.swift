@@ -5,7 +5,8 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
-            case notFound, permissionDenied, noMatch, unreadable, unknownFormat, invalidHeader, empty, changed
+            case notFound, permissionDenied, noMatch, unreadable, unknownFormat, invalidHeader, empty, nothingLeft,
+                changed
             case alreadyRead, temporaryStorage, invalidConfiguration
         }
         private let value: Value
@@ -29,6 +30,8 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let invalidHeader = Code(.invalidHeader)
         /// There is no record in the whole input.
         public static let empty = Code(.empty)
+        /// There are records, and all of them were to be left out.
+        public static let nothingLeft = Code(.nothingLeft)
         /// A file changed while it was in use.
         public static let changed = Code(.changed)
         /// Standard input was read already and not kept.

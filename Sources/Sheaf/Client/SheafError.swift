@@ -2,7 +2,9 @@
 public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable {
-        private enum Value { case notFound, alreadyExists, alreadyFinished, cancelled, timedOut, invalid, interrupted }
+        private enum Value {
+            case notFound, alreadyExists, alreadyFinished, notFinished, cancelled, timedOut, invalid, interrupted
+        }
         private let value: Value
 
         private init(_ value: Value) { self.value = value }
@@ -13,6 +15,8 @@ public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let alreadyExists = Code(.alreadyExists)
         /// The batch has ended, so there is nothing to cancel.
         public static let alreadyFinished = Code(.alreadyFinished)
+        /// The batch still goes on, so its outcomes are not final.
+        public static let notFinished = Code(.notFinished)
         /// Somebody cancelled the batch.
         public static let cancelled = Code(.cancelled)
         /// It took longer than allowed.

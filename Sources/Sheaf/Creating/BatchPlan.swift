@@ -12,7 +12,9 @@ public struct BatchPlan: Sendable {
     public var defaults: JSONValue
     /// Where the records come from, for people.
     public var source: String
-    /// How long a confirmation may take before publishing is given up.
+    /// How to read the records again, or nil where that can not be said; only then an interrupted creation can be resumed.
+    public var input: BatchInput?
+    /// How long the broker may confirm nothing before publishing is given up.
     public var publishTimeout: Duration
 
     /// Makes a plan.
@@ -22,6 +24,7 @@ public struct BatchPlan: Sendable {
         options: BatchOptions = BatchOptions(),
         defaults: JSONValue = [:],
         source: String = "",
+        input: BatchInput? = nil,
         publishTimeout: Duration = .seconds(60)
     ) {
         self.flow = flow
@@ -29,6 +32,7 @@ public struct BatchPlan: Sendable {
         self.options = options
         self.defaults = defaults
         self.source = source
+        self.input = input
         self.publishTimeout = publishTimeout
     }
 }
@@ -41,6 +45,17 @@ public struct CreatedBatch: Sendable, Equatable {
     public var flow: Name
     /// The number of its tasks, unreadable records among them.
     public var total: Int
-    /// How many records could not be read; each has a failed outcome.
+    /// How many tasks failed because their record could not be read; after a resumption, those of the part published then.
     public var invalid: Int
+    /// How many tasks were in the queue already when an interrupted creation was resumed; nil where it never was.
+    public var resumedAt: Int?
+
+    /// Describes a batch.
+    public init(id: Name, flow: Name, total: Int, invalid: Int = 0, resumedAt: Int? = nil) {
+        self.id = id
+        self.flow = flow
+        self.total = total
+        self.invalid = invalid
+        self.resumedAt = resumedAt
+    }
 }

@@ -4,23 +4,34 @@ struct ConfirmedPosition {
     struct Window: Hashable, Sendable {
         let start: Int
         let count: Int
+        /// The digest of all records up to its end, where one is kept.
+        var digest: String?
     }
 
     /// The tasks confirmed without a gap.
-    private(set) var confirmed = 0
-    private var opened = 0
-    private var closed: [Int: Int] = [:]
-    private var told = 0
+    private(set) var confirmed: Int
+    /// The digest of their records, where one is kept.
+    private(set) var digest: String?
+    /// How many tasks were begun with.
+    private(set) var opened: Int
+    private var closed: [Int: Window] = [:]
+    private var told: Int
     private var toldAt: ContinuousClock.Instant?
 
-    mutating func open(count: Int) -> Window {
+    /// Starts behind tasks that were confirmed before.
+    init(startingAt position: Int = 0) { (confirmed, opened, told) = (position, position, position) }
+
+    mutating func open(count: Int, digest: String? = nil) -> Window {
         defer { opened += count }
-        return Window(start: opened, count: count)
+        return Window(start: opened, count: count, digest: digest)
     }
 
     mutating func close(_ window: Window) {
-        closed[window.start] = window.count
-        while let count = closed.removeValue(forKey: confirmed), count > 0 { confirmed += count }
+        closed[window.start] = window
+        while let next = closed.removeValue(forKey: confirmed), next.count > 0 {
+            confirmed += next.count
+            digest = next.digest
+        }
     }
 
     /// Whether the position is worth telling: the first one, and then after so many tasks or so much time.

@@ -6,20 +6,49 @@ extension SheafClient {
     ///
     /// An item that is no record becomes a failed outcome. Throws `invalid` where there is no item at all (and leaves no batch
     /// behind), `alreadyExists`, `cancelled` where somebody cancels it meanwhile, and what the items or the broker throw.
-    /// `onCreated` is told the batch's id once it exists, `onConfirmed` how many of its tasks are confirmed, as that grows.
+    /// While the broker confirms nothing it waits, at most as long as the plan says, and throws the broker's reason then;
+    /// what was published stays, and ``resume(_:publishTimeout:comparing:events:from:)`` goes on.
     @discardableResult
-    public func create<Items: AsyncSequence>(
+    public func create<Items: AsyncSequence & Sendable>(
         _ plan: BatchPlan,
         from items: Items,
-        onCreated: @escaping @Sendable (Name) -> Void = { _ in },
-        onConfirmed: @escaping @Sendable (Int) -> Void = { _ in }
+        events: CreationEvents = CreationEvents()
     ) async throws -> CreatedBatch where Items.Element == [SourceItem] {
-        try await BatchCreator(client: self, plan: plan, onCreated: onCreated, onConfirmed: onConfirmed).run(items)
+        try await BatchCreator(client: self, publishTimeout: plan.publishTimeout, events: events).create(plan, items)
+    }
+
+    /// Publishes the rest of a batch whose creator was interrupted; returns when all of its tasks are confirmed.
+    ///
+    /// `items` is asked for the items of the same input from a position on, in the same order: the first one not known to be
+    /// confirmed. Up to 12,000 tasks before that point may be published twice. With `comparing`, for a stream that can only be read
+    /// from its beginning, it is asked for all of them, and those before the position are compared with what the journal
+    /// says of them. Returns at once where all tasks are published. Throws `alreadyExists` where somebody else publishes the
+    /// batch, `cancelled`, `alreadyFinished`, `notFound`, a ``SourceError`` with the code `changed` where a stream is not
+    /// what it was, and what creating throws.
+    @discardableResult
+    public func resume<Items: AsyncSequence & Sendable>(
+        _ batch: Name,
+        publishTimeout: Duration = .seconds(60),
+        comparing: Bool = false,
+        events: CreationEvents = CreationEvents(),
+        from items: @escaping @Sendable (Int) async throws -> Items
+    ) async throws -> CreatedBatch where Items.Element == [SourceItem] {
+        try await BatchCreator(client: self, publishTimeout: publishTimeout, events: events)
+            .resume(batch, comparing: comparing, items)
+    }
+
+    /// What the journal says of a batch (or of the newest, for `last`) that is to be resumed.
+    ///
+    /// Throws `cancelled` or `alreadyFinished` where it can not be; a batch that is published in full has a `sealedTotal`.
+    public func recordToResume(_ reference: String) async throws -> BatchRecord {
+        let record = try await Journal.read(from: self).find(reference)
+        try record.refuseResuming()
+        return record
     }
 
     /// Publishes a batch from any sequence of records.
     @discardableResult
-    public func create<Records: AsyncSequence>(
+    public func create<Records: AsyncSequence & Sendable>(
         _ plan: BatchPlan,
         records: Records
     ) async throws -> CreatedBatch where Records.Element == Record {
@@ -27,8 +56,20 @@ extension SheafClient {
     }
 }
 
+extension BatchRecord {
+    /// Throws where the batch is over, so that nothing more may be published of it.
+    func refuseResuming() throws(SheafError) {
+        if cancelled != nil {
+            throw SheafError(.cancelled, "batch '\(id)' was cancelled; nothing more of it is published")
+        }
+        if sealedTotal == nil, ending != nil {
+            throw SheafError(.alreadyFinished, "batch '\(id)' has ended; nothing more of it is published")
+        }
+    }
+}
+
 /// Numbers records and gathers them into chunks.
-struct RecordItems<Records: AsyncSequence>: AsyncSequence where Records.Element == Record {
+struct RecordItems<Records: AsyncSequence & Sendable>: AsyncSequence, Sendable where Records.Element == Record {
     let records: Records
 
     func makeAsyncIterator() -> Iterator { Iterator(records: records.makeAsyncIterator()) }

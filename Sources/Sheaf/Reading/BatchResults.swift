@@ -11,14 +11,16 @@ public struct BatchResults: AsyncSequence, Sendable {
     /// The batch.
     public let batch: BatchRecord
     private let client: SheafClient
-    private let end: Int64
+    let end: Int64
     private let isOrdered: Bool
 
-    static func open(client: SheafClient, reference: String, ordered: Bool) async throws -> BatchResults {
+    static func open(client: SheafClient, reference: String, ordered: Bool, upTo last: Int64? = nil) async throws
+        -> BatchResults
+    {
         let journal = try await Journal.read(from: client)
         let batch = try journal.find(reference)
         let log = client.names.results(batch: batch.id)
-        var end = batch.ending?.endOffset
+        var end = last ?? batch.ending?.endOffset
         if end == nil { end = try await client.broker.endOffset(of: log) }
         guard let end else { throw Self.gone(batch.id) }
         return BatchResults(batch: batch, client: client, end: end, isOrdered: ordered)

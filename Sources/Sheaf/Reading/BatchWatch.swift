@@ -45,7 +45,8 @@ struct BatchWatch: Sendable {
                     else { continue }
                     throw SheafError(
                         .interrupted,
-                        "batch '\(batch)' was never published in full and its creator is gone: it can not finish by itself"
+                        "batch '\(batch)' was never published in full and its creator is gone: it can not finish by itself; "
+                            + "'sheaf create --resume \(batch)' publishes the rest"
                     )
                 }
             }

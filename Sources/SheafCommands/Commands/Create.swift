@@ -14,13 +14,16 @@ extension SheafCommand {
                 can not be read becomes a failed task that names file and line; with --strict nothing is published \
                 then.
 
-                The batch's id is printed once every task is confirmed by the broker.
+                The batch's id is printed once every task is confirmed by the broker. A creation that was interrupted \
+                goes on with --resume, where the input is still the same.
 
                 Examples:
                   sheaf wordcount texts/*.txt
                   sheaf create translate books.csv -p 'lang=["de","fr"]' --error-policy stop:5%
                   generate | sheaf create resize - --format jsonl --wait
                   sheaf create wordcount texts --max-records 10 --dry-run
+                  sheaf create --resume last
+                  sheaf create wordcount texts --skip-succeeded last
                 """
         )
 
@@ -42,37 +45,71 @@ extension SheafCommand {
         func validate() throws {
             if timeout != nil, !wait { throw ValidationError("--timeout goes with --wait.") }
             if dryRun, wait { throw ValidationError("--dry-run and --wait contradict.") }
+            if dryRun, publishing.resumed != nil { throw ValidationError("--dry-run and --resume contradict.") }
+            if dryRun, publishing.skipSucceeded != nil {
+                throw ValidationError("--dry-run connects to nothing, and --skip-succeeded has to.")
+            }
         }
 
         @concurrent
         func run(in session: Session) async throws {
+            if let reference = publishing.resumed {
+                try await session.withClient { client in
+                    let resumption = BatchResumption(session: session, client: client, reference: reference)
+                    try await conclude(resumption.run(input: input, publishing: publishing), session, client)
+                }
+                return
+            }
             let request = try BatchRequest(
                 session.flow(named: input.flow),
                 input: input,
                 publishing: publishing
             )
-            let source = try await RecordSource.open(request.source)
-            if request.isStrict { try await StrictCheck(limit: 20).run(source) }
-            if dryRun {
-                let preview = try await BatchPreview.read(source, request: request)
-                try preview.show(on: session.console, json: json.isOn)
-                return
-            }
-            try await session.withClient { client in
-                let created = try await BatchCreation(client: client, console: session.console)
-                    .run(request, source: source)
-                if !json.isOn { try session.console.print(created.id.text) }
-                if wait {
-                    let follower = BatchFollower(client: client, console: session.console)
-                    let extend: (BatchSummary) -> JSONValue = { created.extending($0.json) }
-                    try await follower.conclude(
-                        created.id.text,
-                        timeout: timeout?.duration,
-                        json: json.isOn ? extend : nil
-                    )
-                } else if json.isOn {
-                    try session.console.print(created.extending([:]).text)
+            if publishing.skipSucceeded == nil {
+                let source = try await open(request, leavingOut: nil)
+                if dryRun {
+                    let preview = try await BatchPreview.read(source, request: request)
+                    return try preview.show(on: session.console, json: json.isOn)
                 }
+                return try await session.withClient { client in
+                    let creation = BatchCreation(client: client, console: session.console)
+                    try await conclude(creation.run(request, source: source), session, client)
+                }
+            }
+            try await session.withClient { client in try await createRest(request, session, client) }
+        }
+
+        private func open(_ request: BatchRequest, leavingOut excluded: RecordIDSet?) async throws -> RecordSource {
+            let source = try await RecordSource.open(request.source, leavingOut: excluded)
+            if request.isStrict { try await StrictCheck(limit: 20).run(source) }
+            return source
+        }
+
+        /// Creates a batch of what has not succeeded in an earlier one; where that is nothing, there is nothing to do.
+        private func createRest(_ request: BatchRequest, _ session: Session, _ client: SheafClient) async throws {
+            let earlier = try await client.succeededRecords(of: publishing.skipSucceeded ?? "")
+            do {
+                let source = try await open(request, leavingOut: earlier.ids)
+                let creation = BatchCreation(client: client, console: session.console)
+                try await conclude(creation.run(request, source: source, skip: earlier.skip), session, client)
+            } catch let error as SourceError {
+                guard error.code == .nothingLeft else { throw error }
+                session.console.say(
+                    "nothing to create: every record of the input has succeeded in batch \(earlier.skip.batch)"
+                )
+                if json.isOn { try session.console.print(CreatedBatch.none(of: request.flow).text) }
+            }
+        }
+
+        private func conclude(_ done: BatchCreation.Report, _ session: Session, _ client: SheafClient) async throws {
+            let id = done.batch.id.text
+            if !json.isOn { try session.console.print(id) }
+            if wait {
+                let follower = BatchFollower(client: client, console: session.console)
+                let extend: (BatchSummary) -> JSONValue = { done.extending($0.json) }
+                try await follower.conclude(id, timeout: timeout?.duration, json: json.isOn ? extend : nil)
+            } else if json.isOn {
+                try session.console.print(done.extending([:]).text)
             }
         }
     }

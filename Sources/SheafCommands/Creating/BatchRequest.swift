@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import Sheaf
 import SheafCore
 import SheafSettings
@@ -20,6 +20,11 @@ struct BatchRequest: Sendable, Equatable {
     let options: BatchOptions
     /// Whether one bad record keeps all from being published.
     let isStrict: Bool
+    /// How long the broker may confirm nothing.
+    let publishTimeout: Duration
+
+    /// How long that is where nobody says anything.
+    static let defaultPublishTimeout = Duration.seconds(60)
 
     init(_ flow: FlowSettings, input: InputOptions, publishing: PublishingOptions) throws {
         let seed = input.seed ?? UInt64.random(in: 0..<1 << 53)  // a number that any JSON reader keeps
@@ -30,6 +35,8 @@ struct BatchRequest: Sendable, Equatable {
         variants = try ParameterVariants(defaults: flow.parameters, parameters: parameters)
         id = publishing.batchId
         isStrict = publishing.strict ?? flow.batch.strict ?? false
+        publishTimeout =
+            publishing.publishTimeout?.duration ?? flow.batch.publishTimeout ?? Self.defaultPublishTimeout
         options = BatchOptions(
             errorPolicy: publishing.errorPolicy ?? flow.batch.errorPolicy ?? .continue,
             concurrency: publishing.concurrency ?? flow.batch.concurrency,
@@ -39,15 +46,19 @@ struct BatchRequest: Sendable, Equatable {
         )
     }
 
-    /// The plan of the batch.
-    var plan: BatchPlan {
-        BatchPlan(
+    /// The plan of the batch, of a source that was opened.
+    func plan(_ fingerprint: InputFingerprint, skip: BatchInput.Skip?) -> BatchPlan {
+        var reading = source
+        reading.workingDirectory = FileManager.default.currentDirectoryPath
+        return BatchPlan(
             flow: flow,
             id: id,
             options: options,
             defaults: defaults,
             source: source.inputs.map { $0 == "-" ? "standard input" : $0 }.prefix(5).joined(separator: " ")
-                + (source.inputs.count > 5 ? " and \(source.inputs.count - 5) more" : "")
+                + (source.inputs.count > 5 ? " and \(source.inputs.count - 5) more" : ""),
+            input: BatchInput(source: reading, fingerprint: fingerprint, skip: skip, isStrict: isStrict),
+            publishTimeout: publishTimeout
         )
     }
 }

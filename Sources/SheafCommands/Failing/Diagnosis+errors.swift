@@ -54,7 +54,7 @@ extension Diagnosis {
     private init(sheaf error: SheafError) {
         switch error.code {
         case .notFound: self.init(.notFound, error.message)
-        case .alreadyExists, .alreadyFinished: self.init(.conflict, error.message)
+        case .alreadyExists, .alreadyFinished, .notFinished: self.init(.conflict, error.message)
         case .cancelled: self.init(.cancelled, error.message)
         case .timedOut: self.init(.timedOut, error.message)
         case .invalid: self.init(.badData, error.message)
@@ -65,7 +65,7 @@ extension Diagnosis {
 
     private init(source error: SourceError) {
         switch error.code {
-        case .empty, .invalidHeader, .changed: self.init(.badData, error.message)
+        case .empty, .nothingLeft, .invalidHeader, .changed: self.init(.badData, error.message)
         case .unknownFormat, .invalidConfiguration: self.init(.usage, error.message)
         case .temporaryStorage: self.init(.inputOutput, error.message)
         default: self.init(.noInput, error.message)

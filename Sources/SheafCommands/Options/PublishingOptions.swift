@@ -43,7 +43,34 @@ struct PublishingOptions: ParsableArguments {
     )
     var strict: Bool?
 
+    @Option(
+        help: ArgumentHelp(
+            "Leave out the records that succeeded in that batch, by their ids; it must have ended or be halted.",
+            valueName: "batch"
+        )
+    )
+    var skipSucceeded: String?
+
+    @Option(
+        name: .customLong("resume"),
+        help: ArgumentHelp(
+            "Publish the rest of a batch whose creation was interrupted; 'last' is the newest one. Nothing else need be "
+                + "given, but - where it reads standard input, which has to be fed again from its beginning.",
+            valueName: "batch"
+        )
+    )
+    var resumed: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Wait so long for a broker that confirms nothing, as in a memory alarm (default: 60s).",
+            valueName: "time"
+        )
+    )
+    var publishTimeout: TimeSpan?
+
     func validate() throws {
+        if publishTimeout?.duration == .zero { throw ValidationError("--publish-timeout must be more than nothing.") }
         if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more.") }
     }
 }

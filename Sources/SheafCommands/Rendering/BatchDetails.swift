@@ -38,7 +38,7 @@ enum BatchDetails {
         guard batch.lacksCreator else { return "" }
         // The journal is told of progress only now and then, so nothing is known of a short one.
         let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""
-        return " (interrupted: its creator is gone\(progress))"
+        return " (interrupted: its creator is gone\(progress); go on with 'sheaf create --resume \(batch.record.id)')"
     }
 
     private static func options(_ options: BatchOptions) -> String {

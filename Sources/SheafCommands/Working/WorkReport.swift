@@ -26,7 +26,7 @@ struct WorkReport: Sendable {
         for batch in report.interrupted {
             console.complain(
                 "sheaf: batch \(batch) was never published in full, and its creator is gone; "
-                    + "'sheaf cancel \(batch)' drops the rest of it"
+                    + "'sheaf create --resume \(batch)' publishes the rest, 'sheaf cancel \(batch)' drops it"
             )
         }
         console.say(Self.summary(report, elapsed: display.elapsed))

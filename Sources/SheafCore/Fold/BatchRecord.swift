@@ -63,6 +63,8 @@ public struct BatchRecord: Sendable, Equatable {
     public let createdAt: Timestamp
     /// How many tasks are confirmed.
     public internal(set) var published = 0
+    /// The digest of the records of the tasks that are confirmed, where their creator kept one.
+    public internal(set) var publishedDigest: String?
     /// The total, once all tasks are confirmed.
     public internal(set) var sealedTotal: Int?
     /// Why and when it was halted by its policy, if it is.
@@ -129,7 +131,8 @@ public struct BatchRecord: Sendable, Equatable {
         guard ending == nil else { return }  // the first ending stands; a cancel that comes after it is too late
         switch entry.event {
         case .created, .deleted, .redone: break  // the first creation stands; the others are seen to elsewhere
-        case .published(let count): published = max(published, count)
+        case .published(let count, let digest):
+            if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
         case .sealed(let total): sealedTotal = sealedTotal ?? total
         case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = Stop(reason: reason, at: entry.at) }
         case .cancelled(let now):
@@ -159,6 +162,9 @@ public struct BatchRecord: Sendable, Equatable {
         ending = nil
         go(tolerating: tolerated)
     }
+
+    /// A creator that goes on where another ended keeps no digest; that of the same place still holds.
+    private func publishedDigest(at count: Int) -> String? { count == published ? publishedDigest : nil }
 
     private mutating func go(tolerating failures: Int) {
         stopped = nil

@@ -6,8 +6,8 @@ public struct JournalEntry: Sendable, Equatable {
     public enum Event: Sendable, Equatable {
         /// A creator began; `nonce` tells it from others that chose the same id, `input` says how to read the records again.
         case created(options: BatchOptions, source: String, nonce: String, input: JSONValue = .null)
-        /// So many tasks are confirmed in the queue.
-        case published(count: Int)
+        /// So many tasks are confirmed in the queue; a digest of their records, where one was kept from the first on.
+        case published(count: Int, digest: String? = nil)
         /// All tasks are in the queue.
         case sealed(total: Int)
         /// The error policy, or a fatal error, halted the batch.
@@ -77,7 +77,9 @@ public struct JournalEntry: Sendable, Equatable {
         case .created(let options, let source, let nonce, let input):
             add(["options": options.json, "source": .string(source), "nonce": .string(nonce)])
             if input != .null { add(["input": input]) }
-        case .published(let count): add(["count": .integer(count)])
+        case .published(let count, let digest):
+            add(["count": .integer(count)])
+            if let digest { add(["digest": .string(digest)]) }
         case .sealed(let total): add(["total": .integer(total)])
         case .stopped(let reason): add(["reason": .string(reason)])
         case .cancelled(let now): add(["now": .bool(now)])
@@ -126,7 +128,7 @@ public struct JournalEntry: Sendable, Equatable {
                 nonce: body["nonce"]?.stringValue ?? "",
                 input: body["input"] ?? .null
             )
-        case "published": return count("count").map { .published(count: $0) }
+        case "published": return count("count").map { .published(count: $0, digest: body["digest"]?.stringValue) }
         case "sealed": return count("total").map { .sealed(total: $0) }
         case "stopped": return .stopped(reason: body["reason"]?.stringValue ?? "")
         case "cancelled": return .cancelled(now: body["now"]?.boolValue ?? false)

@@ -104,6 +104,11 @@ actor ConnectionSlot {
         }
     }
 
+    /// Why the broker does not read from the connection for now, or nil.
+    var blockedReason: String? {
+        get async { if case .open(let connection) = state { await connection.blockedReason } else { nil } }
+    }
+
     /// Whether it was closed for good.
     var isClosed: Bool { if case .closed = state { true } else { false } }
 

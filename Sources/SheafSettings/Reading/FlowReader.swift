@@ -8,7 +8,7 @@ struct FlowReader {
     static let keys = [
         "source", "format", "id", "columns", "exec", "echo", "parameters", "timeout", "retries", "retry_delay",
         "retry_max_delay", "retry_on", "directory", "environment", "max_output", "error_policy", "concurrency",
-        "shuffle", "max_records", "strict",
+        "shuffle", "max_records", "strict", "publish_timeout",
     ]
     /// The keys that only a program has a use for.
     private static let programKeys = ["directory", "environment", "max_output"]
@@ -37,7 +37,7 @@ struct FlowReader {
             idField: try members["id"]?.nonEmptyText("the name of a field"),
             columns: try members["columns"]?.textMap("a map of new names to those of the input") ?? [:],
             parameters: try parameters(),
-            timeout: try timeout(),
+            timeout: try duration("timeout", zero: "a time-out of nothing would end every task; leave it out for none"),
             retries: try members["retries"]?.int(atLeast: 0) ?? FlowDefinition.defaultRetries,
             retryRule: try RetryReader(members).read(),
             batch: try batch()
@@ -115,10 +115,11 @@ struct FlowReader {
         return member.node.json
     }
 
-    private func timeout() throws(SettingsError) -> Duration? {
-        guard let member = members["timeout"] else { return nil }
+    /// A length of time that is not nothing; `zero` says why it must not be.
+    private func duration(_ key: String, zero: String) throws(SettingsError) -> Duration? {
+        guard let member = members[key] else { return nil }
         let timeout = try member.duration()
-        if timeout == .zero { throw member.error("a time-out of nothing would end every task; leave it out for none") }
+        if timeout == .zero { throw member.error(zero) }
         return timeout
     }
 
@@ -137,7 +138,8 @@ struct FlowReader {
             concurrency: try members["concurrency"]?.int(atLeast: 1),
             shuffle: try members["shuffle"]?.bool(),
             maxRecords: try members["max_records"]?.int(atLeast: 1),
-            strict: try members["strict"]?.bool()
+            strict: try members["strict"]?.bool(),
+            publishTimeout: try duration("publish_timeout", zero: "without any time nothing is ever published")
         )
     }
 

@@ -122,6 +122,15 @@ final class InputCatalog {
         return span.line == 0 ? path : "\(path):\(span.line)"
     }
 
+    /// The first files, as many as a note of a few kilobytes holds.
+    var listed: [InputFingerprint.ListedFile] {
+        var room = 8 << 10
+        return files.prefix(100).prefix { file in
+            room -= file.path.bytes.count
+            return room >= 0
+        }.map { InputFingerprint.ListedFile(path: $0.path.display, size: $0.size, modified: $0.modified) }
+    }
+
     /// A digest of the paths, sizes and times of all files.
     var digest: UInt64 {
         var hasher = ContentHasher()

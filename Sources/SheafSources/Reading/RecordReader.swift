@@ -10,16 +10,25 @@ actor RecordReader {
     private let configuration: SourceConfiguration
     private let options: ReadingOptions
     private let decoder: RecordDecoder
+    /// Records to leave out, as if they were not in the input.
+    private let excluded: RecordIDSet?
     private var catalog: InputCatalog?
     private var index: RecordIndex?
     private var order = Permutation(count: 0, seed: 0)
     /// The pass over the input that is going on, where there is no index, and how many records it has passed.
     private var scanner: InputScanner?
     private var position = 0
+    /// How many records were left out by their ids, in the pass that is going on or was needed for the index.
+    private(set) var skipped = 0
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
 
-    init(_ configuration: SourceConfiguration, options: ReadingOptions) throws(SourceError) {
+    init(
+        _ configuration: SourceConfiguration,
+        leavingOut excluded: RecordIDSet?,
+        options: ReadingOptions
+    ) throws(SourceError) {
+        self.excluded = excluded
         self.configuration = configuration
         self.options = options
         self.waker = try Waker()
@@ -44,7 +53,8 @@ actor RecordReader {
             files: files.count,
             size: catalog.size,
             metadata: catalog.digest,
-            content: content
+            content: content,
+            listed: catalog.listed
         )
         return (index?.count, fingerprint)
     }
@@ -53,7 +63,13 @@ actor RecordReader {
     private func makeIndex(_ catalog: InputCatalog) throws -> UInt64 {
         var scanner = InputScanner(catalog, digests: true)
         var index = try RecordIndex(in: configuration.temporaryDirectory)
-        while let span = try scanner.next() { try index.append(span) }
+        while let span = try scanner.next() {
+            if excluded != nil {
+                let item = try item(span, number: index.count, catalog, held: scanner.heldBytes(of: span))
+                if leavesOut(item) { continue }
+            }
+            try index.append(span)
+        }
         try index.flush()
         if index.count == 0 { throw empty(catalog) }
         if limit < index.count {
@@ -79,6 +95,10 @@ actor RecordReader {
     }
 
     private func empty(_ catalog: InputCatalog) -> SourceError {
+        if skipped > 0 {
+            let records = "\(skipped) record\(skipped == 1 ? "" : "s")"
+            return SourceError(.nothingLeft, "nothing is left of the input: all of its \(records) are left out")
+        }
         let inputs = configuration.inputs.prefix(3).map { $0 == "-" ? "standard input" : $0 }
         let names = inputs.joined(separator: ", ") + (configuration.inputs.count > 3 ? ", …" : "")
         let verb = configuration.inputs.count > 1 ? "have" : "has"
@@ -106,7 +126,9 @@ actor RecordReader {
             scanner?.waits = items.isEmpty
             do {
                 guard let span = try scanner?.next() else { break }
-                items.append(try item(span, number: position, catalog, held: scanner?.heldBytes(of: span)))
+                let item = try item(span, number: position, catalog, held: scanner?.heldBytes(of: span))
+                if leavesOut(item) { continue }
+                items.append(item)
                 size += span.defect == nil ? span.length : 0
                 position += 1
             } catch is WouldWait {
@@ -122,7 +144,21 @@ actor RecordReader {
         if scanner != nil, position == start { return }
         scanner = InputScanner(catalog)
         position = 0
-        while position < start, try scanner?.next() != nil { position += 1 }
+        skipped = 0
+        while position < start, let span = try scanner?.next() {
+            if excluded != nil, leavesOut(try item(span, number: position, catalog, held: scanner?.heldBytes(of: span)))
+            {
+                continue
+            }
+            position += 1
+        }
+    }
+
+    /// Whether a record is one of those to leave out; counts it then.
+    private func leavesOut(_ item: SourceItem) -> Bool {
+        guard let excluded, case .record(let record) = item.content, excluded.contains(record.id) else { return false }
+        skipped += 1
+        return true
     }
 
     /// Reads and decodes every record that ``chunk(at:)`` would give, in the order of the input.
@@ -137,8 +173,10 @@ actor RecordReader {
         }
         try catalog.keepStreams()
         var scanner = InputScanner(catalog)
+        skipped = 0
         while report.checked < limit, let span = try scanner.next() {
             let item = try item(span, number: report.checked, catalog, held: scanner.heldBytes(of: span))
+            if leavesOut(item) { continue }
             report.add(item, keeping: most)
         }
         if report.checked == 0, limit > 0 { throw empty(catalog) }

@@ -1,0 +1,123 @@
+import SheafBroker
+import SheafCore
+import SheafSources
+
+/// Streams items into the queue of a batch that is open, with some windows of unconfirmed messages under way.
+struct BatchPublisher: Sendable {
+    let client: SheafClient
+    let flow: Name
+    let batch: Name
+    let variants: ParameterVariants
+    let journal: Journal
+    let lock: CreatingLock
+    let stalls: StallWatch
+    let onConfirmed: @Sendable (Int) -> Void
+
+    /// How many tasks go into one publish.
+    static let window = 500
+    /// How many publishes may wait for their confirmation.
+    static let windowsInFlight = 4
+    /// How often the lock and the journal are looked after while the input has nothing.
+    private static let attention = Duration.milliseconds(300)
+
+    /// What was published.
+    struct Sum: Sendable {
+        /// All confirmed tasks of the batch.
+        var total: Int
+        /// Those published now whose record could not be read.
+        var invalid: Int
+    }
+
+    /// Publishes from a task on; `digest` is that of the records before it, where one is kept.
+    func publish<Iterator: AsyncIteratorProtocol>(
+        _ first: [SourceItem]?,
+        _ rest: inout Iterator,
+        startingAt start: Int,
+        digest: ItemDigest?
+    ) async throws -> Sum where Iterator.Element == [SourceItem] {
+        let tasks = TaskBuilder(flow: flow, batch: batch, variants: variants)
+        let ledger = PublishingLedger(startingAt: start, onConfirmed: onConfirmed) { count, digest in
+            try await append(.published(count: count, digest: digest))
+        }
+        var digest = digest
+        var invalid = 0
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await attend(to: ledger) }
+            var inFlight = 0
+            var next = first
+            if next == nil { next = try await rest.next(isolation: #isolation) }
+            while let chunk = next {
+                for items in chunk.chunks(of: max(1, Self.window / variants.variants.count)) {
+                    while inFlight == Self.windowsInFlight {
+                        try await group.next()
+                        inFlight -= 1
+                    }
+                    try await ledger.waitForJournal()
+                    for item in items { digest?.add(item) }
+                    let built = tasks.build(items)
+                    invalid += built.invalid
+                    let mine = await ledger.open(count: built.count, digest: digest?.text)
+                    group.addTask {
+                        do {
+                            try await send(built)
+                            try await ledger.close(mine)
+                        } catch {
+                            stalls.fail(error)  // the input may keep everybody else waiting
+                            throw error
+                        }
+                    }
+                    inFlight += 1
+                }
+                next = try await rest.next(isolation: #isolation)
+            }
+            for _ in 0..<inFlight { try await group.next() }
+            group.cancelAll()
+        }
+        let total = await ledger.confirmed
+        try await append(.sealed(total: total))
+        return Sum(total: total, invalid: invalid)
+    }
+
+    private func append(_ event: JournalEntry.Event) async throws {
+        try await stalls.during {
+            try await lock.hold()
+            try await journal.append(event, to: batch, flow: flow)
+        }
+    }
+
+    private func send(_ built: TaskBuilder.Built) async throws {
+        try await stalls.during {
+            try await lock.hold()
+            if !built.tasks.isEmpty {
+                try await client.broker.publish(
+                    built.tasks,
+                    to: client.names.tasks(flow: flow, batch: batch, redo: 0)
+                )
+            }
+            if !built.outcomes.isEmpty {
+                try await client.broker.append(
+                    ResultMessage.outcomes(batch: batch, lines: built.outcomes),
+                    to: client.names.results(batch: batch)
+                )
+            }
+        }
+    }
+
+    /// Does what is due whether the input has something or not; ends everything where somebody has cancelled the batch.
+    private func attend(to ledger: PublishingLedger) async {
+        do {
+            while true {
+                try await Task.sleep(for: Self.attention)
+                if journal[batch]?.cancelled != nil {
+                    throw SheafError(.cancelled, "batch \(batch) was cancelled while it was being created")
+                }
+                if await !lock.isHeld { try await stalls.during { try await lock.hold() } }
+                try await ledger.tellIfDue()
+            }
+        } catch is CancellationError {
+            return  // all is published
+        } catch {
+            stalls.fail(error)
+        }
+    }
+}

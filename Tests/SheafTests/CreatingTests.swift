@@ -1,0 +1,239 @@
+import SheafBroker
+import SheafCore
+import SheafSources
+import Synchronization
+import Testing
+
+@testable import Sheaf
+
+/// Creations that something comes between.
+@Suite struct CreatingTests {
+    /// Items that come when the test says so.
+    private func items() -> (
+        stream: AsyncStream<[SourceItem]>, give: @Sendable (Range<Int>) -> Void, end: @Sendable () -> Void
+    ) {
+        let (stream, continuation) = AsyncStream<[SourceItem]>.makeStream()
+        return (
+            stream,
+            { range in
+                continuation.yield(
+                    range.map { number in
+                        let record = Record(id: "r\(number)", kind: .json, bytes: Array("\(number)".utf8))
+                        return SourceItem(index: number, place: record.id, content: .record(record))
+                    }
+                )
+            },
+            { continuation.finish() }
+        )
+    }
+
+    /// Waits until a condition holds, within the time of the test.
+    private func until(_ condition: () async throws -> Bool) async throws {
+        while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    private func on(_ kind: BrokerKind, _ body: @escaping @Sendable (SheafClient, LosableBroker) async throws -> Void)
+        async throws
+    {
+        try await Stage.with(kind) { stage in
+            try await stage.client { inner in
+                let broker = LosableBroker(inner.broker)
+                try await body(try await SheafClient(broker: broker, namespace: stage.namespace), broker)
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func confirmationsAreCollectedWhileTheInputIsSilent(kind: BrokerKind) async throws {
+        try await on(kind) { client, _ in
+            let (stream, give, end) = items()
+            let plan = try plan { $0.id = Name("b") }
+            async let created = client.create(plan, from: stream)
+            give(0..<3)
+            let id = try #require(Name("b"))
+            try await until { (try? await client.recordToResume("b").published) == 3 }
+            give(3..<5)
+            try await until { (try? await client.recordToResume("b").published) == 5 }
+            #expect(try await client.batch("b").record.sealedTotal == nil)
+            end()
+            #expect(try await created == CreatedBatch(id: id, flow: plan.flow, total: 5))
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aLostLockIsTakenAgain(kind: BrokerKind) async throws {
+        try await on(kind) { client, broker in
+            let (stream, give, end) = items()
+            let plan = try plan { $0.id = Name("b") }
+            async let created = client.create(plan, from: stream)
+            give(0..<3)
+            try await until { (try? await client.recordToResume("b").published) == 3 }
+            await broker.loseLock()
+            let name = client.names.creatingLock(batch: try #require(Name("b")))
+            // Also while the input has nothing.
+            try await until { try await broker.isLocked(name) }
+            give(3..<5)
+            end()
+            #expect(try await created.total == 5)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aLockLostToSomebodyElseEndsTheCreation(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { inner in
+                let broker = LosableBroker(inner.broker)
+                let client = try await SheafClient(broker: broker, namespace: stage.namespace)
+                let (stream, give, end) = items()
+                let plan = try plan {
+                    $0.id = Name("b")
+                    $0.publishTimeout = .seconds(5)
+                }
+                let creation = Task { try await client.create(plan, from: stream) }
+                give(0..<3)
+                try await until { (try? await client.recordToResume("b").published) == 3 }
+                try await stage.client { other in
+                    let name = client.names.creatingLock(batch: try #require(Name("b")))
+                    async let taken = Self.take(name, on: other.broker)
+                    await broker.loseLock()
+                    let lock = try await taken
+                    guard let lock else { return }  // this creator was the quicker one; the next test has that
+                    give(3..<5)
+                    let error = await #expect(throws: SheafError.self) { _ = try await creation.value }
+                    #expect(error?.code == .alreadyExists && error?.message.contains("somebody else") == true)
+                    #expect(broker.published == 3, "nothing was published without the lock")
+                    await lock.release()
+                }
+                end()
+            }
+        }
+    }
+
+    /// Competes for a lock that is about to be lost.
+    private static func take(_ name: String, on broker: any Broker) async throws -> (any BrokerLock)? {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while .now < deadline {
+            if let lock = try await broker.acquireLock(name) { return lock }
+        }
+        return nil
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aBlockedBrokerIsWaitedFor(kind: BrokerKind) async throws {
+        try await on(kind) { client, broker in
+            let (stream, give, end) = items()
+            let stalls = Mutex<[PublishingStall?]>([])
+            let events = CreationEvents(onStall: { stall in stalls.withLock { $0.append(stall) } })
+            async let created = client.create(try plan(), from: stream, events: events)
+            give(0..<3)
+            try await until { broker.published == 3 }
+            broker.block(true)
+            give(3..<5)
+            try await until { stalls.withLock { $0.count } == 1 }
+            broker.block(false)
+            end()
+            #expect(try await created.total == 5)
+            let told = stalls.withLock { $0 }
+            #expect(told.count == 2)
+            #expect(told.first??.reason.contains("low on patience") == true)
+            #expect(told.last == .some(nil))
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aBrokerThatStaysBlockedIsGivenUp(kind: BrokerKind) async throws {
+        try await on(kind) { client, broker in
+            let (stream, give, end) = items()
+            let plan = try plan {
+                $0.id = Name("b")
+                $0.publishTimeout = .seconds(5)
+            }
+            let creation = Task { try await client.create(plan, from: stream) }
+            give(0..<3)
+            try await until { broker.published == 3 }
+            broker.block(true)
+            give(3..<5)
+            let error = await #expect(throws: BrokerError.self) { _ = try await creation.value }
+            #expect(error?.code == .blocked)
+            end()
+            broker.block(false)
+            let resumed = try await client.resume(try #require(Name("b"))) { position in
+                let (rest, give, end) = items()
+                give(position..<5)
+                end()
+                return rest
+            }
+            #expect(resumed.total == 5)
+            let start = try #require(resumed.resumedAt)
+            #expect((0...3).contains(start))
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aCreationThatFailsBeforeItsEntryLeavesNothing(kind: BrokerKind) async throws {
+        try await on(kind) { client, broker in
+            let batch = try #require(Name("b"))
+            let plan = try plan {
+                $0.id = batch
+                $0.options.concurrency = 2
+                $0.publishTimeout = .seconds(5)
+            }
+            let stream = AsyncStream<[SourceItem]> { continuation in
+                let record = Record(id: "r", kind: .json, bytes: Array("1".utf8))
+                continuation.yield([SourceItem(index: 0, place: "r", content: .record(record))])
+                continuation.finish()
+            }
+            // The permits can not be published.
+            broker.block(true)
+            let error = await #expect(throws: BrokerError.self) { _ = try await client.create(plan, from: stream) }
+            #expect(error?.code == .blocked)
+            broker.block(false)
+            let names = client.names
+            for queue in [names.tasks(flow: plan.flow, batch: batch, redo: 0), names.permits(batch: batch, redo: 0)] {
+                #expect(try await broker.queueStatus(queue) == nil)
+            }
+            #expect(try await broker.endOffset(of: names.results(batch: batch)) == nil)
+            #expect(try await client.create(plan, records: records(2)).total == 2)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func whatAKilledCreatorHasLeftIsUsedAgain(kind: BrokerKind) async throws {
+        try await on(kind) { client, broker in
+            let batch = try #require(Name("b"))
+            let plan = try plan {
+                $0.id = batch
+                $0.options.concurrency = 2
+            }
+            let (queue, permits) = (
+                client.names.tasks(flow: plan.flow, batch: batch, redo: 0), client.names.permits(batch: batch, redo: 0)
+            )
+            try await broker.declareLog(LogDeclaration(name: client.names.results(batch: batch)))
+            try await broker.declareQueue(.suspects(of: plan.flow, client.names))
+            try await broker.declareQueue(.tasks(of: batch, flow: plan.flow, redo: 0, client.names))
+            try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
+            try await broker.publish([Message(id: "0", type: "permit")], to: permits)
+            try await broker.publish([Message(id: "old")], to: queue)
+            #expect(try await client.create(plan, records: records(5)).total == 5)
+            #expect(try await broker.queueStatus(queue)?.ready == 5)
+            #expect(try await broker.queueStatus(permits)?.ready == 2)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aBatchThatIsOverIsNotResumed(kind: BrokerKind) async throws {
+        try await on(kind) { client, _ in
+            let plan = try plan { $0.id = Name("b") }
+            let created = try await client.create(plan, records: records(2))
+            let again = try await client.resume(created.id) { _ in items().stream }
+            #expect(again == created)
+            try await client.cancel("b")
+            let error = await #expect(throws: SheafError.self) {
+                _ = try await client.resume(created.id) { _ in items().stream }
+            }
+            #expect(error?.code == .cancelled)
+            let missing = await #expect(throws: SheafError.self) { _ = try await client.recordToResume("nosuch") }
+            #expect(missing?.code == .notFound)
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import SheafBroker
+import SheafCore
+import Synchronization
+
+/// A broker whose locks can be lost, and which can be told to confirm nothing, as often as a test likes.
+final class LosableBroker: Broker {
+    private struct State {
+        var lock: LosableLock?
+        var isBlocked = false
+        /// How often something was published.
+        var published = 0
+    }
+
+    private let inner: any Broker
+    private let state = Mutex(State())
+
+    init(_ inner: any Broker) { self.inner = inner }
+
+    /// How many messages have arrived.
+    var published: Int { state.withLock { $0.published } }
+
+    /// Loses the lock that was taken last, as a lost connection does.
+    func loseLock() async { await state.withLock { $0.lock }?.lose() }
+
+    /// Takes no message from now on, or takes them again.
+    func block(_ isBlocked: Bool) { state.withLock { $0.isBlocked = isBlocked } }
+
+    var blockedReason: String? { get async { state.withLock { $0.isBlocked ? "low on patience" : nil } } }
+
+    private func refuseWhileBlocked() throws {
+        if state.withLock({ $0.isBlocked }) { throw BrokerError(.blocked, "the broker takes no messages for now") }
+    }
+
+    func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
+        guard let lock = try await inner.acquireLock(name) else { return nil }
+        let losable = LosableLock(lock)
+        state.withLock { $0.lock = losable }
+        return losable
+    }
+
+    func publish(_ messages: [Message], to queue: String) async throws {
+        try refuseWhileBlocked()
+        try await inner.publish(messages, to: queue)
+        state.withLock { $0.published += messages.count }
+    }
+
+    func append(_ messages: [Message], to log: String) async throws {
+        try refuseWhileBlocked()
+        try await inner.append(messages, to: log)
+    }
+
+    var description: BrokerDescription { get async throws { try await inner.description } }
+    func isLocked(_ name: String) async throws -> Bool { try await inner.isLocked(name) }
+    func declareQueue(_ declaration: QueueDeclaration) async throws { try await inner.declareQueue(declaration) }
+    func deleteQueue(_ name: String) async throws { try await inner.deleteQueue(name) }
+    func purgeQueue(_ name: String) async throws -> Int { try await inner.purgeQueue(name) }
+    func queueStatus(_ name: String) async throws -> QueueStatus? { try await inner.queueStatus(name) }
+    func declareLog(_ declaration: LogDeclaration) async throws { try await inner.declareLog(declaration) }
+    func deleteLog(_ name: String) async throws { try await inner.deleteLog(name) }
+    func endOffset(of log: String) async throws -> Int64? { try await inner.endOffset(of: log) }
+    func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
+        try await inner.publish(message, to: queue, after: delay)
+    }
+    func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
+        try await inner.consume(queue, prefetch: prefetch)
+    }
+    func get(_ queue: String) async throws -> Delivery? { try await inner.get(queue) }
+    func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
+        try await inner.settle(deliveries, as: settlement)
+    }
+    func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
+        try await inner.read(log, from: position)
+    }
+    func close() async { await inner.close() }
+}
+
+/// A lock that its holder may lose.
+actor LosableLock: BrokerLock {
+    nonisolated let name: String
+    private let inner: any BrokerLock
+    private var isLost = false
+
+    init(_ inner: any BrokerLock) {
+        self.name = inner.name
+        self.inner = inner
+    }
+
+    var isHeld: Bool {
+        get async {
+            if isLost { return false }
+            return await inner.isHeld
+        }
+    }
+
+    func release() async { await inner.release() }
+
+    func lose() async {
+        isLost = true
+        await inner.release()
+    }
+}
