@@ -2,7 +2,9 @@
 public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable {
-        private enum Value { case notFound, alreadyExists, alreadyFinished, cancelled, timedOut, invalid, interrupted }
+        private enum Value {
+            case notFound, alreadyExists, alreadyFinished, cancelled, timedOut, invalid, interrupted, notNow
+        }
         private let value: Value
 
         private init(_ value: Value) { self.value = value }
@@ -21,6 +23,8 @@ public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let invalid = Code(.invalid)
         /// The creator of the batch died before it had published everything.
         public static let interrupted = Code(.interrupted)
+        /// The batch does not allow it in the state it is in; the message says what has to be done first.
+        public static let notNow = Code(.notNow)
     }
 
     /// The kind.

@@ -19,7 +19,7 @@ enum BatchDetails {
             entries.append(("finished", text))
         }
         if !batch.record.source.isEmpty { entries.append(("source", batch.record.source)) }
-        entries.append(("options", options(batch.record.options)))
+        entries.append(("options", options(batch.record)))
         let width = entries.map(\.label.count).max() ?? 0
         return entries.map { entry in
             entry.label + String(repeating: " ", count: width - entry.label.count + 2) + entry.text
@@ -38,9 +38,10 @@ enum BatchDetails {
         return " (interrupted: its creator is gone\(progress))"
     }
 
-    private static func options(_ options: BatchOptions) -> String {
+    private static func options(_ batch: BatchRecord) -> String {
+        let options = batch.options
         var parts = ["error policy \(options.errorPolicy)"]
-        if let concurrency = options.concurrency { parts.append("at most \(concurrency) at once") }
+        if let concurrency = batch.concurrency { parts.append("at most \(concurrency) at once") }
         parts.append(options.seed.map { "shuffled with seed \($0)" } ?? "in the order of the input")
         if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }
         if let given = options.parameters.objectValue, !given.isEmpty {
