@@ -27,8 +27,14 @@ public struct SheafCommand: AsyncParsableCommand {
             """,
         version: SheafVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Work", subcommands: [Create.self, Run.self, Cancel.self]),
+            CommandGroup(name: "Work", subcommands: [Create.self, Run.self]),
             CommandGroup(name: "See", subcommands: [Status.self, List.self, Watch.self, Wait.self, Results.self]),
+            CommandGroup(
+                name: "Manage",
+                subcommands: [
+                    Pause.self, Resume.self, Cancel.self, Retry.self, Change.self, Delete.self, Prune.self, Dead.self,
+                ]
+            ),
             CommandGroup(name: "Check", subcommands: [Validate.self, Doctor.self, ExitCodes.self]),
         ],
         defaultSubcommand: Create.self

@@ -45,6 +45,8 @@ struct Site: Sendable {
                 fi
                 sleep 0.04
             retries: 0
+          # Fails for records with "bad" until there is a file "mended".
+          mendable: { exec: ["bash", "-c", "[ -e mended ] || ! grep -q bad"], retries: 0 }
           words: { exec: ["wc", "-w"] }
           # Sleeps for as many seconds as the record says, and notes that it began and that it ended.
           sleeper:

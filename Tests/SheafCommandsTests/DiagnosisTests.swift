@@ -22,6 +22,7 @@ import Testing
     @Test(arguments: [
         (SheafError.Code.notFound, ExitReason.notFound), (.alreadyExists, .conflict), (.alreadyFinished, .conflict),
         (.cancelled, .cancelled), (.timedOut, .timedOut), (.invalid, .badData), (.interrupted, .unsuccessful),
+        (.notNow, .conflict),
     ]) func sheafErrors(code: SheafError.Code, status: ExitReason) {
         #expect(Diagnosis(of: SheafError(code, "why")).status == status)
     }

@@ -3,7 +3,7 @@ public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable {
         private enum Value {
-            case notFound, alreadyExists, alreadyFinished, notFinished, cancelled, timedOut, invalid, interrupted
+            case notFound, alreadyExists, alreadyFinished, cancelled, timedOut, invalid, interrupted, notNow
         }
         private let value: Value
 
@@ -15,8 +15,6 @@ public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let alreadyExists = Code(.alreadyExists)
         /// The batch has ended, so there is nothing to cancel.
         public static let alreadyFinished = Code(.alreadyFinished)
-        /// The batch still goes on, so its outcomes are not final.
-        public static let notFinished = Code(.notFinished)
         /// Somebody cancelled the batch.
         public static let cancelled = Code(.cancelled)
         /// It took longer than allowed.
@@ -25,6 +23,8 @@ public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let invalid = Code(.invalid)
         /// The creator of the batch died before it had published everything.
         public static let interrupted = Code(.interrupted)
+        /// The batch does not allow it in the state it is in; the message says what has to be done first.
+        public static let notNow = Code(.notNow)
     }
 
     /// The kind.

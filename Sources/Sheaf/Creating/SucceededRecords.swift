@@ -16,13 +16,13 @@ extension SheafClient {
     /// Finds the records of a batch (or of the newest, for `last`) all of whose tasks succeeded, up to an end offset of its
     /// results log or to the present end.
     ///
-    /// Throws `notFinished` where the batch neither has ended nor is halted (cancelled, stopped or paused), and `notFound`.
+    /// Throws `notNow` where the batch neither has ended nor is halted (cancelled, stopped or paused), and `notFound`.
     public func succeededRecords(of reference: String, upTo end: Int64? = nil) async throws -> SucceededRecords {
         let results = try await BatchResults.open(client: self, reference: reference, ordered: false, upTo: end)
         let batch = results.batch
         if end == nil, batch.isRunnable {
             throw SheafError(
-                .notFinished,
+                .notNow,
                 "batch '\(batch.id)' still goes on; what has succeeded in it can be left out once it has ended or is paused"
             )
         }

@@ -43,6 +43,9 @@ final class Journal: Sendable {
             return newest
         }
         guard let name = Name(reference), let record = batches[name] else {
+            if let name = Name(reference), batches.isDeleted(name) {
+                throw SheafError(.notFound, "batch '\(name)' was deleted")
+            }
             throw SheafError(.notFound, "there is no batch '\(reference)'; 'sheaf list' shows those there are")
         }
         return record

@@ -54,7 +54,7 @@ extension Diagnosis {
     private init(sheaf error: SheafError) {
         switch error.code {
         case .notFound: self.init(.notFound, error.message)
-        case .alreadyExists, .alreadyFinished, .notFinished: self.init(.conflict, error.message)
+        case .alreadyExists, .alreadyFinished, .notNow: self.init(.conflict, error.message)
         case .cancelled: self.init(.cancelled, error.message)
         case .timedOut: self.init(.timedOut, error.message)
         case .invalid: self.init(.badData, error.message)

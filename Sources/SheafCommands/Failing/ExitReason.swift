@@ -8,7 +8,7 @@ enum ExitReason: Int32, CaseIterable {
     case unsuccessful = 1
     /// There is no broker, or it refuses the user or password.
     case unreachable = 3
-    /// The batch exists already, or has ended already.
+    /// The batch exists already, has ended already, or does not allow this as it stands.
     case conflict = 4
     /// There is no such batch or flow.
     case notFound = 5
@@ -43,7 +43,7 @@ enum ExitReason: Int32, CaseIterable {
         case .success: "success; where a batch was waited for, every task succeeded"
         case .unsuccessful: "a task failed, the error policy stopped the batch, or its creator died"
         case .unreachable: "the broker is unreachable, or refuses the user or password"
-        case .conflict: "the batch exists already, or has ended already"
+        case .conflict: "the batch exists already, has ended already, or does not allow this as it stands"
         case .notFound: "there is no such batch or flow"
         case .cancelled: "the batch was cancelled"
         case .timedOut: "it took longer than allowed"

@@ -19,7 +19,7 @@ enum BatchDetails {
             entries.append(("finished", text))
         }
         if !batch.record.source.isEmpty { entries.append(("source", batch.record.source)) }
-        entries.append(("options", options(batch.record.options)))
+        entries.append(("options", options(batch.record)))
         for position in entries.indices where entries[position].label != "status" {
             entries[position].text = SafeText.line(entries[position].text)
         }
@@ -41,9 +41,10 @@ enum BatchDetails {
         return " (interrupted: its creator is gone\(progress); go on with 'sheaf create --resume \(batch.record.id)')"
     }
 
-    private static func options(_ options: BatchOptions) -> String {
+    private static func options(_ batch: BatchRecord) -> String {
+        let options = batch.options
         var parts = ["error policy \(options.errorPolicy)"]
-        if let concurrency = options.concurrency { parts.append("at most \(concurrency) at once") }
+        if let concurrency = batch.concurrency { parts.append("at most \(concurrency) at once") }
         parts.append(options.seed.map { "shuffled with seed \($0)" } ?? "in the order of the input")
         if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }
         if let given = options.parameters.objectValue, !given.isEmpty {

@@ -7,21 +7,27 @@ struct Canceller {
 
     func cancel(_ reference: String, now: Bool) async throws -> BatchSummary {
         let journal = try await Journal.read(from: client)
-        let record = try journal.find(reference)
+        var record = try journal.find(reference)
         if record.cancelled == nil || (now && record.cancelled?.now == false) || record.ending != nil {
             try refuseEnded(record)
             try await journal.append(.cancelled(now: now), to: record.id, flow: record.flow)
             try await journal.catchUp()
             // The end may have come first; then the journal has it before this, for every reader.
             if let after = journal[record.id], after.cancelled == nil { try refuseEnded(after) }
+            // A retry may have come first, too, and then there is another queue.
+            record = journal[record.id] ?? record
         }
+        for redo in record.generations { try await purge(record, redo) }
+        return try await client.batch(record.id.text)
+    }
+
+    private func purge(_ record: BatchRecord, _ redo: Int) async throws {
         do {
-            let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: record.redo)
+            let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
             try await client.broker.purgeQueue(queue)
         } catch let error as BrokerError where error.code == .notFound {
             // Nothing waits where there is no queue.
         }
-        return try await client.batch(record.id.text)
     }
 
     private func refuseEnded(_ record: BatchRecord) throws {

@@ -1,0 +1,164 @@
+import SheafCore
+import SheafTesting
+import Testing
+
+/// What an operator does to a batch, as a user types it.
+@Suite(.timeLimit(.minutes(2))) struct ManagingTests {
+    /// A bench with a flow that fails for records with "bad" until there is a file `mended`.
+    private func with(_ body: (Workbench) async throws -> Void) async throws {
+        let configuration = #"""
+            flows:
+              fixable: { exec: ["bash", "-c", "[ -e mended ] || ! grep -q bad"], retries: 0 }
+            """#
+        try await Workbench.with(configuration: configuration, body)
+    }
+
+    private func counts(_ run: Workbench.Run) throws -> BatchCounts {
+        BatchCounts(json: try run.json["counts"] ?? [:])
+    }
+
+    @Test func whatFailedRunsAgain() async throws {
+        try await with { bench in
+            try await bench.sheaf("create", "fixable", "-", "--no-shuffle", input: "good\nbad\ngood\nbad\n")
+            #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last").code == 1)
+            let none = try await bench.sheaf("retry", "last", "--index", "0,2")
+            #expect(none.code == 0 && none.output.isEmpty)
+            #expect(none.talk.contains("none of these tasks"), "\(none.talk)")
+            let one = try await bench.sheaf("retry", "last", "--index", "0-1", "--json")
+            #expect(one.code == 0, "\(one.talk)")
+            #expect(try one.json["retried"] == 1 && one.json["redo"] == 1)
+            #expect(try one.json["left_out"]?["not_failed"] == 1)
+            #expect(try counts(one) == BatchCounts(pending: 1, succeeded: 2, failed: 1))
+            try bench.write("", to: "mended")
+            let all = try await bench.sheaf("retry", "last")
+            #expect(all.code == 0 && all.talk.contains("1 task of batch"), "\(all.talk)")
+            #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last").code == 0)
+            let status = try await bench.sheaf("status", "last", "--json")
+            #expect(try status.json["status"] == "completed")
+            #expect(try counts(status) == BatchCounts(succeeded: 4))
+            let beyond = try await bench.sheaf("retry", "last", "--index", "4")
+            #expect(beyond.code == 65 && beyond.talk.contains("from 0 to 3"), "\(beyond.talk)")
+        }
+    }
+
+    @Test func pausedAndResumed() async throws {
+        try await with { bench in
+            try await bench.sheaf("create", "fixable", "-", input: "a\nb\n")
+            for word in ["is paused:", "is paused already:"] {
+                let pause = try await bench.sheaf("pause", "last", "--json")
+                #expect(pause.code == 0 && pause.talk.contains(word), "\(pause.talk)")
+                #expect(try pause.json["status"] == "paused")
+                #expect(try pause.json["changed"]?.boolValue == (word == "is paused:"))
+            }
+            #expect(try await bench.sheaf("run", "--until-empty").talk.contains("no tasks were run"))
+            for word in ["goes on:", "is not halted:"] {
+                let resume = try await bench.sheaf("resume", "last")
+                #expect(resume.code == 0 && resume.talk.contains(word), "\(resume.talk)")
+            }
+            #expect(try await bench.sheaf("run", "--until-empty").code == 0)
+            for command in ["pause", "resume", "cancel"] {
+                let late = try await bench.sheaf(command, "last")
+                #expect(late.code == 4 && late.talk.contains("has ended already (completed)"), "\(late.talk)")
+            }
+        }
+    }
+
+    @Test func lostTasksComeFromTheInputAgain() async throws {
+        try await with { bench in
+            try bench.write("a\nb\nc\n", to: "in.txt")
+            try await bench.sheaf("create", "fixable", "in.txt", "--max-records", "2", "--seed", "5")
+            let refused = try await bench.sheaf("retry", "last", "--missing", "in.txt")
+            #expect(refused.code == 4 && refused.talk.contains("2 wait in their queue"), "\(refused.talk)")
+            let forced = try await bench.sheaf("retry", "last", "--missing", "--force", "in.txt", "--json")
+            #expect(forced.code == 0, "\(forced.talk)")
+            #expect(try forced.json["retried"] == 2)
+        }
+    }
+
+    @Test func limitsAreChanged() async throws {
+        try await with { bench in
+            try await bench.sheaf("create", "fixable", "-", input: "a\n")
+            let set = try await bench.sheaf("set", "last", "concurrency=20", "--json")
+            #expect(set.code == 0 && set.talk.contains("at most 20 tasks at once"), "\(set.talk)")
+            #expect(try set.json["concurrency"] == 20)
+            #expect(try await bench.sheaf("status", "last").output.contains("at most 20 at once"))
+            #expect(try await bench.sheaf("set", "last", "concurrency=none", "--json").json["concurrency"] == .null)
+            for (setting, words) in [("speed=9", "known: concurrency=N"), ("concurrency=0", "from 1 to")] {
+                let wrong = try await bench.sheaf("set", "last", setting)
+                #expect(wrong.code == 64 && wrong.talk.contains(words), "\(wrong.talk)")
+            }
+        }
+    }
+
+    @Test func deletedForGood() async throws {
+        try await with { bench in
+            try await bench.sheaf("create", "fixable", "-", "--batch-id", "one", input: "a\n")
+            #expect(try await bench.sheaf("run", "--until-empty").code == 0)
+            try await bench.sheaf("create", "fixable", "-", "--batch-id", "two", input: "a\n")
+            let refused = try await bench.sheaf("delete", "one", "two", "--json")
+            #expect(refused.code == 4 && refused.talk.contains("'two' has not ended"), "\(refused.talk)")
+            #expect(try refused.json.arrayValue?.count == 1)
+            #expect(try await bench.sheaf("results", "one").code == 5)
+            #expect(try await bench.sheaf("delete", "two", "--force").code == 0)
+            let again = try await bench.sheaf("delete", "two")
+            #expect(again.code == 0 && again.talk.contains("was deleted already"), "\(again.talk)")
+            #expect(try await bench.sheaf("list", "--json").output == "[]\n")
+            #expect(try await bench.sheaf("delete", "nosuch").code == 5)
+        }
+    }
+
+    @Test func whatEndedLongAgoIsPruned() async throws {
+        try await with { bench in
+            for id in ["old", "bad", "open"] {
+                let input = id == "bad" ? "bad\n" : "good\n"
+                try await bench.sheaf("create", "fixable", "-", "--batch-id", id, input: input)
+                if id != "open" { try await bench.sheaf("run", "--until-empty") }
+            }
+            try await bench.sheaf("cancel", "open")
+            try await bench.sheaf("create", "fixable", "-", "--batch-id", "new", input: "a\n")
+            #expect(try await bench.sheaf("prune", "--older-than", "1h", "--json").output == "[]\n")
+            let dry = try await bench.sheaf("prune", "--older-than", "0", "--dry-run", "--json")
+            #expect(try dry.json.arrayValue?.compactMap { $0["batch_id"]?.stringValue } == ["old", "bad", "open"])
+            #expect(try await bench.sheaf("list", "--json").json.arrayValue?.count == 4)
+            #expect(try await bench.sheaf("prune", "--older-than", "0", "--status", "cancelled").code == 0)
+            #expect(try await bench.sheaf("prune", "--older-than", "0").code == 0)
+            let left = try await bench.sheaf("list", "--json").json.arrayValue
+            #expect(left?.compactMap { $0["batch_id"]?.stringValue } == ["new"])
+            #expect(try await bench.sheaf("prune", "--older-than", "0", "--status", "paused").code == 64)
+        }
+    }
+
+    @Test func deadLettersOfNobody() async throws {
+        try await with { bench async throws in
+            #expect(try await bench.sheaf("dead", "--json").output == "[]\n")
+            #expect(try await bench.sheaf("dead", "list").talk.contains("there are no dead letters"))
+            #expect(try await bench.sheaf("dead", "show", "3").code == 5)
+            #expect(try await bench.sheaf("dead", "requeue", "3").code == 5)
+            #expect(try await bench.sheaf("dead", "requeue", "--all", "--json").output == "[]\n")
+            #expect(try await bench.sheaf("dead", "requeue").code == 64)
+            #expect(try await bench.sheaf("dead", "purge", "--json").json["purged"] == 0)
+        }
+    }
+
+    @Test(arguments: [
+        ["pause", "nosuch"], ["resume", "nosuch"], ["retry", "nosuch"], ["retry", "nosuch", "--missing"],
+        ["set", "nosuch", "concurrency=1"],
+    ])
+    func unknownBatches(arguments: [String]) async throws {
+        try await with { bench in
+            let run = try await bench.sheaf(arguments)
+            #expect(run.code == 5 && run.talk.hasPrefix("sheaf: "), "\(run.talk)")
+        }
+    }
+
+    @Test(arguments: [
+        ["retry", "last", "--missing", "--index", "1"], ["retry", "last", "in.txt"], ["retry", "last", "--force"],
+        ["retry", "last", "--index", "x"], ["prune"], ["set", "last"], ["delete"],
+    ])
+    func commandLinesWithoutSense(arguments: [String]) async throws {
+        try await with { bench in
+            let run = try await bench.sheaf(arguments)
+            #expect(run.code == 64, "\(run.talk)")
+        }
+    }
+}

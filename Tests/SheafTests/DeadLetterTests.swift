@@ -1,0 +1,116 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import Testing
+
+@Suite struct DeadLetterTests {
+    /// Publishes a message to a batch's queue and refuses it until it is dead.
+    private func kill(_ message: Message, in batch: CreatedBatch, _ client: SheafClient) async throws {
+        let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+        try await client.broker.publish(message, to: queue)
+        try await refuse(in: batch, client)
+    }
+
+    private func refuse(in batch: CreatedBatch, _ client: SheafClient) async throws {
+        let tasks = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+        for queue in [tasks, client.names.suspects(flow: batch.flow)] {
+            try await until("a message in \(queue)") {
+                guard let delivery = try await client.broker.get(queue) else { return false }
+                try await client.broker.settle(delivery, as: .rejected)
+                return true
+            }
+        }
+    }
+
+    private let junk = Message(
+        id: "j",
+        type: "junk",
+        headers: [.init("x-own", .string("kept")), .init("n", .integer(7))],
+        body: Array("\u{1B}[2Jbody".utf8)
+    )
+
+    @Test(arguments: BrokerKind.allCases)
+    func whatNobodyCanReadIsListedAndGoesBackToItsQueue(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(1))
+                try await client.runByHand(batch)
+                #expect(try await client.deadLetters().isEmpty)
+                try await kill(junk, in: batch, client)
+                try await until("a dead letter") { try await client.deadLetters().count == 1 }
+                let letter = try #require(try await client.deadLetters().first)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                #expect(letter.reason == "rejected" && letter.queue == queue && letter.type == "junk")
+                #expect(letter.size == junk.body.count && letter.preview == junk.body && letter.task == nil)
+                let shown = try await client.deadLetter(at: letter.offset)
+                #expect(shown.letter == letter && shown.message.body == junk.body)
+
+                #expect(try await client.requeueDeadLetter(at: letter.offset).queue == queue)
+                #expect(try await client.deadLetters().isEmpty)
+                let delivery = try #require(try await client.broker.get(queue))
+                #expect(delivery.message == junk)
+                #expect(delivery.death == nil)
+                try await client.broker.settle(delivery, as: .rejected)
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aPurgeTakesThemOffTheListAndKeepsThem(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(1))
+                try await client.runByHand(batch)
+                for _ in 0..<3 { try await kill(junk, in: batch, client) }
+                try await until("three dead letters") { try await client.deadLetters().count == 3 }
+                let last = try #require(try await client.deadLetters().last)
+                #expect(try await client.dismissDeadLetters() == 3)
+                #expect(try await client.deadLetters().isEmpty)
+                #expect(try await client.dismissDeadLetters() == 0)
+                #expect(try await client.deadLetter(at: last.offset).message.body == junk.body)
+                try await kill(junk, in: batch, client)
+                try await until("a new dead letter") { try await client.deadLetters().count == 1 }
+                let results = try await client.requeueDeadLetters()
+                #expect(results.count == 1 && results.allSatisfy { $0.refusal == nil })
+                #expect(try await client.deadLetters().isEmpty)
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func whatCanNotGoBackSaysWhy(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(2))
+                let names = client.names
+                let home = names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let record = Record(id: "r", kind: .json, bytes: Array("{}".utf8))
+                let task = BatchTask(flow: batch.flow, batch: batch.id, index: 1, record: record).message
+                func died(_ message: Message, _ reason: String, in queue: String) -> Message {
+                    var message = message
+                    message.headers.append(.init(DeathHeaders.reason, .string(reason)))
+                    message.headers.append(.init(DeathHeaders.queue, .string(queue)))
+                    return message
+                }
+                let letters = [
+                    died(task, "delivery_limit", in: home), died(task, "rejected", in: home + "9"),
+                    died(task, "rejected", in: names.journal), task,
+                ]
+                try await client.broker.append(letters, to: names.dead)
+                let listed = try await client.deadLetters()
+                #expect(listed.map(\.task) == Array(repeating: "\(batch.id):1", count: 4))
+                let words = ["sheaf retry \(batch.id) --index 1", "is gone", "is not a queue of tasks", "nothing says"]
+                for (letter, words) in zip(listed, words) {
+                    let error = await #expect(throws: SheafError.self) {
+                        try await client.requeueDeadLetter(at: letter.offset)
+                    }
+                    #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+                }
+                #expect(try await client.requeueDeadLetters().allSatisfy { $0.refusal != nil })
+                #expect(try await client.deadLetters() == listed)
+                let missing = await #expect(throws: SheafError.self) { try await client.requeueDeadLetter(at: 9999) }
+                #expect(missing?.code == .notFound)
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import Testing
+
+/// Whoever changes a batch may die at any of its calls to the broker; doing it again always leads to the same.
+@Suite(.serialized) struct RetryFaultTests {
+    /// A batch of six tasks, of which every other has failed.
+    private func halfFailed(_ client: SheafClient) async throws -> CreatedBatch {
+        let batch = try await client.create(plan { $0.options.concurrency = 2 }, records: records(6))
+        try await client.runByHand(batch) { $0.index.isMultiple(of: 2) ? .failed : .succeeded }
+        #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 3, failed: 3))
+        return batch
+    }
+
+    @Test(arguments: BrokerKind.allCases, FailingBroker.Moment.allCases)
+    func aRetryKilledAtAnyStep(kind: BrokerKind, moment: FailingBroker.Moment) async throws {
+        try await Stage.with(kind, timeout: .seconds(120)) { stage in
+            var (step, isWhole) = (0, false)
+            while !isWhole {
+                let batch = try await stage.client { try await halfFailed($0) }
+                isWhole = try await stage.dying(after: step, moment) { _ = try await $0.retry(batch.id.text) }
+                try await stage.client { client in
+                    let killed = try await client.batch(batch.id.text)
+                    let isDone = killed.record.redo == 1
+                    let counts = isDone ? BatchCounts(pending: 3, succeeded: 3) : BatchCounts(succeeded: 3, failed: 3)
+                    #expect(killed.counts == counts, "killed at step \(step)")
+                    #expect(killed.status == (isDone ? .processing : .completed), "killed at step \(step)")
+                    let report = try await client.retry(batch.id.text)
+                    #expect(report.retried == (isDone ? 0 : 3), "killed at step \(step)")
+                    #expect(report.batch.record.reopenings.map(\.count) == [3])
+                    #expect(try await client.waiting(batch, redo: 1) == 3)
+                    #expect(try await client.validPermits(of: report.batch.record).count == 2)
+                    #expect(try await client.runByHand(batch, redo: 1) == [0, 2, 4])
+                    let summary = try await client.batch(batch.id.text)
+                    #expect(summary.status == .completed, "killed at step \(step)")
+                    #expect(summary.counts == BatchCounts(succeeded: 6), "killed at step \(step)")
+                }
+                step += 1
+            }
+            #expect(step > 10, "the retry makes more calls than that")
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases, FailingBroker.Moment.allCases)
+    func aDeletionKilledAtAnyStep(kind: BrokerKind, moment: FailingBroker.Moment) async throws {
+        try await Stage.with(kind, timeout: .seconds(120)) { stage in
+            var (step, isWhole) = (0, false)
+            while !isWhole {
+                let batch = try await stage.client { try await halfFailed($0) }
+                isWhole = try await stage.dying(after: step, moment) { _ = try await $0.delete(batch.id.text) }
+                try await stage.client { client in
+                    try await client.delete(batch.id.text)
+                    let error = await #expect(throws: SheafError.self) { try await client.batch(batch.id.text) }
+                    #expect(error?.code == .notFound)
+                    let names = client.names
+                    #expect(try await client.waiting(batch, redo: 0) == nil, "killed at step \(step)")
+                    #expect(try await client.broker.queueStatus(names.permits(batch: batch.id, redo: 0)) == nil)
+                    #expect(try await client.broker.endOffset(of: names.results(batch: batch.id)) == nil)
+                    #expect(try await client.delete(batch.id.text).wasDeleted)
+                }
+                step += 1
+            }
+            #expect(step > 5, "the deletion makes more calls than that")
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases, FailingBroker.Moment.allCases)
+    func aChangeOfTheLimitKilledAtAnyStep(kind: BrokerKind, moment: FailingBroker.Moment) async throws {
+        try await Stage.with(kind, timeout: .seconds(120)) { stage in
+            var (step, isWhole) = (0, false)
+            while !isWhole {
+                let batch = try await stage.client { client in
+                    try await client.create(plan { $0.options.concurrency = 2 }, records: records(3))
+                }
+                isWhole = try await stage.dying(after: step, moment) { client in
+                    try await client.setConcurrency(5, of: batch.id.text)
+                }
+                try await stage.client { client in
+                    let summary = try await client.setConcurrency(5, of: batch.id.text)
+                    #expect(summary.record.concurrency == 5)
+                    let permits = try await client.validPermits(of: summary.record)
+                    #expect(permits.map(\.number).sorted() == [0, 1, 2, 3, 4], "killed at step \(step)")
+                }
+                step += 1
+            }
+            #expect(step > 5, "the change makes more calls than that")
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func retriesRacingWithEachOther(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            for _ in 0..<5 {
+                let batch = try await stage.client { try await halfFailed($0) }
+                let retried = try await withThrowingTaskGroup(of: Int?.self) { group in
+                    for _ in 0..<3 {
+                        group.addTask {
+                            try await stage.client { client in
+                                do {
+                                    return try await client.retry(batch.id.text).retried
+                                } catch let error as SheafError {
+                                    #expect(error.code == .notNow)
+                                    return nil
+                                }
+                            }
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(retried.compactMap { $0 }.reduce(0, +) == 3)
+                try await stage.client { client in
+                    #expect(try await client.runByHand(batch, redo: 1) == [0, 2, 4])
+                    let summary = try await client.batch(batch.id.text)
+                    #expect(summary.record.redo == 1)
+                    #expect(summary.status == .completed)
+                    #expect(summary.counts == BatchCounts(succeeded: 6))
+                }
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aRetryRacingWithACancel(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            for round in 0..<6 {
+                let batch = try await stage.client { client in
+                    let batch = try await client.create(plan(), records: records(6))
+                    try await client.runByHand(batch, atMost: 3) { _ in .failed }
+                    return batch
+                }
+                async let retry: Void = stage.client { client in
+                    do {
+                        try await client.retry(batch.id.text)
+                    } catch let error as SheafError {
+                        #expect(error.code == .alreadyFinished)
+                    }
+                }
+                async let cancel: Void = stage.client { client in
+                    try await Task.sleep(for: .milliseconds(round * 8))
+                    try await client.cancel(batch.id.text)
+                }
+                _ = try await (retry, cancel)
+                try await stage.client { client in
+                    try await until("the batch has ended") {
+                        try await client.batch(batch.id.text).record.ending != nil
+                    }
+                    let summary = try await client.batch(batch.id.text)
+                    #expect(summary.status == .cancelled)
+                    #expect(summary.counts.total == 6)
+                    #expect(summary.counts.failed + summary.counts.cancelled == 6)
+                    #expect(summary.counts.failed == (summary.record.redo == 0 ? 3 : 0))
+                    for redo in 0...1 { #expect(try await client.waiting(batch, redo: redo) ?? 0 == 0) }
+                    let other = try await stage.client { try await $0.batch(batch.id.text) }
+                    #expect(other == summary)
+                }
+            }
+        }
+    }
+}
