@@ -24,11 +24,15 @@ public struct RabbitMQNode: Sendable {
         return try await start()
     }
 
-    /// Starts a private node, with further lines of `rabbitmq.conf`; it ends with ``stop()``, or when this process does.
-    public static func start(withTLS: Bool = false, configuration: [String] = []) async throws -> RabbitMQNode {
+    /// Starts a private node; it ends with ``stop()``, or when this process does.
+    ///
+    /// - Parameters:
+    ///   - withTLS: Whether it speaks TLS, too.
+    ///   - settings: What its application `rabbit` reads at its start, such as `consumer_timeout=3000`.
+    public static func start(withTLS: Bool = false, settings: [String] = []) async throws -> RabbitMQNode {
         let owner = ["--for", String(ProcessInfo.processInfo.processIdentifier)]
-        let lines = configuration.flatMap { ["--configure", $0] }
-        let output = try await script(["start"] + (withTLS ? ["--tls"] : []) + lines + owner)
+        let changes = settings.flatMap { ["--with", $0] }
+        let output = try await script(["start"] + (withTLS ? ["--tls"] : []) + changes + owner)
         let pairs = output.split(separator: "\n").compactMap { line -> (String, String)? in
             let parts = line.split(separator: "=", maxSplits: 1)
             return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
@@ -41,10 +45,10 @@ public struct RabbitMQNode: Sendable {
 
     /// Runs the body with a private node that may be disturbed at will, and removes it afterwards.
     public static func with<Value>(
-        configuration: [String] = [],
+        settings: [String] = [],
         _ body: (RabbitMQNode) async throws -> Value
     ) async throws -> Value {
-        let node = try await start(configuration: configuration)
+        let node = try await start(settings: settings)
         do {
             let value = try await body(node)
             try await node.stop()
@@ -78,7 +82,22 @@ public struct RabbitMQNode: Sendable {
         _ = try await Self.script(["kill", folder])
     }
 
-    /// Starts a killed node again, with its data and its address.
+    /// Shuts the node down in good order; its data stay.
+    public func shutDown() async throws {
+        _ = try await Self.script(["shutdown", folder])
+    }
+
+    /// Stops the node's process where it is, as a machine does that hangs; ``thaw()`` lets it go on.
+    public func freeze() async throws {
+        _ = try await Self.script(["freeze", folder])
+    }
+
+    /// Lets a frozen node go on.
+    public func thaw() async throws {
+        _ = try await Self.script(["thaw", folder])
+    }
+
+    /// Starts a node again that was killed or shut down, with its data and its address.
     public func restart() async throws {
         _ = try await Self.script(["restart", folder])
     }
@@ -86,6 +105,12 @@ public struct RabbitMQNode: Sendable {
     /// Runs `rabbitmqctl` for this node and returns what it prints.
     @discardableResult
     public func rabbitmqctl(_ arguments: String...) async throws -> String {
+        try await rabbitmqctl(arguments)
+    }
+
+    /// Runs `rabbitmqctl` for this node with a list of arguments.
+    @discardableResult
+    public func rabbitmqctl(_ arguments: [String]) async throws -> String {
         try await Self.script(["ctl", folder] + arguments)
     }
 

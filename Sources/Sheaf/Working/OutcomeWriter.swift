@@ -121,6 +121,7 @@ actor OutcomeWriter {
                 "batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped"
             )
         }
+        state.finish(entry.items.map(\.item))
         for (_, index) in entry.items { state.end(batch: batch, index: index) }
         try await settle(entry.items.map(\.item), as: .acknowledged)
     }
