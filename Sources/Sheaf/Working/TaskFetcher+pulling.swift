@@ -41,8 +41,8 @@ extension TaskFetcher {
     /// A permit first, then a task; a permit without a task goes back.
     private func pullOne(of record: BatchRecord, _ key: FeedKey) async throws -> InboxItem? {
         var place = client.names.tasks(flow: record.flow, batch: key.batch, redo: key.redo)
+        var permit: Delivery?
         do {
-            var permit: Delivery?
             if record.concurrency != nil {
                 let tasks = place
                 place = client.names.permits(batch: record.id, redo: record.oldestQueue)
@@ -59,6 +59,7 @@ extension TaskFetcher {
             return nil
         } catch let error as BrokerError {
             guard error.code == .notFound else { throw error }
+            if let permit { try await client.broker.settle(permit, as: .returned) }
             try await queueIsMissing(place, of: key)
             return nil
         }
