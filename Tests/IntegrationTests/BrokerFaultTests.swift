@@ -30,8 +30,11 @@ extension Integration {
         @Test func anAlarmHoldsNewTasksBack() async throws {
             try await RabbitMQNode.with { node in
                 try await Site.with(node) { site in
-                    try await site.create("sleeper", "-", input: String(repeating: "0.5\n", count: 20))
-                    let run = try await site.sheaf("run", "-c", "4", "--until-empty") { _ in
+                    // Enough to outlast the time that the alarm takes to be set.
+                    let total = 160
+                    try await site.create("sleeper", "-", input: String(repeating: "0.5\n", count: total))
+                    let arguments = ["run", "-c", "4", "--until-empty"]
+                    let run = try await site.bench.sheaf(arguments, limit: .seconds(110)) { _ in
                         try await site.bench.until("some have ended") { try site.noted("ended").count >= 4 }
                         try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
                         var before = -1
@@ -41,14 +44,14 @@ extension Integration {
                             try await Task.sleep(for: .seconds(2))
                             return begun == ended && begun == before
                         }
-                        #expect(try site.noted("begun").count < 20)
+                        #expect(try site.noted("begun").count < total)
                         try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
                     }
                     #expect(run.code == 0, "\(run.talk)")
                     #expect(run.talk.components(separatedBy: "takes no outcomes for now").count == 2, "\(run.talk)")
                     #expect(run.talk.components(separatedBy: "takes outcomes again").count == 2, "\(run.talk)")
-                    try await site.complete(BatchCounts(succeeded: 20))
-                    #expect(try site.noted("begun").sorted() == Array(0..<20), "nothing that had ended is run again")
+                    try await site.complete(BatchCounts(succeeded: total))
+                    #expect(try site.noted("begun").sorted() == Array(0..<total), "nothing that had ended is run again")
                 }
             }
         }

@@ -140,7 +140,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(1))) func closingTheOutputIsNotTheEnd() async throws {
         let error = try await FlowFixtures.failure("sh", "-c", "exec >&- 2>&-; sleep 0.2; exit 9")
-        #expect(error == FlowError(type: "exit-code", message: "exit code 9"))
+        #expect(error == FlowError(type: "exit-code", message: "exit code 9", exitCode: 9))
     }
 
     @Test func passesNoDescriptorOn() async throws {

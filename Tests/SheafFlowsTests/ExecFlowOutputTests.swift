@@ -41,7 +41,8 @@ import Testing
     ])
     func failsWithTheExitCode(script: String, message: String, isRetryable: Bool) async throws {
         let error = try await FlowFixtures.failure("sh", "-c", script)
-        #expect(error == FlowError(type: "exit-code", message: message, isRetryable: isRetryable))
+        #expect(error.type == "exit-code" && error.message == message && error.isRetryable == isRetryable)
+        #expect(error.exitCode.map { message.hasPrefix("exit code \($0)") } == true)
     }
 
     @Test(arguments: [("KILL", "signal 9 (SIGKILL)"), ("TERM", "signal 15 (SIGTERM)"), ("SEGV", "signal 11 (SIGSEGV)")])

@@ -88,6 +88,27 @@ import Testing
         #expect(!isDemandedAgain, "no slot has waited since")
     }
 
+    @Test func theLastTasksAreRemembered() throws {
+        let batch = try #require(Name("b"))
+        func task(_ index: Int, redo: Int = 0) -> BatchTask {
+            BatchTask(
+                flow: batch,
+                batch: batch,
+                index: index,
+                redo: redo,
+                record: Record(id: "r", kind: .json, bytes: [])
+            )
+        }
+        var recent = RecentTasks()
+        for index in 0..<RecentTasks.capacity + 10 {
+            recent.insert(task(index))
+            recent.insert(task(index))
+        }
+        #expect(!recent.contains(task(9)))
+        #expect(recent.contains(task(10)) && recent.contains(task(RecentTasks.capacity + 9)))
+        #expect(!recent.contains(task(10, redo: 1)))
+    }
+
     @Test func aSilentWorkerIsForgotten() throws {
         let batch = try #require(Name("b"))
         var board = SignalBoard()

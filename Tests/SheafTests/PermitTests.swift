@@ -54,7 +54,11 @@ import Testing
                 try await client.broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
                 try await client.broker.publish((0..<2).map { Permit(change: 1, number: $0).message }, to: permits)
                 try await client.journal(.changed(concurrency: 2), record)
-                try await until("it is capped") { await gauge.now <= 2 }
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                try await until("it is capped, and what had begun before has ended") {
+                    let status = try #require(try await client.broker.queueStatus(queue))
+                    return await gauge.now <= 2 && status.consumers == 0
+                }
                 let count = await gauge.total
                 for _ in 0..<10 {
                     #expect(await gauge.now <= 2)

@@ -19,7 +19,8 @@ import Testing
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(total))
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
-                async let working = stage.work([flow]) { $0.concurrency = 20 }
+                let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [flow], concurrency: 20))
+                let working = Task { try await worker.run() }
                 let record = try await client.batch(batch.id.text).record
                 for round in 1...12 {
                     let before = await gauge.total
@@ -33,8 +34,12 @@ import Testing
                     }
                     try await client.journal(.resumed(tolerated: 0), record)
                 }
-                let report = try await working
-                #expect(report.returned > 12, "tasks were prefetched and given back")
+                try await until("all have run") {
+                    try await client.batch(batch.id.text).counts.settled == total
+                }
+                working.cancel()
+                _ = await working.result
+                #expect(worker.report.returned > 12, "tasks were prefetched and given back")
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: total))
                 #expect(await gauge.total == total)
                 let suspects = client.names.suspects(flow: batch.flow)

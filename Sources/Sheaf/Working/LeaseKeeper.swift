@@ -105,12 +105,10 @@ actor LeaseKeeper {
             state.excuse(item)
             return
         }
-        if let old = state.takePermit(of: item) {
-            let isVoid = Permit(old.message).map { !record.permits.isValid($0) } ?? true
-            try await client.broker.settle(old, as: isVoid ? .acknowledged : .returned)
-        }
+        let old = state.takePermit(of: item)
+        let isVoid = old.flatMap { Permit($0.message) }.map { !record.permits.isValid($0) } ?? true
         let queue = client.names.permits(batch: batch, redo: record.oldestQueue)
-        guard let permit = try await fetcher.takePermit(of: batch, from: queue) else { return }
+        guard let permit = try await fetcher.exchange(old, isVoid: isVoid, of: batch, in: queue) else { return }
         if !state.givePermit(permit, to: item) { try await client.broker.settle(permit, as: .returned) }
     }
 

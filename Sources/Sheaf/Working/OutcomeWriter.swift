@@ -114,27 +114,31 @@ actor OutcomeWriter {
         var entry = entry
         entry.seal(batch)
         do {
-            try await append(entry.messages, to: client.names.results(batch: batch))
+            try await append(entry.messages, of: batch)
         } catch let error as BrokerError {
             guard error.code == .notFound else { throw error }
             client.logger.error(
                 "batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped"
             )
         }
+        state.finish(entry.items.map(\.item))
         for (_, index) in entry.items { state.end(batch: batch, index: index) }
         try await settle(entry.items.map(\.item), as: .acknowledged)
     }
 
     /// Appends, however often that takes; not left half done when the worker is told to leave, since the flow has run.
-    private func append(_ messages: [Message], to log: String) async throws {
-        let broker = client.broker
+    private func append(_ messages: [Message], of batch: Name) async throws {
+        let (broker, journal) = (client.broker, self.journal)
+        let log = client.names.results(batch: batch)
         since = .now
         defer {
             since = nil
             noteStall()
         }
         try await finishing(within: Self.lastPatience) {
-            try await retrying { try await broker.append(messages, to: log) }
+            try await persisting(unless: { journal[batch] == nil }) {
+                try await retrying { try await broker.append(messages, to: log) }
+            }
         }
     }
 

@@ -28,7 +28,7 @@ extension TaskFetcher {
         pullTurn += 1
         for offset in records.indices {
             // What the consumers may still bring has the first claim on what is left before the limit.
-            if isAlone || remaining.map({ $0 <= claimed }) == true { return nil }
+            if isAlone || isRenewing || remaining.map({ $0 <= claimed }) == true { return nil }
             let record = records[(pullTurn + offset) % records.count]
             for key in keys(of: record) where isUsable(key) {
                 if let item = try await passing({ try await self.pullOne(of: record, key) }) ?? nil { return item }
@@ -41,8 +41,8 @@ extension TaskFetcher {
     /// A permit first, then a task; a permit without a task goes back.
     private func pullOne(of record: BatchRecord, _ key: FeedKey) async throws -> InboxItem? {
         var place = client.names.tasks(flow: record.flow, batch: key.batch, redo: key.redo)
+        var permit: Delivery?
         do {
-            var permit: Delivery?
             if record.concurrency != nil {
                 let tasks = place
                 place = client.names.permits(batch: record.id, redo: record.oldestQueue)
@@ -59,9 +59,19 @@ extension TaskFetcher {
             return nil
         } catch let error as BrokerError {
             guard error.code == .notFound else { throw error }
+            if let permit { try await client.broker.settle(permit, as: .returned) }
             try await queueIsMissing(place, of: key)
             return nil
         }
+    }
+
+    /// Gives a permit back and takes one again, without taking any for other tasks meanwhile.
+    func exchange(_ old: Delivery?, isVoid: Bool, of batch: Name, in queue: String) async throws -> Delivery? {
+        isRenewing = true
+        defer { isRenewing = false }
+        while isPulling { try await Task.sleep(for: .milliseconds(5)) }
+        if let old { try await client.broker.settle(old, as: isVoid ? .acknowledged : .returned) }
+        return try await takePermit(of: batch, from: queue)
     }
 
     /// Takes a permit that still allows something, and drops those met on the way that do not any more.

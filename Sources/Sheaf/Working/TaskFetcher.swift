@@ -29,6 +29,8 @@ actor TaskFetcher {
     var claimed = 0
     /// Whether a single task is being fetched.
     var isPulling = false
+    /// Whether a permit is being exchanged, which no other task is to take.
+    var isRenewing = false
     /// Whether a suspect is run, beside which nothing else may be.
     var isAlone = false
     /// When it was last said that fetching is interrupted.
@@ -132,7 +134,7 @@ actor TaskFetcher {
     func passing<Result>(_ call: () async throws -> Result) async throws -> Result? {
         do {
             return try await call()
-        } catch let error as BrokerError where error.isRetryable {
+        } catch let error as BrokerError where error.isRetryable || error.code == .notFound {
             complain(of: error)
             try await Task.sleep(for: Self.tick)
             return nil

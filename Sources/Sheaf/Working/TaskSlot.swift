@@ -53,8 +53,15 @@ struct TaskSlot: Sendable {
             try await writer.settle([item], as: .rejected)
             return
         }
+        if state.hasFinished(task) {
+            // The connection was lost before the broker could be told that it has an outcome.
+            try await writer.settle([item], as: .acknowledged)
+            return
+        }
         if state.adopt(item, task) { return }
-        guard record.isRunnable, !state.isHalted(record), !state.isStalled else {
+        // One that was fetched before its batch was capped has no permit.
+        let isAllowed = record.concurrency == nil || item.permit != nil || item.batch == nil
+        guard record.isRunnable, !state.isHalted(record), !state.isStalled, isAllowed else {
             try await giveBack([item])
             return
         }

@@ -56,9 +56,9 @@ public final class Worker: Service {
     private func run(_ parts: WorkerParts) async throws {
         let (configuration, state) = (self.configuration, self.state)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await parts.journal.run() }
-            group.addTask { try await parts.aggregator.run() }
-            group.addTask { try await parts.signals.run() }
+            group.addTask { try await persisting { try await parts.journal.run() } }
+            group.addTask { try await persisting { try await parts.aggregator.run() } }
+            group.addTask { try await persisting { try await parts.signals.run() } }
             group.addTask { try await parts.writer.run() }
             group.addTask { try await parts.fetcher.run() }
             group.addTask { try await parts.keeper.run() }

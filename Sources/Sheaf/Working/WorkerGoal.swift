@@ -23,7 +23,7 @@ struct WorkerGoal: Sendable {
             if configuration.untilEmpty, state.heldCount == 0 {
                 do {
                     if try await isEverythingDone() { return }
-                } catch let error as BrokerError where error.isRetryable {
+                } catch let error as BrokerError where error.isRetryable || error.code == .notFound {
                     client.logger.warning("the worker waits for the broker: \(error)")
                 }
             }

@@ -10,6 +10,7 @@ final class WorkerState: Sendable {
         var attempts: [String: @Sendable () -> Void] = [:]
         var halted: [Name: Int] = [:]
         var begun: Set<Name> = []
+        var recent = RecentTasks()
         var report = WorkerReport()
         var lastActivity = ContinuousClock.now
         var isLeaving = false
@@ -81,7 +82,19 @@ final class WorkerState: Sendable {
         }
     }
 
-    /// Notes that the outcome of a task is confirmed.
+    /// Notes that the outcomes of tasks are confirmed.
+    func finish(_ items: [InboxItem]) {
+        contents.withLock { contents in
+            for item in items {
+                if let task = contents.held[item.delivery.token]?.task { contents.recent.insert(task) }
+            }
+        }
+    }
+
+    /// Whether this worker has written the outcome of a task lately.
+    func hasFinished(_ task: BatchTask) -> Bool { contents.withLock { $0.recent.contains(task) } }
+
+    /// Notes that a task does not run any more.
     func end(batch: Name, index: Int) {
         contents.withLock { contents in
             contents.running[batch]?.remove(index)

@@ -22,7 +22,7 @@ enum Base64 {
         return String(decoding: output, as: UTF8.self)
     }
 
-    /// The bytes that a text stands for; nil where it is no Base64. The padding may be left out.
+    /// The bytes that a text stands for, with padding or without; nil where it is no Base64.
     static func decode(_ text: String) -> [UInt8]? {
         let digits = text.utf8.prefix { $0 != UInt8(ascii: "=") }
         guard text.utf8.count - digits.count <= 2, text.utf8.dropFirst(digits.count).allSatisfy({ $0 == 0x3D }),
