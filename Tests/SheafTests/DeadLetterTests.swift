@@ -25,7 +25,7 @@ import Testing
     private let junk = Message(
         id: "j",
         type: "junk",
-        headers: [.init("x-own", .string("kept")), .init("n", .integer(7))],
+        headers: [.init("n", .integer(7)), .init("x-own", .string("kept"))],
         body: Array("\u{1B}[2Jbody".utf8)
     )
 
@@ -48,7 +48,9 @@ import Testing
                 #expect(try await client.requeueDeadLetter(at: letter.offset).queue == queue)
                 #expect(try await client.deadLetters().isEmpty)
                 let delivery = try #require(try await client.broker.get(queue))
-                #expect(delivery.message == junk)
+                var message = delivery.message
+                message.headers.sort { $0.name < $1.name }  // their order means nothing
+                #expect(message == junk)
                 #expect(delivery.death == nil)
                 try await client.broker.settle(delivery, as: .rejected)
             }
