@@ -4,6 +4,7 @@ import SheafTesting
 import Testing
 
 /// What strangers write is shown but not obeyed, and what is secret is not shown.
+///
 /// One at a time, since each runs the command many times.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct SecurityTests {
     /// Sets the title of a window, colours what follows, and goes back over the line; the third is the same in one character.
