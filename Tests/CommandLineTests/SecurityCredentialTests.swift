@@ -3,7 +3,7 @@ import SheafTesting
 import Testing
 
 /// A password is for the broker only.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct SecurityCredentialTests {
+extension SecurityTests {
     private static let password = "geheim-4711"
 
     @Test(

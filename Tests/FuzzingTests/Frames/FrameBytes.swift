@@ -69,15 +69,18 @@ enum FrameBytes {
         return bytes
     }
 
-    /// Everything else that may come unasked, and the end.
-    static func ending(on channel: UInt16) -> [UInt8] {
-        var bytes = method(channel, 60, 80, number(UInt64(1)) + [1]) + method(channel, 60, 120, number(UInt64(2)) + [0])
-        bytes += method(channel, 60, 50, number(UInt16(312)) + short("NO_ROUTE") + short("") + short("q"))
-        bytes += content(channel, [1, 2, 3])
-        bytes += frame(8, 0, []) + method(0, 10, 60, short("low on memory")) + method(0, 10, 61)
-        bytes += method(channel, 20, 20, [0]) + method(channel, 20, 20, [1])
-        bytes += method(channel, 60, 30, short("tag-1") + [1])
-        bytes += method(channel, 20, 40, number(UInt16(404)) + short("NOT_FOUND") + number(UInt32(0)))
-        return bytes + method(0, 10, 50, number(UInt16(320)) + short("CONNECTION_FORCED") + number(UInt32(0)))
+    /// What else may come unasked; after most of it nothing more is listened to, so each has to come first once.
+    static func surprises(on channel: UInt16) -> [[UInt8]] {
+        let returned = method(channel, 60, 50, number(UInt16(312)) + short("NO_ROUTE") + short("") + short("q"))
+        return [
+            frame(8, 0, []) + method(0, 10, 60, short("low on memory")) + method(0, 10, 61),
+            method(channel, 20, 20, [0]) + method(channel, 20, 20, [1]),
+            method(channel, 60, 80, number(UInt64(1)) + [1]),
+            method(channel, 60, 120, number(UInt64(2)) + [0]),
+            returned + content(channel, [1, 2, 3]),
+            method(channel, 60, 30, short("tag-1") + [1]),
+            method(channel, 20, 40, number(UInt16(404)) + short("NOT_FOUND") + number(UInt32(0))),
+            method(0, 10, 50, number(UInt16(320)) + short("CONNECTION_FORCED") + number(UInt32(0))),
+        ]
     }
 }

@@ -19,7 +19,7 @@ import Testing
             try await channel.enableConfirms()
             try await channel.setPrefetch(10)
             try await channel.declareQueue("q")
-            let consumer = try await channel.consume("q")
+            let consumer = try await channel.consume("q", tag: "tag-1")
             while count < most, let batch = try await consumer.next() { count += batch.count }
         } catch {
             // What was changed decides which error it is.

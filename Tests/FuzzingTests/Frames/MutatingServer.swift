@@ -54,7 +54,9 @@ final class MutatingServer: @unchecked Sendable {
             let method = UInt16(payload[2]) << 8 | UInt16(payload[3])
             send(FrameBytes.answer(to: group, method, on: UInt16(head[1]) << 8 | UInt16(head[2])), to: connection)
             guard isChanging, (group, method) == (60, 20) else { continue }
-            send(FrameBytes.ending(on: UInt16(head[1]) << 8 | UInt16(head[2])), to: connection)
+            let surprises = FrameBytes.surprises(on: UInt16(head[1]) << 8 | UInt16(head[2]))
+            let first = mutator.below(surprises.count)
+            send(Array((surprises[first...] + surprises[..<first]).joined()), to: connection)
             shutdown(connection, Int32(SHUT_WR))
         }
     }
