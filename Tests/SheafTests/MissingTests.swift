@@ -93,9 +93,18 @@ import Testing
                 try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0))
                 let signal = RunningSignal(worker: "w", running: [batch.id: [1]])
                 try await client.broker.append(signal.message, to: client.names.signals)
+                // A worker says it again and again.
+                let worker = Task {
+                    while true {
+                        try await Task.sleep(for: .milliseconds(500))
+                        try await client.broker.append(signal.message, to: client.names.signals)
+                    }
+                }
                 let running = await #expect(throws: SheafError.self) {
                     try await client.retryMissing(batch.id.text, from: { _ in input(3) })
                 }
+                worker.cancel()
+                _ = await worker.result
                 #expect(running?.message.contains("1 are being run") == true)
                 let report = try await client.retryMissing(batch.id.text, isForced: true, from: { _ in input(3) })
                 #expect(report.retried == 3)

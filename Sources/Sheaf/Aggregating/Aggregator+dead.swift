@@ -39,7 +39,8 @@ extension Aggregator {
             finishedAt: now,
             worker: "",
             record: task.record,
-            parameters: task.parameters
+            parameters: task.parameters,
+            errors: task.errors
         )
         var line: [UInt8] = []
         outcome.writeLine(to: &line)

@@ -3,7 +3,8 @@ import SheafBroker
 extension Broker {
     /// Hands every chunk of a log from a position on to the body, for ever; goes on by itself after a lost connection.
     ///
-    /// Ends when the body returns false; throws what does not pass by itself, such as `notFound`.
+    /// The body may get a chunk again that it has thrown at. Ends when the body returns false; throws what does not pass by
+    /// itself, such as `notFound`.
     func follow(
         _ log: String,
         from start: LogPosition,
@@ -16,9 +17,11 @@ extension Broker {
                 let reader = try await read(log, from: position)
                 do {
                     while let chunk = try await reader.next() {
+                        let goesOn = try await body(chunk)
+                        // Not before: what the body could not do for a lost connection is done again with the same chunk.
                         position = .offset(chunk.nextOffset)
                         backoff.reset()
-                        guard try await body(chunk) else {
+                        guard goesOn else {
                             await reader.cancel()
                             return
                         }

@@ -53,8 +53,16 @@ struct BatchWatch: Sendable {
             group.addTask {
                 for await _ in changed.stream() {
                     guard let record = journal[batch] else { return }
-                    emit(BatchSummary(record: record, progress: await latest.batches[batch]))
+                    let summary = BatchSummary(record: record, progress: await latest.batches[batch])
+                    emit(summary)
                     if record.ending != nil || record.stopped != nil { return }
+                    if summary.missing > 0 {
+                        throw SheafError(
+                            .interrupted,
+                            "the broker has lost \(summary.missing) of the tasks of batch '\(batch)', so it can not finish by "
+                                + "itself; 'sheaf retry \(batch) --missing' publishes them again"
+                        )
+                    }
                 }
             }
             // The first to end is the last one; the others follow for ever, and so can only throw.

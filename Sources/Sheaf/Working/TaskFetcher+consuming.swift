@@ -18,7 +18,9 @@ extension TaskFetcher {
         }
         let chosen = try await choose(pushed.flatMap(keys).filter(isUsable))
         // What is not to be consumed from just now is in no trouble.
-        for (key, trouble) in troubles where trouble.missingSince == nil && !chosen.contains(key) { troubles[key] = nil }
+        for (key, trouble) in troubles where trouble.missingSince == nil && !chosen.contains(key) {
+            troubles[key] = nil
+        }
         let holding = state.heldKeys
         let busy = Set(
             chosen.filter { key in

@@ -12,10 +12,13 @@ struct WorkerGoal: Sendable {
     let fetcher: TaskFetcher
 
     private static let tick = Duration.milliseconds(100)
+    /// How long nothing must come before tasks are looked for that the broker has lost, and how often.
+    private static let lossPatience = Duration.seconds(5)
 
     /// Returns when the worker is to leave.
     func reach() async throws {
         let deadline = configuration.maxTime.map { ContinuousClock.now + $0 }
+        var lookedForLost = ContinuousClock.now
         while !state.isLeaving {
             if let deadline, .now >= deadline { return }
             if let patience = configuration.idleTimeout, state.idleTime >= patience { return }
@@ -23,6 +26,10 @@ struct WorkerGoal: Sendable {
             if configuration.untilEmpty, state.heldCount == 0 {
                 do {
                     if try await isEverythingDone() { return }
+                    if state.idleTime >= Self.lossPatience, .now - lookedForLost >= Self.lossPatience {
+                        lookedForLost = .now
+                        if try await isTheRestLost() { return }
+                    }
                 } catch let error as BrokerError where error.isRetryable || error.code == .notFound {
                     client.logger.warning("the worker waits for the broker: \(error)")
                 }
@@ -31,14 +38,27 @@ struct WorkerGoal: Sendable {
         }
     }
 
+    /// The batches it may run that have not ended.
+    private var open: [BatchRecord] {
+        let flows = Set(configuration.flows.map(\.name))
+        return journal.batches.batches.filter { record in
+            record.ending == nil && flows.contains(record.flow) && configuration.batch.map { $0 == record.id } != false
+        }
+    }
+
+    /// Whether of every batch it may run only tasks are left that the broker has lost.
+    private func isTheRestLost() async throws -> Bool {
+        let open = Set(self.open.filter(\.isRunnable).map(\.id))
+        let summaries = try await BatchReader(client: client).summaries { open.contains($0.id) }
+        guard summaries.allSatisfy({ $0.missing > 0 }) else { return false }
+        state.note { $0.missing = summaries.map(\.record.id) }
+        return true
+    }
+
     /// Whether every batch it may run is finished, or does not go on by itself.
     private func isEverythingDone() async throws -> Bool {
-        let flows = Set(configuration.flows.map(\.name))
-        let mine = journal.batches.batches.filter { record in
-            flows.contains(record.flow) && configuration.batch.map { $0 == record.id } != false
-        }
         var interrupted: [Name] = []
-        for record in mine where record.ending == nil {
+        for record in open {
             if record.cancelled == nil, record.isPaused || record.stopped != nil { continue }
             guard record.cancelled == nil, try await BatchReader(client: client).isInterrupted(record.id, journal)
             else {

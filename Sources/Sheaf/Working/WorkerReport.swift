@@ -12,6 +12,8 @@ public struct WorkerReport: Sendable, Equatable {
     public var returned = 0
     /// How often a queue gave nothing for so long, though the broker could be reached, that something must be broken.
     public var broken = 0
+    /// Batches of which only tasks are left that the broker has lost.
+    public var missing: [Name] = []
     /// Batches that were never published in full and whose creator is gone.
     public var interrupted: [Name] = []
 

@@ -35,6 +35,11 @@ enum BatchDetails {
 
     private static func reason(_ batch: BatchSummary) -> String {
         if batch.status == .failed, let stopped = batch.record.stopped { return SafeText.line(" (\(stopped.reason))") }
+        if batch.missing > 0 {
+            let tasks = Wording.count(batch.missing, "task")
+            return " (the broker has lost \(tasks); 'sheaf retry \(batch.record.id) --missing' publishes them again)"
+        }
+        if batch.isTrimmed { return " (outcomes were removed from its results log before they were counted)" }
         guard batch.lacksCreator else { return "" }
         // The journal is told of progress only now and then, so nothing is known of a short one.
         let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""

@@ -29,6 +29,11 @@ struct WorkReport: Sendable {
                     + "'sheaf create --resume \(batch)' publishes the rest, 'sheaf cancel \(batch)' drops it"
             )
         }
+        for batch in report.missing {
+            console.complain(
+                "sheaf: the broker has lost tasks of batch \(batch); 'sheaf retry \(batch) --missing' publishes them again"
+            )
+        }
         console.say(Self.summary(report, elapsed: display.elapsed))
     }
 

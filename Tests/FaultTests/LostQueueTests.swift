@@ -1,0 +1,57 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafTesting
+import Testing
+
+/// Queues and logs that somebody deletes from the broker while workers use them, with the real command.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct LostQueueTests {
+    @Test(arguments: BrokerKind.allCases) func aLostTaskQueueIsSaidAndMended(kind: BrokerKind) async throws {
+        try await Site.with(kind) { site in
+            try site.bench.write((0..<300).map { "{\"n\":\($0)}\n" }.joined(), to: "in.jsonl")
+            try await site.create("noted", "in.jsonl")
+            let run = try await site.sheaf("run", "--until-empty") { _ in
+                try await site.bench.until("tasks run") { try site.noted("begun").count >= 20 }
+                try await site.withClient { client in
+                    let record = try await client.batch("last").record
+                    let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: 0)
+                    try await client.broker.deleteQueue(queue)
+                }
+            }
+            let (json, counts) = try await site.status()
+            #expect(json["status"] == "failed", "\(run.talk)")
+            #expect(json["reason"]?.stringValue?.hasPrefix("queue-lost") == true, "\(json.text)")
+            #expect(counts.succeeded >= 15 && counts.pending > 0 && counts.total == 300)
+            let retry = try await site.sheaf("retry", "last", "--missing", "in.jsonl")
+            #expect(retry.code == 0, "\(retry.talk)")
+            #expect(try await site.work().allSatisfy { $0.code == 0 })
+            try await site.complete(BatchCounts(succeeded: 300))
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases) func aLostResultsLogIsSaid(kind: BrokerKind) async throws {
+        try await Site.with(kind) { site in
+            try await site.create("noted", "-", input: (0..<200).map { "\($0)\n" }.joined())
+            let run = try await site.sheaf("run", "--until-empty") { _ in
+                try await site.bench.until("tasks run") { try site.noted("begun").count >= 20 }
+                try await site.withClient { client in
+                    let record = try await client.batch("last").record
+                    try await client.broker.deleteLog(client.names.results(batch: record.id))
+                }
+            }
+            let status = try await site.status()
+            #expect(status.json["status"] == "failed", "\(run.talk)")
+            #expect(status.json["reason"]?.stringValue?.contains("-lost") == true, "\(status.json.text)")
+            let results = try await site.sheaf("results", "last")
+            #expect(results.code != 0)
+            #expect(results.talk.contains("results"), "\(results.talk)")
+            #expect(try await site.sheaf("delete", "last", "--force").code == 0)
+            #expect(try await site.sheaf("list", "--json").output.trimmedEnd == "[]")
+        }
+    }
+}
+
+extension String {
+    /// Without the line breaks at its end.
+    fileprivate var trimmedEnd: Substring { self[...].prefix { $0 != "\n" } }
+}

@@ -1,0 +1,174 @@
+import Glibc
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafTesting
+import Testing
+
+/// Workers and aggregators that are killed again and again, with the real command.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct WorkerFaultTests {
+    /// A configuration whose tasks kill their worker where the record says so.
+    private static let poison = #"""
+        flows:
+          fragile:
+            exec: ["bash", "-c", "if grep -q poison; then kill -9 $PPID; sleep 5; fi"]
+            retries: 0
+        """#
+
+    /// Keeps as many workers running as asked for, and starts another for each that dies, until the batch has ended.
+    private func restarting(_ count: Int, _ site: Site, _ arguments: [String]) async throws -> Int {
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<count {
+                group.addTask {
+                    var deaths = 0
+                    while try await site.bench.sheaf(["run", "--until-empty"] + arguments).code == 137 { deaths += 1 }
+                    return deaths
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases) func twoHundredKills(kind: BrokerKind) async throws {
+        try await Site.with(kind) { site in
+            let total = 50_000
+            try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
+            var kills = 0
+            var seen = 0
+            while kills < 200 {
+                let before = seen
+                let run = try await site.sheaf("run", "-c", "2", "--until-empty") { number in
+                    try await site.withClient { client in
+                        try await site.bench.until("a task has ended") {
+                            seen = try await client.batch("last").counts.settled
+                            return seen > before || seen == total
+                        }
+                    }
+                    kill(number, SIGKILL)
+                }
+                if run.code != 137 { break }
+                kills += 1
+            }
+            print("F1 \(kind.rawValue): \(kills) kills, \(seen) of \(total) tasks settled by then")
+            #expect(kills >= 100, "there were tasks enough for the kills")
+            #expect(try await site.work("-c", "16").allSatisfy { $0.code == 0 })
+            let rows = try await site.complete(BatchCounts(succeeded: total))
+            let again = rows.count { $0["attempts"] != 1 }
+            #expect(Set(rows.compactMap { $0["output"]?.stringValue }).count == total)
+            print("F1 \(kind.rawValue): \(rows.count) rows, \(again) of more than one attempt")
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases) func fiftyAggregatorsAreKilled(kind: BrokerKind) async throws {
+        try await Site.with(kind) { site in
+            // Outputs so large that checkpoints are worth it.
+            let (total, text) = (15_000, String(repeating: "x", count: 4000))
+            try await site.create("echo", "-", input: (0..<total).map { "\($0) \(text)\n" }.joined())
+            var kills = 0
+            var last = 0
+            while kills < 50 {
+                let before = last
+                // The only process at work, so the one that aggregates.
+                let run = try await site.sheaf("run", "-c", "4", "--until-empty") { number in
+                    try await site.withClient { client in
+                        try await site.bench.until("the aggregator has counted more") {
+                            let settled = try await client.batch("last").counts.settled
+                            #expect(settled >= before, "a count went back")
+                            last = max(last, settled)
+                            return settled > before || settled == total
+                        }
+                    }
+                    kill(number, SIGKILL)
+                }
+                if run.code != 137 { break }
+                kills += 1
+            }
+            #expect(kills >= 20, "there were tasks enough for the kills")
+            #expect(try await site.work().allSatisfy { $0.code == 0 })
+            let (json, counts) = try await site.status()
+            #expect(json["status"] == "completed" && counts == BatchCounts(succeeded: total))
+            #expect(try await site.sheaf("results", "last", "-o", "out.jsonl").code == 0)
+            let indices = try site.bench.lines(of: "out.jsonl").map { line in
+                try JSON.members(["index"], of: Array(line.utf8))["index"]?.intValue
+            }
+            #expect(indices.count == total && Set(indices).count == total)
+            try await site.withClient { client in
+                var (ends, checkpoints) = (0, 0)
+                let batch = try await client.batch("last").record.id
+                for entry in try await site.entries(of: client.names.journal, client)
+                where JournalEntry(entry)?.event.type == "finished" {
+                    ends += 1
+                }
+                for entry in try await site.entries(of: client.names.results(batch: batch), client)
+                where ResultEvent(entry) == .checkpoint {
+                    checkpoints += 1
+                }
+                #expect(checkpoints >= 1)
+                print("F3 \(kind.rawValue): \(kills) kills, \(checkpoints) checkpoints, \(ends) 'finished'")
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases, [1, 4]) func poisonAmongAThousand(kind: BrokerKind, poisons: Int) async throws
+    {
+        try await Site.with(kind) { site in
+            try site.bench.write(Self.poison, to: "sheaf.yaml")
+            let good = 1000
+            var lines = (0..<good).map { "fine \($0)" }
+            for number in 0..<poisons { lines.insert("poison \(number)", at: 100 + number * 200) }
+            try await site.create("fragile", "-", "--no-shuffle", input: lines.joined(separator: "\n") + "\n")
+            let deaths = try await restarting(3, site, ["-c", "64"])
+            print("F8 \(kind.rawValue): \(poisons) poisons, \(deaths) workers died")
+            #expect(deaths >= poisons)
+            let rows = try await site.complete(BatchCounts(succeeded: good, failed: poisons))
+            for row in rows where row["status"] == "failed" {
+                #expect(row["error"]?["type"] == "worker-lost")
+                #expect(row["record_id"]?.stringValue != nil)
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases) func cancelRacesWithCompletion(kind: BrokerKind) async throws {
+        try await Site.with(kind) { site in
+            for round in 0..<8 {
+                let total = 400
+                try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
+                async let work: Workbench.Run = site.sheaf("run", "--until-empty", "-c", "8") { number in
+                    // In some rounds the worker, which aggregates, dies with the cancel under way.
+                    try await Task.sleep(for: .milliseconds(150 + round * 60))
+                    if round.isMultiple(of: 2) { kill(number, SIGKILL) }
+                }
+                try await Task.sleep(for: .milliseconds(100 + round * 70))
+                let cancel = try await site.sheaf("cancel", "last")
+                #expect([0, 4].contains(cancel.code), "\(cancel.talk)")
+                _ = try await work
+                let wait = try await site.sheaf("wait", "last")
+                #expect([0, 6].contains(wait.code), "\(wait.talk)")
+                var seen: Set<String> = []
+                for _ in 0..<3 {
+                    let (json, counts) = try await site.status()
+                    seen.insert("\(json["status"]?.stringValue ?? "") \(counts)")
+                    #expect(counts.total == total && counts.pending == 0 && counts.running == 0)
+                    #expect(json["status"] == (cancel.code == 0 ? "cancelled" : "completed"))
+                    #expect(try await site.rows().count { $0["status"] != "cancelled" } == counts.settled)
+                }
+                #expect(seen.count == 1, "round \(round): \(seen)")
+            }
+        }
+    }
+}
+
+extension Site {
+    /// What is in a log now.
+    func entries(of log: String, _ client: SheafClient) async throws -> [Message] {
+        guard let end = try await client.broker.endOffset(of: log), end > 0 else { return [] }
+        let reader = try await client.broker.read(log, from: .first)
+        var messages: [Message] = []
+        while let chunk = try await reader.next() {
+            messages += chunk.entries.map(\.message)
+            if chunk.nextOffset >= end { break }
+        }
+        await reader.cancel()
+        return messages
+    }
+}
