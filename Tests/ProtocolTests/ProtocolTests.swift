@@ -60,7 +60,7 @@ import Testing
             #expect(try await crossing.sheaf(["shout", "-"] + options, input: Self.records).code == 0)
             try await crossing.declares("tasks.shout.b1.0", #"sheaf_amqp.quorum(3, sheaf.name("suspects", "shout"))"#)
             try await crossing.declares("results.b1", "sheaf_amqp.STREAM")
-            try await crossing.declares("permits.b1", #"{"x-queue-type": "classic"}"#)
+            try await crossing.declares("permits.b1.0", #"{"x-queue-type": "classic"}"#)
             let published = try await crossing.python("publish", "shout", "b2", input: Self.records)
             #expect(published.code == 0, "\(published.talk)")
             async let one = crossing.python("work", "b2")

@@ -17,7 +17,7 @@ import pika
 
 STREAM = {"x-queue-type": "stream"}
 OVER = {"stopped", "cancelled", "finished"}
-ROW = "index record_id status output error attempts started_at finished_at worker".split()
+ROW = "index record_id status output error attempts errors started_at finished_at worker".split()
 
 
 def bounded(segment):
@@ -179,7 +179,9 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
                 index, redo = outcome["index"], outcome.get("redo", 0)
                 if index < total and index not in seen and redo == 0 and outcome["status"] != "cancelled":
                     seen.add(index)
-                    yield {"batch_id": name} | {member: outcome.get(member) for member in ROW}
+                    yield {"batch_id": name} | {
+                        member: outcome.get(member) for member in ROW if member != "errors" or member in outcome
+                    }
             if properties.message_id == mark if mark else properties.headers["x-stream-offset"] + 1 >= end:
                 return
             self.channel.basic_ack(method.delivery_tag)

@@ -117,13 +117,12 @@ import Testing
             try await scene.client.broker.append(torn, to: scene.log)
             try await scene.append(20..<30)
             var said = BatchProgress(batch: scene.batch.id, state: BatchState(), running: 0, offset: 0)
-            for place in [offset, offset + 1, offset + 2, offset + 3, offset + 1000] {
+            for place in [offset, offset + 1, offset + 1000] {
                 said.checkpoint = place
                 let message = ProgressMessage(at: .now, batches: [said]).message
                 try await scene.client.broker.append(message, to: scene.client.names.progress)
                 let summary = try await scene.client.batch(scene.batch.id.text)
                 #expect(summary.counts == BatchCounts(pending: 20, succeeded: 30))
-                if place > offset + 3 { break }
             }
         }
     }

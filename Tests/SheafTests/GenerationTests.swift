@@ -97,7 +97,8 @@ import Testing
                 try await client.broker.settle(delivery, as: .acknowledged)
                 try await stage.work([flow]) { configuration in
                     configuration.untilEmpty = false
-                    configuration.idleTimeout = .seconds(4)  // nothing is held for long: the suspect is dropped by then
+                    // Nothing is held for so long: the suspect is dropped by then.
+                    configuration.idleTimeout = .seconds(10)
                 }
                 #expect(try await client.broker.queueStatus(suspects)?.ready == 0)
                 #expect(await gauge.total == 0)

@@ -20,7 +20,7 @@ import Testing
             let (before, after) = (Gauge(), Gauge())
             let capped = try plan { $0.options.concurrency = 6 }
             try await stage.client { client in
-                let batch = try await client.create(capped, records: records(120))
+                let batch = try await client.create(capped, records: records(300))
                 let record = try await client.batch(batch.id.text).record
                 let permits = client.names.permits(batch: batch.id, redo: 0)
                 try await client.broker.publish(
@@ -36,7 +36,7 @@ import Testing
                 let report = try await stage.work([try sleepy(after)]) { $0.concurrency = 10 }
                 #expect(report.finished > 0)
                 #expect(await after.most == 2)
-                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 120))
+                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 300))
             }
         }
     }

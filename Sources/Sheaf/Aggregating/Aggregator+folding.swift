@@ -4,7 +4,7 @@ import SheafCore
 
 extension Aggregator {
     /// How long a checkpoint is looked for where the last aggregator has said that it stands.
-    private static let checkpointPatience = Duration.seconds(5)
+    private static let checkpointPatience = Duration.seconds(3)
     /// How long a results log may be absent: a broker that has just started says so of logs that are still there.
     private static let absencePatience = Duration.seconds(10)
 

@@ -9,8 +9,13 @@ extension Aggregator {
         inherited = await latest.batches
     }
 
+    /// How far a batch is; until its log is read as far as the last aggregator had, what that has said.
     func progress(of batch: Name) -> BatchProgress {
         let fold = folds[batch] ?? BatchFold(batch: batch)
+        if var before = inherited[batch], before.offset > fold.nextOffset {
+            before.running = signals.running(batch)
+            return before
+        }
         var progress = BatchProgress(
             batch: batch,
             state: fold.state,
