@@ -39,7 +39,7 @@ import Testing
         for _ in 0..<3 { _ = try await broker.endOffset(of: log) }
         let end = try await broker.endOffset(of: log)
         let reader = try await broker.read(log, from: .last)
-        let marks = LogChunk(entries: [], nextOffset: end ?? 0)
+        let marks = LogChunk(entries: [], nextOffset: end ?? 0, startOffset: 0)
         #expect(try await within(.seconds(10)) { try await reader.next() } == marks)
         try await broker.append(Message(id: "first"), to: log)
         #expect(try await within(.seconds(10)) { try await reader.next() }?.entries.first?.message.id == "first")

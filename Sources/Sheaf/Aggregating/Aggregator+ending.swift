@@ -40,7 +40,8 @@ extension Aggregator {
             try await catchUp(record.id)
         } catch {
             ending[record.id] = nil
-            throw error
+            // Where somebody has deleted the results log, what was counted before is all there is to say.
+            guard let error = error as? BrokerError, error.code == .notFound else { throw error }
         }
         ending[record.id] = nil
         let settled = folds[record.id]?.state.settled.count ?? 0
