@@ -13,8 +13,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
 FUZZ_SECONDS ?= 600
 FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
-# The tests of FaultTests take long and measure time; they run by themselves, one at a time.
-TEST_TARGETS := $(filter-out FaultTests,$(notdir $(wildcard Tests/*Tests)))
+# Some tests take long and measure time; they run by themselves, one at a time.
+TEST_TARGETS := $(filter-out FaultTests SheafFaultTests,$(notdir $(wildcard Tests/*Tests)))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.
@@ -47,11 +47,11 @@ demo: build
 
 test: install-test-packages
 	$(SWIFT) build --build-tests
-	SWIFT='$(SWIFT)' Tests/rabbitmq-node run Tests/each $(TEST_TARGETS)
+	SWIFT='$(SWIFT)' Tests/each $(TEST_TARGETS)
 
 test-faults: install-test-packages
 	$(SWIFT) build --build-tests
-	SWIFT='$(SWIFT)' TEST_OPTIONS=--no-parallel Tests/rabbitmq-node run Tests/each FaultTests
+	SWIFT='$(SWIFT)' TEST_OPTIONS=--no-parallel Tests/each FaultTests SheafFaultTests
 
 fuzz: install-build-packages
 	SWIFT='$(SWIFT)' Tests/fuzz $(FUZZ_SECONDS) $(FUZZ_DECODERS)

@@ -119,6 +119,7 @@ let package = Package(
             ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
         ),
         tests("SheafTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
+        tests("SheafFaultTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
         tests(
             "SheafCommandsTests",
             [

@@ -43,8 +43,9 @@ import Testing
             try await working
             #expect(await gauge.total == 200, "nothing that had ended was run again")
             #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 200))
-            #expect(lines.count(of: "takes no outcomes for now") == 1)
-            #expect(lines.count(of: "takes outcomes again") == 1)
+            // Once, and not for every try; a busy machine may make a wait of its own.
+            let waits = lines.count(of: "takes no outcomes for now")
+            #expect((1...3).contains(waits) && lines.count(of: "takes outcomes again") == waits)
             await client.close()
         }
     }

@@ -65,7 +65,7 @@ extension SheafClient {
 }
 
 /// Waits until a condition holds.
-func until(_ what: String, limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async throws {
+func until(_ what: String, limit: Duration = .seconds(60), _ condition: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !condition() {
         try #require(ContinuousClock.now < deadline, "not within \(limit): \(what)")

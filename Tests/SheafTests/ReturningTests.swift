@@ -7,7 +7,7 @@ import Testing
 @Suite struct ReturningTests {
     @Test(arguments: BrokerKind.allCases)
     func pausingAgainAndAgainMakesNoSuspects(kind: BrokerKind) async throws {
-        try await Stage.with(kind, timeout: .seconds(120)) { stage in
+        try await Stage.with(kind, timeout: .seconds(180)) { stage in
             let gauge = Gauge()
             let flow = try FlowDefinition.work { _ in
                 await gauge.enter()
@@ -15,7 +15,7 @@ import Testing
                 await gauge.leave()
                 return .value(1)
             }
-            let total = 6000
+            let total = 3000
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(total))
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)

@@ -22,7 +22,7 @@ struct Stage: Sendable {
     /// Runs a test on a fresh stage, within a time-out.
     static func with(
         _ kind: BrokerKind,
-        timeout: Duration = .seconds(60),
+        timeout: Duration = .seconds(120),
         _ body: @escaping @Sendable (Stage) async throws -> Void
     ) async throws {
         let name = "t" + UUID().uuidString.prefix(8).lowercased()

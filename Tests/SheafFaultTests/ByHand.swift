@@ -1,0 +1,1 @@
+../SheafTests/ByHand.swift

@@ -1,0 +1,1 @@
+../SheafTests/Stage.swift
