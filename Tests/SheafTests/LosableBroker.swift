@@ -7,6 +7,7 @@ final class LosableBroker: Broker {
     private struct State {
         var lock: LosableLock?
         var isBlocked = false
+        var isLate = false
         /// How often something was published.
         var published = 0
     }
@@ -22,6 +23,9 @@ final class LosableBroker: Broker {
     /// Loses the lock that was taken last, as a lost connection does.
     func loseLock() async { await state.withLock { $0.lock }?.lose() }
 
+    /// Has somebody else be quicker at every lock from now on.
+    func beLate() { state.withLock { $0.isLate = true } }
+
     /// Takes no message from now on, or takes them again.
     func block(_ isBlocked: Bool) { state.withLock { $0.isBlocked = isBlocked } }
 
@@ -32,6 +36,7 @@ final class LosableBroker: Broker {
     }
 
     func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
+        if state.withLock({ $0.isLate }) { return nil }
         guard let lock = try await inner.acquireLock(name) else { return nil }
         let losable = LosableLock(lock)
         state.withLock { $0.lock = losable }
