@@ -3,8 +3,8 @@ import SheafBroker
 extension Broker {
     /// Hands the entries of a log before an offset to the body, and throws whatever the body throws.
     ///
-    /// Following a log goes on by itself after an error that passes; one of the body's own must not be taken for that, or the
-    /// rest of its chunk would be left out.
+    /// Following a log goes on by itself after an error that passes; one of the body's own must not be taken for that: it
+    /// would be handed the same chunk again and again.
     func entries(
         of log: String,
         from start: LogPosition,
