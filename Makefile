@@ -1,6 +1,6 @@
 # make demo          a first batch on this machine, from nothing
-# make test          every test but the long ones, with a private RabbitMQ node
-# make test-faults   the long tests of what happens when things break, with a private RabbitMQ node
+# make test          every test but the long ones, with private RabbitMQ nodes
+# make test-faults   the long tests of what happens when things break, with private RabbitMQ nodes
 # make fuzz          libFuzzer against every decoder, FUZZ_SECONDS each
 # make               the release build, .build/release/sheaf
 
