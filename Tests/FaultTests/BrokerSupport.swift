@@ -45,23 +45,6 @@ func eventually(
     }
 }
 
-/// Runs the body and throws when it takes longer than the limit.
-func within<Value: Sendable>(
-    _ limit: Duration,
-    _ body: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw BrokerError(.timedOut, "not within \(limit)")
-        }
-        defer { group.cancelAll() }
-        guard let value = try await group.next() else { throw CancellationError() }
-        return value
-    }
-}
-
 /// The error that the body throws, which must be the broker layer's, and how long that took.
 func brokerError(
     sourceLocation: SourceLocation = #_sourceLocation,

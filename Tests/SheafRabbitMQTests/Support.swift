@@ -21,23 +21,6 @@ func uniqueName(_ prefix: String) -> String {
     "\(prefix)-\(String(UInt64.random(in: .min ... .max), radix: 36))"
 }
 
-/// Runs the body and throws when it takes longer than the limit.
-func within<Value: Sendable>(
-    _ limit: Duration,
-    _ body: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw BrokerError(.timedOut, "not within \(limit)")
-        }
-        defer { group.cancelAll() }
-        guard let value = try await group.next() else { throw CancellationError() }
-        return value
-    }
-}
-
 /// Repeats a call while it fails with what may pass by itself, as every user of a broker has to.
 func retrying<Value: Sendable>(
     within limit: Duration = .seconds(20),
