@@ -11,18 +11,21 @@ import Testing
             let gauge = Gauge()
             let flow = try FlowDefinition.work { _ in
                 await gauge.enter()
-                try await Task.sleep(for: .milliseconds(2))
+                try await Task.sleep(for: .milliseconds(20))
                 await gauge.leave()
                 return .value(1)
             }
-            let total = 3000
+            let total = 6000
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(total))
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
                 let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [flow], concurrency: 40))
                 let working = Task { try await worker.run() }
                 let record = try await client.batch(batch.id.text).record
-                for round in 1...12 {
+                // A round ends some time after its pause was said: how many tasks it takes depends on the machine.
+                var round = 0
+                while round < 12, await gauge.total < total - 1000 {
+                    round += 1
                     let before = await gauge.total
                     try await until("tasks run in round \(round)") { await gauge.total > before + 20 }
                     try await client.journal(.paused, record)
@@ -39,7 +42,7 @@ import Testing
                 }
                 working.cancel()
                 _ = await working.result
-                #expect(worker.report.returned > 0, "tasks were prefetched and given back")
+                #expect(round > 3 && worker.report.returned > 0, "tasks were prefetched and given back")
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: total))
                 #expect(await gauge.total == total)
                 let suspects = client.names.suspects(flow: batch.flow)
