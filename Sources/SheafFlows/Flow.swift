@@ -6,7 +6,8 @@ public import SheafCore
 /// outside should be keyed by ``FlowTask/id``. When the time-out passes or the batch is cancelled with `--now`, the Swift
 /// task is cancelled; a flow must then end soon.
 public protocol Flow: Sendable {
-    /// Runs one attempt and returns its output; throws ``FlowError`` or any other error where it fails.
+    /// Runs one attempt and returns its output; throws ``FlowError`` or any other error where it fails, and
+    /// ``FlowThrottle`` where the service it calls is to be left alone for a while.
     func run(_ task: FlowTask) async throws -> FlowOutput
 }
 
@@ -22,14 +23,24 @@ public struct FlowTask: Sendable {
     public var parameters: JSONValue
     /// Which attempt this is, from 1.
     public var attempt: Int
+    /// Brings questions to people; nil where the batch is not interactive.
+    public var asker: (any FlowAsker)?
 
     /// Makes a task.
-    public init(batch: Name, index: Int, record: Record, parameters: JSONValue = [:], attempt: Int = 1) {
+    public init(
+        batch: Name,
+        index: Int,
+        record: Record,
+        parameters: JSONValue = [:],
+        attempt: Int = 1,
+        asker: (any FlowAsker)? = nil
+    ) {
         self.batch = batch
         self.index = index
         self.record = record
         self.parameters = parameters
         self.attempt = attempt
+        self.asker = asker
     }
 
     /// The id of the task, the same for every attempt: `batch:index`.
