@@ -72,6 +72,14 @@ import Testing
             let forced = try await bench.sheaf("retry", "last", "--missing", "--force", "in.txt", "--json")
             #expect(forced.code == 0, "\(forced.talk)")
             #expect(try forced.json["retried"] == 2)
+            let known = try await bench.sheaf("retry", "last", "--missing", "--force")
+            #expect(known.code == 0, "the journal says what the input was: \(known.talk)")
+            try bench.write("a\nb\n", to: "other.txt")
+            let other = try await bench.sheaf("retry", "last", "--missing", "--force", "other.txt")
+            #expect(other.code == 64 && other.talk.contains("its input is in.txt, not other.txt"), "\(other.talk)")
+            try bench.write("a\nB\nc\n", to: "in.txt")
+            let changed = try await bench.sheaf("retry", "last", "--missing", "--force")
+            #expect(changed.code == 65 && changed.talk.contains("in.txt: was changed since"), "\(changed.talk)")
         }
     }
 

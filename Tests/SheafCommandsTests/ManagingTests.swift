@@ -14,8 +14,8 @@ import Testing
         let retry = try parse(SheafCommand.Retry.self, "retry", "b", "--index", "3,7-9")
         #expect(retry.index == IndexRanges("3,7-9"))
         #expect(!retry.missing && retry.inputs.isEmpty)
-        let missing = try parse(SheafCommand.Retry.self, "retry", "b", "--missing", "a.csv", "-", "--format", "csv")
-        #expect(missing.missing && missing.inputs == ["a.csv", "-"] && missing.format == .csv)
+        let missing = try parse(SheafCommand.Retry.self, "retry", "b", "--missing", "a.csv", "-", "--force")
+        #expect(missing.missing && missing.inputs == ["a.csv", "-"] && missing.force)
     }
 
     @Test(arguments: [("concurrency=20", 20), ("concurrency=1", 1), ("concurrency=none", nil)] as [(String, Int?)])

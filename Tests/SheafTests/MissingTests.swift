@@ -6,10 +6,11 @@ import Testing
 
 @Suite struct MissingTests {
     /// The input that a batch of as many records was made from.
-    private func input(_ count: Int) -> AsyncStream<[SourceItem]> {
+    private func input(_ count: Int, called letter: String = "r") -> AsyncStream<[SourceItem]> {
         AsyncStream { continuation in
-            for number in (0..<count).reversed() {
-                let record = Record(id: "r\(number)", kind: .json, bytes: Array(#"{"n":\#(number)}"#.utf8))
+            for number in 0..<count {
+                let id = "\(letter)\(number)"
+                let record = Record(id: id, kind: .json, bytes: Array(#"{"n":\#(number)}"#.utf8))
                 continuation.yield([SourceItem(index: number, place: "in:\(number)", content: .record(record))])
             }
             continuation.finish()
@@ -41,10 +42,12 @@ import Testing
                 let refused = await #expect(throws: SheafError.self) { try await client.resume(batch.id.text) }
                 #expect(refused?.message.contains("--missing") == true)
 
-                let wrong = await #expect(throws: SheafError.self) {
-                    try await client.retryMissing(batch.id.text, from: { _ in input(5) })
+                for other in [(5, "r"), (6, "x")] {
+                    let wrong = await #expect(throws: SheafError.self) {
+                        try await client.retryMissing(batch.id.text, from: { _ in input(other.0, called: other.1) })
+                    }
+                    #expect(wrong?.code == .invalid)
                 }
-                #expect(wrong?.code == .invalid)
                 #expect(try await client.batch(batch.id.text).record.redo == 0)
 
                 let report = try await client.retryMissing(batch.id.text, from: { _ in input(6) })

@@ -7,8 +7,6 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
     let client: SheafClient
     /// Whether tasks that may wait somewhere are published again, too.
     let isForced: Bool
-    /// The parameters that the flow has by default.
-    let defaults: JSONValue
     /// Opens the input that the batch was made from; asked only where records are needed that no outcome has.
     let open: (BatchRecord) async throws -> Items
 
@@ -70,16 +68,13 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
         _ redo: Int,
         _ publisher: TaskPublisher
     ) async throws {
-        let variants: [String?]
-        do throws(ParameterError) {
-            variants = try ParameterVariants(defaults: defaults, parameters: record.options.parameters).variants
-        } catch {
-            throw SheafError(.invalid, error.description)
-        }
+        let variants = try record.variants().variants
+        var seen = ItemDigest()
         var items = 0
         for try await chunk in try await open(record) {
             items += chunk.count
             for item in chunk {
+                seen.add(item)
                 guard case .record(let content) = item.content else { continue }
                 for (offset, parameters) in variants.enumerated() {
                     let index = item.index * variants.count + offset
@@ -104,6 +99,9 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
                 "the input makes \(items * variants.count) tasks, and batch '\(record.id)' has "
                     + "\(record.sealedTotal ?? 0): it is not what the batch was made from"
             )
+        }
+        if record.published == record.sealedTotal, let digest = record.publishedDigest, digest != seen.text {
+            throw SheafError(.invalid, "the records are not those that batch '\(record.id)' was made from")
         }
     }
 }

@@ -50,7 +50,6 @@ extension SheafClient {
     /// - Parameters:
     ///   - reference: The batch's id, or `last`.
     ///   - isForced: Whether to publish also what may not be lost; what is not then runs twice, and counts once.
-    ///   - defaults: The parameters that the flow has by default, as when the batch was created.
     ///   - open: Opens what the batch was made from, to be read in full; asked for tasks that did not fail before.
     ///
     /// Throws as ``retry(_:only:)`` does, `notNow` where the tasks may not be lost, and `invalid` where the input is another one.
@@ -58,10 +57,9 @@ extension SheafClient {
     public func retryMissing<Items: AsyncSequence>(
         _ reference: String,
         isForced: Bool = false,
-        defaults: JSONValue = [:],
         from open: @escaping (BatchRecord) async throws -> Items
     ) async throws -> RetryReport where Items.Element == [SourceItem] {
-        let missing = MissingTasks(client: self, isForced: isForced, defaults: defaults, open: open)
+        let missing = MissingTasks(client: self, isForced: isForced, open: open)
         return try await Reopener(client: self).run(reference, missing)
     }
 

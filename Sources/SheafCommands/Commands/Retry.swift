@@ -2,7 +2,6 @@ import ArgumentParser
 import OrderedCollections
 import Sheaf
 import SheafCore
-import SheafSettings
 import SheafSources
 
 extension SheafCommand {
@@ -15,13 +14,13 @@ extension SheafCommand {
                 error policy has stopped goes on with that. An interrupted retry has changed nothing: repeat it.
 
                 --missing mends what the broker lost, such as a deleted queue: tasks without an outcome that wait \
-                nowhere and that nobody runs are published again. Their records come from the input, named again \
-                here where it is not that of the configuration, and unchanged.
+                nowhere and that nobody runs are published again. Their records come from the input that the batch was \
+                made from, unchanged; it is named again here only where it was standard input or very many files.
 
                 Examples:
                   sheaf retry last
                   sheaf retry last --index 3,7-9
-                  sheaf retry last --missing texts
+                  sheaf retry last --missing
                 """
         )
 
@@ -54,14 +53,6 @@ extension SheafCommand {
         @Flag(help: "With --missing: also where it is not sure that the tasks are lost.")
         var force = false
 
-        @Option(help: "With --missing: how the input is cut into records; left out: by the ending of its names.")
-        var format: SourceFormat?
-
-        @Option(
-            help: ArgumentHelp("With --missing: the field that holds a record's id.", valueName: "field")
-        )
-        var idField: String?
-
         @OptionGroup var json: JSONOption
         @OptionGroup(title: "Common") var common: CommonOptions
 
@@ -69,8 +60,8 @@ extension SheafCommand {
             if missing, failed || index != nil {
                 throw ValidationError("--missing goes neither with --failed nor with --index.")
             }
-            if !missing, force || format != nil || idField != nil || !inputs.isEmpty {
-                throw ValidationError("An input, --format, --id-field and --force go with --missing.")
+            if !missing, force || !inputs.isEmpty {
+                throw ValidationError("An input and --force go with --missing.")
             }
         }
 
@@ -79,37 +70,16 @@ extension SheafCommand {
             let report = try await session.withClient { client in
                 if !missing { return try await client.retry(batch, only: index) }
                 let record = try await client.batch(batch).record
-                let flow = session.settings.flows[record.flow]
-                return try await client.retryMissing(
-                    record.id.text,
-                    isForced: force,
-                    defaults: flow?.parameters ?? [:],
-                    from: { try await Self.open($0, in: session, again: inputs, format: format, idField: idField) }
-                )
+                return try await client.retryMissing(record.id.text, isForced: force) { record in
+                    let command = "sheaf retry \(record.id) --missing"
+                    let input = try InputOptions.parse(["--flow=\(record.flow)"] + inputs.map { "--input=\($0)" })
+                    return try await RecordedInput(of: record, client: client, command: command).open(input).chunks()
+                }
             }
             for line in Wording.retry(report, of: missing ? .missing : index == nil ? .failed : .named) {
                 session.console.say(line)
             }
             if json.isOn { try session.console.print(report.json.text) }
-        }
-
-        /// Opens the input of a batch again, and chooses the same records as then.
-        private static func open(
-            _ batch: BatchRecord,
-            in session: Session,
-            again inputs: [String],
-            format: SourceFormat?,
-            idField: String?
-        ) async throws -> RecordChunks {
-            let flow = try session.flow(named: batch.flow.text)
-            var arguments = ["--flow=\(batch.flow)"] + inputs.map { "--input=\($0)" }
-            if let format { arguments.append("--format=\(format.rawValue)") }
-            if let idField { arguments.append("--id-field=\(idField)") }
-            arguments.append(batch.options.seed.map { "--seed=\($0)" } ?? "--no-shuffle")
-            if let most = batch.options.maxRecords { arguments.append("--max-records=\(most)") }
-            let options = try InputOptions.parse(arguments)
-            let source = try flow.source(options, seed: batch.options.seed ?? 0, readsStandardInput: false)
-            return try await RecordSource.open(source).chunks()
         }
     }
 }

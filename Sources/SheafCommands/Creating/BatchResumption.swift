@@ -19,50 +19,17 @@ struct BatchResumption: Sendable {
             )
             return BatchCreation.Report(batch: CreatedBatch(id: record.id, flow: record.flow, total: total))
         }
-        guard let known = record.batchInput, let configuration = known.source, let before = known.fingerprint else {
-            throw Diagnosis(
-                .usage,
-                "batch '\(record.id)' does not say where its records came from, so they can not be read again here",
-                advice: "a program that created it can go on with SheafClient.resume; 'sheaf cancel' ends the batch"
-            )
-        }
-        let check = ResumptionCheck(record: record, known: known, source: configuration)
-        let wanted = try check.configuration(input: input, publishing: publishing)
-        let earlier = try await succeeded(known.skip)
-        let source = try await open(wanted, leavingOut: earlier?.ids, known)
-        try check.compare(source.fingerprint, with: before)
-        if known.isStrict { try await StrictCheck(limit: 20).run(source) }
-        return try await publish(record, source, isStream: before.size == nil, publishing, earlier?.skip)
-    }
-
-    /// The records left out then, and no others: those that have succeeded since are in the batch already.
-    private func succeeded(_ skip: BatchInput.Skip?) async throws -> SucceededRecords? {
-        guard let skip else { return nil }
-        return try await client.succeededRecords(of: skip.batch.text, upTo: skip.endOffset)
-    }
-
-    private func open(
-        _ configuration: SourceConfiguration,
-        leavingOut excluded: RecordIDSet?,
-        _ known: BatchInput
-    ) async throws -> RecordSource {
-        do {
-            return try await RecordSource.open(configuration, leavingOut: excluded)
-        } catch let error as SourceError {
-            var diagnosis = Diagnosis(of: error)
-            diagnosis.advice =
-                "the batch was created on \(known.host) in \(configuration.workingDirectory ?? "/"); "
-                + "its input must be there as it was"
-            throw diagnosis
-        }
+        let recorded = try RecordedInput(of: record, client: client, command: "sheaf create --resume \(record.id)")
+        let source = try await recorded.open(input, publishing)
+        if recorded.known.isStrict { try await StrictCheck(limit: 20).run(source) }
+        return try await publish(record, source, recorded, publishing)
     }
 
     private func publish(
         _ record: BatchRecord,
         _ source: RecordSource,
-        isStream: Bool,
-        _ publishing: PublishingOptions,
-        _ skip: BatchInput.Skip?
+        _ recorded: RecordedInput,
+        _ publishing: PublishingOptions
     ) async throws -> BatchCreation.Report {
         let flow = session.settings.flows[record.flow]
         let timeout =
@@ -72,7 +39,7 @@ struct BatchResumption: Sendable {
             try await client.resume(
                 record.id,
                 publishTimeout: timeout,
-                comparing: isStream,
+                comparing: recorded.isStream,
                 events: events
             ) { position in source.chunks(from: position) }
         }
@@ -80,6 +47,6 @@ struct BatchResumption: Sendable {
             "resumed batch \(created.id) of \(created.flow) behind \(Wording.count(created.resumedAt ?? 0, "task")): "
                 + "\(Wording.count(created.total, "task")) in all"
         )
-        return BatchCreation.Report(batch: created, skipped: skip == nil ? nil : await source.skipped)
+        return BatchCreation.Report(batch: created, skipped: recorded.known.skip == nil ? nil : await source.skipped)
     }
 }

@@ -3,15 +3,17 @@ import Sheaf
 import SheafCore
 import SheafSources
 
-/// Holds what is given together with `--resume` against what the batch was created with.
-struct ResumptionCheck: Sendable {
+/// Holds what is given with a command that reads a batch's input again against what the batch was created with.
+struct RecordedInputCheck: Sendable {
     let record: BatchRecord
     let known: BatchInput
     let source: SourceConfiguration
+    /// The command, as people would type it.
+    let command: String
 
     /// What to read; refuses options that differ, and says which.
-    func configuration(input: InputOptions, publishing: PublishingOptions) throws -> SourceConfiguration {
-        var differences = differences(of: input) + differences(of: publishing)
+    func configuration(input: InputOptions, publishing: PublishingOptions?) throws -> SourceConfiguration {
+        var differences = differences(of: input) + (publishing.map(differences) ?? [])
         var configuration = source
         let given = inputs(input)
         if !given.isEmpty {
@@ -28,21 +30,21 @@ struct ResumptionCheck: Sendable {
             throw Diagnosis(
                 .usage,
                 "batch '\(record.id)' was created otherwise:\n" + differences.joined(separator: "\n"),
-                advice: "'sheaf create --resume \(record.id)' needs no other option"
+                advice: "'\(command)' needs no other option"
             )
         }
         if configuration.inputs.isEmpty {
             throw Diagnosis(
                 .usage,
                 "batch '\(record.id)' has more inputs than its entry in the journal holds",
-                advice: "give them again, as the batch was created with: sheaf create --resume \(record.id) INPUT…"
+                advice: "give them again, as the batch was created with: \(command) INPUT…"
             )
         }
         if configuration.inputs.contains("-"), given.isEmpty {
             throw Diagnosis(
                 .usage,
                 "batch '\(record.id)' reads standard input, which is not there any more",
-                advice: "feed it again, from its beginning: … | sheaf create --resume \(record.id) -"
+                advice: "feed it again, from its beginning: … | \(command) -"
             )
         }
         return configuration
