@@ -118,8 +118,14 @@ let package = Package(
             "SheafRabbitMQTests",
             ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
         ),
-        tests("SheafTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
-        tests("SheafFaultTests", ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", logging]),
+        tests(
+            "SheafTests",
+            ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTesting", logging]
+        ),
+        tests(
+            "SheafFaultTests",
+            ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTesting", logging]
+        ),
         tests(
             "SheafCommandsTests",
             [

@@ -1,6 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafSources
+import SheafTesting
 import Synchronization
 import Testing
 

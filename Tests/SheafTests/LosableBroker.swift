@@ -1,9 +1,10 @@
 import SheafBroker
 import SheafCore
+import SheafTesting
 import Synchronization
 
 /// A broker whose locks can be lost, and which can be told to confirm nothing, as often as a test likes.
-final class LosableBroker: Broker {
+final class LosableBroker: BrokerWrapper {
     private struct State {
         var lock: LosableLock?
         var isBlocked = false
@@ -12,7 +13,7 @@ final class LosableBroker: Broker {
         var published = 0
     }
 
-    private let inner: any Broker
+    let inner: any Broker
     private let state = Mutex(State())
 
     init(_ inner: any Broker) { self.inner = inner }
@@ -53,30 +54,6 @@ final class LosableBroker: Broker {
         try refuseWhileBlocked()
         try await inner.append(messages, to: log)
     }
-
-    var description: BrokerDescription { get async throws { try await inner.description } }
-    func isLocked(_ name: String) async throws -> Bool { try await inner.isLocked(name) }
-    func declareQueue(_ declaration: QueueDeclaration) async throws { try await inner.declareQueue(declaration) }
-    func deleteQueue(_ name: String) async throws { try await inner.deleteQueue(name) }
-    func purgeQueue(_ name: String) async throws -> Int { try await inner.purgeQueue(name) }
-    func queueStatus(_ name: String) async throws -> QueueStatus? { try await inner.queueStatus(name) }
-    func declareLog(_ declaration: LogDeclaration) async throws { try await inner.declareLog(declaration) }
-    func deleteLog(_ name: String) async throws { try await inner.deleteLog(name) }
-    func endOffset(of log: String) async throws -> Int64? { try await inner.endOffset(of: log) }
-    func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
-        try await inner.publish(message, to: queue, after: delay)
-    }
-    func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
-        try await inner.consume(queue, prefetch: prefetch)
-    }
-    func get(_ queue: String) async throws -> Delivery? { try await inner.get(queue) }
-    func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
-        try await inner.settle(deliveries, as: settlement)
-    }
-    func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
-        try await inner.read(log, from: position)
-    }
-    func close() async { await inner.close() }
 }
 
 /// A lock that its holder may lose.
