@@ -14,7 +14,8 @@ BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
 FUZZ_SECONDS ?= 600
 FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
 # Some tests take long and measure time; they run by themselves, one at a time.
-TEST_TARGETS := $(filter-out FaultTests SheafFaultTests,$(notdir $(wildcard Tests/*Tests)))
+FAULT_TARGETS := FaultTests SheafFaultTests SheafRabbitMQFaultTests
+TEST_TARGETS := $(filter-out $(FAULT_TARGETS),$(notdir $(wildcard Tests/*Tests)))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.
@@ -51,7 +52,7 @@ test: install-test-packages
 
 test-faults: install-test-packages
 	$(SWIFT) build --build-tests
-	SWIFT='$(SWIFT)' TEST_OPTIONS=--no-parallel Tests/each FaultTests SheafFaultTests
+	SWIFT='$(SWIFT)' TEST_OPTIONS=--no-parallel Tests/each $(FAULT_TARGETS)
 
 fuzz: install-build-packages
 	SWIFT='$(SWIFT)' Tests/fuzz $(FUZZ_SECONDS) $(FUZZ_DECODERS)

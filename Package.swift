@@ -119,6 +119,10 @@ let package = Package(
             ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
         ),
         tests(
+            "SheafRabbitMQFaultTests",
+            ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
+        ),
+        tests(
             "SheafTests",
             ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTesting", logging]
         ),
@@ -135,13 +139,7 @@ let package = Package(
         ),
         tests("CommandLineTests", ["sheaf-cli", "SheafCore", "SheafTesting"]),
         tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
-        tests(
-            "FaultTests",
-            [
-                "sheaf-cli", "AMQPClient", "BrokerProbe", "Sheaf", "SheafBroker", "SheafCore", "SheafEmbedded",
-                "SheafRabbitMQ", "SheafTesting",
-            ]
-        ),
+        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],

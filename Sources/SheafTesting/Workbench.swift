@@ -141,7 +141,7 @@ public struct Workbench: Sendable {
         let result = try await Subprocess.run(
             configuration,
             input: .string(input),
-            output: .string(limit: 16 << 20),
+            output: .string(limit: 64 << 20),
             error: .string(limit: 1 << 20)
         ) { execution in try await meanwhile(execution.processIdentifier.value) }
         let code: Int32 =

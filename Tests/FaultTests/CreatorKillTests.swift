@@ -5,7 +5,7 @@ import Testing
 
 /// The creator killed at ten points of a large file, on both brokers.
 ///
-/// `CreatorSite.swift` and `CreatorResumeTrial.swift` are those of IntegrationTests, which has a quick version of this.
+/// `Site.swift` and `CreatorResumeTrial.swift` are those of IntegrationTests, which has a quick version of this.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct CreatorKillTests {
     @Test(arguments: BrokerKind.allCases) func aCreatorIsKilledTenTimes(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in

@@ -16,52 +16,6 @@ import Testing
             retries: 0
         """#
 
-    /// Keeps as many workers running as asked for, and starts another for each that dies, until the batch has ended.
-    private func restarting(_ count: Int, _ site: Site, _ arguments: [String]) async throws -> Int {
-        try await withThrowingTaskGroup(of: Int.self) { group in
-            for _ in 0..<count {
-                group.addTask {
-                    var deaths = 0
-                    while try await site.bench.sheaf(["run", "--until-empty"] + arguments).code == 137 { deaths += 1 }
-                    return deaths
-                }
-            }
-            return try await group.reduce(0, +)
-        }
-    }
-
-    @Test(arguments: BrokerKind.allCases) func twoHundredKills(kind: BrokerKind) async throws {
-        try await Site.with(kind) { site in
-            let total = 50_000
-            // A program each, so that it takes a while.
-            try await site.create("words", "-", input: (0..<total).map { "\($0)\n" }.joined())
-            var kills = 0
-            let seen = Progress()
-            while kills < 200, seen.settled < total {
-                let before = seen.settled
-                let run = try await site.sheaf("run", "-c", "2", "--until-empty") { number in
-                    try await site.withClient { client in
-                        try await site.bench.until("a task has ended") {
-                            seen.note(try await client.batch("last").counts.settled)
-                            return seen.settled > before || seen.settled == total
-                        }
-                    }
-                    kill(number, SIGKILL)
-                }
-                if run.code != 137 { break }
-                kills += 1
-            }
-            print("F1 \(kind.rawValue): \(kills) kills, \(seen.settled) of \(total) tasks settled by then")
-            #expect(kills >= 100, "there were tasks enough for the kills")
-            #expect(try await site.work("-c", "16").allSatisfy { $0.code == 0 })
-            let rows = try await site.complete(BatchCounts(succeeded: total))
-            let again = rows.count { $0["attempts"] != 1 }
-            let sum = rows.compactMap { $0["output"]?.intValue }.reduce(0, +)
-            #expect(sum == total)
-            print("F1 \(kind.rawValue): \(rows.count) rows, \(again) of more than one attempt")
-        }
-    }
-
     @Test(arguments: BrokerKind.allCases) func fiftyAggregatorsAreKilled(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
             // Outputs so large that checkpoints are worth it.
@@ -121,7 +75,9 @@ import Testing
             var lines = (0..<good).map { "fine \($0)" }
             for number in 0..<poisons { lines.insert("poison \(number)", at: 100 + number * 200) }
             try await site.create("fragile", "-", "--no-shuffle", input: lines.joined(separator: "\n") + "\n")
-            let deaths = try await restarting(3, site, ["-c", "64"])
+            let crew = WorkerCrew(site, "-c", "64")
+            #expect(try await crew.work(3).allSatisfy { $0.code == 0 })
+            let deaths = await crew.deaths
             print("F8 \(kind.rawValue): \(poisons) poisons, \(deaths) workers died")
             #expect(deaths >= poisons)
             let rows = try await site.complete(BatchCounts(succeeded: good, failed: poisons))

@@ -31,7 +31,7 @@ struct ResumeTrial {
         }
         let status = try await site.status()
         #expect(status.json["interrupted"]?.boolValue == !isDone)
-        let last = try await site.bench.sheaf(["create", "--resume", "last"], limit: .seconds(120))
+        let last = try await site.bench.sheaf(["create", "--resume", "last"], limit: .seconds(300))
         #expect(last.code == 0, "\(last.talk)")
         #expect(last.lines == ["b1"])
         let again = try await site.sheaf("create", "--resume", "b1")
@@ -58,10 +58,10 @@ struct ResumeTrial {
     /// Runs a creation and kills it when it is so far in the file.
     private func killed(_ arguments: [String], _ batch: String, beyond point: Int) async throws -> Workbench.Run {
         let start = try await progress(of: batch)
-        return try await site.bench.sheaf(arguments, limit: .seconds(120)) { number in
+        return try await site.bench.sheaf(arguments, limit: .seconds(300)) { number in
             try await site.withClient { client in
                 let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), redo: 0)
-                try await site.bench.until("the creation is at \(point)", limit: .seconds(100)) {
+                try await site.bench.until("the creation is at \(point)", limit: .seconds(280)) {
                     // A process that has ended by itself was too quick.
                     if Glibc.kill(number, 0) != 0 { return true }
                     let depth = try await client.broker.queueStatus(queue)?.ready ?? 0

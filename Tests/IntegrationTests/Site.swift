@@ -120,35 +120,41 @@ struct Site: Sendable {
     /// Runs three workers at once until all is done; returns what they left.
     func work(_ arguments: String...) async throws -> [Workbench.Run] {
         try await withThrowingTaskGroup(of: Workbench.Run.self) { group in
-            for _ in 0..<3 { group.addTask { try await bench.sheaf(["run", "--until-empty"] + arguments) } }
+            for _ in 0..<3 {
+                group.addTask {
+                    try await bench.sheaf(["run", "--until-empty"] + arguments, limit: .seconds(300))
+                }
+            }
             return try await group.reduce(into: []) { $0.append($1) }
         }
     }
 
-    /// Where the newest batch stands.
-    func status() async throws -> (json: JSONValue, counts: BatchCounts) {
-        let json = try await sheaf("status", "last", "--json").json
+    /// Where a batch, or else the newest one, stands.
+    func status(of batch: String = "last") async throws -> (json: JSONValue, counts: BatchCounts) {
+        let json = try await sheaf("status", batch, "--json").json
         return (json, BatchCounts(json: json["counts"] ?? [:]))
     }
 
-    /// The results of the newest batch by index, as many as there are.
-    func rows() async throws -> [JSONValue] {
-        let run = try await sheaf("results", "last", "--ordered")
+    /// The results of a batch, or else the newest one, by index, as many as there are.
+    func rows(of batch: String = "last") async throws -> [JSONValue] {
+        let run = try await bench.sheaf(["results", batch, "--ordered"], limit: .seconds(300))
         #expect(run.code == 0, "\(run.talk)")
         return try run.lines.map { try JSON.parse($0) }
     }
 
-    /// Checks that the newest batch is complete, with these counts and one row for each index; returns the rows.
+    /// Checks that a batch, or else the newest one, is complete, with these counts and one row for each index; returns
+    /// the rows.
     @discardableResult
     func complete(
         _ counts: BatchCounts,
+        of batch: String = "last",
         at place: SourceLocation = #_sourceLocation
     ) async throws -> [JSONValue] {
-        let status = try await status()
+        let status = try await status(of: batch)
         #expect(status.json["status"] == "completed", sourceLocation: place)
         #expect(status.json["total"]?.intValue == counts.total, sourceLocation: place)
         #expect(status.counts == counts, sourceLocation: place)
-        let rows = try await rows()
+        let rows = try await rows(of: batch)
         #expect(rows.compactMap { $0["index"]?.intValue } == Array(0..<counts.total), sourceLocation: place)
         for (state, count) in [("succeeded", counts.succeeded), ("failed", counts.failed)] {
             #expect(rows.count { $0["status"]?.stringValue == state } == count, sourceLocation: place)

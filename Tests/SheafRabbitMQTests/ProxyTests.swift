@@ -5,7 +5,7 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// The short ones of the faults between this process and the broker; FaultTests has the long ones.
+/// The short ones of the faults between this process and the broker; SheafRabbitMQFaultTests has the long ones.
 @Suite(.timeLimit(.minutes(2))) struct ProxyTests {
     @Test func everythingGoesOnAfterConnectionsWereReset() async throws {
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in

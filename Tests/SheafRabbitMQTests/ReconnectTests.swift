@@ -2,7 +2,7 @@ import SheafTesting
 import Testing
 
 @Suite struct ReconnectTests {
-    /// A short run; FaultTests has the long one.
+    /// A short run; SheafRabbitMQFaultTests has the long one.
     @Test(.timeLimit(.minutes(3)))
     func nothingIsLeftOfAHundredLostConnections() async throws {
         let reconnects = try await BrokerReconnects.run(rounds: 100, on: try await RabbitMQNode.shared.url)

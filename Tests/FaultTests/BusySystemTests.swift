@@ -1,0 +1,76 @@
+import SheafCore
+import SheafTesting
+import Testing
+
+/// What happens to a RabbitMQ while a creation and workers are at work, with the real command.
+@Suite(.serialized, .timeLimit(.minutes(6))) struct BusySystemTests {
+    @Test(arguments: [false, true]) func aRestartedBrokerIsWaitedFor(isKilled: Bool) async throws {
+        try await BusySystem.disturbed(workers: 3) { system in
+            // Queues and logs that are younger may not survive a crash of the broker.
+            try await Task.sleep(for: .seconds(5))
+            if isKilled { try await system.node.kill() } else { try await system.node.shutDown() }
+            try await system.node.restart()
+            let start = ContinuousClock.now
+            let before = try system.begun().count
+            try await system.site.bench.until("all workers begin tasks again", limit: .seconds(60)) {
+                try Set(system.begun().dropFirst(before).map(\.worker)).count == system.workers
+            }
+            print(
+                "F4 killed: \(isKilled), three workers begin tasks again \(ContinuousClock.now - start) after the start"
+            )
+        } check: { left in
+            let again = left.begun.count - left.rows.count
+            print("F4 killed: \(isKilled), \(left.rows.count) tasks, \(again) begun again")
+            // What a worker held when its connection was lost may have gone to another one.
+            #expect(again <= 3 * 4)
+        }
+    }
+
+    /// An alarm: what RabbitMQ is told so that it is set, and so that it is not.
+    struct Alarm: CustomTestStringConvertible {
+        let testDescription: String
+        let set: [String]
+        let clear: [String]
+    }
+
+    static let alarms = [
+        Alarm(
+            testDescription: "memory",
+            set: ["set_vm_memory_high_watermark", "0.0000001"],
+            clear: ["set_vm_memory_high_watermark", "0.4"]
+        ),
+        Alarm(
+            testDescription: "disk",
+            set: ["set_disk_free_limit", "900000GB"],
+            clear: ["set_disk_free_limit", "50MB"]
+        ),
+    ]
+
+    @Test(arguments: alarms) func anAlarmIsWaitedFor(_ alarm: Alarm) async throws {
+        try await BusySystem.disturbed(workers: 2) { system in
+            let bench = system.site.bench
+            try await system.node.rabbitmqctl(alarm.set)
+            try await bench.until("everybody says so") {
+                try system.creatorSays("waiting up to") && system.workersSay("takes no outcomes for now")
+            }
+            try await bench.until("what has begun has ended") {
+                try system.begun().count == system.site.noted("ended").count
+            }
+            let before = try system.begun().count
+            try await Task.sleep(for: .seconds(3))
+            let after = try system.begun().count
+            #expect(after == before, "nothing new is begun")
+            try await system.node.rabbitmqctl(alarm.clear)
+            try await bench.until("everybody goes on") {
+                try system.creatorSays("takes messages again") && system.workersSay("takes outcomes again")
+                    && system.begun().count > before
+            }
+            let isSaidOnce = try system.creatorSays("waiting up to") && system.workersSay("takes no outcomes for now")
+            #expect(isSaidOnce)
+        } check: { left in
+            #expect(left.begun.count == left.rows.count, "nothing is run twice")
+            #expect(left.rows.allSatisfy { $0["attempts"] == 1 })
+            print("F6 \(alarm.testDescription): \(left.rows.count) tasks, each begun once")
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafTesting
+import Testing
+
+/// Two hundred workers killed over fifty thousand tasks, with the real command.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct WorkerKillTests {
+    /// Tasks that are over at once, so that most kills meet what is between being run, written and acknowledged.
+    private static let quick = 45_000
+    /// Tasks that are programs, so that some kills meet what runs.
+    private static let slow = 5_000
+    private static let kills = 200
+    /// Tasks that are left for after the last kill.
+    private static let rest = 3_000
+
+    @Test(arguments: BrokerKind.allCases) func twoHundredKills(kind: BrokerKind) async throws {
+        try await Site.with(kind) { site in
+            let start = ContinuousClock.now
+            let batches = [("echo", "quick", Self.quick), ("words", "slow", Self.slow)]
+            for (flow, batch, total) in batches {
+                let lines = (0..<total).map { "\($0)\n" }.joined()
+                try await site.create(flow, "-", "--batch-id", batch, input: lines)
+            }
+            let crew = WorkerCrew(site, "-c", "4")
+            async let work = crew.work(3)
+            try await kill(crew, at: site)
+            #expect(try await work.allSatisfy { $0.code == 0 })
+            #expect(await crew.deaths >= Self.kills)
+            var (again, twice) = (0, 0)
+            for (flow, batch, total) in batches {
+                let rows = try await site.complete(BatchCounts(succeeded: total), of: batch)
+                let sum = rows.compactMap { Self.number($0["output"]) }.reduce(0, +)
+                #expect(sum == (flow == "echo" ? total * (total - 1) / 2 : total))
+                again += rows.count { $0["attempts"] != 1 }
+                twice += try await site.repeatedOutcomes(of: batch)
+            }
+            print(
+                "F1 \(kind.rawValue): \(await crew.deaths) kills; \(again) tasks of more than one attempt, "
+                    + "\(twice) outcomes written again; \(ContinuousClock.now - start)"
+            )
+        }
+    }
+
+    /// Kills one after the other, each when a random number of tasks has gone since the last.
+    private func kill(_ crew: WorkerCrew, at site: Site) async throws {
+        var random = SeededGenerator(state: 1)
+        try await site.withClient { client in
+            let queues = try [("echo", "quick"), ("words", "slow")].map { flow, batch in
+                client.names.tasks(flow: try #require(Name(flow)), batch: try #require(Name(batch)), redo: 0)
+            }
+            for number in 0..<Self.kills {
+                let left = try await client.waiting(in: queues)
+                // On average such that the tasks last for the kills that are to come.
+                let most = 2 * max(10, left - Self.rest) / (Self.kills - number)
+                let goal = left - Int.random(in: 0...most, using: &random)
+                try await site.bench.until("a worker has died at \(goal) tasks", limit: .seconds(120)) {
+                    guard try await client.waiting(in: queues) <= goal else { return false }
+                    return await crew.kill(number.isMultiple(of: 10) ? .youngest : .oldest)
+                }
+            }
+            #expect(try await client.waiting(in: queues) > 0, "there were tasks enough for the kills")
+        }
+    }
+
+    /// The number that a task has given out: as the text that it got, or its own.
+    private static func number(_ output: JSONValue?) -> Int? {
+        output?.intValue ?? output?.stringValue.flatMap { Int($0) }
+    }
+}
+
+extension SheafClient {
+    /// How many tasks wait in these queues.
+    fileprivate func waiting(in queues: [String]) async throws -> Int {
+        var sum = 0
+        for queue in queues { sum += try await broker.queueStatus(queue)?.ready ?? 0 }
+        return sum
+    }
+}
+
+extension Site {
+    /// How many outcomes of a batch are in its log besides the first of each task.
+    fileprivate func repeatedOutcomes(of batch: String) async throws -> Int {
+        var (all, indices) = (0, Set<Int>())
+        try await withClient { client in
+            let log = client.names.results(batch: try #require(Name(batch)))
+            for entry in try await entries(of: log, client) {
+                guard case .outcomes(let outcomes, _) = ResultEvent(entry) else { continue }
+                all += outcomes.count
+                indices.formUnion(outcomes.map(\.index))
+            }
+        }
+        return all - indices.count
+    }
+}
+
+/// A generator that gives the same numbers for the same seed.
+private struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
