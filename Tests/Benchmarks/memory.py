@@ -30,10 +30,10 @@ def measure(wanted):
     if "9" in wanted:
         figures += measure_processes()
     if "4" in wanted:
-        series = rounds("row 4, memory", lambda: fold("small", SMALL), lambda: fold("large", MIDDLE))
+        series = rounds("row 4, memory", lambda: fold("small", RECORDS), lambda: fold("large", MIDDLE))
         grown = series.median("fold large") - series.median("fold small")
-        allowed = 2 * (MIDDLE - SMALL) / 8 / 1e6 + CONSTANT
-        seen = f"{series.median('fold small'):.0f} MB for {SMALL:,}, {series.median('fold large'):.0f} MB for {MIDDLE:,}"
+        allowed = 2 * (MIDDLE - RECORDS) / 8 / 1e6 + CONSTANT
+        seen = f"{series.median('fold small'):.0f} MB for {RECORDS:,}, {series.median('fold large'):.0f} MB for {MIDDLE:,}"
         figures.append(Figure("4", "fold: memory grows by", grown, allowed, False, "MB", seen))
     return figures
 
