@@ -2,6 +2,7 @@
 # make test          every test but the long ones, with private RabbitMQ nodes
 # make test-faults   the long tests of what happens when things break, with private RabbitMQ nodes
 # make fuzz          libFuzzer against every decoder, FUZZ_SECONDS each
+# make bench         what Sheaf costs, beside others; BENCH_ROWS="1 2" BENCH_RECORDS=20000 BENCH_ROUNDS=1 for a quick look
 # make               the release build, .build/release/sheaf
 
 SHELL := /bin/bash
@@ -17,6 +18,8 @@ FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
 FAULT_TARGETS := FaultTests SheafFaultTests SheafRabbitMQFaultTests
 TEST_TARGETS := $(filter-out $(FAULT_TARGETS),$(notdir $(wildcard Tests/*Tests)))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
+BENCH_PACKAGES := parallel findutils
+BENCH_PYTHON := .build/bench/bin/python
 
 # Installs what is missing of $(1); says nothing and asks nothing where everything is there.
 define install
@@ -31,7 +34,7 @@ define install
 	fi
 endef
 
-.PHONY: build demo test test-faults fuzz lint format docs install-build-packages install-test-packages clean
+.PHONY: build demo test test-faults fuzz bench lint format docs install-build-packages install-test-packages clean
 
 install-build-packages:
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install"; exit 1; }
@@ -56,6 +59,19 @@ test-faults: install-test-packages
 
 fuzz: install-build-packages
 	SWIFT='$(SWIFT)' Tests/fuzz $(FUZZ_SECONDS) $(FUZZ_DECODERS)
+
+$(BENCH_PYTHON): Tests/Benchmarks/requirements.txt
+	python3 -m venv .build/bench
+	.build/bench/bin/pip install --quiet --requirement $<
+	@touch $@
+
+bench: install-test-packages
+	@$(call install,$(BENCH_PACKAGES))
+	@$(MAKE) --no-print-directory $(BENCH_PYTHON)
+	$(SWIFT) build -c release --product sheaf
+	$(SWIFT) build -c release --product RawLoops
+	$(SWIFT) build -c release --product BenchProbe
+	@Tests/rabbitmq-node run $(BENCH_PYTHON) Tests/Benchmarks/bench.py
 
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift

@@ -160,6 +160,20 @@ let package = Package(
                 exclude: ["Corpus", "LibFuzzer.swift"],
                 swiftSettings: strict
             ),
+        // What `make bench` measures with: loops without Sheaf, and what the command can not do.
+        .executableTarget(
+            name: "RawLoops",
+            dependencies: ["CRabbitMQ"],
+            path: "Tests/Benchmarks/RawLoops",
+            publicHeadersPath: ".",
+            linkerSettings: [.linkedLibrary("sqlite3")]
+        ),
+        .executableTarget(
+            name: "BenchProbe",
+            dependencies: ["Sheaf"],
+            path: "Tests/Benchmarks/BenchProbe",
+            swiftSettings: strict
+        ),
         tests("DocumentationTests", ["Sheaf", "SheafCommands", "SheafSettings", lifecycle, logging]),
     ]
 )

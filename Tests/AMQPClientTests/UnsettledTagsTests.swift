@@ -48,6 +48,22 @@ struct UnsettledTagsTests {
         #expect(tags.claim([1]) == 1)
     }
 
+    @Test func whatLiesAboveAGapWaitsForItToClose() {
+        var tags = self.tags(delivered: 6)
+        #expect(tags.claim([1, 2, 4, 5]) == nil)
+        let first = tags.settleCovered([1, 2, 4, 5])
+        #expect(first?.upTo == 2)
+        #expect(first?.count == 2)
+        let none = tags.settleCovered([4, 5])
+        #expect(none == nil)
+        #expect(tags.claim([3]) == nil)
+        let rest = tags.settleCovered([3, 4, 5])
+        #expect(rest?.upTo == 5)
+        #expect(rest?.count == 3)
+        #expect(tags.count == 1)
+        #expect(tags.span == 1)
+    }
+
     @Test func upToATagFindsTheHighestUnsettled() {
         var tags = self.tags(delivered: 4)
         #expect(tags.claim([3]) == nil)

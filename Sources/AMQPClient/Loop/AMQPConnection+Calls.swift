@@ -90,6 +90,7 @@ extension AMQPConnection {
     private func fail(_ channel: ChannelState, _ reason: AMQPError) {
         self.channels.remember(reason, for: channel.id)
         channel.acknowledgements = []
+        channel.acknowledgeBy = nil
         if channel.phase != .closing, self.partialBody?.channel === channel, reason.replyCode != nil {
             // The broker ignores the rest of a body on a channel that it has closed.
             self.partialBody = nil

@@ -8,7 +8,7 @@ extension AMQPConnection {
         guard let library = self.library else { return TurnPlan(isFinished: true) }
         do throws(AMQPError) {
             let now = ContinuousClock.now
-            self.queueAcknowledgements()
+            self.queueAcknowledgements(at: now)
             let ready = library.look()
             try self.write(library, isWritable: ready.isWritable)
             if ready.isReadable || library.hasBufferedInput || now >= self.nextTick {
@@ -58,6 +58,7 @@ extension AMQPConnection {
 
     private var nextDeadline: ContinuousClock.Instant? {
         var deadlines = self.channels.all.compactMap(\.nextDeadline)
+        deadlines += self.acknowledging.compactMap(\.acknowledgeBy)
         if let call = self.publishCalls.first { deadlines.append(call.deadline) }
         if case .closing(let deadline) = self.phase { deadlines.append(deadline) }
         return deadlines.min()

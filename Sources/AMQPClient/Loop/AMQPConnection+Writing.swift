@@ -18,17 +18,18 @@ extension AMQPConnection {
         self.control.append((channel.number, method))
     }
 
-    /// Turns the acknowledgements of all channels into methods.
+    /// Turns the acknowledgements of all channels into methods, whatever gaps there are.
     func queueAcknowledgements() {
-        guard !self.acknowledging.isEmpty else { return }
         for channel in self.acknowledging { self.queueAcknowledgements(of: channel) }
         self.acknowledging.removeAll(keepingCapacity: true)
     }
 
-    private func queueAcknowledgements(of channel: ChannelState) {
+    /// Turns the acknowledgements of a channel into methods.
+    func queueAcknowledgements(of channel: ChannelState) {
         guard !channel.acknowledgements.isEmpty else { return }
         let plan = channel.unsettled.settle(channel.acknowledgements)
         channel.acknowledgements.removeAll(keepingCapacity: true)
+        channel.acknowledgeBy = nil
         if let tag = plan.upTo { self.control.append((channel.number, .ack(tag, multiple: true))) }
         for tag in plan.single { self.control.append((channel.number, .ack(tag, multiple: false))) }
     }
@@ -70,7 +71,7 @@ extension AMQPConnection {
 
     private func nextCallToWrite() -> PublishCall? {
         while let call = self.outbox.first {
-            if call.next != nil { return call }
+            if call.hasNext { return call }
             _ = self.outbox.popFirst()
         }
         return nil

@@ -17,6 +17,10 @@ final class ChannelState {
     var unsettled = UnsettledTags()
     /// Tags to acknowledge when the loop comes to write.
     var acknowledgements: [UInt64] = []
+    /// Whether some of them were added since the loop looked at them.
+    var hasNewAcknowledgements = false
+    /// Until when those above a gap wait for the gap to close.
+    var acknowledgeBy: ContinuousClock.Instant?
     var calls = FIFO<PendingCall>()
     private(set) var consumers: [String: ConsumerState] = [:]
     private var lastConsumer: ConsumerState?

@@ -44,8 +44,11 @@ final class PublishCall {
     /// Whether messages of it were sent and not confirmed.
     var hasUnconfirmed: Bool { self.settled < self.nextIndex }
 
+    /// Whether a message is left to send that still matters.
+    var hasNext: Bool { !self.isDone && self.nextIndex < self.count }
+
     /// The next message to send, if it still matters.
-    var next: AMQPMessage? { self.isDone || self.nextIndex == self.count ? nil : self.messages[self.nextIndex] }
+    var next: AMQPMessage? { self.hasNext ? self.messages[self.nextIndex] : nil }
 
     /// Notes that the next message was given a sequence number.
     func sent(as tag: UInt64) {

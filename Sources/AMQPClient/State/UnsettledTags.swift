@@ -24,6 +24,9 @@ struct UnsettledTags {
     /// The number of deliveries that are not settled.
     var count: Int { self.marks[self.head...].count { $0 != .settled } }
 
+    /// How many tags there are from the lowest unsettled one to the newest.
+    var span: Int { self.marks.count - self.head }
+
     /// Notes a delivery; returns false if the broker gave tags out of order.
     mutating func deliver(_ tag: UInt64) -> Bool {
         guard tag == self.base + UInt64(self.marks.count - self.head) else { return false }
@@ -60,6 +63,20 @@ struct UnsettledTags {
         let covered = sorted.prefix { $0 < self.base }
         guard covered.count > 1, let last = covered.last else { return Plan(upTo: nil, single: sorted) }
         return Plan(upTo: last, single: Array(sorted[covered.count...]))
+    }
+
+    /// Settles, of claimed tags in ascending order, those below which nothing else is unsettled.
+    ///
+    /// - Returns: The highest of them, which settles them all with one frame, and how many they are.
+    mutating func settleCovered(_ tags: [UInt64]) -> (upTo: UInt64, count: Int)? {
+        var count = 0
+        for tag in tags {
+            guard tag == self.base else { break }
+            self.marks[self.head] = .settled
+            self.advance()
+            count += 1
+        }
+        return count > 0 ? (tags[count - 1], count) : nil
     }
 
     /// Settles everything up to a tag and returns the highest that was unsettled.

@@ -10,9 +10,9 @@ struct Holding: Sendable {
     /// Since when its permit is held.
     var permitSince: ContinuousClock.Instant
     /// The task, once it runs.
-    var task: BatchTask?
+    @BoxedIfAny var task: BatchTask?
     /// The lease that is being written, or is.
-    var lease: TaskLease?
+    @BoxedIfAny var lease: TaskLease?
     /// Whether the results log has the task, and the broker does not wait for this delivery any more.
     var isLeased = false
     /// Whether somebody is just settling it.

@@ -10,13 +10,13 @@ struct FeedKey: Sendable, Hashable {
 /// A delivery on its way to a slot.
 struct InboxItem: Sendable {
     /// The delivery of the task.
-    var delivery: Delivery
+    @Boxed var delivery: Delivery
     /// The batch whose queue it came from, or nil for a suspect.
     var batch: Name?
     /// The generation whose queue it came from.
     var redo = 0
     /// The permit that goes with it, where the batch is capped.
-    var permit: Delivery?
+    @BoxedIfAny var permit: Delivery?
     /// The number of the subscription that brought it, or nil where it was taken alone.
     var subscription: Int?
 

@@ -122,7 +122,7 @@ actor OutcomeWriter {
             )
         }
         state.finish(entry.items.map(\.item))
-        for (_, index) in entry.items { state.end(batch: batch, index: index) }
+        state.end(batch: batch, indices: entry.items.map(\.index))
         try await settle(entry.items.map(\.item), as: .acknowledged)
     }
 

@@ -182,9 +182,10 @@ struct TaskSlot: Sendable {
             parameters: parameters,
             attempt: attempts
         )
-        let attempt = Task { await definition.attempt(flowTask) }
-        state.setAttempt({ attempt.cancel() }, of: task.id)
-        defer { state.setAttempt(nil, of: task.id) }
+        // Runs on this thread until it first waits: what never does costs no turn of another.
+        let attempt = Task.immediate { await definition.attempt(flowTask) }
+        state.setAttempt({ attempt.cancel() }, of: task)
+        defer { state.setAttempt(nil, of: task) }
         return await withTaskCancellationHandler {
             await attempt.value
         } onCancel: {

@@ -4,10 +4,16 @@ import Synchronization
 
 /// What the parts of one worker share: which deliveries it holds, which tasks it runs, and what it has done.
 final class WorkerState: Sendable {
+    /// Which task of which batch.
+    struct TaskKey: Hashable {
+        let batch: Name
+        let index: Int
+    }
+
     struct Contents {
         var held: [Delivery.Token: Holding] = [:]
         var running: [Name: Set<Int>] = [:]
-        var attempts: [String: @Sendable () -> Void] = [:]
+        var attempts: [TaskKey: @Sendable () -> Void] = [:]
         var halted: [Name: Int] = [:]
         var begun: Set<Name> = []
         var recent = RecentTasks()
@@ -95,9 +101,12 @@ final class WorkerState: Sendable {
     func hasFinished(_ task: BatchTask) -> Bool { contents.withLock { $0.recent.contains(task) } }
 
     /// Notes that a task does not run any more.
-    func end(batch: Name, index: Int) {
+    func end(batch: Name, index: Int) { end(batch: batch, indices: CollectionOfOne(index)) }
+
+    /// Notes that tasks do not run any more.
+    func end(batch: Name, indices: some Sequence<Int>) {
         contents.withLock { contents in
-            contents.running[batch]?.remove(index)
+            for index in indices { contents.running[batch]?.remove(index) }
             if contents.running[batch]?.isEmpty == true { contents.running[batch] = nil }
         }
     }
@@ -117,14 +126,14 @@ final class WorkerState: Sendable {
     }
 
     /// Notes how an attempt can be ended, or nil when it is over.
-    func setAttempt(_ cancel: (@Sendable () -> Void)?, of id: String) {
-        contents.withLock { $0.attempts[id] = cancel }
+    func setAttempt(_ cancel: (@Sendable () -> Void)?, of task: BatchTask) {
+        contents.withLock { $0.attempts[TaskKey(batch: task.batch, index: task.index)] = cancel }
     }
 
     /// Ends the attempts at tasks of a batch.
     func cancelAttempts(of batch: Name) {
         let attempts = contents.withLock { contents in
-            (contents.running[batch] ?? []).compactMap { contents.attempts["\(batch.text):\($0)"] }
+            (contents.running[batch] ?? []).compactMap { contents.attempts[TaskKey(batch: batch, index: $0)] }
         }
         for cancel in attempts { cancel() }
     }

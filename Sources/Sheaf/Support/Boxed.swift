@@ -1,0 +1,32 @@
+/// A value behind a reference: for what is large, handed on from part to part, and hardly ever changed.
+///
+/// Copying it counts one reference instead of all those within.
+@propertyWrapper
+struct Boxed<Value: Sendable>: Sendable {
+    private final class Box: Sendable {
+        let value: Value
+        init(_ value: Value) { self.value = value }
+    }
+
+    private var box: Box
+
+    init(wrappedValue: Value) { box = Box(wrappedValue) }
+
+    var wrappedValue: Value {
+        get { box.value }
+        set { box = Box(newValue) }
+    }
+}
+
+/// As ``Boxed``, for a value that is mostly not there.
+@propertyWrapper
+struct BoxedIfAny<Value: Sendable>: Sendable {
+    private var box: Boxed<Value>?
+
+    init(wrappedValue: Value?) { box = wrappedValue.map { Boxed(wrappedValue: $0) } }
+
+    var wrappedValue: Value? {
+        get { box?.wrappedValue }
+        set { box = newValue.map { Boxed(wrappedValue: $0) } }
+    }
+}
