@@ -18,18 +18,25 @@ public struct QueueDeclaration: Sendable, Equatable {
     public var deadLetter: DeadLetterTarget?
     /// Whether ``Broker/publish(_:to:after:)`` will be used with this queue.
     public var acceptsDelayed: Bool
+    /// How long messages stay before they go to the dead letters, which must be a queue then; nil means until they are received.
+    ///
+    /// A queue with such a time is a waiting room: nobody may receive from it, and what it holds is in no status. Whole
+    /// milliseconds, counted by the broker, and longer by what handing on takes.
+    public var lifetime: Duration?
 
     /// Makes a declaration.
     public init(
         name: String,
         deliveryLimit: Int?,
         deadLetter: DeadLetterTarget? = nil,
-        acceptsDelayed: Bool = false
+        acceptsDelayed: Bool = false,
+        lifetime: Duration? = nil
     ) {
         self.name = name
         self.deliveryLimit = deliveryLimit
         self.deadLetter = deadLetter
         self.acceptsDelayed = acceptsDelayed
+        self.lifetime = lifetime
     }
 }
 

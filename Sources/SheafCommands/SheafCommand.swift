@@ -29,6 +29,7 @@ public struct SheafCommand: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "Work", subcommands: [Create.self, Run.self]),
             CommandGroup(name: "See", subcommands: [Status.self, List.self, Watch.self, Wait.self, Results.self]),
+            CommandGroup(name: "Answer", subcommands: [Questions.self, Answer.self]),
             CommandGroup(
                 name: "Manage",
                 subcommands: [

@@ -8,6 +8,11 @@ extension SQLiteBroker {
         if let limit = declaration.deliveryLimit, limit < 0 {
             throw BrokerError(.invalidArgument, "a delivery limit of \(limit) makes no sense")
         }
+        if let lifetime = declaration.lifetime {
+            guard lifetime >= .zero, case .queue = declaration.deadLetter else {
+                throw BrokerError(.invalidArgument, "messages that wait for \(lifetime) need a queue to go to then")
+            }
+        }
         try await writer.perform { try $0.declare(declaration) }
     }
 

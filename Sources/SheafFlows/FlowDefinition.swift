@@ -14,6 +14,10 @@ public struct FlowDefinition: Sendable {
     public var retryRule: RetryRule
     /// Values for templates and programs, laid under those of the batch: an object.
     public var parameters: JSONValue
+    /// What its calls share with those of other flows, or nil where the service it calls is its own and has no rate.
+    public var limit: FlowLimit?
+    /// How long a question of a task waits for its answer; nil means as long as the task may run.
+    public var answerTimeout: Duration?
 
     /// Makes a definition.
     public init(
@@ -22,7 +26,9 @@ public struct FlowDefinition: Sendable {
         timeout: Duration? = nil,
         retries: Int = FlowDefinition.defaultRetries,
         retryRule: RetryRule = RetryRule(),
-        parameters: JSONValue = [:]
+        parameters: JSONValue = [:],
+        limit: FlowLimit? = nil,
+        answerTimeout: Duration? = nil
     ) {
         self.name = name
         self.flow = flow
@@ -30,7 +36,12 @@ public struct FlowDefinition: Sendable {
         self.retries = retries
         self.retryRule = retryRule
         self.parameters = parameters
+        self.limit = limit
+        self.answerTimeout = answerTimeout
     }
+
+    /// What tasks of this flow wait for when the service it calls wants to be left alone.
+    public var limitKey: LimitKey { limit?.key ?? .flow(name) }
 
     /// How many more attempts a retryable failure gets where nothing is said.
     public static let defaultRetries = 2

@@ -5,6 +5,11 @@ extension RabbitMQBroker {
     /// Makes a quorum queue, or a classic one where there is no delivery limit.
     public func declareQueue(_ declaration: QueueDeclaration) async throws {
         let name = declaration.name
+        if let lifetime = declaration.lifetime {
+            guard lifetime >= .zero, case .queue = declaration.deadLetter else {
+                throw BrokerError(.invalidArgument, "messages that wait for \(lifetime) need a queue to go to then")
+            }
+        }
         try QueueArguments.check(name: name)
         let arguments = QueueArguments.table(for: declaration)
         try await perform("declaring queue '\(name)'") {

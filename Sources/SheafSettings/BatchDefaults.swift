@@ -14,6 +14,8 @@ public struct BatchDefaults: Sendable, Equatable {
     public var strict: Bool?
     /// How long the broker may confirm nothing before publishing is given up.
     public var publishTimeout: Duration?
+    /// Whether tasks may ask people.
+    public var isInteractive: Bool?
 
     /// Makes defaults.
     public init(
@@ -22,7 +24,8 @@ public struct BatchDefaults: Sendable, Equatable {
         shuffle: Bool? = nil,
         maxRecords: Int? = nil,
         strict: Bool? = nil,
-        publishTimeout: Duration? = nil
+        publishTimeout: Duration? = nil,
+        isInteractive: Bool? = nil
     ) {
         self.errorPolicy = errorPolicy
         self.concurrency = concurrency
@@ -30,5 +33,6 @@ public struct BatchDefaults: Sendable, Equatable {
         self.maxRecords = maxRecords
         self.strict = strict
         self.publishTimeout = publishTimeout
+        self.isInteractive = isInteractive
     }
 }

@@ -28,6 +28,10 @@ public struct FlowSettings: Sendable {
     public let retryRule: RetryRule
     /// What holds for its batches.
     public let batch: BatchDefaults
+    /// What its calls share with those of other flows, or nil where there is no rate and no name.
+    public let limit: FlowLimit?
+    /// How long a question of a task waits for its answer; nil means as long as the task may run.
+    public let answerTimeout: Duration?
 
     /// The flow for a worker.
     public func definition() -> FlowDefinition {
@@ -37,7 +41,9 @@ public struct FlowSettings: Sendable {
             timeout: timeout,
             retries: retries,
             retryRule: retryRule,
-            parameters: parameters
+            parameters: parameters,
+            limit: limit,
+            answerTimeout: answerTimeout
         )
     }
 }

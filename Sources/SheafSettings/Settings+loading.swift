@@ -5,7 +5,7 @@ import SheafFlows
 
 extension Settings {
     /// The keys at the top.
-    private static let keys = ["broker", "namespace", "concurrency", "acknowledgement_timeout", "flows"]
+    private static let keys = ["broker", "namespace", "concurrency", "acknowledgement_timeout", "limits", "flows"]
 
     /// Finds and reads the configuration.
     ///
@@ -33,7 +33,7 @@ extension Settings {
         }
         var root = SettingsNode.empty
         if let file { root = try SettingsNode(yaml: file.text, path: file.shownPath) }
-        for key in Self.keys where key != "flows" {
+        for key in Self.keys where key != "flows" && key != "limits" {
             let name = "SHEAF_\(key.uppercased())"
             root.set(key, to: set[name], from: .environment(name))
         }
@@ -64,7 +64,12 @@ extension Settings {
                 folder: isFromFile || member.node.json == "embedded" ? folder : working
             ).read()
         }
-        let (flows, warnings) = try flows(members["flows"], folder: folder, withheldVariables: secrets)
+        let (flows, warnings) = try flows(
+            members["flows"],
+            folder: folder,
+            withheldVariables: secrets,
+            limits: try LimitReader.limits(members["limits"])
+        )
         return Settings(
             file: file?.path,
             directory: folder.path,
@@ -96,7 +101,8 @@ extension Settings {
     private static func flows(
         _ member: SettingsReader?,
         folder: ConfigurationFolder,
-        withheldVariables: Set<String>
+        withheldVariables: Set<String>,
+        limits: [Name: RateLimit?]
     ) throws(SettingsError) -> (OrderedDictionary<Name, FlowSettings>, [SettingsError]) {
         var flows: OrderedDictionary<Name, FlowSettings> = [:]
         var warnings: [SettingsError] = []
@@ -104,7 +110,12 @@ extension Settings {
             guard let name = Name(entry.name) else {
                 throw entry.value.error("'\(entry.name)' is no name for a flow: \(Name.rule)")
             }
-            let reader = try FlowReader(entry.value, folder: folder, withheldVariables: withheldVariables)
+            let reader = try FlowReader(
+                entry.value,
+                folder: folder,
+                withheldVariables: withheldVariables,
+                limits: limits
+            )
             let flow = try reader.read(name)
             warnings += reader.warnings(flow.flow)
             flows[name] = flow

@@ -7,5 +7,5 @@
 public enum BrokerConformance {
     /// All cases; each uses names of its own, so that they can run side by side and against a broker with other queues.
     public static let cases: [BrokerConformanceCase] =
-        publishing + consuming + settling + delaying + removing + logs + locks + connections
+        publishing + consuming + settling + delaying + lifetimes + removing + logs + locks + connections
 }

@@ -32,7 +32,8 @@ actor BrokerConformanceScene {
         on broker: any Broker,
         limit: Int? = 3,
         deadLetter: QueueDeclaration.DeadLetterTarget? = nil,
-        acceptsDelayed: Bool = false
+        acceptsDelayed: Bool = false,
+        lifetime: Duration? = nil
     ) async throws -> String {
         let name = name(suffix)
         queues.append(name)
@@ -40,7 +41,8 @@ actor BrokerConformanceScene {
             name: name,
             deliveryLimit: limit,
             deadLetter: deadLetter,
-            acceptsDelayed: acceptsDelayed
+            acceptsDelayed: acceptsDelayed,
+            lifetime: lifetime
         )
         try await broker.declareQueue(declaration)
         return name

@@ -161,12 +161,13 @@ struct ClockTests {
         let old = try await open(folder, machine)
         try await old.append(Message(id: "entry"), to: "log")
         try await old.publish(Message(id: "later"), to: "q", after: .seconds(60))
-        // Of the first version but for a table, and due by the clock on the wall.
+        // Of the first version but for a table and a column, and due by the clock on the wall.
         let wall = machine.clock.wall()
         try await old.writer.perform { transaction in
             try transaction.run("UPDATE delayed SET due = ?", wall + 60_000)
             try transaction.run("UPDATE entry SET time = ?", wall)
             try transaction.run("DROP TABLE clock")
+            try transaction.run("ALTER TABLE queue DROP COLUMN lifetime")
             try transaction.run("PRAGMA user_version = 1")
         }
         await old.close()

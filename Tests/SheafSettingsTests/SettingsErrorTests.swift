@@ -14,7 +14,7 @@ import Testing
         (
             "\n\nworkers: 3",
             """
-            sheaf.yaml:3: workers: unknown key; known are broker, namespace, concurrency, acknowledgement_timeout, flows
+            sheaf.yaml:3: workers: unknown key; known are broker, namespace, concurrency, acknowledgement_timeout, limits, flows
             """
         ),
         (

@@ -14,6 +14,7 @@ extension Aggregator {
         let fold = folds[batch] ?? BatchFold(batch: batch)
         if var before = inherited[batch], before.offset > fold.nextOffset {
             before.running = signals.running(batch)
+            before.limited = signals.limited(batch)
             return before
         }
         var progress = BatchProgress(
@@ -24,6 +25,7 @@ extension Aggregator {
         )
         progress.checkpoint = fold.checkpoint ?? inherited[batch]?.checkpoint
         progress.missing = missing[batch] ?? 0
+        progress.limited = signals.limited(batch)
         progress.isTrimmed = fold.isTrimmed
         return progress
     }

@@ -16,6 +16,12 @@ struct SignalBoard: Sendable {
         }
     }
 
+    /// How many tasks of a batch wait for a limit, or nil where none does.
+    func limited(_ batch: Name, now: ContinuousClock.Instant = .now) -> LimitWait? {
+        signals.values.filter { $0.until > now }.compactMap { $0.signal.limited[batch] }
+            .reduce(nil) { $0?.joined(with: $1) ?? $1 }
+    }
+
     /// How many tasks of a batch are being run.
     func running(_ batch: Name, now: ContinuousClock.Instant = .now) -> Int {
         var indices: Set<Int> = []

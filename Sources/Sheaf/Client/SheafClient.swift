@@ -74,5 +74,6 @@ public final class SheafClient: Sendable {
         try await broker.declareLog(LogDeclaration(name: names.dead))
         try await broker.declareLog(LogDeclaration(name: names.progress, maximumBytes: 64 << 20))
         try await broker.declareLog(LogDeclaration(name: names.signals, maximumBytes: 16 << 20))
+        try await broker.declareLog(LogDeclaration(name: names.limits, maximumBytes: 16 << 20))
     }
 }

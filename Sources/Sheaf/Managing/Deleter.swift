@@ -92,6 +92,9 @@ struct Deleter {
                 try await broker.deleteQueue(names.permits(batch: id, redo: redo))
             }
         }
-        try await retrying(for: .seconds(30)) { try await broker.deleteLog(names.results(batch: id)) }
+        try await retrying(for: .seconds(30)) {
+            try await broker.deleteLog(names.results(batch: id))
+            try await broker.deleteLog(names.questions(batch: id))
+        }
     }
 }

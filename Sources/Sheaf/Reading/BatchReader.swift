@@ -16,6 +16,9 @@ struct BatchReader {
         for record in journal.batches.batches where isWanted(record) {
             var summary = BatchSummary(record: record, progress: progress[record.id])
             summary.isInterrupted = try await isInterrupted(record.id, journal)
+            if record.options.isInteractive, record.ending == nil, record.cancelled == nil {
+                summary.questions = try await QuestionLog(client: client, batch: record.id).read().state.open.count
+            }
             summaries.append(summary)
         }
         return summaries

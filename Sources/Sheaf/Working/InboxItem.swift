@@ -17,6 +17,8 @@ struct InboxItem: Sendable {
     var redo = 0
     /// The permit that goes with it, where the batch is capped.
     @BoxedIfAny var permit: Delivery?
+    /// The limit that its call has to keep to.
+    var limit: LimitKey?
     /// The number of the subscription that brought it, or nil where it was taken alone.
     var subscription: Int?
 

@@ -7,6 +7,8 @@ struct SignalSender: Sendable {
     let client: SheafClient
     let worker: String
     let state: WorkerState
+    let inbox: TaskInbox
+    let book: LimitBook
 
     private static let tick = Duration.milliseconds(250)
 
@@ -25,7 +27,7 @@ struct SignalSender: Sendable {
         var saidAt = ContinuousClock.now
         while true {
             try await Task.sleep(for: Self.tick)
-            let signal = RunningSignal(worker: worker, running: state.running, waiting: state.waiting)
+            let signal = currentSignal
             let isDue = !(signal.running.isEmpty && signal.waiting.isEmpty) && .now - saidAt >= .seconds(1)
             guard isDue || signal != said else { continue }
             do {
@@ -36,5 +38,13 @@ struct SignalSender: Sendable {
                 client.logger.debug("a signal is not sent: \(error)")
             }
         }
+    }
+
+    private var currentSignal: RunningSignal {
+        let limited = inbox.limited.mapValues { key, tasks in
+            let left = book[key].pause().map { $0 - .now }
+            return LimitWait(key: key, tasks: tasks, until: left.map { Timestamp.now + $0 })
+        }
+        return RunningSignal(worker: worker, running: state.running, waiting: state.waiting, limited: limited)
     }
 }

@@ -16,6 +16,8 @@ extension TaskFetcher {
             let mayRunFreely = mayRun(key.batch) && journal[key.batch]?.concurrency == nil && state.leasedCount == 0
             if mayRunFreely { try await unsubscribe(key) } else { try await drop(key.batch) }
         }
+        // What waits for a limit would wait on, though nobody wants it any more.
+        try await giveBackUnstarted(inbox.drain { item in item.batch.map { !mayRun($0) } ?? false })
         let chosen = try await choose(pushed.flatMap(keys).filter(isUsable))
         // What is not to be consumed from just now is in no trouble.
         for (key, trouble) in troubles where trouble.missingSince == nil && !chosen.contains(key) {
@@ -24,10 +26,12 @@ extension TaskFetcher {
         let holding = state.heldKeys
         let busy = Set(
             chosen.filter { key in
-                chosen.count == 1 || holding.contains(key) || feeds[key]?.isBusy() != false
+                chosen.count == 1 || (!isPaused(key) && (holding.contains(key) || feeds[key]?.isBusy() != false))
             }
         )
         for key in chosen {
+            // It keeps what it has, and the others share the slots meanwhile.
+            if isPaused(key), feeds[key] != nil { continue }
             var prefetch = plan.prefetch(isBusy: busy.contains(key), busyCount: busy.count)
             if let remaining { prefetch = min(prefetch, max(1, remaining / 4 / busy.count)) }
             let current = feeds[key]?.prefetch ?? 0
@@ -59,6 +63,11 @@ extension TaskFetcher {
             try await giveBackUnstarted(of: key)
         }
         return chosen
+    }
+
+    /// Whether the service that a batch's tasks call is left alone for now.
+    private func isPaused(_ key: FeedKey) -> Bool {
+        journal[key.batch].flatMap { limits[$0.flow] }.map { book[$0].pause() != nil } ?? false
     }
 
     private func subscribe(_ key: FeedKey, prefetch: Int) async throws {
@@ -123,8 +132,15 @@ extension TaskFetcher {
 
     func receive(_ deliveries: [Delivery], _ subscription: Subscription) {
         let key = subscription.key
+        let limit = journal[key.batch].flatMap { limits[$0.flow] }
         let items = deliveries.map {
-            InboxItem(delivery: $0, batch: key.batch, redo: key.redo, subscription: subscription.number)
+            InboxItem(
+                delivery: $0,
+                batch: key.batch,
+                redo: key.redo,
+                limit: limit,
+                subscription: subscription.number
+            )
         }
         state.hold(items)
         if let feed = feeds[key] {

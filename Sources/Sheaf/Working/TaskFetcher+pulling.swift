@@ -23,8 +23,11 @@ extension TaskFetcher {
         }
     }
 
+    /// How many pulled tasks of a batch may wait for its limit, which keep the permits that they hold from others.
+    private static let mostPulled = 2
+
     private func pullOne() async throws -> InboxItem? {
-        let records = candidates.filter(isPulled)
+        let records = candidates.filter { isPulled($0) && inbox.count(of: $0.id) < Self.mostPulled }
         pullTurn += 1
         for offset in records.indices {
             // What the consumers may still bring has the first claim on what is left before the limit.
@@ -52,7 +55,13 @@ extension TaskFetcher {
             }
             if let delivery = try await client.broker.get(place) {
                 noteService(of: key)
-                return InboxItem(delivery: delivery, batch: key.batch, redo: key.redo, permit: permit)
+                return InboxItem(
+                    delivery: delivery,
+                    batch: key.batch,
+                    redo: key.redo,
+                    permit: permit,
+                    limit: limits[record.flow]
+                )
             }
             if let permit { try await client.broker.settle(permit, as: .returned) }
             noteService(of: key)

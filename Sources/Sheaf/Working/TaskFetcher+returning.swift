@@ -34,7 +34,7 @@ extension TaskFetcher {
         try await giveBackUnstarted(inbox.drain { stale.contains($0.delivery.token) }, publishing: true)
     }
 
-    private func giveBackUnstarted(_ items: [InboxItem], publishing: Bool = false) async throws {
+    func giveBackUnstarted(_ items: [InboxItem], publishing: Bool = false) async throws {
         if let left = remaining { remaining = left + items.count }
         func isOver(_ item: InboxItem) -> Bool {
             guard let batch = item.batch else { return false }

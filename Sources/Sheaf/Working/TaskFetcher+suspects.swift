@@ -25,7 +25,7 @@ extension TaskFetcher {
         }
         for batch in Set(feeds.keys.map(\.batch)) { try await drop(batch) }
         guard state.heldCount == 0, let delivery = try await client.broker.get(queue) else { return }
-        let item = InboxItem(delivery: delivery)
+        let item = InboxItem(delivery: delivery, limit: limits[flow])
         state.hold([item])
         if let left = remaining { remaining = left - 1 }
         inbox.put([item])

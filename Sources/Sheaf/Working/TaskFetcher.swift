@@ -12,6 +12,9 @@ actor TaskFetcher {
     let inbox: TaskInbox
     let writer: OutcomeWriter
     let flows: Set<Name>
+    /// What the calls of each flow wait for.
+    let limits: [Name: LimitKey]
+    let book: LimitBook
 
     var plan: FetchPlan
     var feeds: [FeedKey: BatchFeed] = [:]
@@ -45,7 +48,8 @@ actor TaskFetcher {
         journal: Journal,
         state: WorkerState,
         inbox: TaskInbox,
-        writer: OutcomeWriter
+        writer: OutcomeWriter,
+        book: LimitBook
     ) {
         self.client = client
         self.configuration = configuration
@@ -53,7 +57,9 @@ actor TaskFetcher {
         self.state = state
         self.inbox = inbox
         self.writer = writer
+        self.book = book
         self.flows = Set(configuration.flows.map(\.name))
+        self.limits = Dictionary(configuration.flows.map { ($0.name, $0.limitKey) }, uniquingKeysWith: { $1 })
         self.plan = FetchPlan(slots: configuration.concurrency)
         self.remaining = configuration.limit
     }

@@ -6,9 +6,13 @@ import Synchronization
 ///
 /// It takes what it is given: what comes in is bounded by the prefetch of the consumers.
 final class TaskInbox: Sendable {
-    private struct State {
+    struct State {
         var queues: [Name?: ArraySlice<InboxItem>] = [:]
         var rotation: [Name?] = []
+        /// The limits whose tasks stay here until they are let go one by one.
+        var closed: Set<LimitKey> = []
+        /// Who waits for a task that a limit may let go.
+        var demands: [LimitKey: CheckedContinuation<Bool, Never>] = [:]
         var slots: [CheckedContinuation<InboxItem?, Never>] = []
         var pulls: [CheckedContinuation<Bool, Never>] = []
         var promised = 0
@@ -16,19 +20,28 @@ final class TaskInbox: Sendable {
 
         var queued: Int { queues.values.reduce(0) { $0 + $1.count } }
 
+        /// Takes out the next task that may go, of the batch whose turn it is.
         mutating func take() -> InboxItem? {
-            guard let batch = rotation.first, let item = queues[batch]?.popFirst() else { return nil }
-            rotation.removeFirst()
+            take { [closed] item in item.limit.map { !closed.contains($0) } ?? true }
+        }
+
+        /// Takes out the next task that fulfils a condition; of a batch, only the first may.
+        mutating func take(where condition: (InboxItem) -> Bool) -> InboxItem? {
+            guard let turn = rotation.firstIndex(where: { queues[$0]?.first.map(condition) == true }) else {
+                return nil
+            }
+            let batch = rotation.remove(at: turn)
+            let item = queues[batch]?.popFirst()
             if queues[batch]?.isEmpty == true { queues[batch] = nil } else { rotation.append(batch) }
             return item
         }
     }
 
-    private let state = Mutex(State())
+    let state = Mutex(State())
 
     /// Adds deliveries; those that were promised to a demand fulfil it.
     func put(_ items: [InboxItem], fulfilling promised: Int = 0) {
-        let ready: [(CheckedContinuation<InboxItem?, Never>, InboxItem)] = state.withLock { state in
+        let (ready, demands) = state.withLock { state in
             state.promised -= promised
             for item in items {
                 if state.queues[item.batch] == nil {
@@ -39,9 +52,10 @@ final class TaskInbox: Sendable {
             }
             var ready: [(CheckedContinuation<InboxItem?, Never>, InboxItem)] = []
             while !state.slots.isEmpty, let item = state.take() { ready.append((state.slots.removeFirst(), item)) }
-            return ready
+            return (ready, state.metDemands())
         }
         for (slot, item) in ready { slot.resume(returning: item) }
+        for demand in demands { demand.resume(returning: true) }
     }
 
     /// Waits for a delivery; nil once the inbox is closed.
@@ -49,7 +63,7 @@ final class TaskInbox: Sendable {
         await withCheckedContinuation { continuation in
             enum Step {
                 case give(InboxItem?)
-                case wait(CheckedContinuation<Bool, Never>?)
+                case wait([CheckedContinuation<Bool, Never>])
             }
             let step: Step = state.withLock { state in
                 if let item = state.take() { return .give(item) }
@@ -57,13 +71,13 @@ final class TaskInbox: Sendable {
                 state.slots.append(continuation)
                 if state.slots.count > state.promised, !state.pulls.isEmpty {
                     state.promised += 1
-                    return .wait(state.pulls.removeFirst())
+                    return .wait([state.pulls.removeFirst()])
                 }
-                return .wait(nil)
+                return .wait(state.metDemands())
             }
             switch step {
             case .give(let item): continuation.resume(returning: item)
-            case .wait(let pull): pull?.resume(returning: true)
+            case .wait(let others): for other in others { other.resume(returning: true) }
             }
         }
     }
@@ -131,8 +145,9 @@ final class TaskInbox: Sendable {
             defer {
                 state.slots = []
                 state.pulls = []
+                state.demands = [:]
             }
-            return (state.slots, state.pulls)
+            return (state.slots, state.pulls + state.demands.values)
         }
         for slot in slots { slot.resume(returning: nil) }
         for pull in pulls { pull.resume(returning: false) }

@@ -11,6 +11,9 @@ struct TaskSlot: Sendable {
     let journal: Journal
     let state: WorkerState
     let writer: OutcomeWriter
+    let book: LimitBook
+    let inbox: TaskInbox
+    let prompter: PromptDesk?
     let giveBack: @Sendable ([InboxItem]) async throws -> Void
 
     func run(_ inbox: TaskInbox) async throws {
@@ -65,6 +68,7 @@ struct TaskSlot: Sendable {
             try await giveBack([item])
             return
         }
+        if book[definition.limitKey].pause() != nil { return try await putOff(item) }
         try await attempt(task, item, definition)
     }
 
@@ -98,8 +102,17 @@ struct TaskSlot: Sendable {
         if state.begin(task, of: item) { await writer.submitStart(of: task.batch, worker: worker) }
         let startedAt = Timestamp.now
         let attempts = task.attempt + item.delivery.earlierDeliveries
-        let result = await cancellable(task, attempts, definition)
+        let start = ContinuousClock.now
+        let heed = ThrottleHeed(definition.flow)
+        let asker = asker(of: task, definition)
+        let result = await cancellable(task, attempts, heed.heeding(definition), asker)
         if Task.isCancelled, case .failure = result { return }  // the worker ends at once; it gives the delivery back
+        if case .failure = result, asker?.wasInterrupted == true { return try await leaveUnanswered(task, item) }
+        await asker?.withdraw()
+        if case .failure(let error) = result, error.type != FlowError.cancelledType, let throttle = heed.throttle {
+            return try await waitForService(task, item, definition, throttle, begun: start)
+        }
+        book.noteAnswer(definition.limitKey, begun: start)
         var outcome = Outcome(
             index: task.index,
             redo: task.redo,
@@ -159,7 +172,8 @@ struct TaskSlot: Sendable {
     private func cancellable(
         _ task: BatchTask,
         _ attempts: Int,
-        _ definition: FlowDefinition
+        _ definition: FlowDefinition,
+        _ asker: TaskAsker?
     ) async -> Result<FlowOutput, FlowError> {
         let parameters: JSONValue
         do {
@@ -180,7 +194,8 @@ struct TaskSlot: Sendable {
             index: task.index,
             record: task.record,
             parameters: parameters,
-            attempt: attempts
+            attempt: attempts,
+            asker: asker
         )
         // Runs on this thread until it first waits: what never does costs no turn of another.
         let attempt = Task.immediate { await definition.attempt(flowTask) }

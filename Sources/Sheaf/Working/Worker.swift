@@ -36,7 +36,10 @@ public final class Worker: Service {
     private func work() async throws {
         let journal = try await Journal.read(from: client)
         if let batch = configuration.batch { _ = try journal.find(batch.text) }
-        let parts = WorkerParts(client, configuration, journal, state)
+        let book = LimitBook(client: client, worker: configuration.name)
+        try await book.catchUp()
+        for limit in configuration.limits { try await LimitMint(client: client, book: book).establish(limit) }
+        let parts = WorkerParts(client, configuration, journal, book, state)
         if configuration.limit != nil {
             await parts.writer.beforeSettling { [fetcher = parts.fetcher] in try await fetcher.willSettle($0) }
         }
@@ -58,6 +61,8 @@ public final class Worker: Service {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await persisting { try await parts.journal.run() } }
             group.addTask { try await persisting { try await parts.aggregator.run() } }
+            group.addTask { try await persisting { try await parts.book.run() } }
+            for gate in parts.gates { group.addTask { try await gate.run() } }
             group.addTask { try await persisting { try await parts.signals.run() } }
             group.addTask { try await parts.writer.run() }
             group.addTask { try await parts.fetcher.run() }

@@ -28,6 +28,8 @@ public struct WorkerConfiguration: Sendable {
     public var acknowledgementTimeout: Duration
     /// Its name in results; by default made of host and process.
     public var name: String
+    /// The person whom it asks directly, or nil where questions are only answered from elsewhere.
+    public var prompt: (any QuestionPrompt)?
 
     /// Makes a configuration.
     public init(
@@ -40,7 +42,8 @@ public struct WorkerConfiguration: Sendable {
         idleTimeout: Duration? = nil,
         grace: Duration? = WorkerConfiguration.defaultGrace,
         acknowledgementTimeout: Duration = WorkerConfiguration.defaultAcknowledgementTimeout,
-        name: String = WorkerConfiguration.defaultName
+        name: String = WorkerConfiguration.defaultName,
+        prompt: (any QuestionPrompt)? = nil
     ) {
         self.flows = flows
         self.batch = batch
@@ -52,6 +55,15 @@ public struct WorkerConfiguration: Sendable {
         self.grace = grace
         self.acknowledgementTimeout = acknowledgementTimeout
         self.name = name
+        self.prompt = prompt
+    }
+
+    /// The limits that the calls of its flows have to keep to; a rate that any of those who share a key gives is the key's.
+    var limits: [FlowLimit] {
+        let limits = flows.map { FlowLimit(key: $0.limitKey, rate: $0.limit?.rate) }
+        return Dictionary(grouping: limits, by: \.key).map { key, same in
+            FlowLimit(key: key, rate: same.lazy.compactMap(\.rate).first)
+        }
     }
 
     /// How long running tasks may go on where nothing is said.

@@ -15,8 +15,17 @@ struct WorkerParts: Sendable {
     let aggregator: Aggregator
     let goal: WorkerGoal
     let slot: TaskSlot
+    let book: LimitBook
+    let gates: [LimitGate]
 
-    init(_ client: SheafClient, _ configuration: WorkerConfiguration, _ journal: Journal, _ state: WorkerState) {
+    init(
+        _ client: SheafClient,
+        _ configuration: WorkerConfiguration,
+        _ journal: Journal,
+        _ book: LimitBook,
+        _ state: WorkerState
+    ) {
+        self.book = book
         self.client = client
         self.journal = journal
         self.state = state
@@ -27,7 +36,8 @@ struct WorkerParts: Sendable {
             journal: journal,
             state: state,
             inbox: inbox,
-            writer: writer
+            writer: writer,
+            book: book
         )
         self.writer = writer
         self.fetcher = fetcher
@@ -39,7 +49,10 @@ struct WorkerParts: Sendable {
             fetcher: fetcher,
             timeout: configuration.acknowledgementTimeout
         )
-        signals = SignalSender(client: client, worker: configuration.name, state: state)
+        signals = SignalSender(client: client, worker: configuration.name, state: state, inbox: inbox, book: book)
+        gates = configuration.limits.map { [inbox] limit in
+            LimitGate(client: client, book: book, inbox: inbox, key: limit.key, wanted: limit.rate)
+        }
         aggregator = Aggregator(client: client, journal: journal)
         goal = WorkerGoal(
             client: client,
@@ -55,6 +68,9 @@ struct WorkerParts: Sendable {
             journal: journal,
             state: state,
             writer: writer,
+            book: book,
+            inbox: inbox,
+            prompter: configuration.prompt.map { PromptDesk($0) },
             giveBack: { try await fetcher.giveBack($0) }
         )
     }

@@ -72,6 +72,11 @@ final class WorkerState: Sendable {
         for await _ in changed.stream() where heldCount == 0 { return }
     }
 
+    /// Waits until it is to take no more tasks.
+    func waitUntilLeaving() async {
+        for await _ in changed.stream() where isLeaving { return }
+    }
+
     /// Waits until it was told from outside to leave.
     func waitUntilShuttingDown() async {
         for await _ in changed.stream() where isShuttingDown { return }

@@ -81,7 +81,8 @@ extension SheafCommand {
                 maxTime: maxTime?.duration,
                 idleTimeout: idleTimeout?.duration,
                 grace: grace?.duration ?? WorkerConfiguration.defaultGrace,
-                acknowledgementTimeout: acknowledgementTimeout?.duration ?? session.settings.acknowledgementTimeout
+                acknowledgementTimeout: acknowledgementTimeout?.duration ?? session.settings.acknowledgementTimeout,
+                prompt: TerminalPrompt(session.console)
             )
             let shift = WorkShift(session: session, configuration: configuration, batch: batch)
             let verdict = try await shift.run()

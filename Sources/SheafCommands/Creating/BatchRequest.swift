@@ -42,7 +42,8 @@ struct BatchRequest: Sendable, Equatable {
             concurrency: publishing.concurrency ?? flow.batch.concurrency,
             seed: source.shuffle ? seed : nil,
             maxRecords: source.maxRecords,
-            parameters: parameters
+            parameters: parameters,
+            isInteractive: publishing.interactive ?? flow.batch.isInteractive ?? false
         )
     }
 

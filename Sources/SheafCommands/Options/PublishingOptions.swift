@@ -43,6 +43,12 @@ struct PublishingOptions: ParsableArguments {
     )
     var strict: Bool?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Let its tasks ask people: at the worker's terminal, or by 'sheaf questions' and 'sheaf answer'."
+    )
+    var interactive: Bool?
+
     @Option(
         help: ArgumentHelp(
             "Leave out the records that succeeded in that batch, by their ids; it must have ended or be halted.",

@@ -12,13 +12,23 @@ struct ProgressSample: Sendable, Equatable {
     var failed = 0
     /// How many are being worked on.
     var running = 0
+    /// What is waited for besides, in a few words, such as `waits for limit 'openai'`; nil where it is nothing.
+    var waiting: String?
 
-    init(title: String, done: Int, total: Int? = nil, failed: Int = 0, running: Int = 0) {
+    init(
+        title: String,
+        done: Int,
+        total: Int? = nil,
+        failed: Int = 0,
+        running: Int = 0,
+        waiting: String? = nil
+    ) {
         self.title = title
         self.done = done
         self.total = total
         self.failed = failed
         self.running = running
+        self.waiting = waiting
     }
 
     /// How far a batch is; what was dropped by a cancel is done with, too.
@@ -28,7 +38,8 @@ struct ProgressSample: Sendable, Equatable {
             done: summary.counts.settled + summary.counts.cancelled,
             total: summary.isSealed ? summary.total : nil,
             failed: summary.counts.failed,
-            running: summary.counts.running
+            running: summary.counts.running,
+            waiting: summary.limited.map { "waits for \($0.key)" }
         )
     }
 }

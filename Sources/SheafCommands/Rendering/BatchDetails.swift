@@ -12,6 +12,11 @@ enum BatchDetails {
             ("tasks", "\(batch.total)\(batch.isSealed ? "" : " so far"): \(Wording.counts(batch.counts))"),
             ("created", moment(batch.record.createdAt, now: now)),
         ]
+        if let limited = batch.limited { entries.append(("waiting", Wording.limit(limited, now: now))) }
+        if batch.questions > 0 {
+            let wait = "\(Wording.count(batch.questions, "question")) for an answer"
+            entries.append(("asking", "\(wait); 'sheaf questions \(batch.record.id)' shows them"))
+        }
         if let started = batch.startedAt { entries.append(("started", moment(started, now: now))) }
         if let finished = batch.finishedAt {
             var text = moment(finished, now: now)
@@ -51,6 +56,7 @@ enum BatchDetails {
         var parts = ["error policy \(options.errorPolicy)"]
         if let concurrency = batch.concurrency { parts.append("at most \(concurrency) at once") }
         parts.append(options.seed.map { "shuffled with seed \($0)" } ?? "in the order of the input")
+        if options.isInteractive { parts.append("interactive") }
         if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }
         if let given = options.parameters.objectValue, !given.isEmpty {
             parts.append("parameters \(options.parameters.text)")

@@ -46,6 +46,13 @@ enum Wording {
         return words.isEmpty ? "no tasks" : words.joined(separator: ", ")
     }
 
+    /// How many tasks wait for which limit, and for how long it is paused.
+    static func limit(_ wait: LimitWait, now: Timestamp) -> String {
+        let text = "\(count(wait.tasks, "task")) for \(wait.key)"
+        guard let until = wait.until, until > now else { return text }
+        return text + ", which is paused for another \(duration(until - now))"
+    }
+
     /// A status and the counts behind it, as the last word on a batch.
     static func conclusion(_ summary: BatchSummary) -> String {
         var text = "batch \(summary.record.id) \(summary.status.rawValue): \(counts(summary.counts))"

@@ -20,6 +20,8 @@ public struct BatchProgress: Sendable, Equatable {
     public var missing: Int
     /// Whether the results log does not begin with its first entry any more, so that outcomes are not counted.
     public var isTrimmed: Bool
+    /// How many tasks workers hold back because of a limit, or nil where there are none.
+    public var limited: LimitWait?
 
     /// Makes a progress.
     public init(
@@ -32,7 +34,8 @@ public struct BatchProgress: Sendable, Equatable {
         offset: Int64,
         checkpoint: Int64? = nil,
         missing: Int = 0,
-        isTrimmed: Bool = false
+        isTrimmed: Bool = false,
+        limited: LimitWait? = nil
     ) {
         self.batch = batch
         self.total = total
@@ -44,6 +47,7 @@ public struct BatchProgress: Sendable, Equatable {
         self.checkpoint = checkpoint
         self.missing = missing
         self.isTrimmed = isTrimmed
+        self.limited = limited
     }
 
     /// Sums up a state.
@@ -68,7 +72,7 @@ public struct BatchProgress: Sendable, Equatable {
             "invalid": .integer(settled.invalid), "running": .integer(running),
             "started_at": .optional(startedAt?.description), "offset": .integer(offset),
             "checkpoint": checkpoint.map { .integer($0) } ?? .null, "missing": .integer(missing),
-            "trimmed": .bool(isTrimmed),
+            "trimmed": .bool(isTrimmed), "limited": limited?.json ?? .null,
         ]
     }
 
@@ -91,7 +95,8 @@ public struct BatchProgress: Sendable, Equatable {
             offset: Int64(json["offset"]?.intValue ?? 0),
             checkpoint: json["checkpoint"]?.intValue.map { Int64($0) },
             missing: json["missing"]?.intValue ?? 0,
-            isTrimmed: json["trimmed"]?.boolValue ?? false
+            isTrimmed: json["trimmed"]?.boolValue ?? false,
+            limited: json["limited"].flatMap { LimitWait(json: $0) }
         )
     }
 }

@@ -14,6 +14,10 @@ public struct BatchSummary: Sendable, Equatable {
     public var missing = 0
     /// Whether outcomes were removed from the results log before they were counted.
     public var isTrimmed = false
+    /// How many of the pending tasks workers hold back because of a limit, or nil where there are none.
+    public var limited: LimitWait?
+    /// How many of its tasks' questions wait for an answer.
+    public var questions = 0
 
     /// Joins the two; a final count in the journal stands above any progress.
     public init(record: BatchRecord, progress: BatchProgress?) {
@@ -21,6 +25,7 @@ public struct BatchSummary: Sendable, Equatable {
         if record.ending == nil, let progress {
             missing = progress.missing
             isTrimmed = progress.isTrimmed
+            limited = progress.limited
         }
         let total = max(record.sealedTotal ?? record.published, progress?.total ?? 0)
         if let ending = record.ending {
@@ -63,6 +68,8 @@ public struct BatchSummary: Sendable, Equatable {
             "interrupted": .bool(isInterrupted),
             "missing": .integer(missing),
             "trimmed": .bool(isTrimmed),
+            "limited": limited?.json ?? .null,
+            "questions": .integer(questions),
             "counts": counts.json,
             "created_at": .string(record.createdAt.description),
             "started_at": .optional(startedAt?.description),

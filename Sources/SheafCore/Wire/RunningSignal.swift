@@ -13,12 +13,20 @@ public struct RunningSignal: Sendable, Equatable {
     public var running: [Name: [Int]]
     /// How many tasks it holds that have not begun, by batch.
     public var waiting: [Name: Int]
+    /// Which of those wait for a limit, by batch.
+    public var limited: [Name: LimitWait]
 
     /// Makes a signal.
-    public init(worker: String, running: [Name: [Int]], waiting: [Name: Int] = [:]) {
+    public init(
+        worker: String,
+        running: [Name: [Int]],
+        waiting: [Name: Int] = [:],
+        limited: [Name: LimitWait] = [:]
+    ) {
         self.worker = worker
         self.running = running
         self.waiting = waiting
+        self.limited = limited
     }
 
     /// The message for the broker.
@@ -34,6 +42,10 @@ public struct RunningSignal: Sendable, Equatable {
         if !waiting.isEmpty {
             let counts = waiting.sorted { $0.key < $1.key }.map { ($0.key.text, JSONValue.integer($0.value)) }
             fields["waiting"] = .object(OrderedDictionary(uniqueKeysWithValues: counts))
+        }
+        if !limited.isEmpty {
+            let waits = limited.sorted { $0.key < $1.key }.map { ($0.key.text, $0.value.json) }
+            fields["limited"] = .object(OrderedDictionary(uniqueKeysWithValues: waits))
         }
         let body = JSONValue.object(fields)
         return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
@@ -52,6 +64,10 @@ public struct RunningSignal: Sendable, Equatable {
         for (batch, count) in body["waiting"]?.objectValue ?? [:] {
             if let name = Name(batch), let count = count.intValue, count > 0 { waiting[name] = count }
         }
-        self.init(worker: worker, running: running, waiting: waiting)
+        var limited: [Name: LimitWait] = [:]
+        for (batch, wait) in body["limited"]?.objectValue ?? [:] {
+            if let name = Name(batch), let wait = LimitWait(json: wait) { limited[name] = wait }
+        }
+        self.init(worker: worker, running: running, waiting: waiting, limited: limited)
     }
 }

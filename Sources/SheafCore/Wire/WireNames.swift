@@ -39,6 +39,21 @@ public struct WireNames: Sendable, Hashable {
     /// The queue of a batch's permits from a generation on; holding one allows one task at a time.
     public func permits(batch: Name, redo: Int) -> String { "\(namespace).permits.\(batch).\(redo)" }
 
+    /// The bounded log of limits that workers share: their rates, and pauses of services.
+    public var limits: String { "\(namespace).limits" }
+
+    /// The log of a batch's questions and their answers.
+    public func questions(batch: Name) -> String { "\(namespace).questions.\(batch)" }
+
+    /// The queue of the tokens of a rate; spending one lets one call begin.
+    public func tokens(_ key: LimitKey, nonce: String) -> String { "\(namespace).permits.\(key.text).\(nonce)" }
+
+    /// The waiting room of the tokens that were spent.
+    public func spentTokens(_ key: LimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
+
+    /// The lock held by whoever mints the tokens of a rate.
+    public func limitLock(_ key: LimitKey) -> String { "\(namespace).lock.\(key.text)" }
+
     /// The lock of the one who folds results for everybody.
     public var aggregatorLock: String { "\(namespace).lock.aggregator" }
 

@@ -10,6 +10,8 @@ public struct BatchOptions: Sendable, Equatable {
     public var maxRecords: Int?
     /// The parameters as given: an object, whose lists make variants.
     public var parameters: JSONValue
+    /// Whether its tasks may ask people.
+    public var isInteractive: Bool
 
     /// Makes options.
     public init(
@@ -17,13 +19,15 @@ public struct BatchOptions: Sendable, Equatable {
         concurrency: Int? = nil,
         seed: UInt64? = nil,
         maxRecords: Int? = nil,
-        parameters: JSONValue = [:]
+        parameters: JSONValue = [:],
+        isInteractive: Bool = false
     ) {
         self.errorPolicy = errorPolicy
         self.concurrency = concurrency
         self.seed = seed
         self.maxRecords = maxRecords
         self.parameters = parameters
+        self.isInteractive = isInteractive
     }
 
     /// The options as a JSON object.
@@ -34,6 +38,7 @@ public struct BatchOptions: Sendable, Equatable {
             "seed": seed.map { .integer($0) } ?? .null,
             "max_records": maxRecords.map { .integer($0) } ?? .null,
             "parameters": parameters,
+            "interactive": .bool(isInteractive),
         ]
     }
 
@@ -44,7 +49,8 @@ public struct BatchOptions: Sendable, Equatable {
             concurrency: json["concurrency"]?.intValue.flatMap { $0 > 0 ? $0 : nil },
             seed: json["seed"].flatMap { if case .number(let digits) = $0 { UInt64(digits) } else { nil } },
             maxRecords: json["max_records"]?.intValue,
-            parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:]
+            parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:],
+            isInteractive: json["interactive"]?.boolValue ?? false
         )
     }
 }

@@ -16,9 +16,11 @@ struct QueueRow {
     let next: Int64
     /// The name.
     let name: String
+    /// How many milliseconds messages wait here on their way to the dead letters, or nil where they stay.
+    let lifetime: Int64?
 
     private static let columns =
-        "id, delivery_limit, dead_queue, dead_log, accepts_delayed, head, next, name FROM queue"
+        "id, delivery_limit, dead_queue, dead_log, accepts_delayed, head, next, name, lifetime FROM queue"
 
     /// The queue of that name, or nil.
     static func named(_ name: String, in transaction: SQLTransaction) throws -> QueueRow? {
@@ -50,5 +52,6 @@ struct QueueRow {
         self.head = row.integer(5)
         self.next = row.integer(6)
         self.name = row.text(7)
+        self.lifetime = row.optionalInteger(8)
     }
 }

@@ -7,6 +7,10 @@ extension SQLTransaction {
         switch queue.deadLetter {
         case .queue(let name):
             guard let target = try QueueRow.named(name, in: self) else { break }
+            if let lifetime = target.lifetime {
+                if let message = try dead(key, queue, reason) { try wait(message, for: lifetime, in: target) }
+                break
+            }
             // The first death is the one that tells; a second one keeps it.
             let copy = try statement(
                 """

@@ -6,15 +6,23 @@ extension SQLTransaction {
     func declare(_ declaration: QueueDeclaration) throws {
         if let row = try QueueRow.named(declaration.name, in: self) {
             guard row.deliveryLimit == declaration.deliveryLimit.map(Int64.init),
-                row.deadLetter == declaration.deadLetter
-            else { throw BrokerError(.mismatch, "queue \(declaration.name) exists with other limits or dead letters") }
+                row.deadLetter == declaration.deadLetter, row.lifetime == declaration.lifetime?.milliseconds
+            else {
+                throw BrokerError(
+                    .mismatch,
+                    "queue \(declaration.name) exists with other limits, times or dead letters"
+                )
+            }
             if declaration.acceptsDelayed, !row.acceptsDelayed {
                 try run("UPDATE queue SET accepts_delayed = 1 WHERE id = ?", row.id)
             }
             return
         }
         let statement = try statement(
-            "INSERT INTO queue (name, delivery_limit, dead_queue, dead_log, accepts_delayed) VALUES (?, ?, ?, ?, ?)"
+            """
+            INSERT INTO queue (name, delivery_limit, dead_queue, dead_log, accepts_delayed, lifetime)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """
         )
         let (queue, log): (String?, String?) =
             switch declaration.deadLetter {
@@ -27,12 +35,20 @@ extension SQLTransaction {
         statement.bind(queue, at: 3)
         statement.bind(log, at: 4)
         statement.bind(declaration.acceptsDelayed ? 1 : 0, at: 5)
+        statement.bind(declaration.lifetime?.milliseconds, at: 6)
         try statement.run()
+        if declaration.lifetime != nil, let queue {
+            try run("UPDATE queue SET accepts_delayed = 1 WHERE id = ?", QueueRow.required(queue, in: self).id)
+        }
     }
 
     /// Puts messages at the end of the queue of that name.
     func publish(_ messages: [Message], to name: String) throws {
         let queue = try QueueRow.required(name, in: self)
+        if let lifetime = queue.lifetime {
+            for message in messages { try wait(message, for: lifetime, in: queue) }
+            return
+        }
         let insert = try statement("INSERT INTO message (key, \(MessageColumns.list)) VALUES (?, ?, ?, ?, ?, ?)")
         var next = queue.next
         for message in messages {
@@ -49,14 +65,7 @@ extension SQLTransaction {
         guard queue.acceptsDelayed else {
             throw BrokerError(.invalidArgument, "queue \(name) was not declared to accept delayed messages")
         }
-        let insert = try statement(
-            "INSERT INTO delayed (queue, due, \(MessageColumns.list)) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        insert.bind(queue.id, at: 1)
-        insert.bind(due, at: 2)
-        try MessageColumns.run(insert, with: message, from: 3)
-        // After a restart of the machine the time goes on from here at the earliest, so the delay can not grow.
-        try clock.note(in: self)
+        try delay(message, for: queue, until: due)
     }
 
     /// Puts delayed messages that are due at the end of their queue, and returns the queue as it is then.

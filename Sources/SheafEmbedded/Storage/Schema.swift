@@ -9,7 +9,7 @@ import SheafBroker
 /// no body.
 enum Schema {
     /// The version that this code reads and writes.
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// Makes the tables in a new file and what is missing in an older one; throws where the file is of a newer version.
     static func prepare(_ database: Database) throws {
@@ -18,14 +18,14 @@ enum Schema {
         case version: return
         case 0:
             try database.inTransaction(.immediate) {
-                try database.execute(sql: tables + clock)
+                try database.execute(sql: tables + clock + lifetimes)
                 try database.execute(sql: "PRAGMA user_version = \(version)")
                 return .commit
             }
-        case 1:
-            // Times in such a file are those of the clock on the wall, from which the file's own clock begins.
+        case 1, 2:
+            // Times in a file of version 1 are those of the clock on the wall, from which the file's own clock begins.
             try database.inTransaction(.immediate) {
-                try database.execute(sql: clock)
+                try database.execute(sql: (found == 1 ? clock : "") + lifetimes)
                 try database.execute(sql: "PRAGMA user_version = \(version)")
                 return .commit
             }
@@ -48,6 +48,9 @@ enum Schema {
             time INTEGER NOT NULL, wall INTEGER NOT NULL
         );
         """
+
+    /// Where messages of a queue do not stay, for how many milliseconds they wait on their way to its dead letters.
+    private static let lifetimes = "ALTER TABLE queue ADD COLUMN lifetime INTEGER;"
 
     private static let tables = """
         CREATE TABLE session (id INTEGER PRIMARY KEY AUTOINCREMENT, file TEXT NOT NULL);

@@ -25,6 +25,7 @@ enum QueueArguments {
         } else {
             table = ["x-queue-type": "classic"]
         }
+        if let lifetime = declaration.lifetime { table["x-message-ttl"] = .int64(Int64(lifetime / .milliseconds(1))) }
         switch declaration.deadLetter {
         case nil:
             return table

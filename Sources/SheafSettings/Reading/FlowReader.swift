@@ -8,7 +8,8 @@ struct FlowReader {
     static let keys = [
         "source", "format", "id", "columns", "exec", "echo", "parameters", "timeout", "retries", "retry_delay",
         "retry_max_delay", "retry_on", "directory", "environment", "max_output", "error_policy", "concurrency",
-        "shuffle", "max_records", "strict", "publish_timeout",
+        "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive",
+        "answer_timeout",
     ]
     /// The keys that only a program has a use for.
     private static let programKeys = ["directory", "environment", "max_output"]
@@ -19,8 +20,15 @@ struct FlowReader {
     private let members: [String: SettingsReader]
     private let folder: ConfigurationFolder
     private let withheldVariables: Set<String>
+    private let limits: [Name: RateLimit?]
 
-    init(_ reader: SettingsReader, folder: ConfigurationFolder, withheldVariables: Set<String>) throws(SettingsError) {
+    init(
+        _ reader: SettingsReader,
+        folder: ConfigurationFolder,
+        withheldVariables: Set<String>,
+        limits: [Name: RateLimit?] = [:]
+    ) throws(SettingsError) {
+        self.limits = limits
         self.reader = reader
         self.folder = folder
         self.withheldVariables = withheldVariables
@@ -40,7 +48,12 @@ struct FlowReader {
             timeout: try duration("timeout", zero: "a time-out of nothing would end every task; leave it out for none"),
             retries: try members["retries"]?.int(atLeast: 0) ?? FlowDefinition.defaultRetries,
             retryRule: try RetryReader(members).read(),
-            batch: try batch()
+            batch: try batch(),
+            limit: try LimitReader.limit(of: name, members, among: limits),
+            answerTimeout: try duration(
+                "answer_timeout",
+                zero: "without any time nobody can answer; leave it out for none"
+            )
         )
     }
 
@@ -139,7 +152,8 @@ struct FlowReader {
             shuffle: try members["shuffle"]?.bool(),
             maxRecords: try members["max_records"]?.int(atLeast: 1),
             strict: try members["strict"]?.bool(),
-            publishTimeout: try duration("publish_timeout", zero: "without any time nothing is ever published")
+            publishTimeout: try duration("publish_timeout", zero: "without any time nothing is ever published"),
+            isInteractive: try members["interactive"]?.bool()
         )
     }
 

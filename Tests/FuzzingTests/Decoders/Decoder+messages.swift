@@ -7,7 +7,7 @@ import SheafRabbitMQ
 extension Decoder {
     private static let types = [
         "task", "outcomes", "started", "progress", "running", "created", "published", "sealed", "stopped", "cancelled",
-        "paused", "resumed", "finished", "mark", "",
+        "paused", "resumed", "finished", "mark", "", "limit", "throttled", "asked", "answered", "withdrawn",
     ]
     private static let contentTypes = ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""]
 
@@ -51,6 +51,12 @@ extension Decoder {
             try require(RunningSignal(signal.message) == signal, "a signal is read as another")
         }
         _ = ResultMessage.startedAt(message)
+        if let limit = LimitEntry(message) {
+            try require(LimitEntry(limit.message) == limit, "an entry of a limit is read as another")
+        }
+        if let question = QuestionEntry(message) {
+            try require(QuestionEntry(question.message) == question, "an entry of a question is read as another")
+        }
     }
 
     /// Whatever a journal says can be summed up and told to people.

@@ -1,0 +1,89 @@
+/// What the log of limits says of one of them.
+public struct LimitEntry: Sendable, Equatable {
+    /// What happened.
+    public enum Event: Sendable, Equatable {
+        /// It is kept at this rate from now on, by the tokens in the queues of this nonce; nil means at none.
+        case set(rate: RateLimit?, nonce: String)
+        /// The service behind it wants to be left alone for so long; `level` counts how often it said so on end.
+        case throttled(delay: Duration, level: Int, reason: String)
+
+        /// The word that names the event on the wire.
+        public var type: String {
+            switch self {
+            case .set: "limit"
+            case .throttled: "throttled"
+            }
+        }
+    }
+
+    /// The longest time that a service is left alone for at a time.
+    public static let longestDelay = Duration.seconds(24 * 3600)
+    private static let longestReason = 500
+    private static let longestNonce = 32
+    private static let highestLevel = 64
+
+    /// Which limit.
+    public var key: LimitKey
+    /// When it happened, by the clock of whoever wrote it.
+    public var at: Timestamp
+    /// Who wrote it.
+    public var worker: String
+    /// What happened.
+    public var event: Event
+
+    /// Makes an entry.
+    public init(key: LimitKey, at: Timestamp, worker: String, event: Event) {
+        self.key = key
+        self.at = at
+        self.worker = worker
+        self.event = event
+    }
+
+    /// The entry as a message.
+    public var message: Message {
+        let body: JSONValue
+        switch event {
+        case .set(let rate, let nonce):
+            body = [
+                "key": .string(key.text), "at": .string(at.description), "worker": .string(worker),
+                "rate": .optional(rate?.description), "nonce": .string(nonce),
+            ]
+        case .throttled(let delay, let level, let reason):
+            body = [
+                "key": .string(key.text), "at": .string(at.description), "worker": .string(worker),
+                "delay_ms": .integer(Int(delay / .milliseconds(1))), "level": .integer(level),
+                "reason": .string(String(reason.prefix(Self.longestReason))),
+            ]
+        }
+        return Message(type: event.type, contentType: "application/json", body: body.bytes)
+    }
+
+    /// Reads an entry; nil where the message is none.
+    public init?(_ message: Message) {
+        guard let body = try? JSON.parse(message.body), let key = body["key"]?.stringValue.flatMap({ LimitKey($0) }),
+            let at = body["at"]?.stringValue.flatMap({ Timestamp($0) }),
+            let event = Self.event(message.type, body)
+        else { return nil }
+        self.init(key: key, at: at, worker: body["worker"]?.stringValue ?? "", event: event)
+    }
+
+    private static func event(_ type: String, _ body: JSONValue) -> Event? {
+        switch type {
+        case "limit":
+            guard let nonce = body["nonce"]?.stringValue, Name(nonce) != nil, nonce.count <= longestNonce,
+                let text = body["rate"]
+            else { return nil }
+            if text == .null { return .set(rate: nil, nonce: nonce) }
+            return text.stringValue.flatMap { RateLimit($0) }.map { .set(rate: $0, nonce: nonce) }
+        case "throttled":
+            guard let milliseconds = body["delay_ms"]?.intValue, milliseconds >= 0 else { return nil }
+            let longest = Int(longestDelay / .milliseconds(1))
+            return .throttled(
+                delay: .milliseconds(min(milliseconds, longest)),
+                level: min(max(body["level"]?.intValue ?? 0, 0), highestLevel),
+                reason: String((body["reason"]?.stringValue ?? "").prefix(longestReason))
+            )
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import SheafCore
+
+/// Reads `limits:` at the top, and `rate` and `limit` of a flow.
+enum LimitReader {
+    /// The limits with a name, each with its rate or none.
+    static func limits(_ member: SettingsReader?) throws(SettingsError) -> [Name: RateLimit?] {
+        var limits: [Name: RateLimit?] = [:]
+        for entry in try member?.members("a map of limits by name, such as 'openai: 600/m'") ?? [] {
+            guard let name = Name(entry.name) else {
+                throw entry.value.error("'\(entry.name)' is no name for a limit: \(Name.rule)")
+            }
+            limits.updateValue(try self.limit(entry.value), forKey: name)
+        }
+        return limits
+    }
+
+    /// The limit of a flow: one with a name, a rate of its own, or none.
+    static func limit(
+        of flow: Name,
+        _ members: [String: SettingsReader],
+        among limits: [Name: RateLimit?]
+    ) throws(SettingsError) -> FlowLimit? {
+        if let member = members["limit"] {
+            if members["rate"] != nil {
+                throw member.error("it has both rate and limit; the rate belongs to the limit")
+            }
+            let text = try member.nonEmptyText("the name of a limit")
+            guard let name = Name(text), let rate = limits[name] else {
+                let known = limits.keys.map(\.text).sorted()
+                let hint =
+                    known.isEmpty
+                    ? "; there is none, define it at the top as in 'limits: {\(text): 600/m}'"
+                    : "; known are \(known.joined(separator: ", "))\(Suggestion.text(for: text, among: known))"
+                throw member.error("unknown limit '\(text)'\(hint)")
+            }
+            return FlowLimit(key: .shared(name), rate: rate)
+        }
+        guard let member = members["rate"] else { return nil }
+        return FlowLimit(key: .flow(flow), rate: try rate(member))
+    }
+
+    /// One entry of `limits:`: a rate, or a map that may have one; without one only pauses are shared.
+    private static func limit(_ reader: SettingsReader) throws(SettingsError) -> RateLimit? {
+        guard case .mapping = reader.node.value else { return try rate(reader) }
+        guard let member = try reader.members(knowing: ["rate"])["rate"] else { return nil }
+        return try rate(member)
+    }
+
+    private static func rate(_ reader: SettingsReader) throws(SettingsError) -> RateLimit {
+        guard let rate = RateLimit(try reader.text(RateLimit.rule)) else {
+            throw reader.error("expected \(RateLimit.rule), at most \(RateLimit.maximum)/s, found \(reader.node.found)")
+        }
+        return rate
+    }
+}

@@ -1,0 +1,55 @@
+import SheafCore
+import Testing
+
+@Suite struct QuestionTests {
+    private let id = QuestionID(index: 3, redo: 1, number: 2)
+
+    private func entry(_ event: QuestionEntry.Event, by author: String = "w") -> QuestionEntry {
+        QuestionEntry(id: id, at: Timestamp(milliseconds: 1_700_000_000_000), by: author, event: event)
+    }
+
+    @Test func entriesAreReadAsTheyWereWritten() {
+        let question = Question("Which?", choices: ["a", "b"], fallback: "a")
+        for event in [
+            QuestionEntry.Event.asked(question), .asked(Question("")), .answered("x"), .answered(""), .withdrawn,
+        ] {
+            #expect(QuestionEntry(entry(event).message) == entry(event))
+        }
+        for body in ["", "[]", "{}", #"{"index":-1,"redo":0,"number":1,"at":"2026-01-01T00:00:00Z"}"#] {
+            #expect(QuestionEntry(Message(type: "withdrawn", body: Array(body.utf8))) == nil)
+        }
+    }
+
+    @Test func theFirstAnswerCounts() {
+        var state = QuestionState()
+        state.apply(entry(.answered("before it was asked")))
+        #expect(state[id] == nil)
+        state.apply(entry(.asked(Question("Which?"))))
+        #expect(state.open.map(\.id) == [id])
+        state.apply(entry(.answered("one"), by: "first"))
+        state.apply(entry(.answered("two"), by: "second"))
+        state.apply(entry(.withdrawn))
+        state.apply(entry(.asked(Question("Which?")), by: "later"))
+        #expect(state[id]?.answer?.value == "one" && state[id]?.answer?.by == "first")
+        #expect(state.open.isEmpty)
+    }
+
+    @Test func whatIsWithdrawnTakesNoAnswerUntilItIsAskedAgain() {
+        var state = QuestionState()
+        for event in [QuestionEntry.Event.asked(Question("Which?")), .withdrawn, .answered("too late")] {
+            state.apply(entry(event))
+        }
+        #expect(state.open.isEmpty && state[id]?.answer == nil)
+        state.apply(entry(.asked(Question("Which?"))))
+        state.apply(entry(.answered("in time")))
+        #expect(state[id]?.answer?.value == "in time")
+    }
+
+    @Test func answersAreChecked() {
+        #expect(Question("q", choices: ["a", "b"], fallback: "b").answer("") == "b")
+        #expect(Question("q", choices: ["a", "b"]).answer("") == nil)
+        #expect(Question("q", choices: ["a", "b"]).answer("c") == nil)
+        #expect(Question("q").answer("anything") == "anything")
+        #expect(Question("q").answer("") == nil)
+    }
+}

@@ -1,0 +1,179 @@
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafFlows
+import Testing
+
+@Suite struct QuestionTests {
+    private static let question = FlowQuestion("Keep it?", choices: ["yes", "no"], fallback: "yes")
+
+    /// Asks twice and returns both answers; counts how often it was begun.
+    private func asking(_ gauge: Gauge, timeout: Duration? = nil, answerTimeout: Duration? = nil) throws
+        -> FlowDefinition
+    {
+        var flow = try FlowDefinition.work(timeout: timeout) { task in
+            await gauge.enter()
+            guard let asker = task.asker else { throw FlowError(type: "not-interactive", message: "nobody to ask") }
+            let first = try await asker.ask(Self.question)
+            let second = try await asker.ask(FlowQuestion("And why?"))
+            return .text("\(first): \(second)")
+        }
+        flow.answerTimeout = answerTimeout
+        return flow
+    }
+
+    private func open(_ client: SheafClient, _ batch: CreatedBatch, _ count: Int = 1) async throws -> [OpenQuestion] {
+        var questions: [OpenQuestion] = []
+        try await until("\(count) questions are asked") {
+            questions = try await client.questions(of: batch.id.text)
+            return questions.count == count
+        }
+        return questions
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func anAnswerReachesATaskWhoseWorkerWasKilledMeanwhile(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let (first, second) = (Gauge(), Gauge())
+            try await stage.client { client in
+                let interactive = try plan { $0.options.isInteractive = true }
+                let batch = try await client.create(interactive, records: records(1))
+                let killed = Task { try await stage.work([try asking(first)]) }
+                let asked = try #require(try await open(client, batch).first)
+                #expect(asked.question == Question("Keep it?", choices: ["yes", "no"], fallback: "yes"))
+                #expect(asked.task == "\(batch.id):0" && asked.id.number == 1)
+                #expect(try await client.batch(batch.id.text).questions == 1)
+                let wrong = await #expect(throws: SheafError.self) {
+                    try await client.answer(asked.task, with: "perhaps", by: "somebody")
+                }
+                #expect(wrong?.code == .invalid && wrong?.message.contains("yes, no") == true)
+                try await stage.client { elsewhere in
+                    _ = try await elsewhere.answer(asked.task, with: "no", by: "somebody")
+                }
+                var next = try #require(try await open(client, batch).first)
+                try await until("the second question is asked") {
+                    next = try await client.questions(of: batch.id.text).first ?? next
+                    return next.id.number == 2
+                }
+                killed.cancel()
+                _ = await killed.result
+                // The question is still there though its worker is not.
+                #expect(try await open(client, batch).first?.question.text == "And why?")
+                _ = try await client.answer("last:0", with: "because", by: "somebody")
+                let late = await #expect(throws: SheafError.self) {
+                    try await client.answer(asked.task, with: "else", by: "somebody else")
+                }
+                #expect(late?.code == .alreadyFinished && late?.message.contains("'because' by somebody at") == true)
+                try await stage.work([try asking(second)])
+                #expect(await second.total == 1)
+                let outcome = try #require(try await client.allResults(batch.id).first)
+                #expect(outcome.output == Array(#""no: because""#.utf8))
+                #expect(try await client.questions().isEmpty)
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func whoeverLeavesLeavesItsQuestionsToOthers(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let gauge = Gauge()
+            try await stage.client { client in
+                let interactive = try plan { $0.options.isInteractive = true }
+                let batch = try await client.create(interactive, records: records(2))
+                let flow = try asking(gauge)
+                // It would wait for ever: nothing bounds its tasks.
+                let report = try await stage.work([flow]) { configuration in
+                    configuration.maxTime = .seconds(2)
+                    configuration.grace = nil
+                }
+                #expect(report.finished == 0)
+                let left = try await open(client, batch, 2)
+                async let working = stage.work([flow])
+                for question in left {
+                    _ = try await client.answer(question.task, with: "", by: "somebody")
+                    try await until("the second question is asked") {
+                        try await client.questions(of: batch.id.text).contains {
+                            $0.id.index == question.id.index && $0.id.number == 2
+                        }
+                    }
+                    _ = try await client.answer(question.task, with: "so", by: "somebody")
+                }
+                _ = try await working
+                let outputs = try await client.allResults(batch.id).map {
+                    String(decoding: $0.output ?? [], as: UTF8.self)
+                }
+                #expect(outputs == [#""yes: so""#, #""yes: so""#])
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func aQuestionThatNobodyAnswersEndsByItsTime(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let interactive = try plan { $0.options.isInteractive = true }
+                for (flow, type) in [
+                    (try asking(Gauge(), answerTimeout: .milliseconds(400)), "unanswered"),
+                    (try asking(Gauge(), timeout: .milliseconds(400)), "timeout"),
+                ] {
+                    let batch = try await client.create(interactive, records: records(1))
+                    try await stage.work([flow])
+                    #expect(try await client.allResults(batch.id).first?.error?.type == type)
+                    #expect(try await client.questions(of: batch.id.text).isEmpty)
+                    let late = await #expect(throws: SheafError.self) {
+                        try await client.answer("\(batch.id):0", with: "yes", by: "somebody")
+                    }
+                    #expect(late?.code == .alreadyFinished)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func onlyAnInteractiveBatchAsks(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let flow = try asking(Gauge())
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(1))
+                try await stage.work([flow])
+                #expect(try await client.allResults(batch.id).first?.error?.type == "not-interactive")
+                let error = await #expect(throws: SheafError.self) { try await client.questions(of: batch.id.text) }
+                #expect(error?.code == .invalid)
+            }
+        }
+    }
+
+    /// Answers what it is asked, one after the other.
+    private actor Person: QuestionPrompt {
+        private(set) var asked: [String] = []
+        private(set) var most = 0
+        private var now = 0
+
+        func ask(_ question: Question, of task: String) async throws -> String? {
+            now += 1
+            most = max(most, now)
+            asked.append(question.text)
+            await Task.yield()
+            now -= 1
+            return question.choices.first ?? "fine"
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func thePersonAtTheWorkerIsAskedOneQuestionAtATime(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let (flow, person) = (try asking(Gauge()), Person())
+            try await stage.client { client in
+                let interactive = try plan { $0.options.isInteractive = true }
+                let batch = try await client.create(interactive, records: records(8))
+                try await stage.work([flow]) { $0.prompt = person }
+                let outputs = Set(
+                    try await client.allResults(batch.id).map { String(decoding: $0.output ?? [], as: UTF8.self) }
+                )
+                #expect(outputs == [#""yes: fine""#])
+                #expect(await person.asked.count == 16)
+                #expect(await person.most == 1)
+            }
+        }
+    }
+}
