@@ -20,6 +20,8 @@ public struct BatchProgress: Sendable, Equatable {
     public var missing: Int
     /// Whether the results log does not begin with its first entry any more, so that outcomes are not counted.
     public var isTrimmed: Bool
+    /// What the tasks took that succeeded, all together.
+    public var usage: Usage
 
     /// Makes a progress.
     public init(
@@ -32,7 +34,8 @@ public struct BatchProgress: Sendable, Equatable {
         offset: Int64,
         checkpoint: Int64? = nil,
         missing: Int = 0,
-        isTrimmed: Bool = false
+        isTrimmed: Bool = false,
+        usage: Usage = Usage()
     ) {
         self.batch = batch
         self.total = total
@@ -44,6 +47,7 @@ public struct BatchProgress: Sendable, Equatable {
         self.checkpoint = checkpoint
         self.missing = missing
         self.isTrimmed = isTrimmed
+        self.usage = usage
     }
 
     /// Sums up a state.
@@ -56,7 +60,8 @@ public struct BatchProgress: Sendable, Equatable {
             settled: settled,
             running: running,
             startedAt: state.startedAt,
-            offset: offset
+            offset: offset,
+            usage: state.usage
         )
     }
 
@@ -68,7 +73,7 @@ public struct BatchProgress: Sendable, Equatable {
             "invalid": .integer(settled.invalid), "running": .integer(running),
             "started_at": .optional(startedAt?.description), "offset": .integer(offset),
             "checkpoint": checkpoint.map { .integer($0) } ?? .null, "missing": .integer(missing),
-            "trimmed": .bool(isTrimmed),
+            "trimmed": .bool(isTrimmed), "usage": usage.json,
         ]
     }
 
@@ -91,7 +96,8 @@ public struct BatchProgress: Sendable, Equatable {
             offset: Int64(json["offset"]?.intValue ?? 0),
             checkpoint: json["checkpoint"]?.intValue.map { Int64($0) },
             missing: json["missing"]?.intValue ?? 0,
-            isTrimmed: json["trimmed"]?.boolValue ?? false
+            isTrimmed: json["trimmed"]?.boolValue ?? false,
+            usage: Usage(json: json["usage"])
         )
     }
 }

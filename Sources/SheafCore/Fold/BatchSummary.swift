@@ -14,6 +14,8 @@ public struct BatchSummary: Sendable, Equatable {
     public var missing = 0
     /// Whether outcomes were removed from the results log before they were counted.
     public var isTrimmed = false
+    /// What the tasks took that succeeded, all together.
+    public var usage: Usage
 
     /// Joins the two; a final count in the journal stands above any progress.
     public init(record: BatchRecord, progress: BatchProgress?) {
@@ -26,6 +28,7 @@ public struct BatchSummary: Sendable, Equatable {
         if let ending = record.ending {
             counts = ending.counts
             startedAt = ending.startedAt
+            usage = ending.usage
             isSealed = true
         } else {
             counts = BatchCounts(
@@ -35,6 +38,7 @@ public struct BatchSummary: Sendable, Equatable {
                 isCancelled: record.cancelled != nil
             )
             startedAt = progress?.startedAt
+            usage = progress?.usage ?? Usage()
             isSealed = record.sealedTotal != nil
         }
     }
@@ -64,6 +68,7 @@ public struct BatchSummary: Sendable, Equatable {
             "missing": .integer(missing),
             "trimmed": .bool(isTrimmed),
             "counts": counts.json,
+            "usage": usage.json,
             "created_at": .string(record.createdAt.description),
             "started_at": .optional(startedAt?.description),
             "finished_at": .optional(finishedAt?.description),
