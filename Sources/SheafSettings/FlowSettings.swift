@@ -28,6 +28,8 @@ public struct FlowSettings: Sendable {
     public let retryRule: RetryRule
     /// What holds for its batches.
     public let batch: BatchDefaults
+    /// The variables of the environment that a worker needs for it and that are not set here.
+    public let missingVariables: [String]
 
     /// The flow for a worker.
     public func definition() -> FlowDefinition {

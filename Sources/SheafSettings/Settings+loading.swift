@@ -64,7 +64,12 @@ extension Settings {
                 folder: isFromFile || member.node.json == "embedded" ? folder : working
             ).read()
         }
-        let (flows, warnings) = try flows(members["flows"], folder: folder, withheldVariables: secrets)
+        let (flows, warnings) = try flows(
+            members["flows"],
+            folder: folder,
+            withheldVariables: secrets,
+            environment: environment
+        )
         return Settings(
             file: file?.path,
             directory: folder.path,
@@ -96,15 +101,24 @@ extension Settings {
     private static func flows(
         _ member: SettingsReader?,
         folder: ConfigurationFolder,
-        withheldVariables: Set<String>
+        withheldVariables: Set<String>,
+        environment: [String: String]
     ) throws(SettingsError) -> (OrderedDictionary<Name, FlowSettings>, [SettingsError]) {
         var flows: OrderedDictionary<Name, FlowSettings> = [:]
         var warnings: [SettingsError] = []
-        for entry in try member?.members("a map of flows by name") ?? [] {
+        let entries = try member?.members("a map of flows by name") ?? []
+        // What one flow must keep for itself, the program of another must not see.
+        let withheld = entries.reduce(into: withheldVariables) { $0.formUnion(FlowSecrets(in: $1.value.node).names) }
+        for entry in entries {
             guard let name = Name(entry.name) else {
                 throw entry.value.error("'\(entry.name)' is no name for a flow: \(Name.rule)")
             }
-            let reader = try FlowReader(entry.value, folder: folder, withheldVariables: withheldVariables)
+            let reader = try FlowReader(
+                entry.value,
+                folder: folder,
+                withheldVariables: withheld,
+                environment: environment
+            )
             let flow = try reader.read(name)
             warnings += reader.warnings(flow.flow)
             flows[name] = flow
@@ -112,7 +126,7 @@ extension Settings {
         if let name = Name(echo), flows[name] == nil {
             let node = SettingsNode(json: ["echo": true], origin: .builtIn)
             let reader = SettingsReader(node: node, keyPath: "flows.\(echo)")
-            flows[name] = try FlowReader(reader, folder: folder, withheldVariables: []).read(name)
+            flows[name] = try FlowReader(reader, folder: folder).read(name)
         }
         return (flows, warnings)
     }
