@@ -53,9 +53,9 @@ final class WorkShift: Sendable {
         try await session.withClient { client in
             var configuration = configuration
             if let batch { configuration.batch = try await client.batch(batch).record.id }
-            let total = Mutex(WorkerReport())
+            let total = Mutex<WorkerReport?>(nil)
             let report = WorkReport(console: session.console)
-            defer { report.end(total.withLock { $0 }) }
+            defer { if let done = total.withLock({ $0 }) { report.end(done) } }
             do {
                 try await workRounds(client, configuration, report, total)
             } catch {
@@ -75,7 +75,7 @@ final class WorkShift: Sendable {
         _ client: SheafClient,
         _ configuration: WorkerConfiguration,
         _ report: WorkReport,
-        _ total: borrowing Mutex<WorkerReport>
+        _ total: borrowing Mutex<WorkerReport?>
     ) async throws {
         let start = ContinuousClock.now
         while true {
@@ -85,12 +85,12 @@ final class WorkShift: Sendable {
                 try await idle.untilIdle { session.console.say("waiting: \($0)") }
             }
             let earlier = total.withLock { $0 }
-            round.limit = configuration.limit.map { $0 - earlier.finished }
+            round.limit = configuration.limit.map { $0 - (earlier?.finished ?? 0) }
             round.maxTime = configuration.maxTime.map { $0 - (ContinuousClock.now - start) }
             if let limit = round.limit, limit < 1 { return }
             if let time = round.maxTime, time <= .zero { return }
             let worker = Worker(client: client, configuration: round)
-            defer { total.withLock { $0 = earlier + worker.report } }
+            defer { total.withLock { $0 = worker.report.following(earlier) } }
             guard try await serve(worker, report, earlier) == .needed, watch.interruption == nil else { return }
         }
     }
@@ -104,7 +104,7 @@ final class WorkShift: Sendable {
     private enum End { case done, needed }
 
     /// Runs the worker as a service and shows how far it is.
-    private func serve(_ worker: Worker, _ report: WorkReport, _ earlier: WorkerReport) async throws -> End {
+    private func serve(_ worker: Worker, _ report: WorkReport, _ earlier: WorkerReport?) async throws -> End {
         let service = ServiceGroupConfiguration.ServiceConfiguration(
             service: worker,
             successTerminationBehavior: .gracefullyShutdownGroup,
@@ -121,7 +121,7 @@ final class WorkShift: Sendable {
                 return .done
             }
             tasks.addTask {
-                try await report.show { earlier + worker.report }
+                try await report.show { worker.report.following(earlier) }
                 return nil
             }
             if let idle {

@@ -1,9 +1,10 @@
 import Sheaf
 
 extension WorkerReport {
-    /// What two workers did one after the other; what is left over is as the later one saw it.
-    static func + (earlier: WorkerReport, later: WorkerReport) -> WorkerReport {
-        var sum = later
+    /// What two workers did one after the other; what is left over is as this one, the later, saw it.
+    func following(_ earlier: WorkerReport?) -> WorkerReport {
+        guard let earlier else { return self }
+        var sum = self
         sum.succeeded += earlier.succeeded
         sum.failed += earlier.failed
         sum.retried += earlier.retried
