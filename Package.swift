@@ -13,12 +13,16 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let bitCollections = Target.Dependency.product(name: "BitCollections", package: "swift-collections")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -55,10 +59,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
@@ -73,7 +79,13 @@ let package = Package(
         library("SheafEmbedded", ["SheafCore", "SheafBroker", grdb, grdbSQLite, systemPackage]),
         library("SheafRabbitMQ", ["SheafCore", "SheafBroker", "AMQPClient"]),
         library("SheafSources", ["SheafCore"]),
-        library("SheafFlows", ["SheafCore", mustache, orderedCollections, subprocess, systemPackage]),
+        library(
+            "SheafFlows",
+            [
+                "SheafCore", asyncHTTPClient, logging, mustache, nioCore, nioHTTP1, nioPosix, orderedCollections,
+                subprocess, systemPackage,
+            ]
+        ),
 
         library(
             "Sheaf",
@@ -96,7 +108,7 @@ let package = Package(
         tests("AMQPClientTests", ["AMQPClient", "SheafTesting"]),
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
-        tests("SheafFlowsTests", ["SheafFlows", "SheafCore"]),
+        tests("SheafFlowsTests", ["SheafFlows", "SheafCore", "SheafTesting", logging]),
         tests("SheafSettingsTests", ["SheafSettings", "SheafBroker", "SheafCore", "SheafFlows", orderedCollections]),
         .executableTarget(
             name: "EmbeddedProbe",
@@ -137,7 +149,14 @@ let package = Package(
                 systemPackage,
             ]
         ),
-        tests("CommandLineTests", ["sheaf-cli", "SheafCore", "SheafTesting"]),
+        // The example package of docs/flows.md, built here with everything else; its own Package.swift only names Sheaf.
+        .executableTarget(
+            name: "shorten",
+            dependencies: ["Sheaf"],
+            path: "docs/swift-flow/Sources/shorten",
+            swiftSettings: strict
+        ),
+        tests("CommandLineTests", ["sheaf-cli", "shorten", "SheafCore", "SheafTesting"]),
         tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
         tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
         .testTarget(

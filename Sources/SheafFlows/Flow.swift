@@ -9,6 +9,16 @@ public protocol Flow: Sendable {
     /// Runs one attempt and returns its output; throws ``FlowError`` or any other error where it fails, and
     /// ``FlowThrottle`` where the service it calls is to be left alone for a while.
     func run(_ task: FlowTask) async throws -> FlowOutput
+
+    /// Lets go of what the flow holds between tasks, such as processes and connections; no task runs any more.
+    ///
+    /// A flow that holds nothing need not have it.
+    func shutDown() async
+}
+
+extension Flow {
+    /// Does nothing.
+    public func shutDown() async {}
 }
 
 /// One attempt at a task, as a flow sees it.
@@ -25,6 +35,8 @@ public struct FlowTask: Sendable {
     public var attempt: Int
     /// Brings questions to people; nil where the batch is not interactive.
     public var asker: (any FlowAsker)?
+    /// When the attempt is cancelled, by its time-out; nil where it has none.
+    public var deadline: ContinuousClock.Instant?
 
     /// Makes a task.
     public init(
@@ -55,6 +67,13 @@ public enum FlowOutput: Sendable, Equatable {
     case text(String)
     /// A JSON value.
     case value(JSONValue)
+    /// An output, and what it took: that is added up over the batch.
+    indirect case metered(FlowOutput, Usage)
+
+    /// What the output took, where that is known.
+    public var usage: Usage {
+        if case .metered(_, let usage) = self { usage } else { Usage() }
+    }
 
     /// The output as JSON text on one line.
     public var json: [UInt8] {
@@ -63,6 +82,7 @@ public enum FlowOutput: Sendable, Equatable {
         case .json(let text): JSON.writeOnOneLine(text, to: &bytes)
         case .text(let text): JSON.write(text, to: &bytes)
         case .value(let value): value.write(to: &bytes)
+        case .metered(let output, _): return output.json
         }
         return bytes
     }

@@ -8,6 +8,8 @@ public struct FlowConfigurationProblem: Error, Sendable, Equatable, CustomString
         case argument(Int)
         /// A variable of `environment`.
         case environment(String)
+        /// Another option of the flow, by its path of keys.
+        case key(String)
     }
 
     /// Which option it is about.
@@ -27,6 +29,7 @@ public struct FlowConfigurationProblem: Error, Sendable, Equatable, CustomString
         case .arguments: "exec: \(message)"
         case .argument(let position): "exec[\(position)]: \(message)"
         case .environment(let name): "environment.\(name): \(message)"
+        case .key(let key): "\(key): \(message)"
         }
     }
 }

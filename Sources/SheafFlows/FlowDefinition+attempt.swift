@@ -21,6 +21,7 @@ extension FlowDefinition {
         task.parameters = Self.laying(task.parameters, over: parameters)
         let result: Result<FlowOutput, FlowError>?
         if let timeout {
+            task.deadline = .now + timeout
             result = await perform(task, within: timeout, clock)
         } else {
             result = await perform(task)
@@ -61,6 +62,9 @@ extension FlowDefinition {
         } catch {
             if Task.isCancelled {
                 return .failure(FlowError(type: "cancelled", message: "cancelled while it ran"))
+            }
+            if let throttle = error as? FlowThrottle {
+                return .failure(FlowError(type: "throttled", message: throttle.message, isRetryable: true))
             }
             return .failure(error as? FlowError ?? FlowError(wrapping: error))
         }

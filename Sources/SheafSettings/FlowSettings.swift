@@ -32,6 +32,8 @@ public struct FlowSettings: Sendable {
     public let limit: FlowLimit?
     /// How long a question of a task waits for its answer; nil means as long as the task may run.
     public let answerTimeout: Duration?
+    /// The variables of the environment that a worker needs for it and that are not set here.
+    public let missingVariables: [String]
 
     /// The flow for a worker.
     public func definition() -> FlowDefinition {

@@ -68,6 +68,7 @@ extension Settings {
             members["flows"],
             folder: folder,
             withheldVariables: secrets,
+            environment: environment,
             limits: try LimitReader.limits(members["limits"])
         )
         return Settings(
@@ -102,18 +103,23 @@ extension Settings {
         _ member: SettingsReader?,
         folder: ConfigurationFolder,
         withheldVariables: Set<String>,
+        environment: [String: String],
         limits: [Name: RateLimit?]
     ) throws(SettingsError) -> (OrderedDictionary<Name, FlowSettings>, [SettingsError]) {
         var flows: OrderedDictionary<Name, FlowSettings> = [:]
         var warnings: [SettingsError] = []
-        for entry in try member?.members("a map of flows by name") ?? [] {
+        let entries = try member?.members("a map of flows by name") ?? []
+        // What one flow must keep for itself, the program of another must not see.
+        let withheld = entries.reduce(into: withheldVariables) { $0.formUnion(FlowSecrets(in: $1.value.node).names) }
+        for entry in entries {
             guard let name = Name(entry.name) else {
                 throw entry.value.error("'\(entry.name)' is no name for a flow: \(Name.rule)")
             }
             let reader = try FlowReader(
                 entry.value,
                 folder: folder,
-                withheldVariables: withheldVariables,
+                withheldVariables: withheld,
+                environment: environment,
                 limits: limits
             )
             let flow = try reader.read(name)
@@ -123,7 +129,7 @@ extension Settings {
         if let name = Name(echo), flows[name] == nil {
             let node = SettingsNode(json: ["echo": true], origin: .builtIn)
             let reader = SettingsReader(node: node, keyPath: "flows.\(echo)")
-            flows[name] = try FlowReader(reader, folder: folder, withheldVariables: []).read(name)
+            flows[name] = try FlowReader(reader, folder: folder).read(name)
         }
         return (flows, warnings)
     }

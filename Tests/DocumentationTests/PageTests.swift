@@ -31,7 +31,7 @@ struct PageTests {
         for key in FlowReader.keys { #expect(text.contains("`\(key)`"), "\(key) is missing") }
     }
 
-    @Test("Every configuration shown can be read", arguments: ["README.md", "docs/configuration.md"])
+    @Test("Every configuration shown can be read", arguments: ["README.md", "docs/configuration.md", "docs/flows.md"])
     func configurations(page: String) throws {
         let blocks = try Page.blocks(of: "yaml", in: Page.read(page))
         #expect(!blocks.isEmpty)
@@ -40,7 +40,8 @@ struct PageTests {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             defer { try? FileManager.default.removeItem(at: folder) }
             try block.write(to: folder.appending(path: "sheaf.yaml"), atomically: true, encoding: .utf8)
-            let environment = ["RABBITMQ_PASSWORD": "secret"]
+            let keys = ["RABBITMQ_PASSWORD", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
+            let environment = Dictionary(uniqueKeysWithValues: keys.map { ($0, "secret") })
             let settings = try Settings.load(environment: environment, directory: folder.path)
             #expect(settings.warnings.isEmpty)
             #expect(settings.definitions.count > 1)

@@ -51,11 +51,13 @@ import Testing
         ),
         (
             "flows:\n  f: {}",
-            "sheaf.yaml:2: flows.f: it says nothing to do; give it exec: [\"program\", \"argument\"] or echo: true"
+            "sheaf.yaml:2: flows.f: it says nothing to do; give it exec: [\"program\", \"argument\"], process, "
+                + "http, chat, embedding or echo: true"
         ),
         (
             "flows:\n  f: { echo: false }",
-            "sheaf.yaml:2: flows.f: it says nothing to do; give it exec: [\"program\", \"argument\"] or echo: true"
+            "sheaf.yaml:2: flows.f: it says nothing to do; give it exec: [\"program\", \"argument\"], process, "
+                + "http, chat, embedding or echo: true"
         ),
         (
             "flows:\n  f: { echo: true, exec: [cat] }",
@@ -146,7 +148,7 @@ import Testing
             not for a record
             """
         ),
-        ("echo: true\n    directory: x", "4: flows.f.directory: only a flow with exec has a use for it"),
+        ("echo: true\n    directory: x", "4: flows.f.directory: only a flow with exec or process has a use for it"),
     ])
     func namesWhatIsWrongWithAProgram(line: String, message: String) throws {
         #expect(try SettingsFixtures.error("flows:\n  f:\n    \(line)\n") == "sheaf.yaml:\(message)")

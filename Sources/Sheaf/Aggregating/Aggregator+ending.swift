@@ -61,7 +61,8 @@ extension Aggregator {
                     redo: record.redo,
                     endOffset: fold.nextOffset,
                     counts: counts,
-                    startedAt: fold.state.startedAt
+                    startedAt: fold.state.startedAt,
+                    usage: fold.state.usage
                 ),
                 to: record.id,
                 flow: record.flow

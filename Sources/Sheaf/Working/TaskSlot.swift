@@ -127,6 +127,7 @@ struct TaskSlot: Sendable {
         switch result {
         case .success(let output):
             outcome.output = output.json
+            outcome.usage = output.usage
             state.note { $0.succeeded += 1 }
         case .failure(let error) where error.type == FlowError.cancelledType:
             outcome.status = .cancelled

@@ -59,6 +59,14 @@ extension SheafCommand {
         )
         var acknowledgementTimeout: TimeSpan?
 
+        @Flag(
+            help: """
+                Take tasks only while nobody else needs this machine: while the load of others is below half its cores, \
+                and nobody has typed anything at its terminals for five minutes.
+                """
+        )
+        var whenIdle = false
+
         @OptionGroup(title: "Common") var common: CommonOptions
 
         func validate() throws {
@@ -84,7 +92,12 @@ extension SheafCommand {
                 acknowledgementTimeout: acknowledgementTimeout?.duration ?? session.settings.acknowledgementTimeout,
                 prompt: TerminalPrompt(session.console)
             )
-            let shift = WorkShift(session: session, configuration: configuration, batch: batch)
+            let shift = WorkShift(
+                session: session,
+                configuration: configuration,
+                batch: batch,
+                idle: whenIdle ? IdleWatch() : nil
+            )
             let verdict = try await shift.run()
             if verdict != .success { throw Diagnosis.silent(verdict) }
         }

@@ -23,6 +23,10 @@ enum BatchDetails {
             if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
             entries.append(("finished", text))
         }
+        if !batch.usage.isEmpty {
+            let amounts = batch.usage.sorted.map { "\($0.amount) \($0.name)" }
+            entries.append(("usage", amounts.joined(separator: ", ")))
+        }
         if !batch.record.source.isEmpty { entries.append(("source", batch.record.source)) }
         entries.append(("options", options(batch.record)))
         for position in entries.indices where entries[position].label != "status" {

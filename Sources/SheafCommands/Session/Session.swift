@@ -43,9 +43,18 @@ struct Session: Sendable {
         return flow
     }
 
-    /// The definitions of these flows, or of all.
+    /// The definitions of these flows, or of all, for a worker.
     func definitions(named names: [String]) throws -> [FlowDefinition] {
-        names.isEmpty ? settings.definitions : try names.map { try flow(named: $0).definition() }
+        let flows = try names.isEmpty ? Array(settings.flows.values) : names.map { try flow(named: $0) }
+        for flow in flows {
+            guard let variable = flow.missingVariables.first else { continue }
+            throw Diagnosis(
+                .configuration,
+                "flow '\(flow.name)' needs the environment variable '\(variable)', which is not set",
+                advice: names.isEmpty ? "set it, or name the flows to run with --flow" : "set it"
+            )
+        }
+        return flows.map { $0.definition().logging(to: logger) }
     }
 
     /// Connects, runs the body and closes.

@@ -11,13 +11,16 @@ final class WorkShift: Sendable {
     private let session: Session
     private let configuration: WorkerConfiguration
     private let batch: String?
+    private let idle: IdleWatch?
     private let watch = SignalWatch()
     private let group = Mutex<ServiceGroup?>(nil)
 
-    init(session: Session, configuration: WorkerConfiguration, batch: String?) {
+    /// Makes one; with `idle` it works only while nobody else needs the machine.
+    init(session: Session, configuration: WorkerConfiguration, batch: String?, idle: IdleWatch? = nil) {
         self.session = session
         self.configuration = configuration
         self.batch = batch
+        self.idle = idle
     }
 
     /// Works; returns what the process is to exit with.
@@ -50,10 +53,16 @@ final class WorkShift: Sendable {
         try await session.withClient { client in
             var configuration = configuration
             if let batch { configuration.batch = try await client.batch(batch).record.id }
-            let worker = Worker(client: client, configuration: configuration)
+            let total = Mutex<WorkerReport?>(nil)
             let report = WorkReport(console: session.console)
-            defer { report.end(worker.report) }
-            try await serve(worker, report)
+            defer { if let done = total.withLock({ $0 }) { report.end(done) } }
+            do {
+                try await workRounds(client, configuration, report, total)
+            } catch {
+                await shutDownFlows()
+                throw error
+            }
+            await shutDownFlows()
             guard configuration.untilEmpty, let batch = configuration.batch, watch.interruption == nil else {
                 return .success
             }
@@ -61,8 +70,41 @@ final class WorkShift: Sendable {
         }
     }
 
+    /// Runs a worker; where it is to leave the machine to others, one worker after the other.
+    private func workRounds(
+        _ client: SheafClient,
+        _ configuration: WorkerConfiguration,
+        _ report: WorkReport,
+        _ total: borrowing Mutex<WorkerReport?>
+    ) async throws {
+        let start = ContinuousClock.now
+        while true {
+            var round = configuration
+            if let idle {
+                round.flows = configuration.flows.map(idle.counting)
+                try await idle.untilIdle { session.console.say("waiting: \($0)") }
+            }
+            let earlier = total.withLock { $0 }
+            round.limit = configuration.limit.map { $0 - (earlier?.finished ?? 0) }
+            round.maxTime = configuration.maxTime.map { $0 - (ContinuousClock.now - start) }
+            if let limit = round.limit, limit < 1 { return }
+            if let time = round.maxTime, time <= .zero { return }
+            let worker = Worker(client: client, configuration: round)
+            defer { total.withLock { $0 = worker.report.following(earlier) } }
+            guard try await serve(worker, report, earlier) == .needed, watch.interruption == nil else { return }
+        }
+    }
+
+    /// Ends the processes and connections that flows keep between tasks.
+    private func shutDownFlows() async {
+        for definition in configuration.flows { await definition.flow.shutDown() }
+    }
+
+    /// Why a worker ended.
+    private enum End { case done, needed }
+
     /// Runs the worker as a service and shows how far it is.
-    private func serve(_ worker: Worker, _ report: WorkReport) async throws {
+    private func serve(_ worker: Worker, _ report: WorkReport, _ earlier: WorkerReport?) async throws -> End {
         let service = ServiceGroupConfiguration.ServiceConfiguration(
             service: worker,
             successTerminationBehavior: .gracefullyShutdownGroup,
@@ -73,11 +115,30 @@ final class WorkShift: Sendable {
         )
         self.group.withLock { $0 = group }
         defer { self.group.withLock { $0 = nil } }
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            tasks.addTask { try await report.show { worker.report } }
+        return try await withThrowingTaskGroup(of: End?.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return .done
+            }
+            tasks.addTask {
+                try await report.show { worker.report.following(earlier) }
+                return nil
+            }
+            if let idle {
+                tasks.addTask {
+                    let reason = try await idle.untilNeeded()
+                    self.session.console.say("taking no more tasks for now: \(reason)")
+                    await group.triggerGracefulShutdown()
+                    return .needed
+                }
+            }
             defer { tasks.cancelAll() }
-            try await tasks.next()
+            var end = End.done
+            while let next = try await tasks.next() {
+                if next == .done { break }
+                end = next ?? end
+            }
+            return end
         }
     }
 }

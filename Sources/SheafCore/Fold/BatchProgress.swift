@@ -22,6 +22,8 @@ public struct BatchProgress: Sendable, Equatable {
     public var isTrimmed: Bool
     /// How many tasks workers hold back because of a limit, or nil where there are none.
     public var limited: LimitWait?
+    /// What the tasks took that succeeded, all together.
+    public var usage: Usage
 
     /// Makes a progress.
     public init(
@@ -35,7 +37,8 @@ public struct BatchProgress: Sendable, Equatable {
         checkpoint: Int64? = nil,
         missing: Int = 0,
         isTrimmed: Bool = false,
-        limited: LimitWait? = nil
+        limited: LimitWait? = nil,
+        usage: Usage = Usage()
     ) {
         self.batch = batch
         self.total = total
@@ -48,6 +51,7 @@ public struct BatchProgress: Sendable, Equatable {
         self.missing = missing
         self.isTrimmed = isTrimmed
         self.limited = limited
+        self.usage = usage
     }
 
     /// Sums up a state.
@@ -60,7 +64,8 @@ public struct BatchProgress: Sendable, Equatable {
             settled: settled,
             running: running,
             startedAt: state.startedAt,
-            offset: offset
+            offset: offset,
+            usage: state.usage
         )
     }
 
@@ -72,7 +77,7 @@ public struct BatchProgress: Sendable, Equatable {
             "invalid": .integer(settled.invalid), "running": .integer(running),
             "started_at": .optional(startedAt?.description), "offset": .integer(offset),
             "checkpoint": checkpoint.map { .integer($0) } ?? .null, "missing": .integer(missing),
-            "trimmed": .bool(isTrimmed), "limited": limited?.json ?? .null,
+            "trimmed": .bool(isTrimmed), "limited": limited?.json ?? .null, "usage": usage.json,
         ]
     }
 
@@ -96,7 +101,8 @@ public struct BatchProgress: Sendable, Equatable {
             checkpoint: json["checkpoint"]?.intValue.map { Int64($0) },
             missing: json["missing"]?.intValue ?? 0,
             isTrimmed: json["trimmed"]?.boolValue ?? false,
-            limited: json["limited"].flatMap { LimitWait(json: $0) }
+            limited: json["limited"].flatMap { LimitWait(json: $0) },
+            usage: Usage(json: json["usage"])
         )
     }
 }

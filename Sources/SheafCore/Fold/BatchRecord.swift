@@ -12,6 +12,8 @@ public struct BatchRecord: Sendable, Equatable {
         public var counts: BatchCounts
         /// When the first task had begun.
         public var startedAt: Timestamp?
+        /// What the tasks took that succeeded, all together.
+        public var usage: Usage
     }
 
     /// Why and when a batch was halted.
@@ -146,9 +148,16 @@ public struct BatchRecord: Sendable, Equatable {
             isPaused = false
             go(tolerating: tolerated)
         case .changed(let concurrency): permits.change(to: concurrency)
-        case .finished(let redo, let endOffset, let counts, let startedAt):
+        case .finished(let redo, let endOffset, let counts, let startedAt, let usage):
             guard redo == self.redo else { return }
-            ending = Ending(at: entry.at, redo: redo, endOffset: endOffset, counts: counts, startedAt: startedAt)
+            ending = Ending(
+                at: entry.at,
+                redo: redo,
+                endOffset: endOffset,
+                counts: counts,
+                startedAt: startedAt,
+                usage: usage
+            )
         }
     }
 

@@ -1,7 +1,7 @@
 import BitCollections
 
 extension BatchState {
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     /// The state as bytes, for a checkpoint: runs of tasks that stand alike, then the rare things, then a checksum.
     ///
@@ -19,6 +19,7 @@ extension BatchState {
         writer.list(early.values.sorted { $0.index < $1.index }) { writer, outcome in
             writer.numbers(outcome.index, outcome.redo)
             writer.byte(outcome.status == .succeeded ? 1 : outcome.isInvalidRecord ? 3 : 2)
+            writer.usage(outcome.usage)
         }
         writer.list(reopened.sorted { $0.key < $1.key }) { writer, entry in
             writer.number(entry.key)
@@ -37,6 +38,7 @@ extension BatchState {
             writer.text(lease.worker)
             writer.number(Int(lease.offset))
         }
+        writer.usage(usage)
         return writer.finished
     }
 
@@ -64,7 +66,8 @@ extension BatchState {
                 index: index,
                 redo: redo,
                 status: code == 1 ? .succeeded : .failed,
-                isInvalidRecord: code == 3
+                isInvalidRecord: code == 3,
+                usage: reader.usage()
             )
         }
         reader.list { reader in
@@ -88,6 +91,7 @@ extension BatchState {
             let offset = Int64(reader.number(below: Int.max))
             leases[index] = TaskLease(id: id, index: index, redo: redo, worker: worker, offset: offset)
         }
+        usage = reader.usage()
         guard reader.isWhole else { return nil }
     }
 }

@@ -15,6 +15,8 @@ public struct BatchState: Sendable, Equatable {
     public internal(set) var sealedTotal: Int?
     /// When the first task was started.
     public internal(set) var startedAt: Timestamp?
+    /// What the tasks took whose success counted, all together; a task that was opened again may have had several.
+    public internal(set) var usage = Usage()
 
     // A task is open (neither), succeeded (low), failed (high), or failed for an unreadable record (both).
     var low = BitSet()
@@ -72,6 +74,7 @@ public struct BatchState: Sendable, Equatable {
         guard outcome.redo == generation, !isSettled(outcome.index) else { return false }
         if outcome.status == .succeeded || outcome.isInvalidRecord { low.insert(outcome.index) }
         if outcome.status == .failed { high.insert(outcome.index) }
+        if outcome.status == .succeeded { usage += outcome.usage }
         endLease(of: outcome.index, before: outcome.redo + 1)
         return true
     }

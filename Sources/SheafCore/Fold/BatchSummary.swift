@@ -18,6 +18,8 @@ public struct BatchSummary: Sendable, Equatable {
     public var limited: LimitWait?
     /// How many of its tasks' questions wait for an answer.
     public var questions = 0
+    /// What the tasks took that succeeded, all together.
+    public var usage: Usage
 
     /// Joins the two; a final count in the journal stands above any progress.
     public init(record: BatchRecord, progress: BatchProgress?) {
@@ -31,6 +33,7 @@ public struct BatchSummary: Sendable, Equatable {
         if let ending = record.ending {
             counts = ending.counts
             startedAt = ending.startedAt
+            usage = ending.usage
             isSealed = true
         } else {
             counts = BatchCounts(
@@ -40,6 +43,7 @@ public struct BatchSummary: Sendable, Equatable {
                 isCancelled: record.cancelled != nil
             )
             startedAt = progress?.startedAt
+            usage = progress?.usage ?? Usage()
             isSealed = record.sealedTotal != nil
         }
     }
@@ -71,6 +75,7 @@ public struct BatchSummary: Sendable, Equatable {
             "limited": limited?.json ?? .null,
             "questions": .integer(questions),
             "counts": counts.json,
+            "usage": usage.json,
             "created_at": .string(record.createdAt.description),
             "started_at": .optional(startedAt?.description),
             "finished_at": .optional(finishedAt?.description),

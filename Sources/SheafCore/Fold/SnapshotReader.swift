@@ -56,6 +56,15 @@ struct SnapshotReader {
         for _ in 0..<count where !isBroken { read(&self) }
     }
 
+    mutating func usage() -> Usage {
+        var usage = Usage()
+        list { reader in
+            let name = reader.text()
+            usage.add(reader.number(below: Usage.maximumAmount + 1), to: name)
+        }
+        return usage
+    }
+
     mutating func runs(_ read: (Range<Int>, Int) -> Void) {
         var start = 0
         while !isBroken {

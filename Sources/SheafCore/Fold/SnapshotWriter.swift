@@ -28,6 +28,13 @@ struct SnapshotWriter {
         for element in elements { write(&self, element) }
     }
 
+    mutating func usage(_ usage: Usage) {
+        list(usage.sorted) { writer, entry in
+            writer.text(entry.name)
+            writer.number(entry.amount)
+        }
+    }
+
     /// Writes what stands at each index below `end`, two bits, as runs of the same; a run of no length ends them.
     mutating func runs(upTo end: Int, _ state: (Int) -> Int) {
         var start = 0

@@ -25,7 +25,7 @@ public struct JournalEntry: Sendable, Equatable {
         /// Its queues and logs are gone, and so is all that was known of it.
         case deleted
         /// Nothing more will happen: outcomes at or behind the end offset of the results log do not count.
-        case finished(redo: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?)
+        case finished(redo: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?, usage: Usage = Usage())
 
         /// The word that names the event on the wire.
         public var type: String {
@@ -91,11 +91,12 @@ public struct JournalEntry: Sendable, Equatable {
                 "tolerated": .integer(tolerated),
             ])
         case .changed(let concurrency): add(["concurrency": concurrency.map { .integer($0) } ?? .null])
-        case .finished(let redo, let endOffset, let counts, let startedAt):
+        case .finished(let redo, let endOffset, let counts, let startedAt, let usage):
             add([
                 "redo": .integer(redo), "end_offset": .integer(endOffset), "counts": counts.json,
                 "started_at": .optional(startedAt?.description),
             ])
+            if !usage.isEmpty { add(["usage": usage.json]) }
         }
         return Message(
             type: event.type,
@@ -153,7 +154,8 @@ public struct JournalEntry: Sendable, Equatable {
                 redo: body["redo"]?.intValue ?? 0,
                 endOffset: Int64(end),
                 counts: BatchCounts(json: counts),
-                startedAt: body["started_at"]?.stringValue.flatMap { Timestamp($0) }
+                startedAt: body["started_at"]?.stringValue.flatMap { Timestamp($0) },
+                usage: Usage(json: body["usage"])
             )
         default: return nil
         }

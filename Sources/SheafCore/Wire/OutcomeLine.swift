@@ -3,7 +3,7 @@ import OrderedCollections
 extension Outcome {
     /// Appends the outcome as one line of JSON, with its line break.
     ///
-    /// `index`, `redo` and `status` come first, so that a reader who only counts can stop there.
+    /// `index`, `redo`, `status` and `usage` come first, so that a reader who only counts can stop there.
     public func writeLine(to output: inout [UInt8]) {
         func field(_ name: StaticString) {
             output.append(UInt8(ascii: ","))
@@ -18,6 +18,10 @@ extension Outcome {
             output.append(UInt8(ascii: "\""))
         }
         output.append(contentsOf: "{\"index\":\(index),\"redo\":\(redo),\"status\":\"\(status.rawValue)\"".utf8)
+        if !usage.isEmpty {
+            field("usage")
+            usage.json.write(to: &output)
+        }
         field("record_id")
         JSON.write(recordID, to: &output)
         if let body = self.output {
@@ -81,7 +85,7 @@ extension Outcome {
             case "output": output = output ?? Array(line[range])
             case "record": record = record ?? Array(line[range])
             case "index", "redo", "status", "record_id", "error", "attempts", "started_at", "finished_at", "worker",
-                "record_kind", "record_base64", "parameters", "errors":
+                "record_kind", "record_base64", "parameters", "errors", "usage":
                 if fields[name] == nil { fields[name] = try JSON.parse(Array(line[range])) }
             default: continue
             }
@@ -116,7 +120,8 @@ extension Outcome {
                 Record(id: identifier, kind: kind, bytes: bytes)
             },
             parameters: fields["parameters"]?.text,
-            errors: AttemptError.list(json: fields["errors"])
+            errors: AttemptError.list(json: fields["errors"]),
+            usage: Usage(json: fields["usage"])
         )
     }
 

@@ -8,13 +8,22 @@ public struct OutcomeSummary: Sendable, Hashable {
     public var status: Outcome.Status
     /// Whether it failed because the record could not be read.
     public var isInvalidRecord: Bool
+    /// What it took, where it succeeded.
+    public var usage: Usage
 
     /// Makes a summary.
-    public init(index: Int, redo: Int = 0, status: Outcome.Status, isInvalidRecord: Bool = false) {
+    public init(
+        index: Int,
+        redo: Int = 0,
+        status: Outcome.Status,
+        isInvalidRecord: Bool = false,
+        usage: Usage = Usage()
+    ) {
         self.index = index
         self.redo = redo
         self.status = status
         self.isInvalidRecord = isInvalidRecord
+        self.usage = usage
     }
 
     /// Reads the summary of a line; a line that begins as Sheaf writes it is not read any further.
@@ -23,18 +32,20 @@ public struct OutcomeSummary: Sendable, Hashable {
             self = quick
             return
         }
-        let outcome = try Outcome(line: Array(line))
-        self.init(
-            index: outcome.index,
-            redo: outcome.redo,
-            status: outcome.status,
-            isInvalidRecord: outcome.error?.type == Outcome.Failure.invalidRecord
-        )
+        self = try Outcome(line: Array(line)).summary
     }
 
     private static let indexKey = Array("{\"index\":".utf8)
     private static let redoKey = Array(",\"redo\":".utf8)
     private static let succeeded = Array(",\"status\":\"succeeded\",".utf8)
+    private static let usageKey = Array("\"usage\":{\"".utf8)
+
+    private static let (colon, nextName, end) = (Array("\":".utf8), Array(",\"".utf8), Array("},".utf8))
+
+    /// Whether a byte of a name stands for itself.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "_") || byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z")
+    }
 
     /// Most outcomes are successes written by Sheaf itself; all others take the long way.
     private static func quick(_ line: UnsafeBufferPointer<UInt8>) -> OutcomeSummary? {
@@ -49,7 +60,7 @@ public struct OutcomeSummary: Sendable, Hashable {
         func number() -> Int? {
             let start = position
             var value = 0
-            while position < line.count, line[position] &- 0x30 < 10, position - start < 10 {
+            while position < line.count, line[position] &- 0x30 < 10, position - start < 16 {
                 value = value * 10 + Int(line[position] - 0x30)
                 position += 1
             }
@@ -58,7 +69,18 @@ public struct OutcomeSummary: Sendable, Hashable {
         guard take(indexKey), let index = number(), index < BatchState.maximumTasks, take(redoKey),
             let redo = number(), take(succeeded), line.last == UInt8(ascii: "}")
         else { return nil }
-        return OutcomeSummary(index: index, redo: redo, status: .succeeded)
+        guard take(usageKey) else { return OutcomeSummary(index: index, redo: redo, status: .succeeded) }
+        var usage = Usage()
+        while true {
+            let start = position
+            while position < line.count, isPlain(line[position]) { position += 1 }
+            let name = String(decoding: line[start..<position], as: UTF8.self)
+            guard take(colon), usage.amounts[name] == nil, let amount = number() else { return nil }
+            usage.add(amount, to: name)
+            if take(nextName) { continue }
+            guard take(end) else { return nil }
+            return OutcomeSummary(index: index, redo: redo, status: .succeeded, usage: usage)
+        }
     }
 }
 
@@ -69,7 +91,8 @@ extension Outcome {
             index: index,
             redo: redo,
             status: status,
-            isInvalidRecord: error?.type == Failure.invalidRecord
+            isInvalidRecord: error?.type == Failure.invalidRecord,
+            usage: status == .succeeded ? usage : Usage()
         )
     }
 }

@@ -55,6 +55,8 @@ public struct Outcome: Sendable, Equatable {
     public var parameters: String?
     /// How each failed attempt ended, the last few; of a failed task the last one is ``error`` itself.
     public var errors: [AttemptError]
+    /// What a task that succeeded took, as far as its flow has said.
+    public var usage: Usage
 
     /// Makes an outcome.
     public init(
@@ -70,7 +72,8 @@ public struct Outcome: Sendable, Equatable {
         worker: String,
         record: Record? = nil,
         parameters: String? = nil,
-        errors: [AttemptError] = []
+        errors: [AttemptError] = [],
+        usage: Usage = Usage()
     ) {
         self.index = index
         self.redo = redo
@@ -85,5 +88,6 @@ public struct Outcome: Sendable, Equatable {
         self.record = record
         self.parameters = parameters
         self.errors = errors
+        self.usage = usage
     }
 }

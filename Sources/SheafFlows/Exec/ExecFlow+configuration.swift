@@ -1,35 +1,23 @@
-import Glibc
 import SheafCore
 import Subprocess
-import SystemPackage
 
 extension ExecFlow {
     /// The longest argument that Linux takes, with the NUL behind it (MAX_ARG_STRLEN).
     private static let maximumArgument = 128 << 10
 
-    /// What is to be started for a task.
-    func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
-        var options = PlatformOptions()
-        // A group of its own, so that everything the program starts can be ended with it.
-        options.processGroupID = 0
-        let folder = FilePath(directory)
-        return Configuration(
-            executable: .path(try executable(in: folder)),
-            arguments: Arguments(executablePathOverride: program, remainingValues: try rendered(task)),
-            environment: try variables(for: task),
-            workingDirectory: folder,
-            platformOptions: options
+    /// The program without its arguments.
+    var command: ProgramCommand {
+        ProgramCommand(
+            program: program,
+            directory: directory,
+            environment: environment,
+            withheldVariables: withheldVariables
         )
     }
 
-    /// Where the program is; a path to it is taken from the folder it runs in, as if it had been typed there.
-    private func executable(in folder: FilePath) throws(FlowError) -> FilePath {
-        if program.contains("/") { return folder.pushing(FilePath(program)) }
-        let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
-        guard let found = ProgramLookup.find(program, in: path) else {
-            throw FlowError(type: "not-found", message: "there is no program '\(program)' in any folder of PATH")
-        }
-        return found
+    /// What is to be started for a task.
+    func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
+        try command.configuration(arguments: try rendered(task), variables: try variables(for: task))
     }
 
     private func rendered(_ task: FlowTask) throws(FlowError) -> [String] {
@@ -63,52 +51,17 @@ extension ExecFlow {
         return rendered
     }
 
-    private func variables(for task: FlowTask) throws(FlowError) -> Environment {
+    private func variables(for task: FlowTask) throws(FlowError) -> [String: String] {
         if task.record.id.utf8.contains(0) {
             throw FlowError(type: "template", message: "the id of the record contains a NUL, which no variable can")
         }
-        var changes: [Environment.Key: String?] = [:]
-        for name in withheldVariables { changes[Environment.Key(stringLiteral: name)] = .some(nil) }
-        for (name, value) in environment { changes[Environment.Key(stringLiteral: name)] = value }
-        changes["SHEAF_BATCH_ID"] = task.batch.text
-        changes["SHEAF_TASK_ID"] = task.id
-        changes["SHEAF_TASK_INDEX"] = String(task.index)
-        changes["SHEAF_RECORD_ID"] = task.record.id
-        changes["SHEAF_ATTEMPT"] = String(task.attempt)
-        changes["SHEAF_PARAMETERS"] = task.parameters.text
-        return .inherit.updating(changes)
-    }
-
-    /// Puts a failure to start into words.
-    func explain(_ error: SubprocessError) -> FlowError {
-        switch error.code {
-        case .executableNotFound:
-            let place = program.contains("/") ? " (the path is taken from the folder '\(directory)')" : ""
-            return FlowError(
-                type: "not-found",
-                message: """
-                    the program '\(program)' cannot be run\(place); is it there, executable, and the interpreter in \
-                    its first line installed?
-                    """
-            )
-        case .failedToChangeWorkingDirectory:
-            let reason = error.underlyingError.map { ": \($0)" } ?? ""
-            return FlowError(type: "not-found", message: "the folder '\(directory)' cannot be entered\(reason)")
-        case .spawnFailed where error.underlyingError == .argListTooLong:
-            return FlowError(
-                type: "template",
-                message: "the arguments and the environment of '\(program)' are together larger than the system takes"
-            )
-        default:
-            let passing: [Errno] = [
-                .resourceTemporarilyUnavailable, .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
-                .textFileBusy,
-            ]
-            return FlowError(
-                type: "spawn",
-                message: "'\(program)' could not be started: \(error)",
-                isRetryable: error.underlyingError.map(passing.contains) ?? false
-            )
-        }
+        return [
+            "SHEAF_BATCH_ID": task.batch.text,
+            "SHEAF_TASK_ID": task.id,
+            "SHEAF_TASK_INDEX": String(task.index),
+            "SHEAF_RECORD_ID": task.record.id,
+            "SHEAF_ATTEMPT": String(task.attempt),
+            "SHEAF_PARAMETERS": task.parameters.text,
+        ]
     }
 }

@@ -77,14 +77,7 @@ public struct ExecFlow: Flow {
                 "the program cannot be a template: what is run is for the worker's owner to say, not for a record"
             )
         }
-        for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
-            if name.isEmpty || name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "=") })
-                || name.utf8.first.map({ 0x30...0x39 ~= $0 }) == true
-            {
-                throw FlowConfigurationProblem(.environment(name), "that is no name for a variable")
-            }
-            if value.utf8.contains(0) { throw FlowConfigurationProblem(.environment(name), "it contains a NUL") }
-        }
+        try ProgramCommand.check(environment: environment)
         self.program = program
         self.arguments = Array(arguments.dropFirst())
         self.directory = directory
@@ -108,13 +101,9 @@ public struct ExecFlow: Flow {
         do {
             ending = try await process.run()
         } catch let error as SubprocessError {
-            throw explain(error)
+            throw command.explain(error)
         } catch let error as Errno {
-            throw FlowError(
-                type: "spawn",
-                message: "the pipes of '\(program)' could not be made: \(error)",
-                isRetryable: true
-            )
+            throw command.explain(error)
         }
         return try ending.output(maximum: maximumOutput)
     }

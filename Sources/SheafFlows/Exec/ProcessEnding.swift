@@ -54,9 +54,12 @@ struct ProcessEnding: Sendable {
     }
 
     /// What standard error ended with, behind a colon.
-    private var lastWords: String {
+    private var lastWords: String { Self.words(of: report.errors) }
+
+    /// What the end of standard error says, behind a colon.
+    static func words(of errors: [UInt8]) -> String {
         // A tail that begins within a character begins with its continuation bytes.
-        let whole = report.errors.drop { $0 & 0xC0 == 0x80 }
+        let whole = errors.drop { $0 & 0xC0 == 0x80 }
         let text = String(decoding: Array(whole).trimmingWhiteSpace, as: UTF8.self)
         return text.isEmpty ? "" : ": \(text)"
     }

@@ -15,19 +15,33 @@ public struct ArgumentTemplate: Sendable {
     /// Whether it holds any tag.
     public let isTemplated: Bool
     private let template: MustacheTemplate?
+    private let escape: TemplateEscape
+    private let variables: [String: String]
 
     /// Parses a template.
     ///
     /// - Throws: ``TemplateError`` where it is not one.
     public init(_ text: String) throws(TemplateError) {
+        try self.init(text, escape: .none, variables: nil)
+    }
+
+    /// Parses a template for another place than an argument.
+    ///
+    /// - Parameters:
+    ///   - text: The template.
+    ///   - escape: How values are written; `{{{name}}}` and `{{&name}}` write them as they are.
+    ///   - variables: What `${NAME}` stands for; nil where it stands for itself.
+    init(_ text: String, escape: TemplateEscape, variables: [String: String]?) throws(TemplateError) {
         self.text = text
-        self.isTemplated = text.contains("{{")
+        self.escape = escape
+        self.variables = variables ?? [:]
+        self.isTemplated = text.contains("{{") || variables != nil && text.contains("${")
         guard isTemplated else {
             // Mustache would take the white space of a text that holds nothing else.
             self.template = nil
             return
         }
-        var tags = TemplateTags(text)
+        var tags = TemplateTags(text, expandsVariables: variables != nil)
         let safe = try tags.rewritten()
         do {
             self.template = try MustacheTemplate(string: safe)
@@ -43,9 +57,9 @@ public struct ArgumentTemplate: Sendable {
     /// - Throws: ``TemplateError`` where a variable names what the task has not.
     func render(_ scope: TemplateScope) throws(TemplateError) -> String {
         guard let template else { return text }
-        let missing = MissingFields()
-        let rendered = template.render(TemplateRoot(scope: scope, missing: missing))
-        if let path = missing.paths.first { throw scope.missing(path) }
+        let rendering = TemplateRendering(escape: escape, variables: variables)
+        let rendered = template.render(TemplateRoot(scope: scope, rendering: rendering))
+        if let path = rendering.missing.first { throw scope.missing(path) }
         return rendered
     }
 

@@ -35,6 +35,23 @@ enum FieldName {
         return String(decoding: decoded, as: UTF8.self)
     }
 
+    /// Marks a name whose value is put in as it is; no field's encoded name begins like this.
+    static let rawMark = "*-"
+    /// Marks the name of a variable of the environment.
+    static let variableMark = "*?"
+
+    /// The parts of an encoded name, and whether its value is put in as it is.
+    static func path(_ name: String) -> (parts: [String], isRaw: Bool) {
+        let isRaw = name.hasPrefix(rawMark)
+        let text = decode(isRaw ? String(name.dropFirst(rawMark.count)) : name)
+        return (text.split(separator: ".").map(String.init), isRaw)
+    }
+
+    /// The variable of the environment that an encoded name stands for, if it does.
+    static func variable(_ name: String) -> String? {
+        name.hasPrefix(variableMark) ? decode(String(name.dropFirst(variableMark.count))) : nil
+    }
+
     private static let digits = Array("0123456789ABCDEF".utf8)
 
     private static func isPlain(_ byte: UInt8) -> Bool {

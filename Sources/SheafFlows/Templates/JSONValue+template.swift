@@ -2,27 +2,38 @@ import SheafCore
 
 extension JSONValue {
     /// The value in the type that makes the engine treat it as what it is.
-    func wrapped(_ missing: MissingFields) -> Any {
+    func wrapped(_ rendering: TemplateRendering, isRaw: Bool = false) -> Any {
         switch self {
         case .bool(let flag): flag
-        case .array(let elements): TemplateList(elements: elements, missing: missing)
-        default: TemplateValue(value: self, missing: missing)
+        case .array(let elements): TemplateList(elements: elements, rendering: rendering)
+        default: TemplateValue(value: self, rendering: rendering, isRaw: isRaw)
         }
     }
 
     /// Goes down the rest of a path, by member names and by positions in lists.
-    func wrapped(following rest: ArraySlice<String>, of path: [String], _ missing: MissingFields) -> Any {
+    func wrapped(
+        following rest: ArraySlice<String>,
+        of path: [String],
+        _ rendering: TemplateRendering,
+        isRaw: Bool
+    ) -> Any {
         var value = self
         for part in rest {
-            if let member = value[part] {
-                value = member
-            } else if let elements = value.arrayValue, let position = Int(part), elements.indices.contains(position) {
-                value = elements[position]
-            } else {
-                return MissingField(path: path, missing: missing)
+            guard let member = value.member(part) else {
+                return MissingField(path: path, rendering: rendering)
             }
+            value = member
         }
-        return value.wrapped(missing)
+        return value.wrapped(rendering, isRaw: isRaw)
+    }
+
+    /// The member of that name, or the element at that position.
+    func member(_ name: String) -> JSONValue? {
+        if let member = self[name] { return member }
+        guard let elements = arrayValue, let position = Int(name), elements.indices.contains(position) else {
+            return nil
+        }
+        return elements[position]
     }
 
     /// The value as it is put into an argument: a text as it is, `null` as nothing, anything else as JSON.

@@ -3,10 +3,10 @@ import Mustache
 /// What stands where a name stands for nothing: false to a section, and an error where it is put in.
 struct MissingField: MustacheCustomRenderable {
     let path: [String]
-    let missing: MissingFields
+    let rendering: TemplateRendering
 
     var renderText: String {
-        missing.paths.append(path)
+        rendering.missing.append(path)
         return ""
     }
 

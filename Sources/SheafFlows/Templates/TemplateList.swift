@@ -4,15 +4,15 @@ import SheafCore
 /// A list as the template engine sees it.
 struct TemplateList: MustacheSequence, MustacheParent, MustacheCustomRenderable {
     let elements: [JSONValue]
-    let missing: MissingFields
+    let rendering: TemplateRendering
 
     func makeIterator() -> some IteratorProtocol<Any> {
-        elements.lazy.map { $0.wrapped(missing) }.makeIterator()
+        elements.lazy.map { $0.wrapped(rendering) }.makeIterator()
     }
 
     // Without this the engine would look for names among the properties of this type.
     func child(named: String) -> Any? { nil }
 
-    var renderText: String { JSONValue.array(elements).text }
+    var renderText: String { rendering.escape.write(.array(elements)) }
     var isNull: Bool { false }
 }

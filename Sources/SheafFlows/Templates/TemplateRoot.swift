@@ -4,16 +4,22 @@ import SheafCore
 /// The outermost context of a template: a task.
 struct TemplateRoot: MustacheParent, MustacheCustomRenderable {
     let scope: TemplateScope
-    let missing: MissingFields
+    let rendering: TemplateRendering
 
     func child(named name: String) -> Any? {
-        let path = FieldName.decode(name).split(separator: ".").map(String.init)
-        guard let first = path.first, let value = scope[first] else {
-            return MissingField(path: path, missing: missing)
+        if let variable = FieldName.variable(name) {
+            guard let value = rendering.variables[variable] else {
+                return MissingField(path: ["${\(variable)}"], rendering: rendering)
+            }
+            return TemplateValue(value: .string(value), rendering: rendering)
         }
-        return value.wrapped(following: path.dropFirst(), of: path, missing)
+        let (path, isRaw) = FieldName.path(name)
+        guard let first = path.first, let value = scope[first] else {
+            return MissingField(path: path, rendering: rendering)
+        }
+        return value.wrapped(following: path.dropFirst(), of: path, rendering, isRaw: isRaw)
     }
 
-    var renderText: String { scope.record.renderedText }
+    var renderText: String { rendering.escape.write(scope.record) }
     var isNull: Bool { false }
 }

@@ -35,9 +35,22 @@ struct TemplateScope {
         }
     }
 
+    /// The value that a path leads to, by member names and by positions in lists.
+    func value(at path: [String]) -> JSONValue? {
+        guard let first = path.first, var value = self[first] else { return nil }
+        for part in path.dropFirst() {
+            guard let member = value.member(part) else { return nil }
+            value = member
+        }
+        return value
+    }
+
     /// The error for a variable that stands for nothing.
     func missing(_ path: [String]) -> TemplateError {
         let name = path.joined(separator: ".")
+        if name.hasPrefix("${") {
+            return TemplateError("the environment variable '\(name.dropFirst(2).dropLast())' of the worker is not set")
+        }
         switch path.first {
         case "parameters":
             return TemplateError(

@@ -5,20 +5,22 @@ struct TemplateTags {
     private var opening = "{{"
     private var closing = "}}"
     private var depth = 0
+    private let expandsVariables: Bool
 
-    init(_ text: String) {
+    init(_ text: String, expandsVariables: Bool) {
         self.rest = text[...]
+        self.expandsVariables = expandsVariables
     }
 
     /// The template with every variable unescaped and every name encoded.
     mutating func rewritten() throws(TemplateError) -> String {
         var output = ""
         while let start = rest.firstRange(of: opening) {
-            output += rest[..<start.lowerBound]
+            output += try expanded(rest[..<start.lowerBound])
             rest = rest[start.upperBound...]
             output += try takeTag()
         }
-        return output + rest
+        return output + (try expanded(rest))
     }
 
     private mutating func takeTag() throws(TemplateError) -> String {
@@ -28,10 +30,10 @@ struct TemplateTags {
         }
         let whole = rest[..<end.lowerBound].drop(while: \.isWhitespace)
         rest = rest[end.upperBound...]
-        if isTriple { return "\(opening)&\(try encoded(whole.dropFirst()))\(closing)" }
+        if isTriple { return try raw(whole.dropFirst()) }
         switch whole.first {
         case "!": return "\(opening)\(whole)\(closing)"
-        case "&": return "\(opening)&\(try encoded(whole.dropFirst()))\(closing)"
+        case "&": return try raw(whole.dropFirst())
         case "#", "^":
             depth += 1
             return "\(opening)\(whole.prefix(1))\(try encoded(whole.dropFirst()))\(closing)"
@@ -43,6 +45,40 @@ struct TemplateTags {
         case ">", "<", "$", "%", "*":
             throw TemplateError("the tag '\(opening)\(whole)\(closing)' is none that arguments have")
         default: return "\(opening)&\(try encoded(whole))\(closing)"
+        }
+    }
+
+    private func raw(_ name: Substring) throws(TemplateError) -> String {
+        let name = try encoded(name)
+        return "\(opening)&\(name == "." ? "" : FieldName.rawMark)\(name)\(closing)"
+    }
+
+    /// Text between tags with `${NAME}` made a tag of its own.
+    private func expanded(_ text: Substring) throws(TemplateError) -> String {
+        guard expandsVariables else { return String(text) }
+        var output = ""
+        var text = text
+        while let start = text.firstRange(of: "${") {
+            output += text[..<start.lowerBound]
+            guard let end = text[start.upperBound...].firstIndex(of: "}") else {
+                throw TemplateError("'${' without '}'")
+            }
+            let name = text[start.upperBound..<end]
+            guard !name.isEmpty, name.utf8.allSatisfy(Self.isVariable) else {
+                throw TemplateError("'${\(shortened(name))}' names no variable of the environment")
+            }
+            output += "\(opening)&\(FieldName.variableMark)\(name)\(closing)"
+            text = text[text.index(after: end)...]
+        }
+        return output + text
+    }
+
+    private static func isVariable(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+            true
+        default: false
         }
     }
 

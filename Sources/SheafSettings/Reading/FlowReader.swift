@@ -5,14 +5,12 @@ import SheafFlows
 /// Reads one entry of `flows:`.
 struct FlowReader {
     /// The keys of a flow.
-    static let keys = [
-        "source", "format", "id", "columns", "exec", "echo", "parameters", "timeout", "retries", "retry_delay",
-        "retry_max_delay", "retry_on", "directory", "environment", "max_output", "error_policy", "concurrency",
-        "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive",
-        "answer_timeout",
-    ]
-    /// The keys that only a program has a use for.
-    private static let programKeys = ["directory", "environment", "max_output"]
+    static let keys =
+        ["source", "format", "id", "columns"] + FlowKind.allCases.map(\.rawValue) + FlowKind.specialKeys + [
+            "parameters", "timeout", "retries", "retry_delay", "retry_max_delay", "retry_on", "error_policy",
+            "concurrency", "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive",
+            "answer_timeout",
+        ]
     /// The largest output, because a message may have no more.
     private static let maximumOutput = 8 << 20
 
@@ -21,18 +19,25 @@ struct FlowReader {
     private let folder: ConfigurationFolder
     private let withheldVariables: Set<String>
     private let limits: [Name: RateLimit?]
+    private let environment: [String: String]
+    private let secrets: FlowSecrets
+    private let kind: FlowKind
 
     init(
         _ reader: SettingsReader,
         folder: ConfigurationFolder,
-        withheldVariables: Set<String>,
+        withheldVariables: Set<String> = [],
+        environment: [String: String] = [:],
         limits: [Name: RateLimit?] = [:]
     ) throws(SettingsError) {
         self.limits = limits
         self.reader = reader
         self.folder = folder
         self.withheldVariables = withheldVariables
+        self.environment = environment
         self.members = try reader.members(knowing: Self.keys)
+        self.secrets = FlowSecrets(in: reader.node)
+        self.kind = try FlowKind.of(members, reader)
     }
 
     func read(_ name: Name) throws(SettingsError) -> FlowSettings {
@@ -45,77 +50,57 @@ struct FlowReader {
             idField: try members["id"]?.nonEmptyText("the name of a field"),
             columns: try members["columns"]?.textMap("a map of new names to those of the input") ?? [:],
             parameters: try parameters(),
-            timeout: try duration("timeout", zero: "a time-out of nothing would end every task; leave it out for none"),
+            timeout: try duration("timeout", zero: "a time-out of nothing would end every task; leave it out for none")
+                ?? kind.timeout,
             retries: try members["retries"]?.int(atLeast: 0) ?? FlowDefinition.defaultRetries,
-            retryRule: try RetryReader(members).read(),
+            retryRule: try RetryReader(members, kind).read(),
             batch: try batch(),
             limit: try LimitReader.limit(of: name, members, among: limits),
             answerTimeout: try duration(
                 "answer_timeout",
                 zero: "without any time nobody can answer; leave it out for none"
-            )
+            ),
+            missingVariables: missingVariables
         )
     }
 
     private func flow() throws(SettingsError) -> any Flow {
-        let isEcho = try members["echo"]?.bool() ?? false
-        if let exec = members["exec"] {
-            if isEcho { throw reader.error("it has both exec and echo; a flow does one thing") }
-            return try execFlow(exec)
-        }
-        guard isEcho else {
-            throw reader.error("it says nothing to do; give it exec: [\"program\", \"argument\"] or echo: true")
-        }
-        for key in Self.programKeys {
-            if let member = members[key] { throw member.error("only a flow with exec has a use for it") }
-        }
-        return EchoFlow()
-    }
-
-    private func execFlow(_ exec: SettingsReader) throws(SettingsError) -> ExecFlow {
-        let items = try exec.elements("a list with a program and its arguments, such as [\"wc\", \"-w\"]")
-        var command: [String] = []
-        for item in items { command.append(try item.text()) }
-        let environment = members["environment"]
-        var variables: [String: String] = [:]
-        for (name, value) in try environment?.textMap("a map of variables") ?? [:] { variables[name] = value }
-        let directory = try members["directory"]?.nonEmptyText("a folder") ?? "."
-        do {
-            return try ExecFlow(
-                command,
-                directory: folder.path(directory),
-                environment: variables,
-                withheldVariables: withheldVariables.union(ExecFlow.defaultWithheldVariables),
-                maximumOutput: try maximumOutput()
-            )
-        } catch let problem as FlowConfigurationProblem {
-            throw place(problem.place, items, environment).error(problem.message)
-        } catch let error as SettingsError {
-            throw error
-        } catch {
-            throw exec.error("\(error)")
+        guard let member = members[kind.rawValue] else { return EchoFlow() }
+        switch kind {
+        case .exec: return try programs(try maximumOutput()).exec(member)
+        case .process: return try programs(try maximumOutput()).process(member)
+        case .http: return try requests(try maximumOutput()).http(member)
+        case .chat: return try requests(try maximumOutput()).chat(member)
+        case .embedding: return try requests(try maximumOutput()).embedding(member)
+        case .echo: return EchoFlow()
         }
     }
 
-    /// Points at the argument or the variable that a problem is about.
-    private func place(
-        _ place: FlowConfigurationProblem.Place,
-        _ items: [SettingsReader],
-        _ environment: SettingsReader?
-    ) -> SettingsReader {
-        switch place {
-        case .argument(let position) where items.indices.contains(position): items[position]
-        case .environment(let name):
-            (try? environment?.members(""))?.first { $0.name == name }?.value ?? reader
-        default: members["exec"] ?? reader
-        }
+    private func programs(_ maximumOutput: Int) -> ProgramReader {
+        ProgramReader(
+            reader: reader,
+            members: members,
+            folder: folder,
+            withheldVariables: withheldVariables.union(ExecFlow.defaultWithheldVariables),
+            maximumOutput: maximumOutput
+        )
     }
+
+    private func requests(_ maximumOutput: Int) -> RequestReader {
+        RequestReader(maximumOutput: maximumOutput, variables: secrets.values(environment))
+    }
+
+    /// The variables that the flow needs and that are not set.
+    private var missingVariables: [String] { secrets.names.filter { environment[$0] == nil } }
 
     /// What is doubtful about the flow, each with its place.
     func warnings(_ flow: any Flow) -> [SettingsError] {
-        guard let flow = flow as? ExecFlow, let exec = members["exec"] else { return [] }
-        let items = (try? exec.elements("")) ?? []
-        return flow.warnings.map { place($0.place, items, members["environment"]).error($0.message) }
+        guard let member = members[kind.rawValue] else { return [] }
+        let unset = missingVariables.map {
+            member.error("the environment variable '\($0)' is not set; a worker needs it to run this flow")
+        }
+        guard let flow = flow as? ExecFlow else { return unset }
+        return flow.warnings.map { programs(0).place($0.place, member).error($0.message) }
     }
 
     private func source() throws(SettingsError) -> [String] {

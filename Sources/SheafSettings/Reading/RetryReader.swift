@@ -7,14 +7,19 @@ struct RetryReader {
     private static let longestDelay = Duration.seconds(7 * 86400)
     /// The types of failures that another attempt may mend.
     private static let types = [
-        "exit-code", "signal", "timeout", "output-too-large", "output-not-text", "template", "not-found", "spawn",
-        Outcome.Failure.workerLost,
+        "exit-code", "signal", "timeout", "output-too-large", "output-not-text", "output-not-json", "template",
+        "not-found", "spawn", "process-ended", "protocol", "connection", "redirects", "private-address",
+        "unexpected-answer", "not-interactive", Outcome.Failure.workerLost,
     ]
     private static let rule = "all, none, or a list of error types and exit codes, such as [timeout, 75]"
 
     private let members: [String: SettingsReader]
+    private let kind: FlowKind
 
-    init(_ members: [String: SettingsReader]) { self.members = members }
+    init(_ members: [String: SettingsReader], _ kind: FlowKind) {
+        self.members = members
+        self.kind = kind
+    }
 
     func read() throws(SettingsError) -> RetryRule {
         let (first, longest) = (members["retry_delay"], members["retry_max_delay"])
@@ -44,7 +49,7 @@ struct RetryReader {
         var codes: Set<Int> = []
         for item in items {
             let text = try item.text("an error type or an exit code")
-            if Self.types.contains(text) {
+            if Self.types.contains(text) || isOwnType(text) {
                 types.insert(text)
             } else if let code = JSONValue.number(text).intValue {
                 guard (1...255).contains(code) else {
@@ -60,5 +65,15 @@ struct RetryReader {
             }
         }
         return types.isEmpty && codes.isEmpty ? .none : .listed(types: types, exitCodes: codes)
+    }
+
+    /// Whether failures of this kind of flow may be of a type that is not in the list: a server's status, or what a
+    /// program says.
+    private func isOwnType(_ text: String) -> Bool {
+        switch kind {
+        case .http, .chat, .embedding: text.wholeMatch(of: /http-[1-5][0-9][0-9]/) != nil
+        case .process: text != "all" && text != "none" && text.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_.-]{0,63}/) != nil
+        case .exec, .echo: false
+        }
     }
 }

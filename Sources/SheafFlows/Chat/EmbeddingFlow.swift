@@ -1,0 +1,90 @@
+public import SheafCore
+
+/// Asks an OpenAI-compatible service for the embedding of each task's text.
+///
+/// The output is an object with `embedding`, or `embeddings` where the input is a list, with `model` and `usage`, which is
+/// added up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
+public struct EmbeddingFlow: Flow {
+    private static let path = "/embeddings"
+
+    private let model: ArgumentTemplate
+    private let input: JSONTemplate
+    private let options: JSONTemplate
+    private let service: ModelService
+
+    /// Defines a flow.
+    ///
+    /// - Parameters:
+    ///   - baseURL: Where the service is; nil means at OpenAI.
+    ///   - key: What proves who asks: a template, such as `${API_KEY}`; nil where the service does not ask for it.
+    ///   - model: The model, a template.
+    ///   - input: A text or a list of texts: templates.
+    ///   - options: What else the request says, such as `dimensions`: an object of which the texts are templates.
+    ///   - headers: More headers; the values are templates.
+    ///   - maximumOutput: The most bytes of an answer's body.
+    ///   - variables: What `${NAME}` stands for in `key`, `model` and `headers`; no message shows the values.
+    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    public init(
+        baseURL: String? = nil,
+        key: String? = nil,
+        model: String,
+        input: JSONValue,
+        options: JSONValue = [:],
+        headers: [(name: String, value: String)] = [],
+        maximumOutput: Int = ExecFlow.defaultMaximumOutput,
+        variables: [String: String] = [:]
+    ) throws(FlowConfigurationProblem) {
+        for name in ["model", "input"] where options[name] != nil {
+            throw FlowConfigurationProblem(.key("options.\(name)"), "it has a key of its own beside 'options'")
+        }
+        self.model = try RequestParts.template(model, .none, variables, "model")
+        self.input = try ModelTemplates.json(input, "input")
+        self.options = try ModelTemplates.json(options, "options")
+        self.service = try ModelService(
+            baseURL: baseURL ?? ChatProvider.openai.baseURL,
+            headers: ChatProvider.openai.headers(key: key) + headers,
+            maximumOutput: maximumOutput,
+            variables: variables
+        )
+    }
+
+    /// Asks for the embedding of one task.
+    public func run(_ task: FlowTask) async throws -> FlowOutput {
+        let (scope, body) = try request(for: task)
+        let answer = try await service.ask(Self.path, body, scope)
+        let data = answer["data"]?.arrayValue ?? []
+        let embeddings = data.compactMap { $0["embedding"] }
+        guard embeddings.count == body["input"]?.arrayValue?.count ?? 1, embeddings.count == data.count else {
+            throw ChatAnswer.unexpected("one data[].embedding for each input")
+        }
+        let usage = OpenAIChat.usage(answer["usage"])
+        var output: JSONValue = [:]
+        if body["input"]?.arrayValue == nil {
+            output.set("embedding", to: embeddings[0])
+        } else {
+            output.set("embeddings", to: .array(embeddings))
+        }
+        output.set("model", to: answer["model"] ?? .null)
+        output.set("usage", to: usage.json)
+        return .metered(.value(output), usage)
+    }
+
+    /// Closes the connections.
+    public func shutDown() async { await service.shutDown() }
+
+    private func request(for task: FlowTask) throws(FlowError) -> (TemplateScope, JSONValue) {
+        do throws(TemplateError) {
+            let scope = try TemplateScope(task)
+            var body = try ModelTemplates.rendered(options, scope, "options")
+            body.set("model", to: .string(try RequestParts.rendered(model, scope, "model")))
+            let input = try ModelTemplates.rendered(input, scope, "input")
+            switch input {
+            case .string, .array: body.set("input", to: input)
+            default: body.set("input", to: .string(input.renderedText))
+            }
+            return (scope, body)
+        } catch {
+            throw FlowError(type: "template", message: error.description)
+        }
+    }
+}

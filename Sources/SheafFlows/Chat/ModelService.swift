@@ -1,0 +1,81 @@
+import SheafCore
+
+/// How a flow asks a service of models.
+struct ModelService: Sendable {
+    private let base: String
+    private let headers: [(name: String, value: ArgumentTemplate)]
+    private let secrets: Secrets
+    private let caller: HTTPCaller
+
+    /// Prepares to ask a service.
+    ///
+    /// - Throws: ``FlowConfigurationProblem`` where the URL or a header makes no sense.
+    init(
+        baseURL: String,
+        headers: [(name: String, value: String)],
+        maximumOutput: Int,
+        variables: [String: String]
+    ) throws(FlowConfigurationProblem) {
+        guard HTTPAddress(baseURL) != nil, !baseURL.contains("?") else {
+            throw FlowConfigurationProblem(
+                .key("base_url"),
+                "expected a URL such as https://host/v1, without user, password and query"
+            )
+        }
+        self.base = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
+        self.headers = try RequestParts.headers(headers, variables)
+        self.secrets = Secrets(variables)
+        self.caller = HTTPCaller(HTTPCaller.Rules(maximumBody: maximumOutput))
+    }
+
+    /// Sends a body and returns the body of the answer.
+    ///
+    /// - Throws: ``FlowError`` or ``FlowThrottle``, without secrets.
+    func ask(_ path: String, _ body: JSONValue, _ scope: TemplateScope) async throws -> JSONValue {
+        do {
+            guard let address = HTTPAddress(base + path) else {
+                throw FlowError(type: "template", message: "'\(base)\(path)' is no URL")
+            }
+            var call = HTTPCall(method: "POST", url: address)
+            do throws(TemplateError) {
+                for (name, value) in headers {
+                    call.headers.append((name, try RequestParts.rendered(value, scope, "headers.\(name)")))
+                }
+            } catch {
+                throw FlowError(type: "template", message: error.description)
+            }
+            if !headers.contains(where: { $0.name.lowercased() == "content-type" }) {
+                call.headers.append(("Content-Type", "application/json"))
+            }
+            call.addUserAgent()
+            var bytes: [UInt8] = []
+            body.write(to: &bytes)
+            call.body = bytes
+            let answer = try await caller.send(call, isTrusted: true)
+            try check(answer, to: call)
+            guard let value = try? JSON.parse(answer.body) else {
+                throw FlowError(
+                    type: "output-not-json",
+                    message: "\(call.description) answered \(answer.status) with a body that is not JSON"
+                )
+            }
+            return value
+        } catch {
+            throw secrets.masked(error)
+        }
+    }
+
+    /// Closes the connections.
+    func shutDown() async { await caller.shutDown() }
+
+    private func check(_ answer: HTTPAnswer, to call: HTTPCall) throws {
+        let error = (try? JSON.parse(answer.body))?["error"]
+        let reason = error?["message"]?.stringValue ?? error?.stringValue
+        guard let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: reason) else { return }
+        // Waiting does not help who has no money left.
+        if answer.status == 429, error?["code"] == "insufficient_quota", let throttle = failure as? FlowThrottle {
+            throw FlowError(type: "http-429", message: throttle.message)
+        }
+        throw failure
+    }
+}

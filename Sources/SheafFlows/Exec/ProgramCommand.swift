@@ -1,0 +1,104 @@
+import Glibc
+import SheafCore
+import Subprocess
+import SystemPackage
+
+/// A program of the worker's owner, and what it is started with.
+struct ProgramCommand: Sendable {
+    /// A name that is looked up in `PATH`, or a path.
+    let program: String
+    /// The folder in which the program runs, and from which a path to it is taken.
+    let directory: String
+    /// Variables laid over those of the worker.
+    let environment: [String: String]
+    /// Variables of the worker that the program is not shown.
+    let withheldVariables: Set<String>
+
+    /// Checks the names and values of variables.
+    ///
+    /// - Throws: ``FlowConfigurationProblem`` where one is none.
+    static func check(environment: [String: String]) throws(FlowConfigurationProblem) {
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
+            if name.isEmpty || name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "=") })
+                || name.utf8.first.map({ 0x30...0x39 ~= $0 }) == true
+            {
+                throw FlowConfigurationProblem(.environment(name), "that is no name for a variable")
+            }
+            if value.utf8.contains(0) { throw FlowConfigurationProblem(.environment(name), "it contains a NUL") }
+        }
+    }
+
+    /// What is to be started, with variables over all others.
+    func configuration(
+        arguments: [String],
+        variables: [String: String] = [:]
+    ) throws(FlowError) -> Configuration {
+        var options = PlatformOptions()
+        // A group of its own, so that everything the program starts can be ended with it.
+        options.processGroupID = 0
+        let folder = FilePath(directory)
+        var changes: [Environment.Key: String?] = [:]
+        for name in withheldVariables { changes[Environment.Key(stringLiteral: name)] = .some(nil) }
+        for (name, value) in environment { changes[Environment.Key(stringLiteral: name)] = value }
+        for (name, value) in variables { changes[Environment.Key(stringLiteral: name)] = value }
+        return Configuration(
+            executable: .path(try executable(in: folder)),
+            arguments: Arguments(executablePathOverride: program, remainingValues: arguments),
+            environment: .inherit.updating(changes),
+            workingDirectory: folder,
+            platformOptions: options
+        )
+    }
+
+    /// Where the program is; a path to it is taken from the folder it runs in, as if it had been typed there.
+    private func executable(in folder: FilePath) throws(FlowError) -> FilePath {
+        if program.contains("/") { return folder.pushing(FilePath(program)) }
+        let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+        guard let found = ProgramLookup.find(program, in: path) else {
+            throw FlowError(type: "not-found", message: "there is no program '\(program)' in any folder of PATH")
+        }
+        return found
+    }
+
+    /// Puts a failure to start into words.
+    func explain(_ error: SubprocessError) -> FlowError {
+        switch error.code {
+        case .executableNotFound:
+            let place = program.contains("/") ? " (the path is taken from the folder '\(directory)')" : ""
+            return FlowError(
+                type: "not-found",
+                message: """
+                    the program '\(program)' cannot be run\(place); is it there, executable, and the interpreter in \
+                    its first line installed?
+                    """
+            )
+        case .failedToChangeWorkingDirectory:
+            let reason = error.underlyingError.map { ": \($0)" } ?? ""
+            return FlowError(type: "not-found", message: "the folder '\(directory)' cannot be entered\(reason)")
+        case .spawnFailed where error.underlyingError == .argListTooLong:
+            return FlowError(
+                type: "template",
+                message: "the arguments and the environment of '\(program)' are together larger than the system takes"
+            )
+        default:
+            let passing: [Errno] = [
+                .resourceTemporarilyUnavailable, .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
+                .textFileBusy,
+            ]
+            return FlowError(
+                type: "spawn",
+                message: "'\(program)' could not be started: \(error)",
+                isRetryable: error.underlyingError.map(passing.contains) ?? false
+            )
+        }
+    }
+
+    /// The failure to make the pipes of a program.
+    func explain(_ error: Errno) -> FlowError {
+        FlowError(
+            type: "spawn",
+            message: "the pipes of '\(program)' could not be made: \(error)",
+            isRetryable: true
+        )
+    }
+}

@@ -1,0 +1,96 @@
+import SheafCore
+
+/// Parts of a request that flows define as templates.
+enum RequestParts {
+    /// Parses a template of the key.
+    static func template(
+        _ text: String,
+        _ escape: TemplateEscape,
+        _ variables: [String: String],
+        _ key: String
+    ) throws(FlowConfigurationProblem) -> ArgumentTemplate {
+        do {
+            return try ArgumentTemplate(text, escape: escape, variables: variables)
+        } catch {
+            throw FlowConfigurationProblem(.key(key), "\(error)")
+        }
+    }
+
+    /// Parses headers.
+    static func headers(
+        _ headers: [(name: String, value: String)],
+        _ variables: [String: String]
+    ) throws(FlowConfigurationProblem) -> [(name: String, value: ArgumentTemplate)] {
+        var templates: [(String, ArgumentTemplate)] = []
+        for (name, value) in headers {
+            let key = "headers.\(name)"
+            guard isToken(name) else { throw FlowConfigurationProblem(.key(key), "that is no name for a header") }
+            if ["content-length", "transfer-encoding", "connection"].contains(name.lowercased()) {
+                throw FlowConfigurationProblem(.key(key), "it follows from the request and cannot be set")
+            }
+            if value.unicodeScalars.contains(where: TemplateEscape.isControl) {
+                throw FlowConfigurationProblem(.key(key), "a header has one line")
+            }
+            templates.append((name, try template(value, .header, variables, key)))
+        }
+        return templates
+    }
+
+    /// Fills a template in, and names its key where that fails.
+    static func rendered(
+        _ template: ArgumentTemplate,
+        _ scope: TemplateScope,
+        _ key: String
+    ) throws(TemplateError) -> String {
+        do {
+            return try template.render(scope)
+        } catch {
+            throw TemplateError("\(key) is '\(template.text)', but \(error)")
+        }
+    }
+
+    /// Whether a URL's template itself says which host it is for.
+    ///
+    /// - Throws: ``FlowConfigurationProblem`` where it can be no URL whatever is put in.
+    static func isHostFixed(_ url: String) throws(FlowConfigurationProblem) -> Bool {
+        let marks = ["{{", "${"].compactMap { url.firstRange(of: $0)?.lowerBound }
+        let start = url[..<(marks.min() ?? url.endIndex)]
+        if marks.isEmpty {
+            guard HTTPAddress(url) != nil else {
+                throw FlowConfigurationProblem(
+                    .key("url"),
+                    "expected a URL such as https://host/path, without user and password"
+                )
+            }
+            return true
+        }
+        guard let scheme = start.firstRange(of: "://") else { return false }
+        guard ["http", "https"].contains(start[..<scheme.lowerBound].lowercased()) else {
+            throw FlowConfigurationProblem(.key("url"), "expected a URL that begins with http:// or https://")
+        }
+        let host = start[scheme.upperBound...].prefix { !"/?#".contains($0) }
+        return host.endIndex < start.endIndex && HTTPAddress("http://\(host)/") != nil
+    }
+
+    /// Whether a text is a token of HTTP, as methods and names of headers are.
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= 128
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                }
+            }
+    }
+}
+
+extension HTTPCall {
+    /// Says who asks, unless the flow has done so.
+    mutating func addUserAgent() {
+        if !headers.contains(where: { $0.name.lowercased() == "user-agent" }) {
+            headers.append(("User-Agent", "sheaf"))
+        }
+    }
+}

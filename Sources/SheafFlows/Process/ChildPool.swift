@@ -1,0 +1,50 @@
+import Synchronization
+
+/// The children of a flow that wait for a task, and those that come to their end.
+final class ChildPool: Sendable {
+    private struct State {
+        var idle: [LineChild] = []
+        var ending: [ObjectIdentifier: LineChild] = [:]
+        var isOver = false
+    }
+
+    private let state = Mutex(State())
+
+    /// The child that had a task last, if any waits: its pages are the warmest, and others may go unused.
+    func take() -> LineChild? { state.withLock { $0.idle.popLast() } }
+
+    /// Keeps a child for another task.
+    func keep(_ child: LineChild) {
+        let isKept = state.withLock { state in
+            if !state.isOver { state.idle.append(child) }
+            return !state.isOver
+        }
+        if !isKept { drop(child, .retired) }
+    }
+
+    /// Has a child end; it is not waited for.
+    func drop(_ child: LineChild, _ ending: LineChild.Ending) {
+        state.withLock { $0.ending[ObjectIdentifier(child)] = child }
+        child.end(ending)
+        Task {
+            _ = await child.fate()
+            state.withLock { _ = $0.ending.removeValue(forKey: ObjectIdentifier(child)) }
+        }
+    }
+
+    /// Has all children end, and waits for them.
+    func close() async {
+        let idle = state.withLock { state in
+            state.isOver = true
+            defer { state.idle = [] }
+            return state.idle
+        }
+        for child in idle { drop(child, .retired) }
+        for child in state.withLock({ Array($0.ending.values) }) { _ = await child.fate() }
+        state.withLock { $0.isOver = false }
+    }
+
+    deinit {
+        for child in state.withLock({ $0.idle }) { child.end(.retired) }
+    }
+}

@@ -1,0 +1,105 @@
+import SystemPackage
+
+/// What is known of a process that lives for many tasks.
+struct ChildState {
+    /// A descriptor of ours, and the name under which it is watched.
+    struct Watched {
+        let descriptor: FileDescriptor
+        var token: DescriptorWatcher.Token?
+    }
+
+    /// Our end of its standard input; nil when it is closed.
+    var input: Watched?
+    /// Our end of its standard output; nil when it is closed.
+    var output: Watched?
+    /// Our end of its standard error; nil when it is closed.
+    var errors: Watched?
+    /// What tells of its end.
+    var exit: Watched?
+
+    /// What standard input had no room for yet.
+    var unsent: ArraySlice<UInt8> = []
+    /// The beginning of a line that has no end yet.
+    var partial: [UInt8] = []
+    /// Lines that nobody has taken yet, the next one last.
+    var lines: [[UInt8]] = []
+    /// Whether a line was longer than allowed; nothing is read any more then.
+    var isLineTooLong = false
+    /// Whether nothing will be heard of it any more, or nothing it is told will be heard.
+    var isClosed = false
+    /// Who waits for an event.
+    var waiter: CheckedContinuation<LineChild.Event, Never>?
+    /// Whether the task was cancelled.
+    var isCancelled = false
+
+    /// How it is to end, if it is.
+    var wanted: LineChild.Ending?
+    /// Who waits for that.
+    var ender: CheckedContinuation<Void, Never>?
+
+    /// The id of the task it works on.
+    var task: String?
+    /// How many tasks it has answered.
+    var tasks = 0
+    /// The beginning of a line of standard error.
+    var partialError: [UInt8] = []
+    /// The end of what it wrote to standard error.
+    var errorTail = TailBytes(limit: ProcessSupervisor.errorTail)
+
+    init(_ pipes: ChildPipes) {
+        input = Watched(descriptor: pipes.input)
+        output = Watched(descriptor: pipes.output.readEnd)
+        errors = Watched(descriptor: pipes.errors.readEnd)
+    }
+
+    /// What a task that waits is to hear, if there is anything.
+    mutating func nextEvent() -> LineChild.Event? {
+        if isCancelled { return .cancelled }
+        if let line = lines.popLast() { return .line(line) }
+        if isLineTooLong { return .lineTooLong }
+        return isClosed ? .closed : nil
+    }
+
+    /// Takes the waiter, where there is something for it.
+    mutating func wake() -> (CheckedContinuation<LineChild.Event, Never>, LineChild.Event)? {
+        guard let waiter, let event = nextEvent() else { return nil }
+        self.waiter = nil
+        return (waiter, event)
+    }
+
+    /// Divides what was read into lines; false where one is longer than allowed.
+    mutating func take(_ chunk: UnsafeRawBufferPointer, maximumLine: Int) -> Bool {
+        var rest = chunk[...]
+        var found: [[UInt8]] = []
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            let line = rest[..<end]
+            rest = rest[(end + 1)...]
+            guard partial.count + line.count <= maximumLine else { return false }
+            if partial.isEmpty {
+                found.append(Array(line))
+            } else {
+                found.append(partial + line)
+                partial.removeAll()
+            }
+        }
+        if !found.isEmpty { lines.insert(contentsOf: found.reversed(), at: 0) }
+        partial.append(contentsOf: rest)
+        return partial.count <= maximumLine
+    }
+
+    /// Divides what was read of standard error into lines, however long they are.
+    mutating func takeErrors(_ chunk: UnsafeRawBufferPointer, longest: Int) -> [String] {
+        errorTail.append(Array(chunk)[...])
+        partialError.append(contentsOf: chunk)
+        guard partialError.contains(UInt8(ascii: "\n")) || partialError.count > longest else { return [] }
+        var lines = partialError.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let rest = lines.removeLast()
+        if rest.count > longest {
+            lines.append(rest)
+            partialError = []
+        } else {
+            partialError = Array(rest)
+        }
+        return lines.filter { !$0.isEmpty }.map { String(decoding: $0.prefix(longest), as: UTF8.self) }
+    }
+}

@@ -1,0 +1,117 @@
+public import Logging
+import SheafCore
+
+/// Gives tasks to a program that is started once and lives for many of them, as JSON lines.
+///
+/// - Each task that runs has a child of its own; children are started when they are needed, and started anew when they
+///   have died. A child that nobody needs waits. It ends when its standard input does, or gets SIGTERM after a second.
+/// - A task is one line on standard input: `{"task_id", "record_id", "record", "parameters", "attempt"}`. The child answers
+///   with one line on standard output, `{"output": …}` or `{"error": {"type", "message", "retryable"}}`. Before that it may
+///   write any number of `{"log": …}` and `{"progress": …}`, and `{"ask": {"question", "choices", "default"}}`, to which it
+///   gets the line `{"answer": …}`. Standard error goes to the log.
+/// - A child that breaks these rules, or whose task timed out or was cancelled, is ended with all it started.
+/// - Failures are what the child says, and `process-ended`, which another attempt may mend, `protocol`,
+///   `output-too-large`, `not-found`, `spawn`, `template` and `not-interactive`.
+public struct ProcessFlow: LoggingFlow {
+    /// The program and its arguments.
+    public let arguments: [String]
+    /// After how many tasks a child is replaced; nil means never.
+    public let maximumTasks: Int?
+    /// The most bytes of one line of a child.
+    public let maximumOutput: Int
+    /// Where standard error and the log lines of children go.
+    public var logger = Logger(label: "sheaf")
+
+    let command: ProgramCommand
+    /// How long a child and all it started get to end.
+    var patience = ProcessLifecycle.Patience()
+    let pool = ChildPool()
+
+    /// Defines a flow.
+    ///
+    /// - Parameters:
+    ///   - command: The program and its arguments; they are no templates, since the program serves many tasks.
+    ///   - directory: The folder to run in.
+    ///   - environment: Variables laid over those of the worker.
+    ///   - withheldVariables: Variables of the worker that the program is not shown.
+    ///   - maximumTasks: After how many tasks a child is replaced.
+    ///   - maximumOutput: The most bytes of one line of a child.
+    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    public init(
+        _ command: [String],
+        directory: String = ".",
+        environment: [String: String] = [:],
+        withheldVariables: Set<String> = ExecFlow.defaultWithheldVariables,
+        maximumTasks: Int? = nil,
+        maximumOutput: Int = ExecFlow.defaultMaximumOutput
+    ) throws(FlowConfigurationProblem) {
+        guard let program = command.first else {
+            throw FlowConfigurationProblem(.arguments, "it is empty; the first item is the program")
+        }
+        if program.isEmpty { throw FlowConfigurationProblem(.argument(0), "the program has no name") }
+        for (position, text) in command.enumerated() {
+            if text.utf8.contains(0) { throw FlowConfigurationProblem(.argument(position), "it contains a NUL") }
+            if text.contains("{{") {
+                throw FlowConfigurationProblem(
+                    .argument(position),
+                    "templates have no place here: the program serves many tasks, and reads each of them as a line"
+                )
+            }
+        }
+        try ProgramCommand.check(environment: environment)
+        self.command = ProgramCommand(
+            program: program,
+            directory: directory,
+            environment: environment,
+            withheldVariables: withheldVariables
+        )
+        self.arguments = Array(command.dropFirst())
+        self.maximumTasks = maximumTasks
+        self.maximumOutput = maximumOutput
+    }
+
+    /// Has a child work on one task.
+    public func run(_ task: FlowTask) async throws -> FlowOutput {
+        let line = TaskLine.of(task)
+        let child = try start(for: task)
+        do {
+            child.send(line)
+            let output = try await converse(with: child, about: task)
+            release(child)
+            return output
+        } catch let failure as ProcessFailure {
+            throw try await explain(failure, of: child)
+        } catch {
+            // Whatever it still says would be taken for the answer to another task.
+            pool.drop(child, .killed)
+            if error is CancellationError { _ = await child.fate() }
+            throw error
+        }
+    }
+
+    /// Ends all children.
+    public func shutDown() async { await pool.close() }
+
+    private func start(for task: FlowTask) throws(FlowError) -> LineChild {
+        while let child = pool.take() {
+            if child.begin(task.id) { return child }
+            pool.drop(child, .retired)
+        }
+        let configuration = try command.configuration(arguments: arguments)
+        do {
+            let child = try LineChild(configuration, maximumLine: maximumOutput, patience: patience) { line, task in
+                let source = task.map { "task \($0)" } ?? "a program without a task"
+                logger.info("\(source): \(line)")
+            }
+            _ = child.begin(task.id)
+            return child
+        } catch {
+            throw command.explain(error)
+        }
+    }
+
+    func release(_ child: LineChild) {
+        let isUsable = child.finish(limit: maximumTasks)
+        if isUsable { pool.keep(child) } else { pool.drop(child, .retired) }
+    }
+}

@@ -1,4 +1,0 @@
-/// Collects the names that stood for nothing while one template was filled in.
-final class MissingFields {
-    var paths: [[String]] = []
-}

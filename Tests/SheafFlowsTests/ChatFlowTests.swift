@@ -1,0 +1,141 @@
+import SheafCore
+import SheafTesting
+import Testing
+
+@testable import SheafFlows
+
+/// Chat models and embeddings, as their services answer.
+@Suite(.timeLimit(.minutes(2))) struct ChatFlowTests {
+    private static let variables = ["KEY": ModelServer.key]
+    private static let messages: JSONValue = [
+        ["role": "system", "content": "Be {{mood}}"], ["role": "user", "content": "{{n}}"],
+    ]
+    private static let tool: JSONValue = [
+        "type": "function",
+        "function": ["name": "look", "description": "Looks", "parameters": ["type": "object"]],
+    ]
+
+    private func flow(
+        _ provider: ChatProvider,
+        _ server: ModelServer,
+        key: String = "${KEY}",
+        options: JSONValue = [:]
+    ) throws -> ChatFlow {
+        try ChatFlow(
+            provider: provider,
+            baseURL: provider == .openai ? "\(server.url)/v1/" : server.url,
+            key: key,
+            model: "m-{{size}}",
+            messages: Self.messages,
+            options: options,
+            variables: Self.variables
+        )
+    }
+
+    private func run(_ flow: some Flow, _ number: Int) async throws -> (JSONValue, Usage) {
+        let task = try FlowFixtures.task(json: #"{"n": "\#(number)", "mood": "kind"}"#, parameters: ["size": 7])
+        do {
+            let output = try await flow.run(task)
+            await flow.shutDown()
+            return (try JSON.parse(output.json), output.usage)
+        } catch {
+            await flow.shutDown()
+            throw error
+        }
+    }
+
+    @Test func openAI() async throws {
+        try await ModelServer.with { server in
+            let (output, usage) = try await run(flow(.openai, server), 12)
+            #expect(output["content"] == "m-7: 12")
+            #expect(output["tool_calls"] == [])
+            #expect(output["finish_reason"] == "stop")
+            #expect(output["model"] == "m-7-2026")
+            #expect(
+                usage == Usage(["input_tokens": 13, "output_tokens": 6, "total_tokens": 19, "cached_tokens": 1])
+            )
+            #expect(output["usage"] == usage.json)
+        }
+    }
+
+    @Test func anthropic() async throws {
+        try await ModelServer.with { server in
+            let (output, usage) = try await run(flow(.anthropic, server), 12)
+            #expect(output["content"] == "Be kind: 12")
+            #expect(output["finish_reason"] == "stop")
+            #expect(usage["input_tokens"] == 13 && usage["output_tokens"] == 6 && usage["total_tokens"] == 19)
+            #expect(usage["cached_tokens"] == 1)
+        }
+    }
+
+    @Test(arguments: ChatProvider.allCases)
+    func toolCalls(provider: ChatProvider) async throws {
+        try await ModelServer.with { server in
+            let options: JSONValue = ["tools": .array([Self.tool])]
+            let (output, _) = try await run(flow(provider, server, options: options), 12)
+            #expect(output["finish_reason"] == "tool_calls")
+            #expect(output["tool_calls"]?.arrayValue?[0]["name"] == "look")
+            #expect(output["tool_calls"]?.arrayValue?[0]["arguments"] == ["n": 12])
+        }
+    }
+
+    @Test(arguments: ChatProvider.allCases)
+    func failures(provider: ChatProvider) async throws {
+        try await ModelServer.with { server in
+            let refused = try #require(
+                await #expect(throws: FlowError.self) { try await run(flow(provider, server), 250) }
+            )
+            #expect(refused.type == "http-400" && !refused.isRetryable)
+            #expect(refused.message.hasSuffix("answered 400 Bad Request: 250 is not to my taste"))
+            let broken = try #require(
+                await #expect(throws: FlowError.self) { try await run(flow(provider, server), 7) }
+            )
+            #expect(broken.type == "http-500" && broken.isRetryable)
+            let throttle = try #require(
+                await #expect(throws: FlowThrottle.self) { try await run(flow(provider, server), 3) }
+            )
+            #expect(throttle.delay == .milliseconds(50))
+            #expect(throttle.message.hasSuffix("too fast"))
+            let denied = try #require(
+                await #expect(throws: FlowError.self) { try await run(flow(provider, server, key: "${KEY}-x"), 1) }
+            )
+            #expect(denied.type == "http-401")
+            #expect(!denied.message.contains(ModelServer.key) && denied.message.contains("***"))
+        }
+    }
+
+    @Test func embeddings() async throws {
+        try await ModelServer.with { server in
+            func flow(_ input: JSONValue) throws -> EmbeddingFlow {
+                try EmbeddingFlow(
+                    baseURL: "\(server.url)/v1",
+                    key: "${KEY}",
+                    model: "e",
+                    input: input,
+                    variables: Self.variables
+                )
+            }
+            let (one, usage) = try await run(flow("{{n}}"), 4)
+            #expect(one["embedding"]?.arrayValue?.map(\.doubleValue) == [4, 0.25, -1e-05])
+            #expect(usage == Usage(["input_tokens": 5, "total_tokens": 5]))
+            let (two, _) = try await run(flow(["{{n}}", "8"]), 4)
+            #expect(two["embeddings"]?.arrayValue?.count == 2)
+        }
+    }
+
+    @Test(
+        arguments: [
+            (JSONValue.array([]), [:] as JSONValue, "messages: expected a list of messages such as"),
+            ([["content": "x"]], [:], "messages[0]: a message has a role"),
+            ([["role": "user", "content": "{{"]], [:], "messages: the tag '{{' is not closed"),
+            ([["role": "user", "content": "x"]], ["stream": true], "options.stream: an answer is read as a whole"),
+            ([["role": "user", "content": "x"]], ["model": "m"], "options.model: it has a key of its own"),
+        ] as [(JSONValue, JSONValue, String)]
+    )
+    func definitionsThatMakeNoSense(messages: JSONValue, options: JSONValue, message: String) {
+        let problem = #expect(throws: FlowConfigurationProblem.self) {
+            try ChatFlow(model: "m", messages: messages, options: options)
+        }
+        #expect(problem?.description.hasPrefix(message) == true, "\(problem?.description ?? "")")
+    }
+}

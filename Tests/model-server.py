@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""A server on this machine that answers like services of models, and as badly as servers do.
+
+Prints its port, serves until its standard input ends, and keeps nothing. Texts for models are numbers: number n takes
+n + 1 tokens in and n % 7 + 1 out; of the first requests for a number every tenth (n % 10 == 3) gets 429 and every
+twentieth (n % 20 == 7) gets 500; n % 250 == 0 is refused for good.
+"""
+import http.server, json, sys, threading, time, urllib.parse
+
+KEY = "sk-secret-of-the-tests"
+lock = threading.Lock()
+seen, totals = set(), {"calls": 0, "input_tokens": 0, "output_tokens": 0}
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer leaves as one packet
+
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self, status, body, headers={}, kind="application/json"):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+        self.wfile.flush()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        handler = getattr(self, "on_" + url.path.strip("/").replace("/", "_"), None)
+        if handler is None:
+            return self.answer(404, {"error": {"message": "there is no such path"}})
+        handler(query, body)
+
+    do_GET = do_PUT = do_HEAD = do_POST
+
+    # Badly behaved servers.
+
+    def on_echo(self, query, body):
+        self.answer(200, {
+            "method": self.command, "path": self.path, "body": body.decode("utf-8", "replace"),
+            "headers": {name.lower(): value for name, value in self.headers.items()},
+        })
+
+    def on_status(self, query, body):
+        headers = {"Retry-After": query["after"]} if "after" in query else {}
+        text = f"you sent {self.headers.get('Authorization', 'no key')}".encode()
+        self.answer(int(query["code"]), text, headers, "text/plain")
+
+    def on_silent(self, query, body):
+        time.sleep(60)
+
+    def on_hangup(self, query, body):
+        self.close_connection = True
+        self.connection.close()
+
+    def on_redirect(self, query, body):
+        self.answer(int(query.get("code", "302")), b"", {"Location": query["to"]})
+
+    def on_big(self, query, body):
+        self.answer(200, b"x" * int(query["bytes"]), kind="text/plain")
+
+    def on_bytes(self, query, body):
+        self.answer(200, b"\xff\xfe", kind="application/octet-stream")
+
+    # Models.
+
+    def on_totals(self, query, body):
+        with lock:
+            self.answer(200, totals)
+
+    def refusal(self, number, key):
+        """What stands in the way of an answer, as OpenAI and Anthropic both write it."""
+        if key != KEY:
+            return 401, "authentication_error", f"the key {key} is wrong", {}
+        if number % 250 == 0:
+            return 400, "invalid_request_error", f"{number} is not to my taste", {}
+        with lock:
+            isFirst = number not in seen
+            seen.add(number)
+        if isFirst and number % 10 == 3:
+            return 429, "rate_limit_error", "too fast", {"Retry-After": "0.05"}
+        if isFirst and number % 20 == 7:
+            return 500, "api_error", "it broke", {}
+        return None
+
+    def admit(self, number, key):
+        refusal = self.refusal(number, key)
+        if refusal:
+            status, kind, message, headers = refusal
+            self.answer(status, {"type": "error", "error": {"type": kind, "message": message}}, headers)
+            return False
+        with lock:
+            totals["calls"] += 1
+            totals["input_tokens"] += number + 1
+            totals["output_tokens"] += number % 7 + 1
+        return True
+
+    def on_v1_chat_completions(self, query, body):
+        request = json.loads(body)
+        number = int(request["messages"][-1]["content"])
+        if not self.admit(number, self.headers.get("Authorization", "").removeprefix("Bearer ")):
+            return
+        message = {"role": "assistant", "content": f"{request['model']}: {number}"}
+        finish = "stop"
+        if request.get("tools"):
+            call = {"name": request["tools"][0]["function"]["name"], "arguments": json.dumps({"n": number})}
+            message = {"role": "assistant", "content": None,
+                       "tool_calls": [{"id": "call_1", "type": "function", "function": call}]}
+            finish = "tool_calls"
+        self.answer(200, {
+            "id": "chatcmpl-1", "object": "chat.completion", "model": request["model"] + "-2026",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {"prompt_tokens": number + 1, "completion_tokens": number % 7 + 1,
+                      "total_tokens": number + 1 + number % 7 + 1,
+                      "prompt_tokens_details": {"cached_tokens": 1}},
+        })
+
+    def on_v1_messages(self, query, body):
+        request = json.loads(body)
+        number = int(request["messages"][-1]["content"])
+        if self.headers.get("anthropic-version") != "2023-06-01" or "max_tokens" not in request:
+            return self.answer(400, {"type": "error", "error": {"message": "a header or max_tokens is missing"}})
+        if not self.admit(number, self.headers.get("x-api-key")):
+            return
+        content = [{"type": "text", "text": f"{request.get('system', '-')}: {number}"}]
+        reason = "end_turn"
+        if request.get("tools"):
+            assert "input_schema" in request["tools"][0]
+            content.append({"type": "tool_use", "id": "toolu_1", "name": request["tools"][0]["name"],
+                            "input": {"n": number}})
+            reason = "tool_use"
+        self.answer(200, {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": request["model"],
+            "content": content, "stop_reason": reason,
+            "usage": {"input_tokens": number, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 0,
+                      "output_tokens": number % 7 + 1},
+        })
+
+    def on_v1_embeddings(self, query, body):
+        request = json.loads(body)
+        texts = request["input"] if isinstance(request["input"], list) else [request["input"]]
+        number = int(texts[0])
+        if not self.admit(number, self.headers.get("Authorization", "").removeprefix("Bearer ")):
+            return
+        data = [{"object": "embedding", "index": place, "embedding": [float(text), 0.25, -1e-05]}
+                for place, text in enumerate(texts)]
+        self.answer(200, {"object": "list", "data": data, "model": request["model"],
+                          "usage": {"prompt_tokens": number + 1, "total_tokens": number + 1}})
+
+
+class Listener(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *arguments):
+        pass  # clients go away in the middle of an answer; that is what some tests are about
+
+
+listener = Listener(("127.0.0.1", 0), Server)
+threading.Thread(target=listener.serve_forever, daemon=True).start()
+print(listener.server_address[1], flush=True)
+sys.stdin.read()

@@ -1,0 +1,19 @@
+import Foundation
+import Sheaf
+
+/// A worker of its own: it runs the tasks of batches for the flow `shorten` until there are none left.
+///
+/// `sheaf create shorten articles.jsonl` publishes such a batch, from a folder whose `sheaf.yaml` names the same broker and
+/// a flow of that name (`shorten: { echo: true }` will do: what it does is said here).
+@main
+struct Main {
+    static func main() async throws {
+        guard let name = Name("shorten") else { return }
+        let folder = CommandLine.arguments.dropFirst().first ?? ".sheaf"
+        let flow = FlowDefinition(name: name, flow: Shorten(), timeout: .seconds(30))
+        try await SheafClient.withClient(broker: .embedded(directory: folder)) { client in
+            let configuration = WorkerConfiguration(flows: [flow], concurrency: 8, untilEmpty: true)
+            try await Worker(client: client, configuration: configuration).run()
+        }
+    }
+}
