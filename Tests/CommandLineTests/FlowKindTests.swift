@@ -83,7 +83,7 @@ import Testing
                 let refused = try await bench.sheaf("run", "--until-empty")
                 #expect(refused.code == 78 && refused.talk.contains("'CHAT_KEY', which is not set"))
                 let run = try await bench.sheaf(
-                    ["run", "--until-empty", "-c", "16", "-vv"],
+                    ["run", "--until-empty", "-c", "16", "--log-level", "debug"],
                     environment: ["CHAT_KEY": ModelServer.key],
                     limit: .seconds(120)
                 )

@@ -40,9 +40,10 @@ import Testing
     }
 
     @Test func recordsLargerThanAnyPipe() async throws {
-        let text = String(repeating: "ä", count: 400_000)
+        let text = String(repeating: "ä", count: 150_000)
         let flow = try Children.flow(#"reply(output=task["record"])"#)
-        #expect(try await flow.run(FlowFixtures.task(text: text)).json == FlowOutput.text(text).json)
+        let output = try await flow.run(FlowFixtures.task(text: text)).json
+        #expect(try JSON.parse(output) == .string(text))
         await flow.shutDown()
     }
 

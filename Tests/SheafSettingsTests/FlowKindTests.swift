@@ -99,7 +99,7 @@ import Testing
         ("process: [a]\nmax_tasks: 0", "4: flows.f.max_tasks: expected a whole number of at least 1"),
         ("exec: [a]\nmax_tasks: 5", "4: flows.f.max_tasks: only a flow with process has a use for it"),
         ("http: { url: \"http://h/\" }\ndirectory: x", "4: flows.f.directory: only a flow with exec or process has"),
-        ("process: [a]\nexec: [a]", "3: flows.f: it has both exec and process; a flow does one thing"),
+        ("process: [a]\nexec: [a]", "2: flows.f: it has both exec and process; a flow does one thing"),
         ("http: http://host", "3: flows.f.http: expected a map, found 'http://host'"),
         ("http: { }", "3: flows.f.http: it has no url"),
         ("http: { urll: x }", "3: flows.f.http.urll: unknown key; did you mean 'url'?"),
