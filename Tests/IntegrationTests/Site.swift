@@ -48,6 +48,24 @@ struct Site: Sendable {
           # Fails for records with "bad" until there is a file "mended".
           mendable: { exec: ["bash", "-c", "[ -e mended ] || ! grep -q bad"], retries: 0 }
           words: { exec: ["wc", "-w"] }
+          # Notes how many of its tasks run, itself included.
+          counted:
+            exec: ["bash", "-c", 'mkdir -p now; : > "now/$SHEAF_TASK_INDEX"; ls now | wc -l >> counts; sleep 0.2; rm "now/$SHEAF_TASK_INDEX"']
+            retries: 0
+          # Asks two questions and returns both answers.
+          asker:
+            process:
+              - python3
+              - -c
+              - |
+                import json, sys
+                def ask(**question):
+                    print(json.dumps({"ask": question}), flush=True)
+                    return json.loads(sys.stdin.readline())["answer"]
+                for line in sys.stdin:
+                    task = json.loads(line)
+                    answers = [ask(question="keep it?", choices=["yes", "no"]), ask(question="why?")]
+                    print(json.dumps({"task_id": task["task_id"], "output": answers}), flush=True)
           # Sleeps for as many seconds as the record says, and notes that it began and that it ended.
           sleeper:
             exec: ["bash", "-c", 'read -r s; echo "$SHEAF_TASK_INDEX" >> begun; sleep "$s"; echo "$SHEAF_TASK_INDEX" >> ended']

@@ -108,6 +108,25 @@ import Testing
     }
 
     @Test(arguments: BrokerKind.allCases)
+    func aReaderKeepsWhatItHasRead(kind: BrokerKind) async throws {
+        try await Self.with(kind, tasks: 500) { scene in
+            try await scene.append(0..<400)
+            var timing = AggregatorTiming()
+            timing.checkpointEvery = 1
+            let journal = try await Journal.read(from: scene.client)
+            let reader = Aggregator(client: scene.client, journal: journal, timing: timing)
+            let record = try #require(journal[scene.batch.id])
+            let progress = try await reader.foldOnce([record])[scene.batch.id]
+            #expect(progress?.settled.succeeded == 400)
+            let next = Aggregator(client: scene.client, journal: journal)
+            try await next.inheritProgress()
+            let restored = try await next.restore(scene.batch.id)
+            #expect(restored.checkpoint != nil && restored.checkpoint == progress?.checkpoint)
+            #expect(restored.state.settled.succeeded == 400)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
     func aTornCheckpointIsLeftAside(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 50) { scene in
             try await scene.append(0..<20)

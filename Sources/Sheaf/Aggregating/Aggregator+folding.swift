@@ -49,7 +49,7 @@ extension Aggregator {
                 try await client.broker.follow(log, from: .offset(folds[batch]?.nextOffset ?? 0)) { chunk in
                     absentSince = nil
                     self.apply(chunk, to: batch)
-                    try await self.saveIfDue(batch)
+                    if self.isLeading { try await self.saveIfDue(batch) }
                     try await self.decide(batch)
                     return true
                 }
@@ -90,13 +90,15 @@ extension Aggregator {
         changed.notify()
     }
 
-    /// Appends a checkpoint where the next aggregator would have much to read without it.
-    private func saveIfDue(_ batch: Name) async throws {
-        guard isLeading, let fold = folds[batch], fold.needsCheckpoint(every: timing.checkpointEvery) else { return }
+    /// Appends a checkpoint where the next aggregator would have much to read without it; tells whether it did.
+    @discardableResult
+    private func saveIfDue(_ batch: Name) async throws -> Bool {
+        guard let fold = folds[batch], fold.needsCheckpoint(every: timing.checkpointEvery) else { return false }
         let message = ResultMessage.checkpoint(batch: batch, of: fold.state, upTo: fold.nextOffset)
         folds[batch]?.willWriteCheckpoint(of: message.body.count)
-        guard message.body.count <= BatchFold.largestSnapshot else { return }
+        guard message.body.count <= BatchFold.largestSnapshot else { return false }
         try await client.broker.append(message, to: client.names.results(batch: batch))
+        return true
     }
 
     /// Reads a batch's results to their present end.
@@ -117,7 +119,11 @@ extension Aggregator {
         for record in batches {
             do {
                 try await catchUp(record.id)
-                try await Self.ifTaken { try await decide(record.id) }
+                try await Self.ifTaken {
+                    // Where workers die before they have read as much, who looks at the batch keeps what it has read.
+                    if try await saveIfDue(record.id) { try await catchUp(record.id) }
+                    try await decide(record.id)
+                }
             } catch let error as BrokerError where error.code == .notFound {
                 client.logger.warning("batch \(record.id): its results log is gone")
             }
