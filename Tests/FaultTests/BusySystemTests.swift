@@ -26,27 +26,7 @@ import Testing
         }
     }
 
-    /// An alarm: what RabbitMQ is told so that it is set, and so that it is not.
-    struct Alarm: CustomTestStringConvertible {
-        let testDescription: String
-        let set: [String]
-        let clear: [String]
-    }
-
-    static let alarms = [
-        Alarm(
-            testDescription: "memory",
-            set: ["set_vm_memory_high_watermark", "0.0000001"],
-            clear: ["set_vm_memory_high_watermark", "0.4"]
-        ),
-        Alarm(
-            testDescription: "disk",
-            set: ["set_disk_free_limit", "900000GB"],
-            clear: ["set_disk_free_limit", "50MB"]
-        ),
-    ]
-
-    @Test(arguments: alarms) func anAlarmIsWaitedFor(_ alarm: Alarm) async throws {
+    @Test(arguments: BrokerAlarm.all) func anAlarmIsWaitedFor(_ alarm: BrokerAlarm) async throws {
         try await BusySystem.disturbed(workers: 2) { system in
             let bench = system.site.bench
             try await system.node.rabbitmqctl(alarm.set)
@@ -70,7 +50,7 @@ import Testing
         } check: { left in
             #expect(left.begun.count == left.rows.count, "nothing is run twice")
             #expect(left.rows.allSatisfy { $0["attempts"] == 1 })
-            print("F6 \(alarm.testDescription): \(left.rows.count) tasks, each begun once")
+            print("F6 \(alarm.description): \(left.rows.count) tasks, each begun once")
         }
     }
 }

@@ -6,34 +6,15 @@ import Testing
 
 /// A broker that is short of memory or disk, for longer than two heartbeats.
 @Suite(.serialized) struct BrokerAlarmTests {
-    struct Alarm: CustomTestStringConvertible {
-        let testDescription: String
-        let set: [String]
-        let clear: [String]
-    }
-
-    static let alarms = [
-        Alarm(
-            testDescription: "memory",
-            set: ["set_vm_memory_high_watermark", "0.0000001"],
-            clear: ["set_vm_memory_high_watermark", "0.4"]
-        ),
-        Alarm(
-            testDescription: "disk",
-            set: ["set_disk_free_limit", "900000GB"],
-            clear: ["set_disk_free_limit", "50MB"]
-        ),
-    ]
-
     private static let node = Task { try await RabbitMQNode.start() }
 
-    @Test(.timeLimit(.minutes(2)), arguments: alarms)
-    func publishingWaitsAndAllElseGoesOn(_ alarm: Alarm) async throws {
+    @Test(.timeLimit(.minutes(2)), arguments: BrokerAlarm.all)
+    func publishingWaitsAndAllElseGoesOn(_ alarm: BrokerAlarm) async throws {
         let node = try await Self.node.value
         try await FaultProxy.with(inFrontOf: node.url) { proxy, url in
             let broker = try await impatientBroker(url)
             try await BrokerExercise.run(on: broker) { exercise in
-                let queue = "alarm-\(alarm.testDescription)"
+                let queue = "alarm-\(alarm.description)"
                 try await broker.declareQueue(
                     QueueDeclaration(name: queue, deliveryLimit: 3, acceptsDelayed: true)
                 )
@@ -83,7 +64,7 @@ import Testing
                 #expect(proxy.acceptedConnections == connections)
                 try await broker.settle(second, as: .acknowledged)
                 print(
-                    "| \(alarm.testDescription) alarm of 12 s | publish time-out 3 s | publishing threw 'blocked' after "
+                    "| \(alarm.description) alarm of 12 s | publish time-out 3 s | publishing threw 'blocked' after "
                         + "\(blocked.after.rounded), a first delayed publish after \(later.after.rounded), "
                         + "asking for a log's end after \(end.after.rounded); no connection was lost; "
                         + "\(again.map { "\($0.key.rawValue) \($0.value.rounded)" }.sorted().joined(separator: ", ")) "
