@@ -10,16 +10,16 @@ extension FlowDefinition {
     /// - Parameters:
     ///   - task: What to work on.
     ///   - clock: Measures the time-out.
-    /// - Returns: The output, or the error: `timeout` (another attempt may succeed), `cancelled` where the calling task
-    ///   was cancelled, or the flow's own.
+    /// - Returns: The output, what the service said that wants to be left alone, or the error: `timeout` (another attempt
+    ///   may succeed), `cancelled` where the calling task was cancelled, or the flow's own.
     @concurrent
     public func attempt(
         _ task: FlowTask,
         clock: any Clock<Duration> = ContinuousClock()
-    ) async -> Result<FlowOutput, FlowError> {
+    ) async -> AttemptResult {
         var task = task
         task.parameters = Self.laying(task.parameters, over: parameters)
-        let result: Result<FlowOutput, FlowError>?
+        let result: AttemptResult?
         if let timeout {
             task.deadline = .now + timeout
             result = await perform(task, within: timeout, clock)
@@ -41,8 +41,8 @@ extension FlowDefinition {
         _ task: FlowTask,
         within timeout: Duration,
         _ clock: any Clock<Duration>
-    ) async -> Result<FlowOutput, FlowError>? {
-        await withTaskGroup(of: Result<FlowOutput, FlowError>?.self) { group in
+    ) async -> AttemptResult? {
+        await withTaskGroup(of: AttemptResult?.self) { group in
             group.addTask { await self.perform(task) }
             group.addTask {
                 // Sleeping ends early when the flow is done or the caller is cancelled; the flow's answer counts then.
@@ -56,16 +56,14 @@ extension FlowDefinition {
         }
     }
 
-    private func perform(_ task: FlowTask) async -> Result<FlowOutput, FlowError> {
+    private func perform(_ task: FlowTask) async -> AttemptResult {
         do {
             return .success(try await flow.run(task))
         } catch {
             if Task.isCancelled {
                 return .failure(FlowError(type: "cancelled", message: "cancelled while it ran"))
             }
-            if let throttle = error as? FlowThrottle {
-                return .failure(FlowError(type: "throttled", message: throttle.message, isRetryable: true))
-            }
+            if let throttle = error as? FlowThrottle { return .throttled(throttle) }
             return .failure(error as? FlowError ?? FlowError(wrapping: error))
         }
     }

@@ -17,7 +17,7 @@ import Testing
         parameters: JSONValue = [:],
         task: FlowTask? = nil,
         _ body: @escaping @Sendable (FlowTask) async throws -> FlowOutput
-    ) async throws -> Result<FlowOutput, FlowError> {
+    ) async throws -> AttemptResult {
         let definition = FlowDefinition(
             name: try FlowFixtures.name("f"),
             flow: ClosureFlow(body: body),
@@ -48,6 +48,15 @@ import Testing
                 try await attempt(timeout: timeout) { _ in throw CancellationError() }
                     == .failure(FlowError(type: "CancellationError", message: "CancellationError()"))
             )
+        }
+    }
+
+    @Test func tellsAServiceThatWantsToBeLeftAloneApart() async throws {
+        let throttle = FlowThrottle(delay: .seconds(2), message: "429")
+        for timeout in [nil, Duration.seconds(60)] {
+            let result = try await attempt(timeout: timeout) { _ in throw throttle }
+            #expect(result == .throttled(throttle))
+            #expect(!result.isSuccess)
         }
     }
 

@@ -103,16 +103,11 @@ struct TaskSlot: Sendable {
         let startedAt = Timestamp.now
         let attempts = task.attempt + item.delivery.earlierDeliveries
         let start = ContinuousClock.now
-        let heed = ThrottleHeed(definition.flow)
         let asker = asker(of: task, definition)
-        let result = await cancellable(task, attempts, heed.heeding(definition), asker)
-        if Task.isCancelled, case .failure = result { return }  // the worker ends at once; it gives the delivery back
-        if case .failure = result, asker?.wasInterrupted == true { return try await leaveUnanswered(task, item) }
+        let result = await cancellable(task, attempts, definition, asker)
+        if Task.isCancelled, !result.isSuccess { return }  // the worker ends at once; it gives the delivery back
+        if !result.isSuccess, asker?.wasInterrupted == true { return try await leaveUnanswered(task, item) }
         await asker?.withdraw()
-        if case .failure(let error) = result, error.type != FlowError.cancelledType, let throttle = heed.throttle {
-            return try await waitForService(task, item, definition, throttle, begun: start)
-        }
-        book.noteAnswer(definition.limitKey, begun: start)
         var outcome = Outcome(
             index: task.index,
             redo: task.redo,
@@ -125,7 +120,10 @@ struct TaskSlot: Sendable {
             errors: task.errors
         )
         switch result {
+        case .throttled(let throttle):
+            return try await waitForService(task, item, definition, throttle, begun: start)
         case .success(let output):
+            book.noteAnswer(definition.limitKey, begun: start)
             outcome.output = output.json
             outcome.usage = output.usage
             state.note { $0.succeeded += 1 }
@@ -133,6 +131,7 @@ struct TaskSlot: Sendable {
             outcome.status = .cancelled
             outcome.error = Outcome.Failure(type: error.type, message: error.message)
         case .failure(let error):
+            book.noteAnswer(definition.limitKey, begun: start)
             let failure = AttemptError(
                 attempt: attempts,
                 type: error.type,
@@ -175,7 +174,7 @@ struct TaskSlot: Sendable {
         _ attempts: Int,
         _ definition: FlowDefinition,
         _ asker: TaskAsker?
-    ) async -> Result<FlowOutput, FlowError> {
+    ) async -> AttemptResult {
         let parameters: JSONValue
         do {
             parameters = try task.parameters.map { try JSON.parse($0) } ?? [:]
