@@ -44,6 +44,13 @@ import Testing
         }
     }
 
+    @Test func percentEncodingLeavesNothingThatAURLWouldRead() {
+        let unreserved = "AZaz09-._~"
+        #expect(PercentEncoding.encode(unreserved) == unreserved)
+        #expect(PercentEncoding.encode("a b/c?d=e&f#g@h:i%j+k\n") == "a%20b%2Fc%3Fd%3De%26f%23g%40h%3Ai%25j%2Bk%0A")
+        #expect(PercentEncoding.encode("ß✓") == "%C3%9F%E2%9C%93")
+    }
+
     @Test(arguments: ["continue", "stop", "stop:10", "stop:5%", "stop:2.5%"])
     func policiesSurviveTheirText(text: String) { #expect(ErrorPolicy(text)?.description == text) }
 

@@ -55,23 +55,8 @@ struct BrokerReader {
             variables.insert(name)
             // Between '://' and '@' stand a user and a password, which are kept as they are outside of URLs.
             let isCredential = output.contains("://") && rest.contains("@")
-            output += isCredential ? Self.percentEncoded(value) : value
+            output += isCredential ? PercentEncoding.encode(value) : value
         }
         return (output + rest, variables)
-    }
-
-    private static func percentEncoded(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var encoded: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                encoded.append(byte)
-            default: encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: encoded, as: UTF8.self)
     }
 }
