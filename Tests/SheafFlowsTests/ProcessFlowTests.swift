@@ -107,7 +107,7 @@ import Testing
 
     @Test func aQuestionIsAnswered() async throws {
         struct Parrot: FlowAsker {
-            func ask(_ question: FlowQuestion) async throws -> String {
+            func ask(_ question: Question) async throws -> String {
                 "\(question.text) \(question.choices) \(question.fallback ?? "-")"
             }
         }

@@ -5,7 +5,7 @@ import SheafFlows
 import Testing
 
 @Suite struct QuestionTests {
-    private static let question = FlowQuestion("Keep it?", choices: ["yes", "no"], fallback: "yes")
+    private static let question = Question("Keep it?", choices: ["yes", "no"], fallback: "yes")
 
     /// Asks twice and returns both answers; counts how often it was begun.
     private func asking(_ gauge: Gauge, timeout: Duration? = nil, answerTimeout: Duration? = nil) throws
@@ -15,7 +15,7 @@ import Testing
             await gauge.enter()
             guard let asker = task.asker else { throw FlowError(type: "not-interactive", message: "nobody to ask") }
             let first = try await asker.ask(Self.question)
-            let second = try await asker.ask(FlowQuestion("And why?"))
+            let second = try await asker.ask(Question("And why?"))
             return .text("\(first): \(second)")
         }
         flow.answerTimeout = answerTimeout

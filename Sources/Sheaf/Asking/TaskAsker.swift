@@ -40,8 +40,7 @@ final class TaskAsker: FlowAsker {
     /// Whether a question was left open because the worker leaves, so that the task goes back instead of failing.
     var wasInterrupted: Bool { contents.withLock { $0.wasInterrupted } }
 
-    func ask(_ question: FlowQuestion) async throws -> String {
-        let question = Question(question.text, choices: question.choices, fallback: question.fallback)
+    func ask(_ question: Question) async throws -> String {
         let entry = QuestionEntry.Event.asked(question)
         let id = contents.withLock { contents in
             contents.asked += 1

@@ -46,7 +46,7 @@ extension ProcessFlow {
         }
     }
 
-    private func answer(to question: FlowQuestion, of task: FlowTask) async throws -> [UInt8] {
+    private func answer(to question: Question, of task: FlowTask) async throws -> [UInt8] {
         guard let asker = task.asker else {
             throw FlowError(
                 type: "not-interactive",

@@ -12,7 +12,7 @@ enum ProcessReply {
     /// How far the task is, for the log.
     case progress(String)
     /// A question to people.
-    case ask(FlowQuestion)
+    case ask(Question)
 
     /// Reads a line.
     ///
@@ -42,7 +42,7 @@ enum ProcessReply {
         } else if let progress = value("progress") {
             self = .progress(progress.shown)
         } else if let ask = value("ask") {
-            guard let question = FlowQuestion(reply: ask) else {
+            guard let question = Question(reply: ask) else {
                 throw Self.breach("asked without a text as 'question'")
             }
             self = .ask(question)
@@ -82,7 +82,7 @@ extension FlowError {
     }
 }
 
-extension FlowQuestion {
+extension Question {
     fileprivate init?(reply ask: JSONValue) {
         guard let text = ask["question"]?.stringValue, !text.isEmpty else { return nil }
         self.init(
