@@ -36,11 +36,14 @@ public struct LogEntry: Sendable, Equatable {
     public let offset: Int64
     /// What was appended.
     public let message: Message
+    /// When it was appended; nil where the broker does not tell.
+    public let time: Timestamp?
 
     /// Makes an entry.
-    public init(offset: Int64, message: Message) {
+    public init(offset: Int64, message: Message, time: Timestamp? = nil) {
         self.offset = offset
         self.message = message
+        self.time = time
     }
 }
 

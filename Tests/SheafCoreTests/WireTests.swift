@@ -45,6 +45,19 @@ import Testing
         #expect(ResultMessage.outcomes(of: message) == [outcome])
     }
 
+    @Test func sightingsSurviveTheWire() {
+        let sighting = DeadLetterSighting(last: 17, at: Timestamp(milliseconds: 1_700_000_000_001))
+        #expect(DeadLetterSighting(sighting.message) == sighting)
+        var dead = sighting.message
+        dead.headers.append(.init(DeathHeaders.reason, .string("rejected")))
+        #expect(DeadLetterSighting(dead) == nil)
+        var late = sighting.message
+        late.headers[1] = .init("sheaf-at", .string("soon"))
+        #expect(DeadLetterSighting(late) == nil)
+        #expect(DeadLetterSighting(Dismissal.before(17).message) == nil)
+        #expect(Dismissal(sighting.message) == nil)
+    }
+
     @Test func summariesReadWhatOthersWrite() {
         let lines = [
             #"{ "status": "succeeded", "index": 5, "output": null }"#,

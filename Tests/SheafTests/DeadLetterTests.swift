@@ -58,6 +58,37 @@ import Testing
     }
 
     @Test(arguments: BrokerKind.allCases)
+    func eachSaysWhenItCame(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let log = client.names.dead
+                let start = Timestamp.now
+                try await client.broker.append(junk, to: log)
+                // The log of RabbitMQ knows no times, and nobody has seen it yet.
+                let unseen = try #require(try await client.deadLetters().first)
+                #expect((unseen.at == nil) == (kind == .rabbitMQ))
+                let flow = try FlowDefinition.work { _ in .value(1) }
+                let working = Task { try await stage.work([flow]) { $0.untilEmpty = false } }
+                try await until("its time") { try await client.deadLetters().first?.at != nil }
+                let first = try #require(try await client.deadLetters().first)
+                try await client.broker.append(junk, to: log)
+                try await until("the time of the second") {
+                    try await client.deadLetters().filter { $0.at != nil }.count == 2
+                }
+                working.cancel()
+                _ = await working.result
+                let letters = try await client.deadLetters()
+                #expect(letters.count == 2 && letters.first == first)
+                let times = letters.compactMap(\.at)
+                // The embedded broker's clock is set by that on the wall to a millisecond or two.
+                let end = Timestamp.now + .milliseconds(5)
+                #expect(times == times.sorted() && times.allSatisfy { $0 <= end && $0 + .milliseconds(5) >= start })
+                for letter in letters { #expect(try await client.deadLetter(at: letter.offset).letter == letter) }
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
     func aPurgeTakesThemOffTheListAndKeepsThem(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in

@@ -3,9 +3,25 @@ import SheafCore
 
 extension Aggregator {
     /// Turns tasks that were given up into failed outcomes; what nobody can read stays in the dead letters.
+    ///
+    /// Says in their log when they were seen, where the broker does not tell: people want to know.
     func followDead() async throws {
-        try await client.broker.follow(client.names.dead, from: .first) { chunk in
-            for entry in chunk.entries { try await self.bury(entry.message) }
+        let log = client.names.dead
+        let end = try await client.broker.endOffset(of: log) ?? 0
+        var (newest, seen): (Int64, Int64) = (-1, -1)
+        try await client.broker.follow(log, from: .first) { chunk in
+            for entry in chunk.entries {
+                try await self.bury(entry.message)
+                if let sighting = DeadLetterSighting(entry.message) {
+                    seen = max(seen, sighting.last)
+                } else if entry.time == nil, Dismissal(entry.message) == nil {
+                    newest = max(newest, entry.offset)
+                }
+            }
+            // What was there before may have been seen by another, who says so further on.
+            guard newest > seen, chunk.nextOffset >= end else { return true }
+            try await self.client.broker.append(DeadLetterSighting(last: newest, at: .now).message, to: log)
+            seen = newest
             return true
         }
     }

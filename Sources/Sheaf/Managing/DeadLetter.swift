@@ -1,9 +1,12 @@
-import SheafCore
+import SheafBroker
+public import SheafCore
 
 /// A message that was given up: one that nobody could read, or a task that took its workers down again and again.
 public struct DeadLetter: Sendable, Equatable {
     /// Its place in the log of dead letters, which names it.
     public var offset: Int64
+    /// When it came there, or was first seen there where the broker's log tells no times; nil where nobody knows.
+    public var at: Timestamp?
     /// The broker's word for why it died, such as `rejected` or `delivery_limit`; empty where nothing says so.
     public var reason: String
     /// The queue it died in first; empty where nothing says so.
@@ -20,8 +23,10 @@ public struct DeadLetter: Sendable, Equatable {
     /// How much of a body is kept for ``preview``, in bytes.
     public static let previewSize = 200
 
-    init(offset: Int64, _ message: Message) {
-        self.offset = offset
+    init(_ entry: LogEntry) {
+        let message = entry.message
+        offset = entry.offset
+        at = entry.time
         reason = message.string(DeathHeaders.reason) ?? ""
         queue = message.string(DeathHeaders.queue) ?? ""
         type = message.type

@@ -14,7 +14,16 @@ struct DeadLetters {
             switch Dismissal(entry.message) {
             case .before(let offset)?: letters.removeAll { $0.offset < offset }
             case .requeued(let offset)?: letters.removeAll { $0.offset == offset }
-            case nil: letters.append(DeadLetter(offset: entry.offset, entry.message))
+            case nil:
+                if let sighting = DeadLetterSighting(entry.message) {
+                    // All before one that was seen were seen, too.
+                    for place in letters.indices.reversed() {
+                        guard letters[place].at == nil else { break }
+                        if letters[place].offset <= sighting.last { letters[place].at = sighting.at }
+                    }
+                } else {
+                    letters.append(DeadLetter(entry))
+                }
             }
         }
         return letters
@@ -22,16 +31,24 @@ struct DeadLetters {
 
     /// One of them with its message, dismissed or not; throws `notFound`.
     func letter(at offset: Int64) async throws -> (letter: DeadLetter, message: Message) {
-        var found: Message?
+        var found: LogEntry?
+        var sighting: DeadLetterSighting?
         if (0..<Int64.max).contains(offset) {
-            try await read(from: .offset(offset), upTo: offset + 1) { entry in
-                if entry.offset == offset, Dismissal(entry.message) == nil { found = entry.message }
+            // To the end of the log: when it was seen is said behind it.
+            try await read(from: .offset(offset)) { entry in
+                if let seen = DeadLetterSighting(entry.message) {
+                    if sighting == nil, seen.last >= offset { sighting = seen }
+                } else if entry.offset == offset, Dismissal(entry.message) == nil {
+                    found = entry
+                }
             }
         }
         guard let found else {
             throw SheafError(.notFound, "there is no dead letter \(offset); 'sheaf dead list' shows those there are")
         }
-        return (DeadLetter(offset: offset, found), found)
+        var letter = DeadLetter(found)
+        letter.at = letter.at ?? sighting?.at
+        return (letter, found.message)
     }
 
     /// Puts one back to the queue it came from; throws `notNow` or `notFound` where that makes no sense.
@@ -52,7 +69,7 @@ struct DeadLetters {
         try await read(from: .offset(first)) { entry in
             guard waiting.contains(entry.offset) else { return }
             try Task.checkCancellation()
-            let letter = DeadLetter(offset: entry.offset, entry.message)
+            let letter = DeadLetter(entry)
             var result = RequeuedLetter(offset: letter.offset, queue: letter.queue)
             if let refusal = try await refusal(letter, entry.message, journal) {
                 result.refusal = refusal.message
@@ -111,11 +128,10 @@ struct DeadLetters {
 
     private func read(
         from start: LogPosition,
-        upTo limit: Int64 = .max,
         _ body: (LogEntry) async throws -> Void
     ) async throws {
         let log = client.names.dead
         let end = try await retrying(for: .seconds(15)) { try await client.broker.endOffset(of: log) }
-        try await client.broker.entries(of: log, from: start, upTo: min(end ?? 0, limit), body)
+        try await client.broker.entries(of: log, from: start, upTo: end ?? 0, body)
     }
 }

@@ -24,7 +24,7 @@ extension SheafCommand.Dead {
             } else if letters.isEmpty {
                 session.console.say("there are no dead letters")
             } else {
-                for line in DeadLetterTable.lines(letters) { try session.console.print(line) }
+                for line in DeadLetterTable.lines(letters, now: .now) { try session.console.print(line) }
             }
         }
     }

@@ -4,14 +4,16 @@ import SheafCore
 /// Dead letters for people; all of their texts come from outside.
 enum DeadLetterTable {
     /// A table, one letter a line.
-    static func lines(_ letters: [DeadLetter]) -> [String] {
+    static func lines(_ letters: [DeadLetter], now: Timestamp) -> [String] {
         var table = TextTable(columns: [
-            .init(heading: "NUMBER", isNumeric: true), .init(heading: "REASON"), .init(heading: "QUEUE"),
+            .init(heading: "NUMBER", isNumeric: true), .init(heading: "CAME"), .init(heading: "REASON"),
+            .init(heading: "QUEUE"),
             .init(heading: "TASK"), .init(heading: "BYTES", isNumeric: true), .init(heading: "BODY"),
         ])
         for letter in letters {
             table.add([
                 .init(String(letter.offset)),
+                .init(letter.at.map { Wording.ago($0, now: now) } ?? "-"),
                 .init(TerminalText.line(known(letter.reason), limit: 20)),
                 .init(TerminalText.line(known(letter.queue), limit: 80)),
                 .init(letter.task ?? "-"),
@@ -25,7 +27,8 @@ enum DeadLetterTable {
     /// One letter in full.
     static func details(_ letter: DeadLetter, _ message: Message) -> [String] {
         var entries: [(label: String, text: String)] = [
-            ("number", String(letter.offset)), ("reason", known(letter.reason)), ("queue", known(letter.queue)),
+            ("number", String(letter.offset)), ("came", letter.at?.description ?? "unknown"),
+            ("reason", known(letter.reason)), ("queue", known(letter.queue)),
             ("task", letter.task ?? "-"), ("type", message.type), ("id", message.id),
             ("content type", message.contentType),
         ]

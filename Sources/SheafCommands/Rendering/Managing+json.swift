@@ -49,8 +49,8 @@ extension DeadLetter {
     /// One element of what `dead list --json` prints.
     var json: JSONValue {
         [
-            "number": .integer(Int(offset)), "reason": .string(reason), "queue": .string(queue),
-            "type": .string(type), "task_id": .optional(task), "size": .integer(size),
+            "number": .integer(Int(offset)), "at": .optional(at?.description), "reason": .string(reason),
+            "queue": .string(queue), "type": .string(type), "task_id": .optional(task), "size": .integer(size),
             "preview": .string(String(decoding: preview, as: UTF8.self)),
         ]
     }

@@ -90,20 +90,23 @@ extension SQLTransaction {
     func entries(of log: Int64, from offset: Int64) throws -> LogChunk? {
         guard try LogRow.numbered(log, in: self) != nil else { return nil }
         let select = try statement(
-            "SELECT key, \(MessageColumns.list) FROM entry WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
+            "SELECT key, time, \(MessageColumns.list) FROM entry WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
         )
         select.bind(Place.key(log, offset), at: 1)
         select.bind(Place.last(log), at: 2)
         select.bind(Self.readAtOnce, at: 3)
         defer { select.reset() }
+        let lag = clock.behindWall
         var entries: [LogEntry] = []
         var (next, bytes) = (offset, 0)
         while bytes < Self.bytesAtOnce, try select.step() {
             let found = Place.place(of: select.integer(0))
-            let message = try MessageColumns.read(select, from: 1)
+            let message = try MessageColumns.read(select, from: 2)
             bytes += message.body.count
             next = found + 1
-            if message.type != Message.markType { entries.append(LogEntry(offset: found, message: message)) }
+            if message.type == Message.markType { continue }
+            let time = Timestamp(milliseconds: select.integer(1) + lag)
+            entries.append(LogEntry(offset: found, message: message, time: time))
         }
         return LogChunk(entries: entries, nextOffset: next)
     }

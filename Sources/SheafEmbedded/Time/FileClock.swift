@@ -13,6 +13,8 @@ final class FileClock: Sendable {
     private struct State {
         /// How far the time is ahead of the uptime.
         var ahead: Int64 = 0
+        /// How far the time is behind the clock on the wall.
+        var behindWall: Int64 = 0
         /// When the file was last told.
         var noted = Int64.min
     }
@@ -27,12 +29,18 @@ final class FileClock: Sendable {
     /// The time now.
     var now: Int64 { machine.uptime() + state.withLock(\.ahead) }
 
+    /// How far the time was behind the clock on the wall when the file was opened: for people, who know only that one.
+    var behindWall: Int64 { state.withLock(\.behindWall) }
+
     /// Finds out how the time of the file stands to this machine's; the first thing done with an open file.
     func start(in transaction: SQLTransaction) throws {
         let (uptime, wall) = (machine.uptime(), machine.wall())
         let row = try ClockRow.read(in: transaction)
         if let row, let boot = machine.boot, row.boot == boot, uptime + row.ahead >= row.time {
-            return state.withLock { $0.ahead = row.ahead }
+            return state.withLock {
+                $0.ahead = row.ahead
+                $0.behindWall = wall - uptime - row.ahead
+            }
         }
         // Never back, not even where the clock on the wall was set back: what was delayed would wait longer than it was
         // asked to, and the entries of logs would not lie in the order of their times.
@@ -40,7 +48,7 @@ final class FileClock: Sendable {
         let time = max(known, try ClockRow.newestEntry(in: transaction))
         let new = ClockRow(boot: machine.boot ?? "", ahead: time - uptime, time: time, wall: wall)
         try new.write(in: transaction)
-        state.withLock { $0 = State(ahead: new.ahead, noted: time) }
+        state.withLock { $0 = State(ahead: new.ahead, behindWall: wall - time, noted: time) }
     }
 
     /// Tells the file what time it is, so that the time can go on from there after the machine was started anew.

@@ -57,6 +57,11 @@ extension Decoder {
         if let question = QuestionEntry(message) {
             try require(QuestionEntry(question.message) == question, "an entry of a question is read as another")
         }
+        var dead = message
+        dead.type = DeadLetterSighting.messageType
+        if let sighting = DeadLetterSighting(dead) {
+            try require(DeadLetterSighting(sighting.message) == sighting, "a sighting is read as another")
+        }
     }
 
     /// Whatever a journal says can be summed up and told to people.
