@@ -118,6 +118,7 @@ import Testing
             "3: flows.f.http.redirects: expected a whole number of at least 0"
         ),
         ("http: { url: \"http://h/{{\" }", "3: flows.f.http.url: the tag '{{' is not closed"),
+        ("process: [a]\nretry_on: [mine, worker-lost]", "4: flows.f.retry_on[1]: 'worker-lost' is not up to retry_on"),
         ("http: { url: \"http://h/\" }\nretry_on: [http-99]", "4: flows.f.retry_on[0]: 'http-99' is no type of error"),
         ("chat: { prompt: x }", "3: flows.f.chat: it names no model"),
         ("chat: { model: m }", "3: flows.f.chat: it says nothing to the model"),

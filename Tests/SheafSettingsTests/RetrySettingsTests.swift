@@ -16,8 +16,8 @@ import Testing
         #expect(try rule("    retry_on: []").condition == RetryRule.Condition.none)
         #expect(try rule("    retry_on: timeout").condition == .listed(types: ["timeout"], exitCodes: []))
         #expect(
-            try rule("    retry_on: [signal, 75, 3, worker-lost]").condition
-                == .listed(types: ["signal", "worker-lost"], exitCodes: [75, 3])
+            try rule("    retry_on: [signal, 75, 3, timeout]").condition
+                == .listed(types: ["signal", "timeout"], exitCodes: [75, 3])
         )
         let delays = try rule("    retry_delay: 250ms\n    retry_max_delay: 10s")
         #expect(delays.delay == .milliseconds(250))

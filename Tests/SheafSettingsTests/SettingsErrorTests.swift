@@ -91,6 +91,15 @@ import Testing
             "retry_on: [timout]",
             "retry_on[0]: 'timout' is no type of error that another attempt may mend; did you mean 'timeout'?"
         ),
+        (
+            "retry_on: [timeout, worker-lost]",
+            "retry_on[1]: 'worker-lost' is not up to retry_on: a task whose worker died is run again in any case, as "
+                + "often as its queue hands it out; leave it out"
+        ),
+        (
+            "retry_on: parameters",
+            "retry_on: 'parameters' is not up to retry_on: another attempt would find the same; leave it out"
+        ),
         ("retry_on: [timeout, all]", "retry_on[1]: 'all' stands alone: retry_on: all"),
         ("retry_on: [0]", "retry_on[0]: 0 is no exit code of a failure, which is from 1 to 255"),
         ("retry_on: 256", "retry_on: 256 is no exit code of a failure, which is from 1 to 255"),

@@ -9,7 +9,15 @@ struct RetryReader {
     private static let types = [
         "exit-code", "signal", "timeout", "output-too-large", "output-not-text", "output-not-json", "template",
         "not-found", "spawn", "process-ended", "protocol", "connection", "redirects", "private-address",
-        "unexpected-answer", "not-interactive", Outcome.Failure.workerLost,
+        "unexpected-answer", "not-interactive",
+    ]
+    /// Types that are decided elsewhere, with what happens to them.
+    private static let settled = [
+        Outcome.Failure.workerLost:
+            "a task whose worker died is run again in any case, as often as its queue hands it out",
+        Outcome.Failure.invalidRecord: "another attempt would find the same",
+        "parameters": "another attempt would find the same",
+        FlowError.cancelledType: "nobody wants the task any more",
     ]
     private static let rule = "all, none, or a list of error types and exit codes, such as [timeout, 75]"
 
@@ -49,6 +57,9 @@ struct RetryReader {
         var codes: Set<Int> = []
         for item in items {
             let text = try item.text("an error type or an exit code")
+            if let reason = Self.settled[text] {
+                throw item.error("'\(text)' is not up to retry_on: \(reason); leave it out")
+            }
             if Self.types.contains(text) || isOwnType(text) {
                 types.insert(text)
             } else if let code = JSONValue.number(text).intValue {
