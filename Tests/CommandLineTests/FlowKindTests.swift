@@ -41,6 +41,47 @@ import Testing
         }
     }
 
+    @Test func doctorLooksForWhatFlowsNeedAndRunsNothing() async throws {
+        try await Workbench.with(
+            configuration: """
+                flows:
+                  exec: { exec: [sh, -c, "touch ran"] }
+                  process: { process: [./worker] }
+                  lost: { process: [no-such-program] }
+                  plain: { process: [./sheaf.yaml] }
+                  folder: { exec: ["true"], directory: nowhere }
+                  web: { http: { url: "https://h/{{id}}?key=hidden" } }
+                  base: { http: { url: "${BASE}/items" } }
+                  chat: { chat: { model: m, prompt: x, api_key: "${CHAT_KEY}" } }
+                  vectors: { embedding: { model: m, input: x, base_url: "http://127.0.0.1:1/v1/" } }
+                """
+        ) { bench in
+            try bench.write("#!/bin/sh\ntouch ran\n", to: "worker")
+            _ = try await bench.shell("chmod +x worker")
+            let run = try await bench.sheaf("doctor", environment: ["BASE": "nonsense"])
+            #expect(run.code == 0)
+            let home = try await bench.shell("pwd -P").lines.first ?? ""
+            let expected = [
+                "ok    flow process: runs \(home)/worker",
+                "warn  flow lost: there is no program 'no-such-program' in any folder of PATH",
+                "warn  flow plain: the program '\(home)/sheaf.yaml' is not there, or is not executable",
+                "warn  flow folder: the folder '\(home)/nowhere' is not there, or cannot be entered",
+                "ok    flow web: asks https://h/{{id}}", "ok    flow vectors: asks m at http://127.0.0.1:1/v1",
+                "warn  flow base: with the variables of the environment in it, its URL is none",
+            ]
+            for line in expected { #expect(run.lines.contains(line), "\(line)\n\(run.output)") }
+            #expect(run.output.contains("the environment variable 'CHAT_KEY' is not set"))
+            #expect(run.lines.contains { $0.hasPrefix("ok    flow exec: runs /") && $0.hasSuffix("/sh") })
+            #expect(!run.output.contains("hidden") && !run.output.contains("flow chat:"))
+            let variables = ["BASE": "http://h", "CHAT_KEY": "k-secret"]
+            let good = try await bench.sheaf("doctor", environment: variables)
+            #expect(good.lines.contains("ok    flow base: asks ${BASE}/items"))
+            #expect(good.lines.contains("ok    flow chat: asks m at https://api.openai.com/v1"))
+            #expect(!good.output.contains("k-secret"))
+            #expect(try await bench.shell("test -e ran").code == 1)
+        }
+    }
+
     @Test func aProgramThatCrashesNowAndThenLosesNothing() async throws {
         try await Workbench.with(
             configuration: """

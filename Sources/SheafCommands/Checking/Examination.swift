@@ -2,6 +2,7 @@ import OrderedCollections
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafFlows
 import SheafSettings
 
 /// Looks at everything that has to be right for Sheaf to work.
@@ -23,6 +24,7 @@ struct Examination: Sendable {
         checks.append(Self.configuration(session))
         checks.append(Self.flows(session))
         checks += session.settings.warnings.map { HealthCheck(.warn, "flows", $0.description) }
+        checks += session.settings.flows.values.compactMap(Self.flow)
         checks += await Self.broker(session)
         checks += [.openFiles(), .limits()]
         return checks
@@ -42,6 +44,15 @@ struct Examination: Sendable {
 
     private static func flows(_ session: Session) -> HealthCheck {
         HealthCheck(.ok, "flows", session.settings.flows.keys.map(\.text).joined(separator: ", "))
+    }
+
+    /// Whether a worker on this machine could run a flow, as far as that is seen without running it.
+    private static func flow(_ settings: FlowSettings) -> HealthCheck? {
+        // A variable that is missing is a warning of the settings already.
+        guard let flow = settings.flow as? any ExaminableFlow, settings.missingVariables.isEmpty else { return nil }
+        let (subject, seen) = ("flow \(settings.name)", flow.examine())
+        guard let problem = seen.problem else { return HealthCheck(.ok, subject, seen.use) }
+        return HealthCheck(.warn, subject, problem, advice: "mend it before a worker runs this flow here")
     }
 
     private static func broker(_ session: Session) async -> [HealthCheck] {

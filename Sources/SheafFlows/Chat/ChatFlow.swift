@@ -5,7 +5,7 @@ public import SheafCore
 /// The output is an object with `content`, `tool_calls` (each with `id`, `name` and `arguments`), `finish_reason` (`stop`,
 /// `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is added up over the batch. Failures are those of ``HTTPFlow``, and
 /// `unexpected-answer`.
-public struct ChatFlow: Flow {
+public struct ChatFlow: ExaminableFlow {
     private let provider: ChatProvider
     private let model: ArgumentTemplate
     private let messages: JSONTemplate
@@ -66,6 +66,9 @@ public struct ChatFlow: Flow {
         case .anthropic: return try AnthropicChat.answer(await service.ask(AnthropicChat.path, body, scope)).output
         }
     }
+
+    /// Says which model is asked where; that its URL is one was seen when the flow was defined.
+    public func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
 
     /// Closes the connections.
     public func shutDown() async { await service.shutDown() }

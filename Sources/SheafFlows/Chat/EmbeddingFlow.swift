@@ -4,7 +4,7 @@ public import SheafCore
 ///
 /// The output is an object with `embedding`, or `embeddings` where the input is a list, with `model` and `usage`, which is
 /// added up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
-public struct EmbeddingFlow: Flow {
+public struct EmbeddingFlow: ExaminableFlow {
     private static let path = "/embeddings"
 
     private let model: ArgumentTemplate
@@ -68,6 +68,9 @@ public struct EmbeddingFlow: Flow {
         output.set("usage", to: usage.json)
         return .metered(.value(output), usage)
     }
+
+    /// Says which model is asked where; that its URL is one was seen when the flow was defined.
+    public func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
 
     /// Closes the connections.
     public func shutDown() async { await service.shutDown() }

@@ -2,7 +2,8 @@ import SheafCore
 
 /// How a flow asks a service of models.
 struct ModelService: Sendable {
-    private let base: String
+    /// The URL of the service, without a slash at its end.
+    let base: String
     private let headers: [(name: String, value: ArgumentTemplate)]
     private let secrets: Secrets
     private let caller: HTTPCaller

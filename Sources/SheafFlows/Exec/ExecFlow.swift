@@ -17,7 +17,7 @@ import SystemPackage
 /// - The process leads a group of its own. Cancelled, or with too much output, the group gets SIGTERM, and after two
 ///   seconds SIGKILL. When the process ends, what it started may write for one more second; then, or as soon as nobody
 ///   can write any more, what is left of the group gets SIGKILL. A task leaves nothing behind but what left its group.
-public struct ExecFlow: Flow {
+public struct ExecFlow: ExaminableFlow {
     /// The most bytes of output where nothing else is said.
     public static let defaultMaximumOutput = 1 << 20
     /// The variables that a program is not shown, since they may hold credentials.
@@ -86,6 +86,9 @@ public struct ExecFlow: Flow {
         self.maximumOutput = maximumOutput
         self.warnings = ScriptArguments.warnings(program: program, arguments: self.arguments)
     }
+
+    /// Looks whether the program and its folder are there.
+    public func examine() -> FlowExamination { command.examine() }
 
     /// Runs the program for one task.
     public func run(_ task: FlowTask) async throws -> FlowOutput {

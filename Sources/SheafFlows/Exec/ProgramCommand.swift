@@ -51,7 +51,7 @@ struct ProgramCommand: Sendable {
     }
 
     /// Where the program is; a path to it is taken from the folder it runs in, as if it had been typed there.
-    private func executable(in folder: FilePath) throws(FlowError) -> FilePath {
+    func executable(in folder: FilePath) throws(FlowError) -> FilePath {
         if program.contains("/") { return folder.pushing(FilePath(program)) }
         let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         guard let found = ProgramLookup.find(program, in: path) else {

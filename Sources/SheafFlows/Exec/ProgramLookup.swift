@@ -14,7 +14,8 @@ enum ProgramLookup {
         return nil
     }
 
-    private static func isProgram(_ path: FilePath) -> Bool {
+    /// Whether there is a file at a path that may be executed.
+    static func isProgram(_ path: FilePath) -> Bool {
         path.withPlatformString { path in
             var status = stat()
             return access(path, X_OK) == 0 && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG

@@ -11,7 +11,7 @@ public import SheafCore
 ///   `output-not-text`.
 /// - A host that is part of the URL's template may have any address. One that comes from a record or a redirect must not
 ///   have a private one, unless that is allowed.
-public struct HTTPFlow: Flow {
+public struct HTTPFlow: ExaminableFlow {
     /// What becomes of a body.
     public enum Response: String, Sendable, CaseIterable {
         /// JSON where the whole of it is JSON, else a text.
@@ -40,6 +40,8 @@ public struct HTTPFlow: Flow {
     private let secrets: Secrets
     private let caller: HTTPCaller
     private let isHostFixed: Bool
+    /// Whether the URL is none, which can be told without a task where only variables are put into it.
+    private let isURLBroken: Bool
 
     /// Defines a flow.
     ///
@@ -67,6 +69,8 @@ public struct HTTPFlow: Flow {
     ) throws(FlowConfigurationProblem) {
         self.url = try RequestParts.template(url, .url, variables, "url")
         self.isHostFixed = try RequestParts.isHostFixed(url)
+        let plain = Secrets.filled(url, with: variables)
+        self.isURLBroken = !plain.contains("{{") && !plain.contains("${") && HTTPAddress(plain) == nil
         let method = method ?? (body == nil ? "GET" : "POST")
         self.method = try RequestParts.template(method, .none, variables, "method")
         if !self.method.isTemplated, !RequestParts.isToken(method) {
@@ -100,6 +104,14 @@ public struct HTTPFlow: Flow {
         } catch {
             throw secrets.masked(error)
         }
+    }
+
+    /// Looks whether the URL is one, where that can be told without a task.
+    public func examine() -> FlowExamination {
+        FlowExamination(
+            use: "asks \(url.text.prefix { $0 != "?" })",
+            problem: isURLBroken ? "with the variables of the environment in it, its URL is none" : nil
+        )
     }
 
     /// Closes the connections.

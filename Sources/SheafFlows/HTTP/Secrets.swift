@@ -7,6 +7,13 @@ struct Secrets: Sendable {
         values = variables.values.filter { !$0.isEmpty }.sorted { $0.utf8.count > $1.utf8.count }
     }
 
+    /// The text with its variables, written `${NAME}`, in their places.
+    static func filled(_ text: String, with variables: [String: String]) -> String {
+        var text = text
+        for (name, value) in variables { text = text.replacing("${\(name)}", with: value) }
+        return text
+    }
+
     /// The text with stars in the place of secrets.
     func masked(_ text: String) -> String {
         var text = text

@@ -12,7 +12,7 @@ import SheafCore
 /// - A child that breaks these rules, or whose task timed out or was cancelled, is ended with all it started.
 /// - Failures are what the child says, and `process-ended`, which another attempt may mend, `protocol`,
 ///   `output-too-large`, `not-found`, `spawn`, `template` and `not-interactive`.
-public struct ProcessFlow: LoggingFlow {
+public struct ProcessFlow: LoggingFlow, ExaminableFlow {
     /// The program and its arguments.
     public let arguments: [String]
     /// After how many tasks a child is replaced; nil means never.
@@ -88,6 +88,9 @@ public struct ProcessFlow: LoggingFlow {
             throw error
         }
     }
+
+    /// Looks whether the program and its folder are there.
+    public func examine() -> FlowExamination { command.examine() }
 
     /// Ends all children.
     public func shutDown() async { await pool.close() }
