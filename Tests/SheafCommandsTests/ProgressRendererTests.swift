@@ -25,6 +25,13 @@ import Testing
         #expect(line.contains("━━━━━"))
     }
 
+    @Test(arguments: [(0, nil), (1, "1 open question"), (12, "12 open questions")])
+    func openQuestionsAreCounted(count: Int, words: String?) {
+        let sample = ProgressSample(title: "b1", done: 5, total: 10, questions: count)
+        let lines = [renderer.bar(sample, meter: RateMeter(), width: 120), renderer.line(sample, meter: RateMeter())]
+        for line in lines { #expect(words.map(line.contains) ?? !line.contains("question"), "\(line)") }
+    }
+
     @Test(arguments: 1...160) func barNeverWraps(width: Int) {
         let sample = ProgressSample(title: "a-rather-long-batch-id", done: 999_999, total: 10_000_000, failed: 12)
         #expect(renderer.bar(sample, meter: meter(perSecond: 1234), width: width).count < max(width, 1))

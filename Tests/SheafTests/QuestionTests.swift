@@ -74,6 +74,28 @@ import Testing
     }
 
     @Test(arguments: BrokerKind.allCases)
+    func whoWatchesSeesHowManyAreOpen(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let interactive = try plan { $0.options.isInteractive = true }
+                let batch = try await client.create(interactive, records: records(2))
+                async let working = stage.work([try asking(Gauge())]) { $0.concurrency = 2 }
+                // Two tasks ask twice each: each answer opens the next question, but for the last two.
+                var counts: [Int] = []
+                for try await summary in client.progress(of: batch.id.text) {
+                    if summary.questions != counts.last { counts.append(summary.questions) }
+                    guard counts.contains(2), summary.questions > 0 else { continue }
+                    let asked = try await client.questions(of: batch.id.text)
+                    for question in asked { _ = try? await client.answer(question.task, with: "yes", by: "somebody") }
+                }
+                _ = try await working
+                #expect(counts.contains(2) && counts.last == 0, "\(counts)")
+                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 2))
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
     func whoeverLeavesLeavesItsQuestionsToOthers(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()

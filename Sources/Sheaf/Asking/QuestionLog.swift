@@ -21,6 +21,20 @@ struct QuestionLog: Sendable {
         return await (reading.state, reading.nextOffset)
     }
 
+    /// Hands on how many questions are open, as often as somebody asks or answers, until the log is gone.
+    func followOpen(_ body: (Int) async throws -> Void) async throws {
+        let reading = QuestionReading()
+        do {
+            try await client.broker.follow(name, from: .first) { chunk in
+                await reading.apply(chunk)
+                try await body(await reading.state.open.count)
+                return true
+            }
+        } catch let error as BrokerError {
+            guard error.code == .notFound || error.code == .queueGone else { throw error }
+        }
+    }
+
     /// Appends an entry and returns when it is confirmed.
     func append(_ event: QuestionEntry.Event, to id: QuestionID, by author: String) async throws {
         let entry = QuestionEntry(id: id, at: .now, by: author, event: event)

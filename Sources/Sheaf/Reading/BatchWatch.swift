@@ -24,6 +24,7 @@ struct BatchWatch: Sendable {
         let journal = try await Journal.read(from: client)
         let batch = try journal.find(reference).id
         let latest = LatestProgress()
+        let questions = OpenQuestionCount()
         let changed = Changes()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await journal.run() }
@@ -36,6 +37,16 @@ struct BatchWatch: Sendable {
                 }
             }
             group.addTask { for await _ in journal.changes() { changed.notify() } }
+            if journal[batch]?.options.isInteractive == true {
+                group.addTask {
+                    try await QuestionLog(client: client, batch: batch).followOpen { count in
+                        await questions.set(count)
+                        changed.notify()
+                    }
+                    // The log goes with its batch; what ends the watch is the journal.
+                    for await _ in changed.stream() {}
+                }
+            }
             group.addTask {
                 // A creator that dies says nothing, so somebody has to look.
                 while true {
@@ -53,7 +64,8 @@ struct BatchWatch: Sendable {
             group.addTask {
                 for await _ in changed.stream() {
                     guard let record = journal[batch] else { return }
-                    let summary = BatchSummary(record: record, progress: await latest.batches[batch])
+                    var summary = BatchSummary(record: record, progress: await latest.batches[batch])
+                    if record.ending == nil, record.cancelled == nil { summary.questions = await questions.count }
                     emit(summary)
                     if record.ending != nil || record.stopped != nil { return }
                     if summary.missing > 0 {
@@ -71,4 +83,11 @@ struct BatchWatch: Sendable {
         }
         emit(try await client.batch(batch.text))
     }
+}
+
+/// How many questions of a batch are open.
+private actor OpenQuestionCount {
+    private(set) var count = 0
+
+    func set(_ count: Int) { self.count = count }
 }

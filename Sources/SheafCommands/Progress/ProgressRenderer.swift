@@ -41,6 +41,7 @@ struct ProgressRenderer: Sendable, Equatable {
             facts.append(Fact(text: "\(sample.done)"))
         }
         if sample.running > 0 { facts.append(Fact(text: "\(sample.running) running")) }
+        if sample.questions > 0 { facts.append(Fact(text: Wording.count(sample.questions, "open question"))) }
         if let waiting = sample.waiting { facts.append(Fact(text: waiting)) }
         if sample.failed > 0 { facts.append(Fact(text: "\(sample.failed) failed", isAlarming: true)) }
         if let rate = meter.perSecond { facts.append(Fact(text: Wording.rate(rate))) }

@@ -12,6 +12,8 @@ struct ProgressSample: Sendable, Equatable {
     var failed = 0
     /// How many are being worked on.
     var running = 0
+    /// How many questions of tasks wait for an answer.
+    var questions = 0
     /// What is waited for besides, in a few words, such as `waits for limit 'openai'`; nil where it is nothing.
     var waiting: String?
 
@@ -21,6 +23,7 @@ struct ProgressSample: Sendable, Equatable {
         total: Int? = nil,
         failed: Int = 0,
         running: Int = 0,
+        questions: Int = 0,
         waiting: String? = nil
     ) {
         self.title = title
@@ -28,6 +31,7 @@ struct ProgressSample: Sendable, Equatable {
         self.total = total
         self.failed = failed
         self.running = running
+        self.questions = questions
         self.waiting = waiting
     }
 
@@ -39,6 +43,7 @@ struct ProgressSample: Sendable, Equatable {
             total: summary.isSealed ? summary.total : nil,
             failed: summary.counts.failed,
             running: summary.counts.running,
+            questions: summary.questions,
             waiting: summary.limited.map { "waits for \($0.key)" }
         )
     }
