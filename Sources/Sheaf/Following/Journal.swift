@@ -30,6 +30,9 @@ final class Journal: Sendable {
     /// What is known of a batch now.
     subscript(_ batch: Name) -> BatchRecord? { state.withLock { $0.batches[batch] } }
 
+    /// Whether the running tasks of a batch are to end at once.
+    func isCancelledNow(_ batch: Name) -> Bool { state.withLock { $0.batches[batch]?.cancelled?.now == true } }
+
     /// A stream with an element at first and after each change.
     func changes() -> AsyncStream<Void> { changed.stream() }
 

@@ -8,9 +8,9 @@ struct FetchPlan: Sendable {
     var rate: Double = 0
 
     /// The most that is fetched ahead of the slots.
-    static let maximumLead = 500
+    static let maximumLead = 1_000
     /// How much time the tasks fetched ahead are to last.
-    static let leadTime = 0.05
+    static let leadTime = 0.1
 
     /// Tasks to hold beyond the slots: none where tasks are slow, so that none is hoarded while another worker idles.
     var lead: Int {

@@ -17,6 +17,8 @@ struct Holding: Sendable {
     var isLeased = false
     /// Whether somebody is just settling it.
     var isClosing = false
+    /// Ends the attempt that is made, or was.
+    var cancel: (@Sendable () -> Void)?
     /// Whether a permit is owed to it, because its own could not be renewed.
     var lacksPermit = false
     /// Later deliveries of the same task, which came while it ran and end as it does.
@@ -40,4 +42,12 @@ struct Holding: Sendable {
 
     /// The deliveries that the broker waits for.
     var owed: [Delivery] { (isLeased ? [] : [item.delivery]) + heirs.map(\.item.delivery) }
+
+    /// The permits that go with it, and the batches they are of.
+    var permits: [(Name?, Delivery)] {
+        var permits: [(Name?, Delivery)] = []
+        if let permit = item.permit { permits.append((item.batch, permit)) }
+        for heir in heirs { if let permit = heir.item.permit { permits.append((heir.item.batch, permit)) } }
+        return permits
+    }
 }

@@ -96,13 +96,12 @@ extension OutcomeWriter {
         }
     }
 
-    private func end(_ holdings: [Holding], as settlement: Settlement) async throws {
+    /// Tells the broker how deliveries end, and lets go of them.
+    func end(_ holdings: [Holding], as settlement: Settlement) async throws {
         if holdings.isEmpty { return }
         let broker = client.broker
         let deliveries = holdings.flatMap(\.owed)
-        let permits = holdings.flatMap { holding in
-            ([holding.item] + holding.heirs.map(\.item)).compactMap { item in item.permit.map { (item.batch, $0) } }
-        }
+        let permits = holdings.flatMap(\.permits)
         let valid = permits.filter { isValid($1, of: $0) }.map { $1 }
         let void = permits.filter { !isValid($1, of: $0) }.map { $1 }
         do {
@@ -120,7 +119,7 @@ extension OutcomeWriter {
             // The connection is lost, and with it the deliveries: the broker gives them to somebody again.
             client.logger.warning("\(deliveries.count) tasks come again, their end could not be told: \(error)")
         }
-        state.release(holdings.map(\.item))
+        state.release(holdings.lazy.map(\.item.delivery.token))
     }
 
     /// Whether a permit still allows anything; one of a change that the journal here does not know yet may.

@@ -7,28 +7,18 @@ import SheafCore
 /// While one append is on its way, outcomes gather for the next; when nothing is on its way, an outcome goes at once. While
 /// the broker takes none, the slots start nothing new, so what gathers is bounded by what is held.
 actor OutcomeWriter {
-    private struct Pending {
-        var messages: [Message] = []
-        var lines: [UInt8] = []
-        var lineCount = 0
-        var items: [(item: InboxItem, index: Int)] = []
-
-        mutating func seal(_ batch: Name) {
-            if lineCount == 0 { return }
-            messages.append(ResultMessage.outcomes(batch: batch, lines: lines))
-            lines = []
-            lineCount = 0
-        }
-    }
-
     let client: SheafClient
     let state: WorkerState
     let journal: Journal
-    private var pending: [Name: Pending] = [:]
+    private let buffer = OutcomeBuffer()
     private var isWriting = false
+    /// What is confirmed and waits for its acknowledgement.
+    private var ended: [Holding] = []
+    private var isSettling = false
     /// Since when the append under way is tried.
     private var since: ContinuousClock.Instant?
     private let wake = Changes()
+    private let wakeForSettling = Changes()
     /// Told how many deliveries are about to be settled, each of which lets the broker send another.
     private(set) var beforeSettling: (@Sendable (Int) async throws -> Void)?
 
@@ -50,36 +40,31 @@ actor OutcomeWriter {
     }
 
     /// Takes over an outcome and the delivery of its task.
-    func submit(_ outcome: Outcome, of item: InboxItem, batch: Name) {
-        var entry = pending.removeValue(forKey: batch) ?? Pending()
-        outcome.writeLine(to: &entry.lines)
-        entry.lineCount += 1
-        if entry.lineCount >= ResultMessage.maximumOutcomes || entry.lines.count >= ResultMessage.softSize {
-            entry.seal(batch)
-        }
-        entry.items.append((item, outcome.index))
-        pending[batch] = entry
-        wake.notify()
+    nonisolated func submit(_ outcome: Outcome, of item: InboxItem, batch: Name) {
+        // Who finds something there has been told of already.
+        if buffer.add(outcome, of: item, to: batch) { wake.notify() }
     }
 
     /// Tells the log that this worker has begun with a batch.
-    func submitStart(of batch: Name, worker: String) {
+    nonisolated func submitStart(of batch: Name, worker: String) {
         let message = ResultMessage.started(batch: batch, worker: worker, at: .now)
-        pending[batch, default: Pending()].messages.insert(message, at: 0)
-        wake.notify()
+        if buffer.add(message, to: batch, first: true) { wake.notify() }
     }
 
     /// Tells the log something that nobody waits for.
-    func submitNote(_ message: Message, to batch: Name) {
-        pending[batch, default: Pending()].messages.append(message)
-        wake.notify()
+    nonisolated func submitNote(_ message: Message, to batch: Name) {
+        if buffer.add(message, to: batch) { wake.notify() }
     }
 
-    /// Writes until cancelled.
+    /// Writes until cancelled; what is written is acknowledged while the next is on its way.
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await _ in self.wake.stream() { try await self.flush() }
+                for await _ in self.wake.stream() { try await self.write() }
+                try Task.checkCancellation()
+            }
+            group.addTask {
+                for await _ in self.wakeForSettling.stream() { try await self.settleEnded() }
                 try Task.checkCancellation()
             }
             group.addTask { try await self.watch() }
@@ -88,15 +73,19 @@ actor OutcomeWriter {
         }
     }
 
-    /// Writes all there is, and returns when it is confirmed and acknowledged.
+    /// Writes all there is, and returns when it is confirmed and acknowledged; for the end of the worker.
     func flush() async throws {
-        // A flush under way takes what has come meanwhile too; nothing overtakes it.
+        try await write()
+        try await settleEnded()
+    }
+
+    /// Writes all there is.
+    private func write() async throws {
+        // Who writes takes what has come meanwhile too; nothing overtakes it.
         if isWriting { return }
         isWriting = true
         defer { isWriting = false }
-        while !pending.isEmpty {
-            let batches = pending
-            pending = [:]
+        while let batches = buffer.take() {
             var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
             for (batch, entry) in batches {
                 do {
@@ -110,9 +99,7 @@ actor OutcomeWriter {
         }
     }
 
-    private func write(_ entry: Pending, of batch: Name) async throws {
-        var entry = entry
-        entry.seal(batch)
+    private func write(_ entry: OutcomeBuffer.Entry, of batch: Name) async throws {
         do {
             try await append(entry.messages, of: batch)
         } catch let error as BrokerError {
@@ -121,9 +108,21 @@ actor OutcomeWriter {
                 "batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped"
             )
         }
-        state.finish(entry.items.map(\.item))
-        state.end(batch: batch, indices: entry.items.map(\.index))
-        try await settle(entry.items.map(\.item), as: .acknowledged)
+        ended += state.finish(entry.items, of: batch)
+        wakeForSettling.notify()
+    }
+
+    /// Acknowledges the tasks whose outcomes are confirmed.
+    private func settleEnded() async throws {
+        if isSettling { return }
+        isSettling = true
+        defer { isSettling = false }
+        while !ended.isEmpty {
+            let holdings = ended
+            ended = []
+            try await beforeSettling?(holdings.count)
+            try await end(holdings, as: .acknowledged)
+        }
     }
 
     /// Appends, however often that takes; not left half done when the worker is told to leave, since the flow has run.

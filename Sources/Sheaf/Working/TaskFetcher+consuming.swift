@@ -127,7 +127,7 @@ extension TaskFetcher {
     private func forget(_ subscription: Subscription) {
         let lost = inbox.drain { $0.subscription == subscription.number }
         if let left = remaining { remaining = left + lost.count }
-        state.release(lost)
+        state.release(lost.map(\.delivery.token))
     }
 
     func receive(_ deliveries: [Delivery], _ subscription: Subscription) {

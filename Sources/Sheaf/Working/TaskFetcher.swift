@@ -132,7 +132,7 @@ actor TaskFetcher {
     }
 
     private func journalChanged() {
-        for (batch, _) in state.running where journal[batch]?.cancelled?.now == true { state.cancelAttempts(of: batch) }
+        for (batch, _) in state.running where journal.isCancelledNow(batch) { state.cancelAttempts(of: batch) }
         trigger.notify()
     }
 

@@ -2,10 +2,9 @@ import SheafCore
 import SheafFlows
 
 extension TaskSlot {
-    /// What brings a task's questions to people; nil where its batch is not interactive.
-    func asker(of task: BatchTask, _ definition: FlowDefinition) -> TaskAsker? {
-        guard journal[task.batch]?.options.isInteractive == true else { return nil }
-        return TaskAsker(
+    /// What brings the questions of a task of an interactive batch to people.
+    func asker(of task: BatchTask, _ definition: FlowDefinition) -> TaskAsker {
+        TaskAsker(
             client: client,
             task: task,
             worker: worker,

@@ -10,7 +10,7 @@ extension TaskSlot {
         next.attempt += 1
         next.errors = AttemptError.bounded(task.errors + [failure])
         let delay = rule.delay(after: task.attempt) * Double.random(in: 0.75...1)
-        await writer.submitNote(ResultMessage.delayed(next, for: delay), to: task.batch)
+        writer.submitNote(ResultMessage.delayed(next, for: delay), to: task.batch)
         let queue = client.names.tasks(flow: task.flow, batch: task.batch, redo: task.redo)
         do {
             try await publish(next.message, to: queue, after: delay)

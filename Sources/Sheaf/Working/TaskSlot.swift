@@ -28,48 +28,35 @@ struct TaskSlot: Sendable {
     }
 
     private func handle(_ item: InboxItem) async throws {
-        let task: BatchTask
-        let definition: FlowDefinition
-        do throws(UnreadableMessage) {
-            (task, definition) = try read(item)
-        } catch {
+        let (task, definition): (BatchTask, FlowDefinition)
+        let record: BatchRecord?
+        do {
+            task = try BatchTask(item.delivery.message)
+            record = try await self.record(of: task)
+            definition = try check(task, of: item, record)
+        } catch let error as UnreadableMessage {
             client.logger.warning(
                 "a message in queue \(item.delivery.queue) is not for this flow and goes to the dead letters: \(error)"
             )
-            try await writer.settle([item], as: .rejected)
-            return
+            return try await writer.settle([item], as: .rejected)
         }
-        guard let record = try await record(of: task), record.ending == nil, record.cancelled == nil,
-            task.redo >= record.oldestQueue
-        else {
+        guard let record, record.ending == nil, record.cancelled == nil, task.redo >= record.oldestQueue else {
             // The batch is over, or the task is of a generation that is: nobody waits for its outcome.
-            try await writer.settle([item], as: .acknowledged)
-            return
+            return try await writer.settle([item], as: .acknowledged)
         }
-        guard task.redo <= record.redo else {
-            client.logger.warning(
-                """
-                task \(task.id) is of generation \(task.redo), which batch \(task.batch) has not come to, and goes to the \
-                dead letters
-                """
-            )
-            try await writer.settle([item], as: .rejected)
-            return
-        }
-        if state.hasFinished(task) {
-            // The connection was lost before the broker could be told that it has an outcome.
-            try await writer.settle([item], as: .acknowledged)
-            return
-        }
-        if state.adopt(item, task) { return }
         // One that was fetched before its batch was capped has no permit.
         let isAllowed = record.concurrency == nil || item.permit != nil || item.batch == nil
-        guard record.isRunnable, !state.isHalted(record), !state.isStalled, isAllowed else {
-            try await giveBack([item])
-            return
+        let isPaused = book[definition.limitKey].pause() != nil
+        let mayRun = record.isRunnable && isAllowed
+        switch state.admit(task, item, of: record, mayRun: mayRun, isPaused: isPaused) {
+        case .begun(let isFirst):
+            if isFirst { writer.submitStart(of: task.batch, worker: worker) }
+            try await attempt(task, item, definition, record)
+        case .finished: try await writer.settle([item], as: .acknowledged)
+        case .joined: return
+        case .refused: try await giveBack([item])
+        case .paused: try await putOff(item)
         }
-        if book[definition.limitKey].pause() != nil { return try await putOff(item) }
-        try await attempt(task, item, definition)
     }
 
     /// What the journal says of a task's batch; read to its end first where it seems to be behind.
@@ -80,31 +67,45 @@ struct TaskSlot: Sendable {
         return journal[task.batch]
     }
 
-    private func read(_ item: InboxItem) throws(UnreadableMessage) -> (BatchTask, FlowDefinition) {
-        let task = try BatchTask(item.delivery.message)
+    /// The flow of a task, which is in the right place; throws where it is not.
+    private func check(
+        _ task: BatchTask,
+        of item: InboxItem,
+        _ record: BatchRecord?
+    ) throws(UnreadableMessage) -> FlowDefinition {
         if let batch = item.batch, task.batch != batch {
             throw UnreadableMessage("it is of another batch, '\(task.batch)'")
         }
-        // Suspects of many batches share a queue: the journal, not the message, says which flow a batch is for.
-        if let record = journal[task.batch], record.flow != task.flow {
-            throw UnreadableMessage("it is for flow '\(task.flow)', and its batch is for another")
-        }
-        if let total = journal[task.batch]?.sealedTotal, task.index >= total {
-            throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
+        if let record {
+            // Suspects of many batches share a queue: the journal, not the message, says which flow a batch is for.
+            if record.flow != task.flow {
+                throw UnreadableMessage("it is for flow '\(task.flow)', and its batch is for another")
+            }
+            if let total = record.sealedTotal, task.index >= total {
+                throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
+            }
+            let isOver = record.ending != nil || record.cancelled != nil
+            if !isOver, task.redo > record.redo {
+                throw UnreadableMessage("it is of generation \(task.redo), which its batch has not come to")
+            }
         }
         guard let definition = flows[task.flow] else {
             throw UnreadableMessage("it is for a flow that this worker does not know, '\(task.flow)'")
         }
-        return (task, definition)
+        return definition
     }
 
-    private func attempt(_ task: BatchTask, _ item: InboxItem, _ definition: FlowDefinition) async throws {
-        if state.begin(task, of: item) { await writer.submitStart(of: task.batch, worker: worker) }
+    private func attempt(
+        _ task: BatchTask,
+        _ item: InboxItem,
+        _ definition: FlowDefinition,
+        _ record: BatchRecord
+    ) async throws {
         let startedAt = Timestamp.now
         let attempts = task.attempt + item.delivery.earlierDeliveries
         let start = ContinuousClock.now
-        let asker = asker(of: task, definition)
-        let result = await cancellable(task, attempts, definition, asker)
+        let asker = record.options.isInteractive ? asker(of: task, definition) : nil
+        let result = await cancellable(task, item, attempts, definition, asker)
         if Task.isCancelled, !result.isSuccess { return }  // the worker ends at once; it gives the delivery back
         if !result.isSuccess, asker?.wasInterrupted == true { return try await leaveUnanswered(task, item) }
         await asker?.withdraw()
@@ -151,7 +152,7 @@ struct TaskSlot: Sendable {
             try await haltIfDecisive(task, error)
             state.note { $0.failed += 1 }
         }
-        await writer.submit(outcome, of: item, batch: task.batch)
+        writer.submit(outcome, of: item, batch: task.batch)
     }
 
     /// Halts the batch where its policy wants that; before the outcome, so that nobody sees the failure without its consequence.
@@ -171,6 +172,7 @@ struct TaskSlot: Sendable {
     /// Makes the attempt in a task of its own, which a cancel of the batch can end.
     private func cancellable(
         _ task: BatchTask,
+        _ item: InboxItem,
         _ attempts: Int,
         _ definition: FlowDefinition,
         _ asker: TaskAsker?
@@ -199,8 +201,9 @@ struct TaskSlot: Sendable {
         )
         // Runs on this thread until it first waits: what never does costs no turn of another.
         let attempt = Task.immediate { await definition.attempt(flowTask) }
-        state.setAttempt({ attempt.cancel() }, of: task)
-        defer { state.setAttempt(nil, of: task) }
+        state.setAttempt(of: item) { attempt.cancel() }
+        // A cancel that came just before that has not seen it.
+        if journal.isCancelledNow(task.batch) { attempt.cancel() }
         return await withTaskCancellationHandler {
             await attempt.value
         } onCancel: {

@@ -22,9 +22,9 @@ extension WorkerState {
     }
 
     /// Notes that deliveries are settled, or of no use any more.
-    func release(_ items: [InboxItem]) {
+    func release(_ tokens: some Sequence<Delivery.Token>) {
         contents.withLock { contents in
-            for item in items { contents.held[item.delivery.token] = nil }
+            for token in tokens { contents.held[token] = nil }
             contents.lastActivity = .now
         }
         changed.notify()
@@ -42,24 +42,6 @@ extension WorkerState {
     }
     /// How long nothing has been received or settled while nothing is held.
     var idleTime: Duration { contents.withLock { $0.held.isEmpty ? .now - $0.lastActivity : .zero } }
-
-    /// Lets a delivery of a task that runs here already end as that one does; false where it does not run.
-    ///
-    /// After a lost connection the broker gives a task again that its worker still runs, often to the same worker.
-    func adopt(_ item: InboxItem, _ task: BatchTask) -> Bool {
-        contents.withLock { contents in
-            let token = item.delivery.token
-            guard contents.running[task.batch]?.contains(task.index) == true,
-                let runner = contents.held.first(where: { key, holding in
-                    key != token && !holding.isClosing && holding.task?.id == task.id
-                        && holding.task?.redo == task.redo
-                })?.key
-            else { return false }
-            let since = contents.held.removeValue(forKey: token)?.since ?? .now
-            contents.held[runner]?.heirs.append(Holding.Heir(item: item, since: since))
-            return true
-        }
-    }
 
     // MARK: Leases
 
@@ -142,5 +124,22 @@ extension WorkerState {
         contents.withLock { contents in
             Set(contents.held.filter { $0.value.task == nil && !$0.value.isClosing && $0.value.since < limit }.keys)
         }
+    }
+}
+
+extension WorkerState.Contents {
+    /// Lets a delivery of a task that runs here already end as that one does; false where it does not run.
+    ///
+    /// After a lost connection the broker gives a task again that its worker still runs, often to the same worker.
+    mutating func adopt(_ item: InboxItem, _ task: BatchTask) -> Bool {
+        let token = item.delivery.token
+        guard running[task.batch]?.contains(task.index) == true,
+            let runner = held.first(where: { key, holding in
+                key != token && !holding.isClosing && holding.task?.id == task.id && holding.task?.redo == task.redo
+            })?.key
+        else { return false }
+        let since = held.removeValue(forKey: token)?.since ?? .now
+        held[runner]?.heirs.append(Holding.Heir(item: item, since: since))
+        return true
     }
 }

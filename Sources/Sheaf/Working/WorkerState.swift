@@ -4,16 +4,23 @@ import Synchronization
 
 /// What the parts of one worker share: which deliveries it holds, which tasks it runs, and what it has done.
 final class WorkerState: Sendable {
-    /// Which task of which batch.
-    struct TaskKey: Hashable {
-        let batch: Name
-        let index: Int
+    /// What becomes of a delivery whose task could begin.
+    enum Admission {
+        /// It begins; the first of its batch here, or not.
+        case begun(isFirst: Bool)
+        /// Its outcome was written already.
+        case finished
+        /// The same task runs here, and this delivery ends as that one does.
+        case joined
+        /// Nothing of its batch, or nothing at all, is to begin now.
+        case refused
+        /// What it calls wants to be left alone for now.
+        case paused
     }
 
     struct Contents {
         var held: [Delivery.Token: Holding] = [:]
         var running: [Name: Set<Int>] = [:]
-        var attempts: [TaskKey: @Sendable () -> Void] = [:]
         var halted: [Name: Int] = [:]
         var begun: Set<Name> = []
         var recent = RecentTasks()
@@ -84,34 +91,55 @@ final class WorkerState: Sendable {
 
     // MARK: Tasks
 
-    /// Notes that a task runs; returns whether it is this worker's first of its batch.
-    func begin(_ task: BatchTask, of item: InboxItem) -> Bool {
+    /// Lets the task of a delivery begin, or says why not.
+    ///
+    /// - Parameters:
+    ///   - mayRun: Whether the journal, and its batch's cap, let it.
+    ///   - isPaused: Whether what it calls is to be left alone.
+    func admit(
+        _ task: BatchTask,
+        _ item: InboxItem,
+        of record: BatchRecord,
+        mayRun: Bool,
+        isPaused: Bool
+    ) -> Admission {
         contents.withLock { contents in
+            // The connection was lost before the broker could be told that it has an outcome.
+            if contents.recent.contains(task) { return .finished }
+            if contents.adopt(item, task) { return .joined }
+            guard mayRun, !contents.isStalled, contents.halted[record.id] != record.continuations else {
+                return .refused
+            }
+            if isPaused { return .paused }
             contents.held[item.delivery.token]?.task = task
             contents.running[task.batch, default: []].insert(task.index)
-            return contents.begun.insert(task.batch).inserted
+            return .begun(isFirst: contents.begun.insert(task.batch).inserted)
         }
     }
 
-    /// Notes that the outcomes of tasks are confirmed.
-    func finish(_ items: [InboxItem]) {
+    /// Notes that the outcomes of a batch's tasks are confirmed, so that nobody else settles them; returns what is known of
+    /// them.
+    func finish(_ items: [InboxItem], of batch: Name) -> [Holding] {
         contents.withLock { contents in
-            for item in items {
-                if let task = contents.held[item.delivery.token]?.task { contents.recent.insert(task) }
+            var running = contents.running.removeValue(forKey: batch) ?? []
+            defer { if !running.isEmpty { contents.running[batch] = running } }
+            return items.map { item in
+                guard let place = contents.held.index(forKey: item.delivery.token) else { return Holding(item) }
+                contents.held.values[place].isClosing = true
+                let holding = contents.held.values[place]
+                if let task = holding.task {
+                    running.remove(task.index)
+                    contents.recent.insert(task)
+                }
+                return holding
             }
         }
     }
 
-    /// Whether this worker has written the outcome of a task lately.
-    func hasFinished(_ task: BatchTask) -> Bool { contents.withLock { $0.recent.contains(task) } }
-
     /// Notes that a task does not run any more.
-    func end(batch: Name, index: Int) { end(batch: batch, indices: CollectionOfOne(index)) }
-
-    /// Notes that tasks do not run any more.
-    func end(batch: Name, indices: some Sequence<Int>) {
+    func end(batch: Name, index: Int) {
         contents.withLock { contents in
-            for index in indices { contents.running[batch]?.remove(index) }
+            contents.running[batch]?.remove(index)
             if contents.running[batch]?.isEmpty == true { contents.running[batch] = nil }
         }
     }
@@ -130,15 +158,15 @@ final class WorkerState: Sendable {
         }
     }
 
-    /// Notes how an attempt can be ended, or nil when it is over.
-    func setAttempt(_ cancel: (@Sendable () -> Void)?, of task: BatchTask) {
-        contents.withLock { $0.attempts[TaskKey(batch: task.batch, index: task.index)] = cancel }
+    /// Notes how the attempt at a delivery's task is ended.
+    func setAttempt(of item: InboxItem, _ cancel: @escaping @Sendable () -> Void) {
+        contents.withLock { $0.held[item.delivery.token]?.cancel = cancel }
     }
 
     /// Ends the attempts at tasks of a batch.
     func cancelAttempts(of batch: Name) {
         let attempts = contents.withLock { contents in
-            (contents.running[batch] ?? []).compactMap { contents.attempts[TaskKey(batch: batch, index: $0)] }
+            contents.held.values.compactMap { $0.task?.batch == batch ? $0.cancel : nil }
         }
         for cancel in attempts { cancel() }
     }
