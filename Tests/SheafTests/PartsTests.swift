@@ -15,8 +15,23 @@ import Testing
     }
 
     @Test func fastTasksAreFetchedAheadWithinBounds() {
-        #expect(FetchPlan(slots: 5, rate: 2000).lead == 100)
+        #expect(FetchPlan(slots: 5, rate: 2000).lead == 200)
         #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
+    }
+
+    @Test func aCreatorThatIsGoneForAMomentIsStillExpected() throws {
+        let batch = try #require(Name("b"))
+        let start = ContinuousClock.now
+        var interruptions = LastingInterruptions()
+        func note(_ isInterrupted: Bool, after delay: Duration) -> Bool {
+            interruptions.note(batch, isInterrupted: isInterrupted, at: start + delay)
+        }
+        let patience = LastingInterruptions.patience
+        let seen = [
+            note(true, after: .zero), note(true, after: patience / 2), note(false, after: patience * 0.9),
+            note(true, after: patience), note(true, after: patience * 1.9), note(true, after: patience * 2),
+        ]
+        #expect(seen == [false, false, false, false, false, true])
     }
 
     @Test(arguments: 1...8)

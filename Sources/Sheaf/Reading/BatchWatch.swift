@@ -49,11 +49,12 @@ struct BatchWatch: Sendable {
             }
             group.addTask {
                 // A creator that dies says nothing, so somebody has to look.
+                var interruptions = LastingInterruptions()
                 while true {
                     try await Task.sleep(for: .seconds(2))
-                    guard journal[batch]?.cancelled == nil,
-                        try await BatchReader(client: client).isInterrupted(batch, journal)
-                    else { continue }
+                    if journal[batch]?.cancelled != nil { continue }
+                    let isInterrupted = try await BatchReader(client: client).isInterrupted(batch, journal)
+                    guard interruptions.note(batch, isInterrupted: isInterrupted) else { continue }
                     throw SheafError(
                         .interrupted,
                         "batch '\(batch)' was never published in full and its creator is gone: it can not finish by itself; "

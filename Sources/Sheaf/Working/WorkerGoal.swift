@@ -19,13 +19,14 @@ struct WorkerGoal: Sendable {
     func reach() async throws {
         let deadline = configuration.maxTime.map { ContinuousClock.now + $0 }
         var lookedForLost = ContinuousClock.now
+        var interruptions = LastingInterruptions()
         while !state.isLeaving {
             if let deadline, .now >= deadline { return }
             if let patience = configuration.idleTimeout, state.idleTime >= patience { return }
             if await fetcher.remaining == 0, state.heldCount == 0 { return }
             if configuration.untilEmpty, state.heldCount == 0 {
                 do {
-                    if try await isEverythingDone() { return }
+                    if try await isEverythingDone(&interruptions) { return }
                     if state.idleTime >= Self.lossPatience, .now - lookedForLost >= Self.lossPatience {
                         lookedForLost = .now
                         if try await isTheRestLost() { return }
@@ -56,14 +57,13 @@ struct WorkerGoal: Sendable {
     }
 
     /// Whether every batch it may run is finished, or does not go on by itself.
-    private func isEverythingDone() async throws -> Bool {
+    private func isEverythingDone(_ interruptions: inout LastingInterruptions) async throws -> Bool {
         var interrupted: [Name] = []
         for record in open {
             if record.cancelled == nil, record.isPaused || record.stopped != nil { continue }
-            guard record.cancelled == nil, try await BatchReader(client: client).isInterrupted(record.id, journal)
-            else {
-                return false
-            }
+            guard record.cancelled == nil else { return false }
+            let isInterrupted = try await BatchReader(client: client).isInterrupted(record.id, journal)
+            guard interruptions.note(record.id, isInterrupted: isInterrupted) else { return false }
             for redo in record.generations {
                 let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
                 if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
