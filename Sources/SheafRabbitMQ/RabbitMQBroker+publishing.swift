@@ -12,10 +12,31 @@ extension RabbitMQBroker {
         try QueueArguments.check(name: queue)
         guard !messages.isEmpty else { return }
         try check(sizesOf: messages)
-        try await perform(action()) {
-            try await publisher.publish(messages.map { $0.amqp(routingKey: queue) })
+        do {
+            try await perform(action()) {
+                try await publisher.publish(messages.map { $0.amqp(routingKey: queue) })
+            }
+        } catch let error as BrokerError {
+            guard error.code == .notFound else { throw error }
+            throw try await reason(for: error, at: queue)
         }
     }
+
+    /// Why messages have found no queue: it is gone, or the broker stops, which forgets its queues before it closes connections.
+    ///
+    /// Throws where the broker does not answer any more.
+    private func reason(for error: BrokerError, at queue: String) async throws -> BrokerError {
+        for look in 0..<2 {
+            if look > 0 { try await Task.sleep(for: Self.secondLook) }
+            if try await queueStatus(queue) != nil {
+                return BrokerError(.timedOut, "\(error.message); now the broker knows it", underlying: error)
+            }
+        }
+        return error
+    }
+
+    /// How long a broker that stops may need to close its connections.
+    private static let secondLook = Duration.seconds(1)
 
     /// Puts a message into a queue after a delay, rounded up to 125 ms times a power of two.
     ///
