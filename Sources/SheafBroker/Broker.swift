@@ -48,7 +48,7 @@ public protocol Broker: Sendable {
     /// Ends deliveries; those of a lost connection are left out, since the broker has taken them back.
     ///
     /// When it returns, the broker has been told in order; like AMQP's acknowledgements it is not confirmed.
-    func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws
+    func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws
 
     /// Reads a log from a position, and goes on with what is appended.
     func read(_ log: String, from position: LogPosition) async throws -> any LogReader
@@ -81,7 +81,12 @@ extension Broker {
 
     /// Ends one delivery.
     public func settle(_ delivery: Delivery, as settlement: Settlement) async throws {
-        try await settle([delivery], as: settlement)
+        try await settle([delivery.token], as: settlement)
+    }
+
+    /// Ends deliveries.
+    public func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
+        try await settle(deliveries.map(\.token), as: settlement)
     }
 }
 

@@ -85,11 +85,10 @@ extension SQLiteBroker {
     }
 
     /// Ends deliveries; those of another connection are left out.
-    public func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
+    public func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
         // Who has never received holds nothing.
         guard let id = await session.currentID else { return }
-        let tokens = deliveries.lazy.map(\.token).filter { $0.epoch == UInt64(id) }
-        let own = Array(tokens)
+        let own = deliveries.filter { $0.epoch == UInt64(id) }
         let counts = try await writer.perform(rows: own.count) { try $0.settle(own, of: id, as: settlement) }
         for (number, count) in counts { await session.consumer(number)?.settled(count) }
     }

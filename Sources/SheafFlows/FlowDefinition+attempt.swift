@@ -70,7 +70,8 @@ extension FlowDefinition {
 
     private static func laying(_ values: JSONValue, over defaults: JSONValue) -> JSONValue {
         guard let defaults = defaults.objectValue else { return values }
-        guard let values = values.objectValue else { return .object(defaults) }
+        guard let values = values.objectValue, !values.isEmpty else { return .object(defaults) }
+        if defaults.isEmpty { return .object(values) }
         return .object(defaults.merging(values) { $1 })
     }
 }

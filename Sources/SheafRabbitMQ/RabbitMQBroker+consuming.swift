@@ -52,9 +52,9 @@ extension RabbitMQBroker {
     }
 
     /// Ends deliveries, each on the channel it came on; those of lost channels are left out.
-    public func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
+    public func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
         var tags: [UInt64: [UInt64]] = [:]
-        for delivery in deliveries { tags[delivery.token.channel, default: []].append(delivery.token.tag) }
+        for delivery in deliveries { tags[delivery.channel, default: []].append(delivery.tag) }
         for (number, tags) in tags {
             guard let channel = await self.deliveries.channel(number) else { continue }
             try await perform("settling deliveries") {

@@ -48,7 +48,7 @@ extension BrokerWrapper {
         try await passing { try await inner.consume(queue, prefetch: prefetch) }
     }
     package func get(_ queue: String) async throws -> Delivery? { try await passing { try await inner.get(queue) } }
-    package func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
+    package func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
         try await passing { try await inner.settle(deliveries, as: settlement) }
     }
     package func read(_ log: String, from position: LogPosition) async throws -> any LogReader {

@@ -6,12 +6,15 @@ import Synchronization
 final class Journal: Sendable {
     private struct State {
         var batches = JournalState()
+        /// What was asked for since the last change, so that it is not copied again for each task.
+        var asked: [Name: Boxed<BatchRecord>] = [:]
         var nextOffset: Int64 = 0
     }
 
     private let client: SheafClient
     private let state = Mutex(State())
     private let changed = Changes()
+    private let changeCount = Atomic(0)
 
     private init(client: SheafClient) {
         self.client = client
@@ -29,6 +32,19 @@ final class Journal: Sendable {
 
     /// What is known of a batch now.
     subscript(_ batch: Name) -> BatchRecord? { state.withLock { $0.batches[batch] } }
+
+    /// What is known of a batch now, by reference.
+    func boxed(_ batch: Name) -> Boxed<BatchRecord>? {
+        state.withLock { state in
+            if let known = state.asked[batch] { return known }
+            let box = state.batches[batch].map { Boxed(wrappedValue: $0) }
+            state.asked[batch] = box
+            return box
+        }
+    }
+
+    /// Grows with each change.
+    var revision: Int { changeCount.load(ordering: .sequentiallyConsistent) }
 
     /// Whether the running tasks of a batch are to end at once.
     func isCancelledNow(_ batch: Name) -> Bool { state.withLock { $0.batches[batch]?.cancelled?.now == true } }
@@ -97,8 +113,11 @@ final class Journal: Sendable {
                 guard let event = JournalEntry(entry.message) else { continue }
                 if state.batches.apply(event) { hasChanged = true }
             }
+            if hasChanged { state.asked = [:] }
             return hasChanged
         }
-        if hasChanged { changed.notify() }
+        guard hasChanged else { return }
+        changeCount.add(1, ordering: .sequentiallyConsistent)
+        changed.notify()
     }
 }

@@ -13,6 +13,8 @@ final class LimitBook: Sendable {
     private let client: SheafClient
     private let worker: String
     private let state = Mutex(State())
+    /// Whether nothing is known of any limit, which most workers never learn more than.
+    private let isBlank = Atomic(true)
     private let changed = Changes()
 
     init(client: SheafClient, worker: String) {
@@ -22,6 +24,11 @@ final class LimitBook: Sendable {
 
     /// What is known of a limit now.
     subscript(_ key: LimitKey) -> LimitState { state.withLock { $0.limits[key] ?? LimitState() } }
+
+    /// Whether calls of a limit are to be left alone now.
+    func isPaused(_ key: LimitKey) -> Bool {
+        !isBlank.load(ordering: .sequentiallyConsistent) && self[key].pause() != nil
+    }
 
     /// A stream with an element at first and after each change.
     func changes() -> AsyncStream<Void> { changed.stream() }
@@ -63,6 +70,7 @@ final class LimitBook: Sendable {
     ///   - throttle: What the service said.
     ///   - start: When the call began.
     func pause(_ key: LimitKey, for throttle: FlowThrottle, begun start: ContinuousClock.Instant) async throws {
+        isBlank.store(false, ordering: .sequentiallyConsistent)
         let event = state.withLock { $0.limits[key, default: LimitState()].throttled(throttle, begun: start) }
         guard let event else { return }
         changed.notify()
@@ -74,11 +82,13 @@ final class LimitBook: Sendable {
 
     /// Notes that a call was answered, so that the next pause is a short one again.
     func noteAnswer(_ key: LimitKey, begun start: ContinuousClock.Instant) {
+        if isBlank.load(ordering: .sequentiallyConsistent) { return }
         state.withLock { $0.limits[key]?.answered(begun: start) }
     }
 
     private func apply(_ chunk: LogChunk, isNew: Bool) {
         let (wall, now) = (Timestamp.now, ContinuousClock.now)
+        if !chunk.entries.isEmpty { isBlank.store(false, ordering: .sequentiallyConsistent) }
         state.withLock { state in
             // Two may read at once (following and catching up); what one has applied the other leaves out.
             for entry in chunk.entries where entry.offset >= state.nextOffset {

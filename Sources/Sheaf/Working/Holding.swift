@@ -41,13 +41,21 @@ struct Holding: Sendable {
     }
 
     /// The deliveries that the broker waits for.
-    var owed: [Delivery] { (isLeased ? [] : [item.delivery]) + heirs.map(\.item.delivery) }
+    var owed: [Delivery.Token] {
+        var owed: [Delivery.Token] = []
+        addOwed(to: &owed)
+        return owed
+    }
 
-    /// The permits that go with it, and the batches they are of.
-    var permits: [(Name?, Delivery)] {
-        var permits: [(Name?, Delivery)] = []
+    /// Adds the deliveries that the broker waits for.
+    func addOwed(to owed: inout [Delivery.Token]) {
+        if !isLeased { owed.append(item.delivery.token) }
+        for heir in heirs { owed.append(heir.item.delivery.token) }
+    }
+
+    /// Adds the permits that go with it, and the batches they are of.
+    func addPermits(to permits: inout [(batch: Name?, permit: Delivery)]) {
         if let permit = item.permit { permits.append((item.batch, permit)) }
         for heir in heirs { if let permit = heir.item.permit { permits.append((heir.item.batch, permit)) } }
-        return permits
     }
 }

@@ -15,7 +15,7 @@ extension OutcomeWriter {
     }
 
     /// Acknowledges deliveries of tasks that run on, because the results log has those tasks now.
-    func acknowledgeLeased(_ deliveries: [Delivery]) async throws {
+    func acknowledgeLeased(_ deliveries: [Delivery.Token]) async throws {
         try await beforeSettling?(deliveries.count)
         let broker = client.broker
         try await withoutCancellation { try await broker.settle(deliveries, as: .acknowledged) }
@@ -100,10 +100,10 @@ extension OutcomeWriter {
     func end(_ holdings: [Holding], as settlement: Settlement) async throws {
         if holdings.isEmpty { return }
         let broker = client.broker
-        let deliveries = holdings.flatMap(\.owed)
-        let permits = holdings.flatMap(\.permits)
-        let valid = permits.filter { isValid($1, of: $0) }.map { $1 }
-        let void = permits.filter { !isValid($1, of: $0) }.map { $1 }
+        let deliveries = holdings.reduce(into: [Delivery.Token]()) { $1.addOwed(to: &$0) }
+        let permits = holdings.reduce(into: [(batch: Name?, permit: Delivery)]()) { $1.addPermits(to: &$0) }
+        let valid = permits.filter { isValid($0.permit, of: $0.batch) }.map(\.permit.token)
+        let void = permits.filter { !isValid($0.permit, of: $0.batch) }.map(\.permit.token)
         do {
             try await finishing(within: Self.publishingPatience) {
                 for (deliveries, settlement) in [(deliveries, settlement), (valid, .returned), (void, .acknowledged)]

@@ -67,7 +67,7 @@ extension TaskFetcher {
 
     /// Whether the service that a batch's tasks call is left alone for now.
     private func isPaused(_ key: FeedKey) -> Bool {
-        journal[key.batch].flatMap { limits[$0.flow] }.map { book[$0].pause() != nil } ?? false
+        journal[key.batch].flatMap { limits[$0.flow] }.map(book.isPaused) ?? false
     }
 
     private func subscribe(_ key: FeedKey, prefetch: Int) async throws {

@@ -3,12 +3,12 @@ import SheafFlows
 
 extension TaskSlot {
     /// What brings the questions of a task of an interactive batch to people.
-    func asker(of task: BatchTask, _ definition: FlowDefinition) -> TaskAsker {
+    func asker(of assignment: Assignment) -> TaskAsker {
         TaskAsker(
             client: client,
-            task: task,
+            task: assignment.task,
             worker: worker,
-            timeout: definition.answerTimeout,
+            timeout: assignment.definition.answerTimeout,
             state: state,
             prompter: prompter
         )

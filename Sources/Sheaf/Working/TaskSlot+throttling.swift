@@ -5,16 +5,15 @@ import SheafFlows
 extension TaskSlot {
     /// Pauses the flow's limit for everybody, and lets the task wait for its end as if it had never begun.
     func waitForService(
-        _ task: BatchTask,
-        _ item: InboxItem,
-        _ definition: FlowDefinition,
+        _ assignment: Assignment,
         _ throttle: FlowThrottle,
         begun start: ContinuousClock.Instant
     ) async throws {
-        client.logger.info("task \(task.id) waits, as the service wants \(definition.limitKey) to: \(throttle.message)")
-        try await book.pause(definition.limitKey, for: throttle, begun: start)
+        let (task, key) = (assignment.task, assignment.definition.limitKey)
+        client.logger.info("task \(task.id) waits, as the service wants \(key) to: \(throttle.message)")
+        try await book.pause(key, for: throttle, begun: start)
         state.end(batch: task.batch, index: task.index)
-        try await putOff(item)
+        try await putOff(assignment.item)
     }
 
     /// Puts a task back into the inbox, where it waits for its limit.

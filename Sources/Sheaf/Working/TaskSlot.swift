@@ -7,7 +7,7 @@ import SheafFlows
 struct TaskSlot: Sendable {
     let client: SheafClient
     let worker: String
-    let flows: [Name: FlowDefinition]
+    let flows: [Name: Boxed<FlowDefinition>]
     let journal: Journal
     let state: WorkerState
     let writer: OutcomeWriter
@@ -28,30 +28,20 @@ struct TaskSlot: Sendable {
     }
 
     private func handle(_ item: InboxItem) async throws {
-        let (task, definition): (BatchTask, FlowDefinition)
-        let record: BatchRecord?
+        let assignment: Assignment?
         do {
-            task = try BatchTask(item.delivery.message)
-            record = try await self.record(of: task)
-            definition = try check(task, of: item, record)
+            assignment = try await read(item)
         } catch let error as UnreadableMessage {
             client.logger.warning(
                 "a message in queue \(item.delivery.queue) is not for this flow and goes to the dead letters: \(error)"
             )
             return try await writer.settle([item], as: .rejected)
         }
-        guard let record, record.ending == nil, record.cancelled == nil, task.redo >= record.oldestQueue else {
-            // The batch is over, or the task is of a generation that is: nobody waits for its outcome.
-            return try await writer.settle([item], as: .acknowledged)
-        }
-        // One that was fetched before its batch was capped has no permit.
-        let isAllowed = record.concurrency == nil || item.permit != nil || item.batch == nil
-        let isPaused = book[definition.limitKey].pause() != nil
-        let mayRun = record.isRunnable && isAllowed
-        switch state.admit(task, item, of: record, mayRun: mayRun, isPaused: isPaused) {
+        guard let assignment, !assignment.isOver else { return try await writer.settle([item], as: .acknowledged) }
+        switch state.admit(assignment, isPaused: book.isPaused(assignment.definition.limitKey)) {
         case .begun(let isFirst):
-            if isFirst { writer.submitStart(of: task.batch, worker: worker) }
-            try await attempt(task, item, definition, record)
+            if isFirst { writer.submitStart(of: assignment.task.batch, worker: worker) }
+            try await attempt(assignment)
         case .finished: try await writer.settle([item], as: .acknowledged)
         case .joined: return
         case .refused: try await giveBack([item])
@@ -59,53 +49,47 @@ struct TaskSlot: Sendable {
         }
     }
 
-    /// What the journal says of a task's batch; read to its end first where it seems to be behind.
-    private func record(of task: BatchTask) async throws -> BatchRecord? {
-        let record = journal[task.batch]
-        if record.map({ task.redo <= $0.redo }) ?? journal.batches.isDeleted(task.batch) { return record }
-        try await journal.catchUp()
-        return journal[task.batch]
-    }
-
-    /// The flow of a task, which is in the right place; throws where it is not.
-    private func check(
-        _ task: BatchTask,
-        of item: InboxItem,
-        _ record: BatchRecord?
-    ) throws(UnreadableMessage) -> FlowDefinition {
+    /// Reads a task and finds its flow and its batch; nil where the batch does not exist any more, throws where it is none for
+    /// this worker.
+    private func read(_ item: InboxItem) async throws -> Assignment? {
+        let task = try BatchTask(item.delivery.message)
         if let batch = item.batch, task.batch != batch {
             throw UnreadableMessage("it is of another batch, '\(task.batch)'")
-        }
-        if let record {
-            // Suspects of many batches share a queue: the journal, not the message, says which flow a batch is for.
-            if record.flow != task.flow {
-                throw UnreadableMessage("it is for flow '\(task.flow)', and its batch is for another")
-            }
-            if let total = record.sealedTotal, task.index >= total {
-                throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
-            }
-            let isOver = record.ending != nil || record.cancelled != nil
-            if !isOver, task.redo > record.redo {
-                throw UnreadableMessage("it is of generation \(task.redo), which its batch has not come to")
-            }
         }
         guard let definition = flows[task.flow] else {
             throw UnreadableMessage("it is for a flow that this worker does not know, '\(task.flow)'")
         }
-        return definition
+        let revision = journal.revision
+        guard let record = try await record(of: task) else { return nil }
+        let assignment = Assignment(task, item, definition, record, revision: revision)
+        // Suspects of many batches share a queue: the journal, not the message, says which flow a batch is for.
+        if assignment.record.flow != task.flow {
+            throw UnreadableMessage("it is for flow '\(task.flow)', and its batch is for another")
+        }
+        if let total = assignment.record.sealedTotal, task.index >= total {
+            throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
+        }
+        if !assignment.isOver, task.redo > assignment.record.redo {
+            throw UnreadableMessage("it is of generation \(task.redo), which its batch has not come to")
+        }
+        return assignment
     }
 
-    private func attempt(
-        _ task: BatchTask,
-        _ item: InboxItem,
-        _ definition: FlowDefinition,
-        _ record: BatchRecord
-    ) async throws {
+    /// What the journal says of a task's batch; read to its end first where it seems to be behind.
+    private func record(of task: BatchTask) async throws -> Boxed<BatchRecord>? {
+        let record = journal.boxed(task.batch)
+        if record.map({ task.redo <= $0.wrappedValue.redo }) ?? journal.batches.isDeleted(task.batch) { return record }
+        try await journal.catchUp()
+        return journal.boxed(task.batch)
+    }
+
+    private func attempt(_ assignment: Assignment) async throws {
+        let (task, item) = (assignment.task, assignment.item)
         let startedAt = Timestamp.now
         let attempts = task.attempt + item.delivery.earlierDeliveries
         let start = ContinuousClock.now
-        let asker = record.options.isInteractive ? asker(of: task, definition) : nil
-        let result = await cancellable(task, item, attempts, definition, asker)
+        let asker = assignment.record.options.isInteractive ? asker(of: assignment) : nil
+        let result = await cancellable(assignment, attempts, asker)
         if Task.isCancelled, !result.isSuccess { return }  // the worker ends at once; it gives the delivery back
         if !result.isSuccess, asker?.wasInterrupted == true { return try await leaveUnanswered(task, item) }
         await asker?.withdraw()
@@ -122,17 +106,17 @@ struct TaskSlot: Sendable {
         )
         switch result {
         case .throttled(let throttle):
-            return try await waitForService(task, item, definition, throttle, begun: start)
+            return try await waitForService(assignment, throttle, begun: start)
         case .success(let output):
-            book.noteAnswer(definition.limitKey, begun: start)
+            book.noteAnswer(assignment.definition.limitKey, begun: start)
             outcome.output = output.json
             outcome.usage = output.usage
-            state.note { $0.succeeded += 1 }
+            state.noteSuccess()
         case .failure(let error) where error.type == FlowError.cancelledType:
             outcome.status = .cancelled
             outcome.error = Outcome.Failure(type: error.type, message: error.message)
         case .failure(let error):
-            book.noteAnswer(definition.limitKey, begun: start)
+            book.noteAnswer(assignment.definition.limitKey, begun: start)
             let failure = AttemptError(
                 attempt: attempts,
                 type: error.type,
@@ -140,9 +124,9 @@ struct TaskSlot: Sendable {
                 at: outcome.finishedAt,
                 worker: worker
             )
-            if task.attempt <= definition.retries, definition.retryRule.allows(error) {
+            if task.attempt <= assignment.definition.retries, assignment.definition.retryRule.allows(error) {
                 client.logger.info("task \(task.id) is tried again: \(error)")
-                return try await tryAgainLater(task, item, failure, definition.retryRule)
+                return try await tryAgainLater(task, item, failure, assignment.definition.retryRule)
             }
             outcome.status = .failed
             outcome.error = Outcome.Failure(type: error.type, message: error.message)
@@ -171,12 +155,11 @@ struct TaskSlot: Sendable {
 
     /// Makes the attempt in a task of its own, which a cancel of the batch can end.
     private func cancellable(
-        _ task: BatchTask,
-        _ item: InboxItem,
+        _ assignment: Assignment,
         _ attempts: Int,
-        _ definition: FlowDefinition,
         _ asker: TaskAsker?
     ) async -> AttemptResult {
+        let task = assignment.task
         let parameters: JSONValue
         do {
             parameters = try task.parameters.map { try JSON.parse($0) } ?? [:]
@@ -200,10 +183,10 @@ struct TaskSlot: Sendable {
             asker: asker
         )
         // Runs on this thread until it first waits: what never does costs no turn of another.
-        let attempt = Task.immediate { await definition.attempt(flowTask) }
-        state.setAttempt(of: item) { attempt.cancel() }
+        let attempt = Task.immediate { await assignment.definition.attempt(flowTask) }
+        state.setAttempt(of: assignment.item) { attempt.cancel() }
         // A cancel that came just before that has not seen it.
-        if journal.isCancelledNow(task.batch) { attempt.cancel() }
+        if journal.revision != assignment.revision, journal.isCancelledNow(task.batch) { attempt.cancel() }
         return await withTaskCancellationHandler {
             await attempt.value
         } onCancel: {

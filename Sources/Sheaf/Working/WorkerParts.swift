@@ -64,7 +64,10 @@ struct WorkerParts: Sendable {
         slot = TaskSlot(
             client: client,
             worker: configuration.name,
-            flows: Dictionary(configuration.flows.map { ($0.name, $0) }, uniquingKeysWith: { $1 }),
+            flows: Dictionary(
+                configuration.flows.map { ($0.name, Boxed(wrappedValue: $0)) },
+                uniquingKeysWith: { $1 }
+            ),
             journal: journal,
             state: state,
             writer: writer,

@@ -68,7 +68,7 @@ extension WorkerState {
     }
 
     /// Notes that the lease of a task is written; returns the deliveries to acknowledge, nil where it ends just now.
-    func completeLease(of item: InboxItem) -> [Delivery]? {
+    func completeLease(of item: InboxItem) -> [Delivery.Token]? {
         contents.withLock { contents in
             guard var holding = contents.held[item.delivery.token], !holding.isClosing else { return nil }
             let owed = holding.owed

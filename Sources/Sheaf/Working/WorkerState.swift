@@ -28,15 +28,24 @@ final class WorkerState: Sendable {
         var lastActivity = ContinuousClock.now
         var isLeaving = false
         var isShuttingDown = false
-        var isStalled = false
     }
 
     let contents = Mutex(Contents())
+    // Apart from the rest, since each task looks at the one and adds to the other.
+    private let stalled = Atomic(false)
+    private let successes = Atomic(0)
     /// Tells of deliveries held or let go, of the wish to leave, and of outcomes that can not be written or can again.
     let changed = Changes()
 
     /// What it has done.
-    var report: WorkerReport { contents.withLock { $0.report } }
+    var report: WorkerReport {
+        var report = contents.withLock { $0.report }
+        report.succeeded = successes.load(ordering: .relaxed)
+        return report
+    }
+
+    /// Notes in the report that a task has succeeded.
+    func noteSuccess() { successes.wrappingAdd(1, ordering: .relaxed) }
 
     /// Notes something in the report.
     func note(_ change: (inout WorkerReport) -> Void) {
@@ -60,11 +69,11 @@ final class WorkerState: Sendable {
     }
 
     /// Whether outcomes can not be written at the moment, so that nothing new is to begin.
-    var isStalled: Bool { contents.withLock { $0.isStalled } }
+    var isStalled: Bool { stalled.load(ordering: .sequentiallyConsistent) }
 
     /// Says whether outcomes can be written.
     func setStalled(_ isStalled: Bool) {
-        contents.withLock { $0.isStalled = isStalled }
+        stalled.store(isStalled, ordering: .sequentiallyConsistent)
         changed.notify()
     }
 
@@ -94,22 +103,16 @@ final class WorkerState: Sendable {
     /// Lets the task of a delivery begin, or says why not.
     ///
     /// - Parameters:
-    ///   - mayRun: Whether the journal, and its batch's cap, let it.
+    ///   - assignment: The task.
     ///   - isPaused: Whether what it calls is to be left alone.
-    func admit(
-        _ task: BatchTask,
-        _ item: InboxItem,
-        of record: BatchRecord,
-        mayRun: Bool,
-        isPaused: Bool
-    ) -> Admission {
-        contents.withLock { contents in
+    func admit(_ assignment: Assignment, isPaused: Bool) -> Admission {
+        let (task, item) = (assignment.task, assignment.item)
+        let (mayRun, continuations) = (assignment.mayRun && !isStalled, assignment.record.continuations)
+        return contents.withLock { contents in
             // The connection was lost before the broker could be told that it has an outcome.
             if contents.recent.contains(task) { return .finished }
             if contents.adopt(item, task) { return .joined }
-            guard mayRun, !contents.isStalled, contents.halted[record.id] != record.continuations else {
-                return .refused
-            }
+            guard mayRun, contents.halted[task.batch] != continuations else { return .refused }
             if isPaused { return .paused }
             contents.held[item.delivery.token]?.task = task
             contents.running[task.batch, default: []].insert(task.index)

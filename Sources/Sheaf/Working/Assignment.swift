@@ -1,0 +1,35 @@
+import SheafCore
+import SheafFlows
+
+/// A task that a slot has to do with, and what is known of its flow and its batch.
+struct Assignment: Sendable {
+    let task: BatchTask
+    /// How it came here.
+    let item: InboxItem
+    @Boxed var definition: FlowDefinition
+    @Boxed var record: BatchRecord
+    /// The journal's revision from which the record is, or an earlier one.
+    let revision: Int
+
+    init(
+        _ task: BatchTask,
+        _ item: InboxItem,
+        _ definition: Boxed<FlowDefinition>,
+        _ record: Boxed<BatchRecord>,
+        revision: Int
+    ) {
+        self.task = task
+        self.item = item
+        _definition = definition
+        _record = record
+        self.revision = revision
+    }
+
+    /// Whether its batch is over, or of a later generation, so that nobody waits for its outcome.
+    var isOver: Bool { record.ending != nil || record.cancelled != nil || task.redo < record.oldestQueue }
+
+    /// Whether its batch lets it begin: one that was fetched before the batch was capped has no permit.
+    var mayRun: Bool {
+        record.isRunnable && (record.concurrency == nil || item.permit != nil || item.batch == nil)
+    }
+}
