@@ -2,7 +2,7 @@ extension AMQPConnection {
     /// With so many deliveries on their way or here, it does not matter if the broker is told of some a moment later.
     private static let manyUnsettled = 256
     /// The part of them that is acknowledged together, and how long that is waited for.
-    private static let (togetherShare, togetherPatience) = (4, Duration.milliseconds(10))
+    private static let (togetherShare, togetherPatience) = (2, Duration.milliseconds(20))
 
     /// Turns the acknowledgements of all channels into methods, as few as will do.
     ///

@@ -8,7 +8,7 @@ struct FetchPlan: Sendable {
     var rate: Double = 0
 
     /// The most that is fetched ahead of the slots.
-    static let maximumLead = 1_000
+    static let maximumLead = 2_000
     /// How much time the tasks fetched ahead are to last.
     static let leadTime = 0.1
 
