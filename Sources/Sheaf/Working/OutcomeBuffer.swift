@@ -54,6 +54,9 @@ final class OutcomeBuffer: Sendable {
         }
     }
 
+    /// Whether nothing waits.
+    var isEmpty: Bool { entries.withLock { $0.isEmpty } }
+
     /// Takes out all there is; nil where there is nothing.
     func take() -> [Name: Entry]? {
         var taken = entries.withLock { entries -> [Name: Entry] in

@@ -4,7 +4,8 @@ import SheafCore
 
 /// Writes outcomes to the results logs, and acknowledges tasks whose outcome is confirmed, never before.
 ///
-/// While one append is on its way, outcomes gather for the next; when nothing is on its way, an outcome goes at once. While
+/// While one append is on its way, and for a moment after it, outcomes gather for the next; when nothing is on its way, an
+/// outcome goes at once. While
 /// the broker takes none, the slots start nothing new, so what gathers is bounded by what is held.
 actor OutcomeWriter {
     let client: SheafClient
@@ -27,6 +28,8 @@ actor OutcomeWriter {
     /// How long an append, or what else belongs to the end of a task, is tried after the worker was told to leave.
     static let lastPatience = Duration.seconds(5)
     private static let tick = Duration.milliseconds(250)
+    /// How long outcomes gather that come faster than they are written.
+    private static let gathering = Duration.milliseconds(2)
 
     init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client
@@ -96,6 +99,8 @@ actor OutcomeWriter {
                     throw error
                 }
             }
+            // An append costs the broker hardly more for many than for one; a task that comes alone waits for nothing.
+            if !buffer.isEmpty { try? await Task.sleep(for: Self.gathering) }
         }
     }
 
