@@ -4,15 +4,17 @@ import SheafCore
 
 /// Writes outcomes to the results logs, and acknowledges tasks whose outcome is confirmed, never before.
 ///
-/// While one append is on its way, and for a moment after it, outcomes gather for the next; when nothing is on its way, an
-/// outcome goes at once. While
-/// the broker takes none, the slots start nothing new, so what gathers is bounded by what is held.
+/// While one append is on its way, and for a moment after it, outcomes gather for the next; when there was none for a while,
+/// an outcome goes at once. While the broker takes none, the slots start nothing new, so what gathers is bounded by what is
+/// held.
 actor OutcomeWriter {
     let client: SheafClient
     let state: WorkerState
     let journal: Journal
     private let buffer = OutcomeBuffer()
     private var isWriting = false
+    /// When the last append has ended.
+    private var writtenAt: ContinuousClock.Instant?
     /// What is confirmed and waits for its acknowledgement.
     private var ended: [Holding] = []
     private var isSettling = false
@@ -28,8 +30,8 @@ actor OutcomeWriter {
     /// How long an append, or what else belongs to the end of a task, is tried after the worker was told to leave.
     static let lastPatience = Duration.seconds(5)
     private static let tick = Duration.milliseconds(250)
-    /// How long outcomes gather that come faster than they are written.
-    private static let gathering = Duration.milliseconds(2)
+    /// The least time from one append to the next.
+    private static let gathering = Duration.milliseconds(3)
 
     init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client
@@ -88,7 +90,13 @@ actor OutcomeWriter {
         if isWriting { return }
         isWriting = true
         defer { isWriting = false }
-        while let batches = buffer.take() {
+        while !buffer.isEmpty {
+            // An append costs the broker hardly more for many outcomes than for one; one that comes alone waits for nothing.
+            if let next = writtenAt?.advanced(by: Self.gathering), next > .now {
+                try? await Task.sleep(until: next, clock: .continuous)
+            }
+            guard let batches = buffer.take() else { return }
+            defer { writtenAt = .now }
             var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
             for (batch, entry) in batches {
                 do {
@@ -99,8 +107,6 @@ actor OutcomeWriter {
                     throw error
                 }
             }
-            // An append costs the broker hardly more for many than for one; a task that comes alone waits for nothing.
-            if !buffer.isEmpty { try? await Task.sleep(for: Self.gathering) }
         }
     }
 
