@@ -2,8 +2,10 @@
 public enum AttemptResult: Sendable, Equatable {
     /// The flow returned an output.
     case success(FlowOutput)
-    /// The flow failed, took too long or was cancelled.
+    /// The flow failed, or took too long.
     case failure(FlowError)
+    /// The calling task was cancelled, and the flow ended because of it.
+    case cancelled
     /// The service that the flow calls wants to be left alone for a while, so that this was no attempt.
     case throttled(FlowThrottle)
 

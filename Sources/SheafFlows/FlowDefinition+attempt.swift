@@ -10,8 +10,8 @@ extension FlowDefinition {
     /// - Parameters:
     ///   - task: What to work on.
     ///   - clock: Measures the time-out.
-    /// - Returns: The output, what the service said that wants to be left alone, or the error: `timeout` (another attempt
-    ///   may succeed), `cancelled` where the calling task was cancelled, or the flow's own.
+    /// - Returns: The output, what the service said that wants to be left alone, that the calling task was cancelled, or the
+    ///   error: `timeout` (another attempt may succeed), or the flow's own.
     @concurrent
     public func attempt(
         _ task: FlowTask,
@@ -60,9 +60,7 @@ extension FlowDefinition {
         do {
             return .success(try await flow.run(task))
         } catch {
-            if Task.isCancelled {
-                return .failure(FlowError(type: "cancelled", message: "cancelled while it ran"))
-            }
+            if Task.isCancelled { return .cancelled }
             if let throttle = error as? FlowThrottle { return .throttled(throttle) }
             return .failure(error as? FlowError ?? FlowError(wrapping: error))
         }

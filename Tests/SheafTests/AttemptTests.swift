@@ -46,6 +46,17 @@ import Testing
         }
     }
 
+    @Test func aFlowMayCallItsErrorCancelled() async throws {
+        try await Stage.with(.embedded) { stage in
+            let flow = try FlowDefinition.work(retries: 3) { _ in throw FlowError(type: "cancelled", message: "by the shop") }
+            let batch = try await stage.client { try await $0.create(plan(), records: records(1)) }
+            try await stage.work([flow])
+            let outcomes = try await stage.client { try await $0.allResults(batch.id) }
+            #expect(outcomes.map(\.status) == [.failed])
+            #expect(outcomes.map(\.error?.message) == ["by the shop"])
+        }
+    }
+
     @Test(arguments: BrokerKind.allCases)
     func theRuleDecidesWhatIsTriedAgain(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in

@@ -112,9 +112,9 @@ struct TaskSlot: Sendable {
             outcome.output = output.json
             outcome.usage = output.usage
             state.noteSuccess()
-        case .failure(let error) where error.type == FlowError.cancelledType:
+        case .cancelled:
             outcome.status = .cancelled
-            outcome.error = Outcome.Failure(type: error.type, message: error.message)
+            outcome.error = Outcome.Failure(type: FlowError.cancelledType, message: "cancelled while it ran")
         case .failure(let error):
             book.noteAnswer(assignment.definition.limitKey, begun: start)
             let failure = AttemptError(
