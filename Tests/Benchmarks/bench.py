@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 
+import children
 import embedded
 import endtoend
 import growing
@@ -31,6 +32,7 @@ GROUPS = [
     ({"11"}, reading.measure_start),
     ({"12"}, growing.measure_size),
     ({"12"}, growing.measure_batches),
+    ({"13"}, children.measure),
 ]
 HEAD = ["row", "work", "figure", "target", "", "seen (medians)"]
 

@@ -9,11 +9,11 @@ struct BusySystem: Sendable {
     let site: Site
     let workers: Int
 
-    /// A program that says by which worker it is run, and takes a moment.
+    /// A program that says by which worker it is run, and takes so long that no worker is without a task for long.
     private static let configuration = #"""
         flows:
           noted:
-            exec: ["bash", "-c", 'echo "$PPID $SHEAF_TASK_INDEX" >> begun; sleep 0.05; echo "$SHEAF_TASK_INDEX" >> ended']
+            exec: ["bash", "-c", 'echo "$PPID $SHEAF_TASK_INDEX" >> begun; sleep 0.2; echo "$SHEAF_TASK_INDEX" >> ended']
             retries: 0
         """#
 
@@ -54,7 +54,15 @@ struct BusySystem: Sendable {
         try await bench.until("the batch exists") { try await bench.sheaf("status", "b1", "--json").code == 0 }
         async let work = work()
         try await bench.until("all are at work") { try Set(begun().map(\.worker)).count == workers }
-        try await fault(self)
+        do {
+            try await fault(self)
+        } catch {
+            // What everybody said tells why.
+            for talk in ["create.talk"] + (0..<workers).map({ "worker-\($0).talk" }) {
+                print("\(talk):", try bench.lines(of: talk).suffix(20).joined(separator: "\n"), separator: "\n")
+            }
+            throw error
+        }
         try bench.write("", to: "over")
         let created = try await create
         let talk = try bench.lines(of: "create.talk")
