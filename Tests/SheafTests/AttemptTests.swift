@@ -48,7 +48,9 @@ import Testing
 
     @Test func aFlowMayCallItsErrorCancelled() async throws {
         try await Stage.with(.embedded) { stage in
-            let flow = try FlowDefinition.work(retries: 3) { _ in throw FlowError(type: "cancelled", message: "by the shop") }
+            let flow = try FlowDefinition.work(retries: 3) { _ in
+                throw FlowError(type: "cancelled", message: "by the shop")
+            }
             let batch = try await stage.client { try await $0.create(plan(), records: records(1)) }
             try await stage.work([flow])
             let outcomes = try await stage.client { try await $0.allResults(batch.id) }
