@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func fastTasksAreFetchedAheadWithinBounds() {
-        #expect(FetchPlan(slots: 5, rate: 2000).lead == 200)
+        #expect(FetchPlan(slots: 5, rate: 2000).lead == 100)
         #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
     }
 

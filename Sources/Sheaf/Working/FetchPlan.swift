@@ -10,7 +10,7 @@ struct FetchPlan: Sendable {
     /// The most that is fetched ahead of the slots.
     static let maximumLead = 2_000
     /// How much time the tasks fetched ahead are to last.
-    static let leadTime = 0.1
+    static let leadTime = 0.05
 
     /// Tasks to hold beyond the slots: none where tasks are slow, so that none is hoarded while another worker idles.
     var lead: Int {
