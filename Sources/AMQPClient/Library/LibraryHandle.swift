@@ -43,6 +43,9 @@ final class LibraryHandle {
         return poll(&entry, 1, 0) > 0
     }
 
+    /// Gathers what is written into full packets, until it is said that they are to go.
+    func setCorked(_ isCorked: Bool) { StreamSocket.setCorked(self.socket, isCorked) }
+
     /// Logs in and returns what the broker says about itself.
     func logIn(_ configuration: AMQPConfiguration) throws(AMQPError) -> AMQPTable {
         var timeout = configuration.handshakeTimeout.timeValue

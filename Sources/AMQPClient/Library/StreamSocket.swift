@@ -43,6 +43,11 @@ enum StreamSocket {
         Self.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
     }
 
+    /// Keeps what is written in the kernel until a packet is full, or lets it all go.
+    static func setCorked(_ descriptor: Int32, _ isCorked: Bool) {
+        Self.set(descriptor, Int32(IPPROTO_TCP), TCP_CORK, isCorked ? 1 : 0)
+    }
+
     private static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
         var value = value
         setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))

@@ -37,6 +37,10 @@ extension AMQPConnection {
     /// Writes as much as the socket takes: a body that was begun, then methods, then messages.
     func write(_ library: LibraryHandle, isWritable: Bool) throws(AMQPError) {
         guard isWritable, self.wantsToWrite else { return }
+        // Else each message is a packet of its own, and each packet wakes the broker.
+        let hasMessages = !self.outbox.isEmpty
+        if hasMessages { library.setCorked(true) }
+        defer { if hasMessages { library.setCorked(false) } }
         self.budget.refill(spending: 0)
         var messages = Self.messagesPerTurn
         while true {
