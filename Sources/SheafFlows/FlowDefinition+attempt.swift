@@ -17,8 +17,7 @@ extension FlowDefinition {
         _ task: FlowTask,
         clock: any Clock<Duration> = ContinuousClock()
     ) async -> AttemptResult {
-        var task = task
-        task.parameters = Self.laying(task.parameters, over: parameters)
+        var task = completed(task)
         let result: AttemptResult?
         if let timeout {
             task.deadline = .now + timeout
@@ -26,14 +25,20 @@ extension FlowDefinition {
         } else {
             result = await perform(task)
         }
-        return result
-            ?? .failure(
-                FlowError(
-                    type: "timeout",
-                    message: "ran longer than \(timeout?.briefly ?? "allowed")",
-                    isRetryable: true
-                )
-            )
+        return result ?? overdue
+    }
+
+    /// The result of an attempt that took too long.
+    var overdue: AttemptResult {
+        let message = "ran longer than \(timeout?.briefly ?? "allowed")"
+        return .failure(FlowError(type: "timeout", message: message, isRetryable: true))
+    }
+
+    /// The task with the default parameters under its own.
+    func completed(_ task: FlowTask) -> FlowTask {
+        var task = task
+        task.parameters = Self.laying(task.parameters, over: parameters)
+        return task
     }
 
     /// Runs the flow; nil where the time passed.
@@ -60,9 +65,7 @@ extension FlowDefinition {
         do {
             return .success(try await flow.run(task))
         } catch {
-            if Task.isCancelled { return .cancelled }
-            if let throttle = error as? FlowThrottle { return .throttled(throttle) }
-            return .failure(error as? FlowError ?? FlowError(wrapping: error))
+            return AttemptResult(failure: error)
         }
     }
 
@@ -71,6 +74,27 @@ extension FlowDefinition {
         guard let values = values.objectValue, !values.isEmpty else { return .object(defaults) }
         if defaults.isEmpty { return .object(values) }
         return .object(defaults.merging(values) { $1 })
+    }
+}
+
+extension AttemptResult {
+    /// What an error of a flow means, where the calling task is the flow's own.
+    init(failure error: any Error) {
+        if Task.isCancelled {
+            self = .cancelled
+        } else if let throttle = error as? FlowThrottle {
+            self = .throttled(throttle)
+        } else {
+            self = .failure(error as? FlowError ?? FlowError(wrapping: error))
+        }
+    }
+
+    /// What a flow says of a task.
+    init(_ result: Result<FlowOutput, FlowError>) {
+        switch result {
+        case .success(let output): self = .success(output)
+        case .failure(let error): self = .failure(error)
+        }
     }
 }
 

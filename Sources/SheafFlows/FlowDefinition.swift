@@ -5,7 +5,11 @@ public struct FlowDefinition: Sendable {
     /// The name that batches ask for.
     public var name: Name
     /// What is run.
-    public var flow: any Flow
+    public var flow: any Flow {
+        didSet { serialFlow = flow as? any SerialFlow }
+    }
+    /// The same, where it may be handed several tasks at once; looked up once, since each task asks for it.
+    public private(set) var serialFlow: (any SerialFlow)?
     /// How long one attempt may take; nil means as long as it likes.
     public var timeout: Duration?
     /// How many more attempts a retryable failure gets.
@@ -32,6 +36,7 @@ public struct FlowDefinition: Sendable {
     ) {
         self.name = name
         self.flow = flow
+        self.serialFlow = flow as? any SerialFlow
         self.timeout = timeout
         self.retries = retries
         self.retryRule = retryRule

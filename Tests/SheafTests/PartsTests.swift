@@ -89,6 +89,29 @@ import Testing
         #expect(inbox.drainAll().isEmpty)
     }
 
+    @Test func aSlotTakesMoreOfItsBatchWhereNobodyElseWaits() async throws {
+        let (first, second) = (try #require(Name("a")), try #require(Name("b")))
+        let key = LimitKey.flow(first)
+        func limited(_ number: UInt64) -> InboxItem {
+            var item = item(number, first)
+            item.limit = key
+            return item
+        }
+        func more(_ inbox: TaskInbox, _ count: Int, bytes: Int = 1_000) -> [UInt64] {
+            inbox.takeMore(of: first, atMost: count, bytes: bytes).map(\.delivery.token.tag)
+        }
+        let inbox = TaskInbox()
+        inbox.put([item(0, first), item(1, second), item(2, first), item(3, first), limited(4), item(5, first)])
+        #expect(more(inbox, 2) == [0, 2])
+        inbox.close(key)
+        #expect(more(inbox, 9) == [3], "the next one waits for its limit")
+        inbox.open(key)
+        #expect(more(inbox, 9, bytes: -1).isEmpty)
+        #expect(more(inbox, 9) == [4, 5])
+        let left = await inbox.next()
+        #expect(left?.delivery.token.tag == 1)
+    }
+
     @Test func aDemandIsMadeForAFreeSlotOnly() async throws {
         let inbox = TaskInbox()
         async let slot = inbox.next()

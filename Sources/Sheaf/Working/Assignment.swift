@@ -25,6 +25,18 @@ struct Assignment: Sendable {
         self.revision = revision
     }
 
+    /// How many attempts at it there are with the one that is made now.
+    var attempts: Int { task.attempt + item.delivery.earlierDeliveries }
+
+    /// How many tasks of its batch its flow may be handed at once; nil where each is to begin by itself, because it waits for a
+    /// permit, a limit or a person, or because it may be what ended a worker.
+    var groupSize: Int? {
+        guard let flow = definition.serialFlow, definition.limit == nil, item.batch != nil, item.permit == nil,
+            record.concurrency == nil, !record.options.isInteractive
+        else { return nil }
+        return flow.groupSize
+    }
+
     /// Whether its batch is over, or of a later generation, so that nobody waits for its outcome.
     var isOver: Bool { record.ending != nil || record.cancelled != nil || task.redo < record.oldestQueue }
 

@@ -31,7 +31,7 @@ actor OutcomeWriter {
     static let lastPatience = Duration.seconds(5)
     private static let tick = Duration.milliseconds(250)
     /// The least time from one append to the next.
-    private static let gathering = Duration.milliseconds(3)
+    private static let gathering = Duration.milliseconds(10)
 
     init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client

@@ -22,7 +22,15 @@ final class TaskInbox: Sendable {
 
         /// Takes out the next task that may go, of the batch whose turn it is.
         mutating func take() -> InboxItem? {
-            take { [closed] item in item.limit.map { !closed.contains($0) } ?? true }
+            let closed = closed
+            return take { Self.mayGo($0, closed) }
+        }
+
+        /// Whether the limit of a task, if it has one, is open.
+        func mayGo(_ item: InboxItem) -> Bool { Self.mayGo(item, closed) }
+
+        private static func mayGo(_ item: InboxItem, _ closed: Set<LimitKey>) -> Bool {
+            item.limit.map { !closed.contains($0) } ?? true
         }
 
         /// Takes out the next task that fulfils a condition; of a batch, only the first may.
@@ -81,6 +89,23 @@ final class TaskInbox: Sendable {
             case .give(let item): continuation.resume(returning: item)
             case .wait(let others): for other in others { other.resume(returning: true) }
             }
+        }
+    }
+
+    /// Takes out what may go of a batch beside a task that a slot has taken; nothing where another slot is free for it.
+    func takeMore(of batch: Name?, atMost count: Int, bytes: Int) -> [InboxItem] {
+        state.withLock { state in
+            guard state.slots.isEmpty, var waiting = state.queues[batch] else { return [] }
+            var (taken, size): ([InboxItem], Int) = ([], 0)
+            while taken.count < count, let item = waiting.first, state.mayGo(item) {
+                size += item.delivery.message.body.count
+                if size > bytes { break }
+                taken.append(item)
+                waiting.removeFirst()
+            }
+            state.queues[batch] = waiting.isEmpty ? nil : waiting
+            if waiting.isEmpty { state.rotation.removeAll { $0 == batch } }
+            return taken
         }
     }
 

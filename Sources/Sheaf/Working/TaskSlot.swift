@@ -28,6 +28,21 @@ struct TaskSlot: Sendable {
     }
 
     private func handle(_ item: InboxItem) async throws {
+        guard let first = try await begin(item) else { return }
+        var group = [first]
+        if let size = first.groupSize, size > 1 {
+            for item in inbox.takeMore(of: item.batch, atMost: size - 1, bytes: Self.groupBytes) {
+                if let next = try await begin(item) { group.append(next) }
+            }
+        }
+        if group.count > 1 { try await attempt(group) } else { try await attempt(first) }
+    }
+
+    /// The most bytes of the records of tasks that are handed to a flow together.
+    private static let groupBytes = 128 << 10
+
+    /// Lets a task begin where it may, or sees to its delivery; nil then.
+    private func begin(_ item: InboxItem) async throws -> Assignment? {
         let assignment: Assignment?
         do {
             assignment = try await read(item)
@@ -35,18 +50,23 @@ struct TaskSlot: Sendable {
             client.logger.warning(
                 "a message in queue \(item.delivery.queue) is not for this flow and goes to the dead letters: \(error)"
             )
-            return try await writer.settle([item], as: .rejected)
+            try await writer.settle([item], as: .rejected)
+            return nil
         }
-        guard let assignment, !assignment.isOver else { return try await writer.settle([item], as: .acknowledged) }
+        guard let assignment, !assignment.isOver else {
+            try await writer.settle([item], as: .acknowledged)
+            return nil
+        }
         switch state.admit(assignment, isPaused: book.isPaused(assignment.definition.limitKey)) {
         case .begun(let isFirst):
             if isFirst { writer.submitStart(of: assignment.task.batch, worker: worker) }
-            try await attempt(assignment)
+            return assignment
         case .finished: try await writer.settle([item], as: .acknowledged)
-        case .joined: return
+        case .joined: break
         case .refused: try await giveBack([item])
         case .paused: try await putOff(item)
         }
+        return nil
     }
 
     /// Reads a task and finds its flow and its batch; nil where the batch does not exist any more, throws where it is none for
@@ -81,116 +101,5 @@ struct TaskSlot: Sendable {
         if record.map({ task.redo <= $0.wrappedValue.redo }) ?? journal.batches.isDeleted(task.batch) { return record }
         try await journal.catchUp()
         return journal.boxed(task.batch)
-    }
-
-    private func attempt(_ assignment: Assignment) async throws {
-        let (task, item) = (assignment.task, assignment.item)
-        let startedAt = Timestamp.now
-        let attempts = task.attempt + item.delivery.earlierDeliveries
-        let start = ContinuousClock.now
-        let asker = assignment.record.options.isInteractive ? asker(of: assignment) : nil
-        let result = await cancellable(assignment, attempts, asker)
-        if Task.isCancelled, !result.isSuccess { return }  // the worker ends at once; it gives the delivery back
-        if !result.isSuccess, asker?.wasInterrupted == true { return try await leaveUnanswered(task, item) }
-        await asker?.withdraw()
-        var outcome = Outcome(
-            index: task.index,
-            redo: task.redo,
-            status: .succeeded,
-            recordID: task.record.id,
-            attempts: attempts,
-            startedAt: startedAt,
-            finishedAt: .now,
-            worker: worker,
-            errors: task.errors
-        )
-        switch result {
-        case .throttled(let throttle):
-            return try await waitForService(assignment, throttle, begun: start)
-        case .success(let output):
-            book.noteAnswer(assignment.definition.limitKey, begun: start)
-            outcome.output = output.json
-            outcome.usage = output.usage
-            state.noteSuccess()
-        case .cancelled:
-            outcome.status = .cancelled
-            outcome.error = Outcome.Failure(type: FlowError.cancelledType, message: "cancelled while it ran")
-        case .failure(let error):
-            book.noteAnswer(assignment.definition.limitKey, begun: start)
-            let failure = AttemptError(
-                attempt: attempts,
-                type: error.type,
-                message: error.message,
-                at: outcome.finishedAt,
-                worker: worker
-            )
-            if task.attempt <= assignment.definition.retries, assignment.definition.retryRule.allows(error) {
-                client.logger.info("task \(task.id) is tried again: \(error)")
-                return try await tryAgainLater(task, item, failure, assignment.definition.retryRule)
-            }
-            outcome.status = .failed
-            outcome.error = Outcome.Failure(type: error.type, message: error.message)
-            outcome.errors = AttemptError.bounded(task.errors + [failure])
-            outcome.record = task.record
-            outcome.parameters = task.parameters
-            try await haltIfDecisive(task, error)
-            state.note { $0.failed += 1 }
-        }
-        writer.submit(outcome, of: item, batch: task.batch)
-    }
-
-    /// Halts the batch where its policy wants that; before the outcome, so that nobody sees the failure without its consequence.
-    private func haltIfDecisive(_ task: BatchTask, _ error: FlowError) async throws {
-        guard let record = journal[task.batch], record.options.errorPolicy == .stop(above: 0),
-            error.type != Outcome.Failure.invalidRecord, state.halt(record)
-        else { return }
-        try await retrying {
-            try await journal.append(
-                .stopped(reason: "task \(task.index) (\(task.record.id)) failed: \(error)"),
-                to: task.batch,
-                flow: task.flow
-            )
-        }
-    }
-
-    /// Makes the attempt in a task of its own, which a cancel of the batch can end.
-    private func cancellable(
-        _ assignment: Assignment,
-        _ attempts: Int,
-        _ asker: TaskAsker?
-    ) async -> AttemptResult {
-        let task = assignment.task
-        let parameters: JSONValue
-        do {
-            parameters = try task.parameters.map { try JSON.parse($0) } ?? [:]
-        } catch {
-            return .failure(FlowError(type: "parameters", message: "the task's parameters are not JSON: \(error)"))
-        }
-        if task.record.kind == .json {
-            do throws(JSONError) {
-                try JSON.validate(task.record.bytes)
-            } catch {
-                let message = "\(task.record.id): the record says that it is JSON and is not: \(error)"
-                return .failure(FlowError(type: Outcome.Failure.invalidRecord, message: message))
-            }
-        }
-        let flowTask = FlowTask(
-            batch: task.batch,
-            index: task.index,
-            record: task.record,
-            parameters: parameters,
-            attempt: attempts,
-            asker: asker
-        )
-        // Runs on this thread until it first waits: what never does costs no turn of another.
-        let attempt = Task.immediate { await assignment.definition.attempt(flowTask) }
-        state.setAttempt(of: assignment.item) { attempt.cancel() }
-        // A cancel that came just before that has not seen it.
-        if journal.revision != assignment.revision, journal.isCancelledNow(task.batch) { attempt.cancel() }
-        return await withTaskCancellationHandler {
-            await attempt.value
-        } onCancel: {
-            attempt.cancel()
-        }
     }
 }

@@ -161,9 +161,11 @@ final class WorkerState: Sendable {
         }
     }
 
-    /// Notes how the attempt at a delivery's task is ended.
-    func setAttempt(of item: InboxItem, _ cancel: @escaping @Sendable () -> Void) {
-        contents.withLock { $0.held[item.delivery.token]?.cancel = cancel }
+    /// Notes how the attempts at the tasks of deliveries are ended.
+    func setAttempt(of items: [InboxItem], _ cancel: @escaping @Sendable () -> Void) {
+        contents.withLock { contents in
+            for item in items { contents.held[item.delivery.token]?.cancel = cancel }
+        }
     }
 
     /// Ends the attempts at tasks of a batch.

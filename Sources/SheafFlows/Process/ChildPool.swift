@@ -9,6 +9,16 @@ final class ChildPool: Sendable {
     }
 
     private let state = Mutex(State())
+    private let pace = Mutex(TaskPace())
+
+    /// How many tasks a child may be handed at once.
+    var groupSize: Int { pace.withLock { $0.groupSize } }
+
+    /// Notes how long a task took a child.
+    func note(_ duration: Duration) { pace.withLock { $0.note(duration) } }
+
+    /// Has tasks come one by one for a while.
+    func separateTasks() { pace.withLock { $0.reset() } }
 
     /// The child that had a task last, if any waits: its pages are the warmest, and others may go unused.
     func take() -> LineChild? { state.withLock { $0.idle.popLast() } }

@@ -37,10 +37,10 @@ struct ChildState {
     /// Who waits for that.
     var ender: CheckedContinuation<Void, Never>?
 
-    /// The id of the task it works on.
-    var task: String?
+    /// The ids of the tasks it was handed and has not answered, as far as that was heard.
+    var tasks: ArraySlice<String> = []
     /// How many tasks it has answered.
-    var tasks = 0
+    var answers = 0
     /// The beginning of a line of standard error.
     var partialError: [UInt8] = []
     /// The end of what it wrote to standard error.
@@ -50,6 +50,18 @@ struct ChildState {
         input = Watched(descriptor: pipes.input)
         output = Watched(descriptor: pipes.output.readEnd)
         errors = Watched(descriptor: pipes.errors.readEnd)
+    }
+
+    /// Whether it goes on for a while with what it was handed, without any answer being heard.
+    var hasMuchToDo: Bool { tasks.count - lines.count > 16 }
+
+    /// Whether it can have another task.
+    var isUsable: Bool { !isClosed && !isLineTooLong && lines.isEmpty && partial.isEmpty }
+
+    /// What it works on; of several tasks it may be further than its answers were heard.
+    var errorSource: LineChild.ErrorSource {
+        guard let first = tasks.first, let last = tasks.last else { return .nothing }
+        return tasks.count > 1 ? .tasks(first, last) : .task(first)
     }
 
     /// What a task that waits is to hear, if there is anything.

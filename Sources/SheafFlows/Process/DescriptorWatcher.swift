@@ -21,6 +21,7 @@ final class DescriptorWatcher: Sendable {
     private struct Entry {
         let descriptor: FileDescriptor
         let interest: Interest
+        let mayWait: @Sendable () -> Bool
         let handler: @Sendable () -> Void
     }
 
@@ -34,6 +35,8 @@ final class DescriptorWatcher: Sendable {
     static let shared = DescriptorWatcher()
 
     private static let stackSize = 512 << 10
+    /// How long a child that has more to do may write on before it is read, in microseconds.
+    private static let gathering: UInt32 = 200
 
     private let state = Mutex(State())
     /// Ends a waiting when there is something else to wait for.
@@ -52,12 +55,23 @@ final class DescriptorWatcher: Sendable {
 
     /// Calls `handler` on the watcher's thread as long as there is something to read or room to write.
     ///
-    /// A handler must return soon, and may be called once more after ``remove(_:)``.
-    func add(_ descriptor: FileDescriptor, _ interest: Interest, _ handler: @escaping @Sendable () -> Void) -> Token {
+    /// A handler must return soon, and may be called once more after ``remove(_:)``. While `mayWait` says yes, the handler is
+    /// called a moment later: what is written in many small parts then costs few turns of the threads instead of one each.
+    func add(
+        _ descriptor: FileDescriptor,
+        _ interest: Interest,
+        mayWait: @escaping @Sendable () -> Bool = { false },
+        _ handler: @escaping @Sendable () -> Void
+    ) -> Token {
         let token = state.withLock { state in
             let token = state.next
             state.next += 1
-            state.entries[token] = Entry(descriptor: descriptor, interest: interest, handler: handler)
+            state.entries[token] = Entry(
+                descriptor: descriptor,
+                interest: interest,
+                mayWait: mayWait,
+                handler: handler
+            )
             state.isChanged = true
             return token
         }
@@ -89,11 +103,13 @@ final class DescriptorWatcher: Sendable {
             }
             guard poll(&polled, nfds_t(polled.count), -1) > 0 else { continue }
             if polled[0].revents != 0 { silence() }
-            for (position, token) in tokens.enumerated() where polled[position + 1].revents != 0 {
-                state.withLock { $0.entries[token]?.handler }?()
-            }
+            let ready = tokens.indices.filter { polled[$0 + 1].revents != 0 }.map { tokens[$0] }
+            if !ready.isEmpty, ready.allSatisfy({ entry($0)?.mayWait() ?? false }) { usleep(Self.gathering) }
+            for token in ready { entry(token)?.handler() }
         }
     }
+
+    private func entry(_ token: Token) -> Entry? { state.withLock { $0.entries[token] } }
 
     private func silence() {
         withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { _ = try? bell.readEnd.read(into: $0) }

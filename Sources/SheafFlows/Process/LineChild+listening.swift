@@ -20,7 +20,8 @@ extension LineChild {
     /// Goes on reading where it had paused.
     func resumeReading(_ state: inout ChildState) {
         guard let output = state.output, output.token == nil, !state.isLineTooLong else { return }
-        state.output?.token = watcher.add(output.descriptor, .reading) { [weak self] in
+        let mayWait: @Sendable () -> Bool = { [weak self] in self?.state.withLock { $0.hasMuchToDo } ?? false }
+        state.output?.token = watcher.add(output.descriptor, .reading, mayWait: mayWait) { [weak self] in
             guard let self else { return }
             wake { self.readOutput(&$0) }
         }
@@ -82,14 +83,14 @@ extension LineChild {
     }
 
     private func readErrors() {
-        let (lines, task) = state.withLock { state -> ([String], String?) in
-            guard let errors = state.errors else { return ([], nil) }
+        let (lines, source) = state.withLock { state -> ([String], ErrorSource) in
+            guard let errors = state.errors else { return ([], .nothing) }
             var lines: [String] = []
             let count = read(errors.descriptor) { lines = state.takeErrors($0, longest: Self.longestError) }
             if count == 0 { close(&state.errors) }
-            return (lines, state.task)
+            return (lines, state.errorSource)
         }
-        for line in lines { onError(line, task) }
+        for line in lines { onError(line, source) }
     }
 
     /// Reads what is there; nil where that is nothing yet, 0 where it is nothing any more.

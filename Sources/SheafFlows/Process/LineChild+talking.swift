@@ -3,40 +3,54 @@ import Synchronization
 import SystemPackage
 
 extension LineChild {
-    /// Begins to work for a task; false where it cannot, because it has ended or has said what nobody asked for.
-    func begin(_ task: String) -> Bool {
+    /// Whether it can work: it has not ended, and has said nothing that nobody asked for.
+    var isUsable: Bool { state.withLock { $0.isUsable } }
+
+    /// Begins to work on tasks, one after the other.
+    func begin(_ tasks: [String]) {
         state.withLock { state in
-            guard !state.isClosed, !state.isLineTooLong, state.lines.isEmpty, state.partial.isEmpty else {
-                return false
-            }
             state.isCancelled = false
-            state.task = task
-            return true
+            state.tasks = tasks[...]
         }
     }
 
-    /// Ends the work for a task; false where it is of no use for another, or has had as many as it may.
-    func finish(limit: Int?) -> Bool {
+    /// Notes that it has answered for a task; returns how often it has.
+    func noteAnswer() -> Int {
         state.withLock { state in
-            state.task = nil
-            state.tasks += 1
-            if let limit, state.tasks >= limit { return false }
-            return !state.isClosed && !state.isLineTooLong && state.lines.isEmpty && state.partial.isEmpty
-                && state.unsent.isEmpty
+            state.tasks = state.tasks.dropFirst()
+            state.answers += 1
+            return state.answers
         }
     }
 
-    /// Writes a line to its standard input, now or when there is room.
-    func send(_ line: [UInt8]) {
+    /// How often it has answered.
+    var answers: Int { state.withLock { $0.answers } }
+
+    /// Whether it may have another task once it has answered for all; not with as many as it may have.
+    func isReusable(limit: Int?) -> Bool {
+        state.withLock { state in
+            if let limit, state.answers >= limit { return false }
+            return state.isUsable && state.unsent.isEmpty
+        }
+    }
+
+    /// Writes lines to its standard input, now or when there is room.
+    func send(_ lines: [UInt8]) {
         wake { state in
-            state.unsent.append(contentsOf: line)
+            state.unsent.append(contentsOf: lines)
             flush(&state)
         }
     }
 
     /// Waits for its next line, or for its end.
     func next() async -> Event {
-        await withTaskCancellationHandler {
+        // Where it was handed several tasks, more than one answer may have come.
+        let waiting = state.withLock { state in
+            if state.lines.count < Self.fewLines { resumeReading(&state) }
+            return state.nextEvent()
+        }
+        if let waiting { return waiting }
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 wake { state in
                     state.waiter = continuation

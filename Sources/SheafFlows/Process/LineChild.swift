@@ -2,7 +2,7 @@ import Subprocess
 import Synchronization
 import SystemPackage
 
-/// A process that lives for many tasks and speaks in lines; used by one task at a time.
+/// A process that lives for many tasks and speaks in lines; used by one slot at a time.
 ///
 /// What it writes is read on the thread of the ``DescriptorWatcher``, which wakes the task that waits for it.
 final class LineChild: Sendable {
@@ -26,6 +26,14 @@ final class LineChild: Sendable {
         case killed
     }
 
+    /// What it worked on when it wrote to standard error.
+    enum ErrorSource: Sendable, Equatable {
+        case nothing
+        case task(String)
+        /// One of those from the one to the other, which it has been handed together.
+        case tasks(String, String)
+    }
+
     /// What has become of it.
     enum Fate: Sendable {
         case ended(TerminationStatus)
@@ -34,8 +42,8 @@ final class LineChild: Sendable {
 
     let maximumLine: Int
     let watcher: DescriptorWatcher
-    /// Hears every line of standard error, with the id of the task at that time.
-    let onError: @Sendable (String, String?) -> Void
+    /// Hears every line of standard error, with the task it works on at that time.
+    let onError: @Sendable (String, ErrorSource) -> Void
     let state: Mutex<ChildState>
     private let life = Mutex<Task<Fate, Never>?>(nil)
 
@@ -44,7 +52,7 @@ final class LineChild: Sendable {
         _ configuration: Configuration,
         maximumLine: Int,
         patience: ProcessLifecycle.Patience,
-        onError: @escaping @Sendable (String, String?) -> Void
+        onError: @escaping @Sendable (String, ErrorSource) -> Void
     ) throws(Errno) {
         guard let watcher = DescriptorWatcher.shared else { throw .tooManyOpenFiles }
         let pipes = try ChildPipes()

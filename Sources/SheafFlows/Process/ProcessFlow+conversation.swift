@@ -2,20 +2,53 @@ import Logging
 import SheafCore
 import Subprocess
 
-/// Why a child gave no answer.
-enum ProcessFailure: Error {
-    /// The task failed, as the child says; it may have another.
-    case said(FlowError)
-    /// It has ended, or closed its input or output.
-    case closed
-}
+/// A child has ended, or closed its input or output, before it answered.
+struct ChildClosed: Error {}
 
 extension ProcessFlow {
     /// How many lines of a task go to the log.
     private static let maximumLogLines = 1_000
 
+    /// Hands a child as many of the tasks as it may still have, and takes those out that it has answered.
+    func hand(
+        _ rest: inout ArraySlice<FlowTask>,
+        _ ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
+    ) async throws {
+        let child = try start()
+        let room = maximumTasks.map { max(1, $0 - child.answers) } ?? rest.count
+        let handed = rest.prefix(room)
+        do {
+            var begun = ContinuousClock.now
+            child.begin(handed.map(\.id))
+            child.send(handed.flatMap(TaskLine.of))
+            for task in handed {
+                let answer = try await converse(with: child, about: task)
+                // The first one ever waits for the program to start.
+                if child.noteAnswer() > 1 { pool.note(.now - begun) }
+                rest.removeFirst()
+                if rest.startIndex == handed.endIndex { release(child) }
+                await ended(answer)
+                begun = .now
+            }
+        } catch is ChildClosed {
+            pool.drop(child, .retired)
+            let fate = await child.fate()
+            // A program that ends by itself between two tasks does so because of none.
+            if case .ended(.exited(0)) = fate, rest.startIndex > handed.startIndex { return }
+            throw explain(fate, child)
+        } catch {
+            // Whatever it still says would be taken for the answer to another task.
+            pool.drop(child, .killed)
+            if error is CancellationError { _ = await child.fate() }
+            throw error
+        }
+    }
+
     /// Listens to a child until it has answered.
-    func converse(with child: LineChild, about task: FlowTask) async throws -> FlowOutput {
+    private func converse(
+        with child: LineChild,
+        about task: FlowTask
+    ) async throws -> Result<FlowOutput, FlowError> {
         var logged = 0
         func log(_ level: Logger.Level, _ text: @autoclosure () -> String) {
             logged += 1
@@ -26,7 +59,7 @@ extension ProcessFlow {
         while true {
             switch await child.next() {
             case .cancelled: throw CancellationError()
-            case .closed: throw ProcessFailure.closed
+            case .closed: throw ChildClosed()
             case .lineTooLong:
                 throw FlowError(
                     type: "output-too-large",
@@ -36,8 +69,8 @@ extension ProcessFlow {
             case .line(let line):
                 if line.allSatisfy({ $0 == 0x20 || 0x09...0x0D ~= $0 }) { continue }
                 switch try ProcessReply(line: line, task: task.id) {
-                case .output(let output): return output
-                case .failed(let error): throw ProcessFailure.said(error)
+                case .output(let output): return .success(output)
+                case .failed(let error): return .failure(error)
                 case .log(let level, let text): log(level, text)
                 case .progress(let text): log(.debug, "progress \(text)")
                 case .ask(let question): child.send(try await answer(to: question, of: task))
@@ -61,15 +94,10 @@ extension ProcessFlow {
         return line
     }
 
-    /// Puts a failure into words, and sees to the child.
-    func explain(_ failure: ProcessFailure, of child: LineChild) async throws -> FlowError {
-        if case .said(let error) = failure {
-            release(child)
-            return error
-        }
-        pool.drop(child, .retired)
+    /// Puts the end of a child into words.
+    private func explain(_ fate: LineChild.Fate?, _ child: LineChild) -> FlowError {
         let what: String
-        switch await child.fate() {
+        switch fate {
         case .notStarted(let error as SubprocessError): return command.explain(error)
         case .notStarted(let error): return FlowError(wrapping: error)
         case .ended(.exited(let code)): what = "ended with exit code \(code)"

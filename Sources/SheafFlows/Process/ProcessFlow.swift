@@ -9,10 +9,11 @@ import SheafCore
 ///   with one line on standard output, `{"output": …}` or `{"error": {"type", "message", "retryable"}}`. Before that it may
 ///   write any number of `{"log": …}` and `{"progress": …}`, and `{"ask": {"question", "choices", "default"}}`, to which it
 ///   gets the line `{"answer": …}`. Standard error goes to the log.
+/// - A child that answers fast is handed some tasks ahead, see ``SerialFlow``; it still answers them one after the other.
 /// - A child that breaks these rules, or whose task timed out or was cancelled, is ended with all it started.
 /// - Failures are what the child says, and `process-ended`, which another attempt may mend, `protocol`,
 ///   `output-too-large`, `not-found`, `spawn`, `template` and `not-interactive`.
-public struct ProcessFlow: LoggingFlow, ExaminableFlow {
+public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     /// The program and its arguments.
     public let arguments: [String]
     /// After how many tasks a child is replaced; nil means never.
@@ -70,23 +71,16 @@ public struct ProcessFlow: LoggingFlow, ExaminableFlow {
         self.maximumOutput = maximumOutput
     }
 
-    /// Has a child work on one task.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
-        let line = TaskLine.of(task)
-        let child = try start(for: task)
-        do {
-            child.send(line)
-            let output = try await converse(with: child, about: task)
-            release(child)
-            return output
-        } catch let failure as ProcessFailure {
-            throw try await explain(failure, of: child)
-        } catch {
-            // Whatever it still says would be taken for the answer to another task.
-            pool.drop(child, .killed)
-            if error is CancellationError { _ = await child.fate() }
-            throw error
-        }
+    /// How many tasks a child may be handed at once, so that it need not wait for the next one.
+    public var groupSize: Int { pool.groupSize }
+
+    /// Has a child work on tasks, one after the other, and another one on what is left where it ends.
+    public func run(
+        _ tasks: ArraySlice<FlowTask>,
+        ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
+    ) async throws {
+        var rest = tasks
+        while !rest.isEmpty { try await hand(&rest, ended) }
     }
 
     /// Looks whether the program and its folder are there.
@@ -95,26 +89,36 @@ public struct ProcessFlow: LoggingFlow, ExaminableFlow {
     /// Ends all children.
     public func shutDown() async { await pool.close() }
 
-    private func start(for task: FlowTask) throws(FlowError) -> LineChild {
+    func start() throws(FlowError) -> LineChild {
         while let child = pool.take() {
-            if child.begin(task.id) { return child }
+            if child.isUsable { return child }
             pool.drop(child, .retired)
         }
         let configuration = try command.configuration(arguments: arguments)
         do {
-            let child = try LineChild(configuration, maximumLine: maximumOutput, patience: patience) { line, task in
-                let source = task.map { "task \($0)" } ?? "a program without a task"
+            return try LineChild(configuration, maximumLine: maximumOutput, patience: patience) {
+                [weak pool] line, source in
+                // One by one, it is known which task a line is of.
+                pool?.separateTasks()
                 logger.info("\(source): \(line)")
             }
-            _ = child.begin(task.id)
-            return child
         } catch {
             throw command.explain(error)
         }
     }
 
     func release(_ child: LineChild) {
-        let isUsable = child.finish(limit: maximumTasks)
-        if isUsable { pool.keep(child) } else { pool.drop(child, .retired) }
+        if child.isReusable(limit: maximumTasks) { pool.keep(child) } else { pool.drop(child, .retired) }
+    }
+}
+
+extension LineChild.ErrorSource: CustomStringConvertible {
+    /// The source in a log.
+    var description: String {
+        switch self {
+        case .nothing: "a program without a task"
+        case .task(let id): "task \(id)"
+        case .tasks(let first, let last): "a task from \(first) to \(last)"
+        }
     }
 }

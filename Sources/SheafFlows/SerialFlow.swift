@@ -1,0 +1,31 @@
+import Synchronization
+
+/// A flow that is faster where it has its next tasks at hand, though it works on one after the other.
+///
+/// A worker hands such a flow several tasks at once where all of them are likely to be short; each of them still is an attempt
+/// of its own, with its own outcome, time-out and failure.
+public protocol SerialFlow: Flow {
+    /// How many tasks it may be handed at once now, so that the last one does not wait noticeably; at least 1.
+    var groupSize: Int { get }
+
+    /// Runs one attempt at each task in turn.
+    ///
+    /// - Parameters:
+    ///   - tasks: What to work on, one after the other.
+    ///   - ended: Hears the output or the failure of each, in their order and as soon as it is there.
+    /// - Throws: What the first task that was not heard of has failed with. Those after it count as not begun.
+    func run(
+        _ tasks: ArraySlice<FlowTask>,
+        ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
+    ) async throws
+}
+
+extension SerialFlow {
+    /// Runs one attempt, at a task by itself.
+    public func run(_ task: FlowTask) async throws -> FlowOutput {
+        let result = Mutex<Result<FlowOutput, FlowError>?>(nil)
+        try await run([task]) { heard in result.withLock { $0 = heard } }
+        guard let result = result.withLock({ $0 }) else { throw CancellationError() }
+        return try result.get()
+    }
+}

@@ -1,0 +1,146 @@
+import SheafCore
+import Synchronization
+import Testing
+
+@testable import SheafFlows
+
+/// A program that is handed several tasks at once.
+@Suite(.timeLimit(.minutes(3))) struct ProcessFlowGroupTests {
+    /// Attempts tasks with the records 0, 1 and so on together.
+    private func attempts(_ flow: ProcessFlow, _ count: Int, timeout: Duration? = nil) async throws -> [AttemptResult] {
+        let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: timeout)
+        let tasks = try (0..<count).map { try FlowFixtures.task(json: "\($0)", index: $0) }
+        let results = Mutex<[AttemptResult]>([])
+        await definition.attempt(tasks) { result in results.withLock { $0.append(result) } }
+        await flow.shutDown()
+        return results.withLock { $0 }
+    }
+
+    /// The records and the children that answered `[record, process id]`, in the order of the answers.
+    private func answers(_ results: [AttemptResult]) throws -> [(record: Int?, child: Int?)] {
+        try results.map { result in
+            guard case .success(let output) = result else { return (nil, nil) }
+            let answer = try JSON.parse(output.json)
+            return (answer.arrayValue?[0].intValue, answer.arrayValue?[1].intValue)
+        }
+    }
+
+    private static let reply = #"reply(output=[task["record"], os.getpid()])"#
+
+    @Test func oneChildAnswersThemInTheirOrder() async throws {
+        let answers = try answers(await attempts(try Children.flow(Self.reply), 50))
+        #expect(answers.map(\.record) == Array(0..<50))
+        #expect(Set(answers.map(\.child)).count == 1)
+    }
+
+    @Test func aFailureIsThatOfItsTask() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 3: reply(error="no")
+            else: reply(log="hm"); \(Self.reply)
+            """
+        )
+        let results = try await attempts(flow, 6)
+        #expect(results[3] == .failure(FlowError(type: "error", message: "no")))
+        let answers = try answers(results)
+        #expect(answers.map(\.record) == [0, 1, 2, nil, 4, 5])
+        #expect(Set(answers.compactMap(\.child)).count == 1)
+    }
+
+    @Test func whoCrashesTheChildIsBlamedAndTheOthersGoToAnother() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] in (3, 4): os._exit(7)
+            \(Self.reply)
+            """
+        )
+        let results = try await attempts(flow, 8)
+        for result in results[3...4] {
+            guard case .failure(let error) = result else {
+                Issue.record("\(result)")
+                continue
+            }
+            #expect(error.type == "process-ended" && error.isRetryable && error.message.contains("exit code 7"))
+        }
+        let answers = try answers(results)
+        #expect(answers.map(\.record) == [0, 1, 2, nil, nil, 5, 6, 7])
+        #expect(Set(answers.compactMap(\.child)).count == 2)
+    }
+
+    @Test func aChildMayLeaveBetweenTwoTasks() async throws {
+        let flow = try Children.flow(
+            """
+            served = globals().get("served", 0) + 1
+            \(Self.reply)
+            if served == 3: sys.exit()
+            """
+        )
+        let answers = try answers(await attempts(flow, 10))
+        #expect(answers.map(\.record) == Array(0..<10), "its leaving is nobody's failure")
+        #expect(Set(answers.map(\.child)).count == 4)
+    }
+
+    @Test func aChildThatLeavesWithoutAnyAnswerIsAFailure() async throws {
+        let results = try await attempts(try Children.flow("sys.exit()"), 3)
+        for result in results {
+            guard case .failure(let error) = result else {
+                Issue.record("\(result)")
+                continue
+            }
+            #expect(error.type == "process-ended")
+        }
+        #expect(results.count == 3)
+    }
+
+    @Test func aChildIsReplacedAfterSoManyTasks() async throws {
+        let answers = try answers(await attempts(try Children.flow(Self.reply, maximumTasks: 4), 10))
+        #expect(answers.map(\.record) == Array(0..<10))
+        let children = answers.map(\.child)
+        #expect(Set(children).count == 3)
+        #expect(Set(children[..<4]).count == 1 && Set(children[4..<8]).count == 1 && Set(children[8...]).count == 1)
+    }
+
+    @Test func oneThatHangsTimesOutAlone() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 2: time.sleep(100)
+            \(Self.reply)
+            """
+        )
+        let results = try await attempts(flow, 5, timeout: .seconds(3))
+        let overdue = FlowError(type: "timeout", message: "ran longer than 3 s", isRetryable: true)
+        #expect(results[2] == .failure(overdue))
+        #expect(try answers(results).map(\.record) == [0, 1, nil, 3, 4])
+    }
+
+    @Test func linesThatFillThePipe() async throws {
+        let flow = try Children.flow(#"reply(output=len(task["record"]))"#)
+        let text = String(repeating: "x", count: 200_000)
+        let tasks = try (0..<20).map { _ in try FlowFixtures.task(text: text) }
+        let lengths = Mutex<[[UInt8]]>([])
+        try await flow.run(tasks[...]) { result in
+            if case .success(let output) = result { lengths.withLock { $0.append(output.json) } }
+        }
+        #expect(lengths.withLock { $0 } == Array(repeating: Array("200000".utf8), count: 20))
+        await flow.shutDown()
+    }
+
+    @Test func groupsGrowWhereTasksAreShortAndEndWithStandardError() async throws {
+        let log = LogLines()
+        var flow = try Children.flow(
+            """
+            if task["record"] == "aloud": print("a word", file=sys.stderr, flush=True)
+            \(Self.reply)
+            """
+        )
+        flow.logger = log.logger
+        #expect(flow.groupSize == 1)
+        // A busy machine may need more than those that are looked back at.
+        while flow.groupSize < 2 { _ = try await flow.run(FlowFixtures.task(json: "1")) }
+        _ = try await flow.run(FlowFixtures.task(json: #""aloud""#, index: 99))
+        while log.lines.isEmpty { await Task.yield() }
+        #expect(flow.groupSize == 1, "what it writes there can be told apart only one by one")
+        #expect(log.lines.contains { $0.hasSuffix(": a word") })
+        await flow.shutDown()
+    }
+}
