@@ -16,7 +16,7 @@ CHILD = """\
 import json, sys
 for line in sys.stdin:
     task = json.loads(line)
-    print(json.dumps({"output": len(task["record"]["text"])}), flush=True)
+    print(json.dumps({"task_id": task["task_id"], "output": len(task["record"]["text"])}), flush=True)
 """
 
 
@@ -47,7 +47,7 @@ class Child:
             return {"pipe": run(self.command, stdin=lines, stdout=nowhere).seconds}
 
     def one_by_one(self):
-        """Each line when the one before is answered, as a worker with one slot has to."""
+        """Each line when the one before is answered, as a worker does where answers name no tasks."""
         lines = self.lines.read_bytes().splitlines(keepends=True)
         with subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             start = time.perf_counter()

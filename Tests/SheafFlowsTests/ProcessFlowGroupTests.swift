@@ -6,8 +6,13 @@ import Testing
 
 /// A program that is handed several tasks at once.
 @Suite(.timeLimit(.minutes(3))) struct ProcessFlowGroupTests {
-    /// Attempts tasks with the records 0, 1 and so on together.
+    private enum Unexpected: Error {
+        case result(AttemptResult)
+    }
+
+    /// Attempts tasks with the records 0, 1 and so on together, with a flow of which nothing but short tasks is known.
     private func attempts(_ flow: ProcessFlow, _ count: Int, timeout: Duration? = nil) async throws -> [AttemptResult] {
+        prime(flow)
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: timeout)
         let tasks = try (0..<count).map { try FlowFixtures.task(json: "\($0)", index: $0) }
         let results = Mutex<[AttemptResult]>([])
@@ -25,7 +30,11 @@ import Testing
         }
     }
 
-    private static let reply = #"reply(output=[task["record"], os.getpid()])"#
+    private func prime(_ flow: ProcessFlow) {
+        for _ in 0..<TaskPace.memory { flow.pool.note(.zero) }
+    }
+
+    private static let reply = #"reply(task_id=task["task_id"], output=[task["record"], os.getpid()])"#
 
     @Test func oneChildAnswersThemInTheirOrder() async throws {
         let answers = try answers(await attempts(try Children.flow(Self.reply), 50))
@@ -36,7 +45,7 @@ import Testing
     @Test func aFailureIsThatOfItsTask() async throws {
         let flow = try Children.flow(
             """
-            if task["record"] == 3: reply(error="no")
+            if task["record"] == 3: reply(task_id=task["task_id"], error="no")
             else: reply(log="hm"); \(Self.reply)
             """
         )
@@ -56,15 +65,39 @@ import Testing
         )
         let results = try await attempts(flow, 8)
         for result in results[3...4] {
-            guard case .failure(let error) = result else {
-                Issue.record("\(result)")
-                continue
-            }
+            guard case .failure(let error) = result else { throw Unexpected.result(result) }
             #expect(error.type == "process-ended" && error.isRetryable && error.message.contains("exit code 7"))
         }
         let answers = try answers(results)
         #expect(answers.map(\.record) == [0, 1, 2, nil, nil, 5, 6, 7])
         #expect(Set(answers.compactMap(\.child)).count == 2)
+    }
+
+    @Test func aSecondAnswerIsNeverTakenForThatOfTheNextTask() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 2: \(Self.reply)
+            \(Self.reply)
+            """
+        )
+        let results = try await attempts(flow, 6)
+        guard case .failure(let error) = results[3] else { throw Unexpected.result(results[3]) }
+        #expect(error.type == "protocol" && error.message.contains("task_id"))
+        #expect(try answers(results).map(\.record) == [0, 1, 2, nil, 4, 5])
+    }
+
+    @Test func aChildThatDoesNotNameTheTaskGetsOneAtATime() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 2: reply(output=[2, os.getpid()])
+            else: \(Self.reply)
+            """
+        )
+        let answers = try answers(await attempts(flow, 6))
+        #expect(answers.map(\.record) == Array(0..<6))
+        #expect(Set(answers.map(\.child)).count == 2, "an answer that may be that to another task is not taken")
+        prime(flow)
+        #expect(flow.groupSize == 1)
     }
 
     @Test func aChildMayLeaveBetweenTwoTasks() async throws {
@@ -83,10 +116,7 @@ import Testing
     @Test func aChildThatLeavesWithoutAnyAnswerIsAFailure() async throws {
         let results = try await attempts(try Children.flow("sys.exit()"), 3)
         for result in results {
-            guard case .failure(let error) = result else {
-                Issue.record("\(result)")
-                continue
-            }
+            guard case .failure(let error) = result else { throw Unexpected.result(result) }
             #expect(error.type == "process-ended")
         }
         #expect(results.count == 3)
@@ -107,14 +137,15 @@ import Testing
             \(Self.reply)
             """
         )
-        let results = try await attempts(flow, 5, timeout: .seconds(3))
-        let overdue = FlowError(type: "timeout", message: "ran longer than 3 s", isRetryable: true)
+        let results = try await attempts(flow, 5, timeout: .seconds(10))
+        let overdue = FlowError(type: "timeout", message: "ran longer than 10 s", isRetryable: true)
         #expect(results[2] == .failure(overdue))
         #expect(try answers(results).map(\.record) == [0, 1, nil, 3, 4])
     }
 
     @Test func linesThatFillThePipe() async throws {
-        let flow = try Children.flow(#"reply(output=len(task["record"]))"#)
+        let flow = try Children.flow(#"reply(task_id=task["task_id"], output=len(task["record"]))"#)
+        prime(flow)
         let text = String(repeating: "x", count: 200_000)
         let tasks = try (0..<20).map { _ in try FlowFixtures.task(text: text) }
         let lengths = Mutex<[[UInt8]]>([])

@@ -20,6 +20,9 @@ final class ChildPool: Sendable {
     /// Has tasks come one by one for a while.
     func separateTasks() { pace.withLock { $0.reset() } }
 
+    /// Has tasks come one by one from now on.
+    func forbidGroups() { pace.withLock { $0.isForbidden = true } }
+
     /// The child that had a task last, if any waits: its pages are the warmest, and others may go unused.
     func take() -> LineChild? { state.withLock { $0.idle.popLast() } }
 

@@ -9,20 +9,25 @@ extension ProcessFlow {
     /// How many lines of a task go to the log.
     private static let maximumLogLines = 1_000
 
-    /// Hands a child as many of the tasks as it may still have, and takes those out that it has answered.
+    /// Hands a child as many of the tasks as it may have at once, and takes those out that it has answered.
     func hand(
         _ rest: inout ArraySlice<FlowTask>,
         _ ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
     ) async throws {
         let child = try start()
         let room = maximumTasks.map { max(1, $0 - child.answers) } ?? rest.count
-        let handed = rest.prefix(room)
+        let handed = rest.prefix(min(room, groupSize))
         do {
             var begun = ContinuousClock.now
             child.begin(handed.map(\.id))
             child.send(handed.flatMap(TaskLine.of))
             for task in handed {
-                let answer = try await converse(with: child, about: task)
+                let (answer, namesTask) = try await converse(with: child, about: task)
+                if !namesTask {
+                    // A second answer to one task would be taken for the answer to the next.
+                    pool.forbidGroups()
+                    if handed.count > 1 { return pool.drop(child, .killed) }
+                }
                 // The first one ever waits for the program to start.
                 if child.noteAnswer() > 1 { pool.note(.now - begun) }
                 rest.removeFirst()
@@ -48,7 +53,7 @@ extension ProcessFlow {
     private func converse(
         with child: LineChild,
         about task: FlowTask
-    ) async throws -> Result<FlowOutput, FlowError> {
+    ) async throws -> (result: Result<FlowOutput, FlowError>, namesTask: Bool) {
         var logged = 0
         func log(_ level: Logger.Level, _ text: @autoclosure () -> String) {
             logged += 1
@@ -68,9 +73,10 @@ extension ProcessFlow {
                 )
             case .line(let line):
                 if line.allSatisfy({ $0 == 0x20 || 0x09...0x0D ~= $0 }) { continue }
-                switch try ProcessReply(line: line, task: task.id) {
-                case .output(let output): return .success(output)
-                case .failed(let error): return .failure(error)
+                let reply = try ProcessReply(line: line, task: task.id)
+                switch reply.content {
+                case .output(let output): return (.success(output), reply.namesTask)
+                case .failed(let error): return (.failure(error), reply.namesTask)
                 case .log(let level, let text): log(level, text)
                 case .progress(let text): log(.debug, "progress \(text)")
                 case .ask(let question): child.send(try await answer(to: question, of: task))

@@ -9,7 +9,8 @@ import SheafCore
 ///   with one line on standard output, `{"output": …}` or `{"error": {"type", "message", "retryable"}}`. Before that it may
 ///   write any number of `{"log": …}` and `{"progress": …}`, and `{"ask": {"question", "choices", "default"}}`, to which it
 ///   gets the line `{"answer": …}`. Standard error goes to the log.
-/// - A child that answers fast is handed some tasks ahead, see ``SerialFlow``; it still answers them one after the other.
+/// - A child that answers fast, and repeats the `task_id` in each answer, is handed several tasks at once, see ``SerialFlow``. It
+///   answers one after the other all the same.
 /// - A child that breaks these rules, or whose task timed out or was cancelled, is ended with all it started.
 /// - Failures are what the child says, and `process-ended`, which another attempt may mend, `protocol`,
 ///   `output-too-large`, `not-found`, `spawn`, `template` and `not-interactive`.
@@ -74,7 +75,7 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     /// How many tasks a child may be handed at once, so that it need not wait for the next one.
     public var groupSize: Int { pool.groupSize }
 
-    /// Has a child work on tasks, one after the other, and another one on what is left where it ends.
+    /// Has a child work on tasks, one after the other, and others on what is left where it may not have all, or ends.
     public func run(
         _ tasks: ArraySlice<FlowTask>,
         ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void

@@ -2,17 +2,24 @@ import Logging
 import SheafCore
 
 /// What a child says in one line.
-enum ProcessReply {
-    /// The task succeeded.
-    case output(FlowOutput)
-    /// The task failed.
-    case failed(FlowError)
-    /// Something for the log.
-    case log(Logger.Level, String)
-    /// How far the task is, for the log.
-    case progress(String)
-    /// A question to people.
-    case ask(Question)
+struct ProcessReply {
+    enum Content {
+        /// The task succeeded.
+        case output(FlowOutput)
+        /// The task failed.
+        case failed(FlowError)
+        /// Something for the log.
+        case log(Logger.Level, String)
+        /// How far the task is, for the log.
+        case progress(String)
+        /// A question to people.
+        case ask(Question)
+    }
+
+    /// What it says.
+    let content: Content
+    /// Whether it says of which task, so that it can not be taken for the answer to another.
+    let namesTask: Bool
 
     /// Reads a line.
     ///
@@ -28,24 +35,26 @@ enum ProcessReply {
             members.last { $0.name == name }.map { Array(line[$0.range]) }
         }
         func value(_ name: String) -> JSONValue? { text(name).flatMap { try? JSON.parse($0) } }
-        if let id = value("task_id"), id != .string(task) {
+        let id = value("task_id")
+        if let id, id != .string(task) {
             throw Self.breach("answered with the task_id \(id.text), but its task is '\(task)'")
         }
+        namesTask = id != nil
         if let output = text("output") {
             let usage = Usage(json: value("usage"))
-            self = .output(usage.isEmpty ? .json(output) : .metered(.json(output), usage))
+            content = .output(usage.isEmpty ? .json(output) : .metered(.json(output), usage))
         } else if let error = value("error") {
-            self = .failed(FlowError(reply: error))
+            content = .failed(FlowError(reply: error))
         } else if let log = value("log") {
             let level = log["level"]?.stringValue.flatMap { Logger.Level(rawValue: $0) } ?? .info
-            self = .log(level, (log["message"] ?? log).shown)
+            content = .log(level, (log["message"] ?? log).shown)
         } else if let progress = value("progress") {
-            self = .progress(progress.shown)
+            content = .progress(progress.shown)
         } else if let ask = value("ask") {
             guard let question = Question(reply: ask) else {
                 throw Self.breach("asked without a text as 'question'")
             }
-            self = .ask(question)
+            content = .ask(question)
         } else {
             throw Self.rubbish(line)
         }

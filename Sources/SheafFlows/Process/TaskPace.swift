@@ -16,6 +16,8 @@ struct TaskPace {
         var count = 0
     }
 
+    /// Whether there are to be no groups, however short tasks are.
+    var isForbidden = false
     private var current = Window()
     private var previous: Window?
 
@@ -32,7 +34,7 @@ struct TaskPace {
 
     /// How many tasks may be handed over at once: as many as fit into the patience with one of the longest among them.
     var groupSize: Int {
-        guard let previous else { return 1 }
+        guard !isForbidden, let previous else { return 1 }
         let mean = (previous.total + current.total) / (previous.count + current.count)
         let fitting = (Self.patience - max(previous.longest, current.longest)) / max(mean, .microseconds(1))
         return max(1, min(Self.largestGroup, Int(fitting)))
