@@ -16,6 +16,7 @@ import Testing
 
     @Test func fastTasksAreFetchedAheadWithinBounds() {
         #expect(FetchPlan(slots: 5, rate: 2000).lead == 100)
+        #expect(FetchPlan(slots: 5, rate: 3000).lead == 600)
         #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
     }
 

@@ -8,13 +8,16 @@ struct FetchPlan: Sendable {
     var rate: Double = 0
 
     /// The most that is fetched ahead of the slots.
-    static let maximumLead = 2_000
-    /// How much time the tasks fetched ahead are to last.
-    static let leadTime = 0.05
+    static let maximumLead = 4_000
+    /// How much time the tasks fetched ahead are to last, in seconds.
+    private static let (leadTime, longLeadTime) = (0.05, 0.2)
+    /// With so many tasks a second the longer time holds: outcomes and acknowledgements are gathered then, which takes most of the
+    /// shorter one, and what is hoarded is gone in a moment.
+    private static let highRate = 2_000.0
 
     /// Tasks to hold beyond the slots: none where tasks are slow, so that none is hoarded while another worker idles.
     var lead: Int {
-        let wanted = Int(rate * Self.leadTime)
+        let wanted = Int(rate * (rate > Self.highRate ? Self.longLeadTime : Self.leadTime))
         return wanted > slots / 2 ? min(Self.maximumLead, wanted) : 0
     }
 
