@@ -35,7 +35,8 @@ public struct FlowTask: Sendable {
     public var attempt: Int
     /// Brings questions to people; nil where the batch is not interactive.
     public var asker: (any FlowAsker)?
-    /// When the attempt is cancelled, by its time-out; nil where it has none.
+    /// When the attempt is cancelled, by its time-out; nil where it has none, or where it is one of several tasks handed over at
+    /// once, whose time-out begins when the one before has ended.
     public var deadline: ContinuousClock.Instant?
 
     /// Makes a task.

@@ -8,12 +8,12 @@ public protocol SerialFlow: Flow {
     /// How many tasks it may be handed at once now, so that the last one does not wait noticeably; at least 1.
     var groupSize: Int { get }
 
-    /// Runs one attempt at each task in turn.
+    /// Runs one attempt at each task in turn, at the first one at least; those not heard of count as not begun.
     ///
     /// - Parameters:
     ///   - tasks: What to work on, one after the other.
     ///   - ended: Hears the output or the failure of each, in their order and as soon as it is there.
-    /// - Throws: What the first task that was not heard of has failed with. Those after it count as not begun.
+    /// - Throws: What the first task that was not heard of has failed with.
     func run(
         _ tasks: ArraySlice<FlowTask>,
         ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void

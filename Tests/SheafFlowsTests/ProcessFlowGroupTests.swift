@@ -1,3 +1,4 @@
+import Foundation
 import SheafCore
 import Synchronization
 import Testing
@@ -10,13 +11,18 @@ import Testing
         case result(AttemptResult)
     }
 
-    /// Attempts tasks with the records 0, 1 and so on together, with a flow of which nothing but short tasks is known.
+    /// Attempts tasks with the records 0, 1 and so on together, and again those that have not begun, with a flow of which nothing but
+    /// short tasks is known.
     private func attempts(_ flow: ProcessFlow, _ count: Int, timeout: Duration? = nil) async throws -> [AttemptResult] {
-        prime(flow)
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: timeout)
         let tasks = try (0..<count).map { try FlowFixtures.task(json: "\($0)", index: $0) }
         let results = Mutex<[AttemptResult]>([])
-        await definition.attempt(tasks) { result in results.withLock { $0.append(result) } }
+        while true {
+            let rest = Array(tasks.dropFirst(results.withLock { $0.count }))
+            if rest.isEmpty { break }
+            prime(flow)
+            await definition.attempt(rest) { result in results.withLock { $0.append(result) } }
+        }
         await flow.shutDown()
         return results.withLock { $0 }
     }
@@ -98,6 +104,43 @@ import Testing
         #expect(Set(answers.map(\.child)).count == 2, "an answer that may be that to another task is not taken")
         prime(flow)
         #expect(flow.groupSize == 1)
+    }
+
+    @Test func answersBeforeALineThatIsTooLongCount() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 5: reply(task_id=task["task_id"], output="x" * 20_000)
+            else: \(Self.reply)
+            """,
+            maximumOutput: 8 << 10
+        )
+        let results = try await attempts(flow, 10)
+        guard case .failure(let error) = results[5] else { throw Unexpected.result(results[5]) }
+        #expect(error.type == "output-too-large")
+        #expect(try answers(results).map(\.record) == [0, 1, 2, 3, 4, nil, 6, 7, 8, 9])
+    }
+
+    @Test func whatACutOffChildHasInItsInputIsNotRunThere() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-group-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let log = folder.appending(path: "log").path
+        // It clings to life, and would go on with what it was handed.
+        let flow = try Children.flow(
+            """
+            import signal
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            with open("\(log)", "a") as log: print(task["record"], file=log)
+            if task["record"] == 2: print("rubbish", flush=True); time.sleep(20)
+            \(Self.reply)
+            """
+        )
+        let results = try await attempts(flow, 8)
+        guard case .failure(let error) = results[2] else { throw Unexpected.result(results[2]) }
+        #expect(error.type == "protocol")
+        #expect(try answers(results).map(\.record) == [0, 1, nil, 3, 4, 5, 6, 7])
+        let run = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").compactMap { Int($0) }
+        #expect(run == Array(0..<8), "each once")
     }
 
     @Test func aChildMayLeaveBetweenTwoTasks() async throws {

@@ -15,8 +15,9 @@ import Testing
     }
 
     @Test func fastTasksAreFetchedAheadWithinBounds() {
-        #expect(FetchPlan(slots: 5, rate: 2000).lead == 100)
-        #expect(FetchPlan(slots: 5, rate: 3000).lead == 600)
+        #expect(FetchPlan(slots: 5, rate: 1_000).lead == 50)
+        #expect(FetchPlan(slots: 5, rate: 2_000).lead == 200)
+        #expect(FetchPlan(slots: 5, rate: 10_000).lead == 2_000)
         #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
     }
 

@@ -9,17 +9,17 @@ struct FetchPlan: Sendable {
 
     /// The most that is fetched ahead of the slots.
     static let maximumLead = 4_000
-    /// How much time the tasks fetched ahead are to last, in seconds.
-    private static let (leadTime, longLeadTime) = (0.05, 0.2)
-    /// With so many tasks a second the longer time holds: outcomes and acknowledgements are gathered then, which takes most of the
-    /// shorter one, and what is hoarded is gone in a moment.
-    private static let highRate = 2_000.0
-
     /// Tasks to hold beyond the slots: none where tasks are slow, so that none is hoarded while another worker idles.
     var lead: Int {
-        let wanted = Int(rate * (rate > Self.highRate ? Self.longLeadTime : Self.leadTime))
+        let wanted = Int(rate * leadTime)
         return wanted > slots / 2 ? min(Self.maximumLead, wanted) : 0
     }
+
+    /// How much time the tasks fetched ahead are to last, in seconds: 0.05 up to 1,000 tasks a second, 0.2 from 4,000 on.
+    ///
+    /// Where there are many, outcomes and acknowledgements are gathered, which takes most of the shorter time; and what is hoarded
+    /// is gone in a moment.
+    private var leadTime: Double { max(0.05, min(0.2, rate * 0.05 / 1_000)) }
 
     /// The most batches to consume from at a time; with more than that, idle ones make room.
     var maximumSubscriptions: Int { min(8, slots) }

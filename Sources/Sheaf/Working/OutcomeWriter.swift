@@ -13,8 +13,8 @@ actor OutcomeWriter {
     let journal: Journal
     private let buffer = OutcomeBuffer()
     private var isWriting = false
-    /// When the last append has ended.
-    private var writtenAt: ContinuousClock.Instant?
+    /// When the next append may begin.
+    private var nextWrite: ContinuousClock.Instant?
     /// What is confirmed and waits for its acknowledgement.
     private var ended: [Holding] = []
     private var isSettling = false
@@ -30,8 +30,9 @@ actor OutcomeWriter {
     /// How long an append, or what else belongs to the end of a task, is tried after the worker was told to leave.
     static let lastPatience = Duration.seconds(5)
     private static let tick = Duration.milliseconds(250)
-    /// The least time from one append to the next.
-    private static let gathering = Duration.milliseconds(10)
+    /// The least time from one append to the next, and the same where the last one had many outcomes.
+    private static let (gathering, longGathering) = (Duration.milliseconds(3), Duration.milliseconds(10))
+    private static let manyOutcomes = 32
 
     init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client
@@ -91,13 +92,12 @@ actor OutcomeWriter {
         isWriting = true
         defer { isWriting = false }
         while !buffer.isEmpty {
-            // An append costs the broker hardly more for many outcomes than for one; one that comes alone waits for nothing.
-            if let next = writtenAt?.advanced(by: Self.gathering), next > .now {
-                try? await Task.sleep(until: next, clock: .continuous)
-            }
+            // An append costs the broker hardly more for many outcomes than for one; after a pause, one waits for nothing.
+            if let nextWrite, nextWrite > .now { try? await Task.sleep(until: nextWrite, clock: .continuous) }
             guard let batches = buffer.take() else { return }
-            defer { writtenAt = .now }
             var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
+            let pause = unwritten < Self.manyOutcomes ? Self.gathering : Self.longGathering
+            defer { nextWrite = .now + pause }
             for (batch, entry) in batches {
                 do {
                     try await write(entry, of: batch)

@@ -32,7 +32,7 @@ extension TaskSlot {
         try await conclude(assignment, result, beginning)
     }
 
-    /// Makes an attempt at each of several tasks of one batch, one after the other.
+    /// Makes an attempt at each of several tasks of one batch, one after the other, and puts those back that do not come to it.
     func attempt(_ group: [Assignment]) async throws {
         var assignments: [Assignment] = []
         var tasks: [FlowTask] = []
@@ -72,6 +72,8 @@ extension TaskSlot {
             throw error
         }
         await attempts.value
+        // Their batch may have been stopped, paused or cancelled since they were taken.
+        if !Task.isCancelled { try await putBack(Array(assignments[turn.withLock { $0.place }...])) }
     }
 
     /// Waits for attempts, which a cancel of their batch can end, as can one of the caller.

@@ -16,6 +16,16 @@ extension TaskSlot {
         try await putOff(assignment.item)
     }
 
+    /// Puts tasks back into the inbox that have not begun after all.
+    func putBack(_ assignments: [Assignment]) async throws {
+        if assignments.isEmpty { return }
+        state.withdraw(assignments)
+        for assignment in assignments.reversed() { inbox.putBack(assignment.item) }
+        guard state.isLeaving else { return }
+        let tokens = Set(assignments.map(\.item.delivery.token))
+        try await giveBack(inbox.drain { tokens.contains($0.delivery.token) })
+    }
+
     /// Puts a task back into the inbox, where it waits for its limit.
     func putOff(_ item: InboxItem) async throws {
         if let limit = item.limit { inbox.close(limit) }

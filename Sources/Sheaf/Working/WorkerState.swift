@@ -147,6 +147,20 @@ final class WorkerState: Sendable {
         }
     }
 
+    /// Notes that tasks which were let begin have not, and wait again.
+    func withdraw(_ assignments: [Assignment]) {
+        contents.withLock { contents in
+            for assignment in assignments {
+                contents.held[assignment.item.delivery.token]?.task = nil
+                contents.held[assignment.item.delivery.token]?.cancel = nil
+                contents.running[assignment.task.batch]?.remove(assignment.task.index)
+            }
+            for batch in Set(assignments.map(\.task.batch)) where contents.running[batch]?.isEmpty == true {
+                contents.running[batch] = nil
+            }
+        }
+    }
+
     /// The tasks that run, by batch.
     var running: [Name: [Int]] { contents.withLock { $0.running.mapValues { $0.sorted() } } }
 

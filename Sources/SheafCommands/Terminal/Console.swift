@@ -3,7 +3,8 @@ import Synchronization
 
 /// The two streams of a command: data on standard output, talk on standard error.
 ///
-/// A progress bar, where one is shown, stays below whatever else is said.
+/// A progress bar, where one is shown, stays below whatever else is said; while a person is asked something, the place where they
+/// type stands there instead.
 final class Console: Sendable {
     /// What standard output leads to.
     let output: Terminal
@@ -11,7 +12,13 @@ final class Console: Sendable {
     let talk: Terminal
     /// Whether only errors are said.
     let isQuiet: Bool
-    private let bar = Mutex<String?>(nil)
+    private let bottom = Mutex(Bottom())
+
+    /// What stands below all that is said.
+    private struct Bottom {
+        var bar: String?
+        var prompt: String?
+    }
 
     init(isQuiet: Bool, environment: [String: String]) {
         self.isQuiet = isQuiet
@@ -37,21 +44,35 @@ final class Console: Sendable {
     /// Says something that must be said; without passwords, and without what a terminal would obey.
     func complain(_ text: String) {
         let text = SafeText.lines(Credentials.masked(text))
-        bar.withLock { bar in
-            Self.put((bar == nil ? "" : Self.eraseLine) + text + "\n" + (bar ?? ""))
+        bottom.withLock { bottom in
+            if let prompt = bottom.prompt {
+                // What was typed so far stays where it is, and counts.
+                Self.put("\n" + text + "\n" + prompt)
+            } else {
+                Self.put((bottom.bar == nil ? "" : eraseLine) + text + "\n" + (bottom.bar ?? ""))
+            }
         }
     }
 
     /// Shows a progress bar in place of the one before, or takes it away.
     func show(bar text: String?) {
-        bar.withLock { bar in
-            if bar == nil, text == nil { return }
-            bar = text
-            Self.put(Self.eraseLine + (text ?? ""))
+        bottom.withLock { bottom in
+            if bottom.bar == nil, text == nil { return }
+            bottom.bar = text
+            // It would take away what somebody is typing.
+            if bottom.prompt == nil { Self.put(eraseLine + (text ?? "")) }
         }
     }
 
-    private static let eraseLine = "\r\u{1B}[2K"
+    /// Shows where a person is to type, or, with nil, that nothing is asked any more.
+    func show(prompt text: String?) {
+        bottom.withLock { bottom in
+            bottom.prompt = text
+            Self.put(eraseLine + (text ?? bottom.bar ?? ""))
+        }
+    }
+
+    private var eraseLine: String { talk.isInteractive ? "\r\u{1B}[2K" : "" }
 
     /// Nobody can be told that telling failed, so that is ignored.
     private static func put(_ text: String) {

@@ -7,6 +7,7 @@ struct TerminalPrompt: QuestionPrompt {
     let console: Console
 
     private static let pollMilliseconds: Int32 = 100
+    private static let prompt = "answer: "
 
     /// The person at this process's terminal; nil where standard input or standard error is none.
     init?(_ console: Console) {
@@ -20,12 +21,16 @@ struct TerminalPrompt: QuestionPrompt {
         if !question.choices.isEmpty { text += " (\(question.choices.joined(separator: ", ")))" }
         if let fallback = question.fallback { text += " [\(fallback)]" }
         console.complain(text)
+        console.show(prompt: Self.prompt)
+        defer { console.show(prompt: nil) }
         while let line = try await nextLine() {
             if let answer = question.answer(line) { return answer }
+            console.show(prompt: nil)
             console.complain(
                 question.choices.isEmpty
                     ? "an answer must not be empty" : "choose one of: \(question.choices.joined(separator: ", "))"
             )
+            console.show(prompt: Self.prompt)
         }
         return nil
     }

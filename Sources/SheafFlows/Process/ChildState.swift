@@ -83,6 +83,8 @@ struct ChildState {
     mutating func take(_ chunk: UnsafeRawBufferPointer, maximumLine: Int) -> Bool {
         var rest = chunk[...]
         var found: [[UInt8]] = []
+        // Also those before one that is too long are of tasks.
+        defer { if !found.isEmpty { lines.insert(contentsOf: found.reversed(), at: 0) } }
         while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
             let line = rest[..<end]
             rest = rest[(end + 1)...]
@@ -94,7 +96,6 @@ struct ChildState {
                 partial.removeAll()
             }
         }
-        if !found.isEmpty { lines.insert(contentsOf: found.reversed(), at: 0) }
         partial.append(contentsOf: rest)
         return partial.count <= maximumLine
     }

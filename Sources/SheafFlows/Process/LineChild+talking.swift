@@ -44,6 +44,8 @@ extension LineChild {
 
     /// Waits for its next line, or for its end.
     func next() async -> Event {
+        // However much it says, a cancelled task hears it no more.
+        if Task.isCancelled { return .cancelled }
         // Where it was handed several tasks, more than one answer may have come.
         let waiting = state.withLock { state in
             if state.lines.count < Self.fewLines { resumeReading(&state) }

@@ -24,6 +24,8 @@ final class LineChild: Sendable {
         case retired
         /// It gets SIGTERM at once.
         case killed
+        /// It gets SIGKILL at once: it would go on with tasks that another has got meanwhile.
+        case cutOff
     }
 
     /// What it worked on when it wrote to standard error.
@@ -72,7 +74,7 @@ final class LineChild: Sendable {
     /// Has the process end, or end sooner; ``fate()`` tells when it has.
     func end(_ ending: Ending) {
         let ender = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            if state.wanted != .killed { state.wanted = ending }
+            if state.wanted == nil || state.wanted == .retired { state.wanted = ending }
             closeInput(&state)
             defer { state.ender = nil }
             return state.ender
@@ -95,8 +97,10 @@ final class LineChild: Sendable {
             ) { execution in
                 watchExit(of: execution.processIdentifier)
                 await untilEnding()
+                var patience = patience
+                if state.withLock({ $0.wanted == .cutOff }) { patience.termination = .zero }
                 await ProcessGroup(execution.processIdentifier).end(patience) {
-                    self.state.withLock { $0.wanted == .killed }
+                    self.state.withLock { $0.wanted != .retired }
                 }
                 forgetExit()
             }

@@ -26,7 +26,7 @@ extension ProcessFlow {
                 if !namesTask {
                     // A second answer to one task would be taken for the answer to the next.
                     pool.forbidGroups()
-                    if handed.count > 1 { return pool.drop(child, .killed) }
+                    if handed.count > 1 { return await cutOff(child) }
                 }
                 // The first one ever waits for the program to start.
                 if child.noteAnswer() > 1 { pool.note(.now - begun) }
@@ -36,17 +36,29 @@ extension ProcessFlow {
                 begun = .now
             }
         } catch is ChildClosed {
+            pool.separateTasks()
             pool.drop(child, .retired)
             let fate = await child.fate()
             // A program that ends by itself between two tasks does so because of none.
             if case .ended(.exited(0)) = fate, rest.startIndex > handed.startIndex { return }
             throw explain(fate, child)
         } catch {
-            // Whatever it still says would be taken for the answer to another task.
-            pool.drop(child, .killed)
-            if error is CancellationError { _ = await child.fate() }
+            pool.separateTasks()
+            if rest.startIndex + 1 < handed.endIndex {
+                await cutOff(child)
+            } else {
+                // Whatever it still says would be taken for the answer to another task.
+                pool.drop(child, .killed)
+                if error is CancellationError { _ = await child.fate() }
+            }
             throw error
         }
+    }
+
+    /// Ends a child at once that has tasks in its input which another is to get, and waits for its end.
+    private func cutOff(_ child: LineChild) async {
+        pool.drop(child, .cutOff)
+        _ = await child.fate()
     }
 
     /// Listens to a child until it has answered.

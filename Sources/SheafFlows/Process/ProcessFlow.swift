@@ -75,13 +75,16 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     /// How many tasks a child may be handed at once, so that it need not wait for the next one.
     public var groupSize: Int { pool.groupSize }
 
-    /// Has a child work on tasks, one after the other, and others on what is left where it may not have all, or ends.
+    /// Has a child work on tasks, one after the other, and others on what is left where it may not have all, or leaves.
     public func run(
         _ tasks: ArraySlice<FlowTask>,
         ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
     ) async throws {
         var rest = tasks
-        while !rest.isEmpty { try await hand(&rest, ended) }
+        repeat {
+            try await hand(&rest, ended)
+            // What may not be handed over at once any more is better off with whoever is free.
+        } while !rest.isEmpty && (rest.count == tasks.count || rest.count <= groupSize)
     }
 
     /// Looks whether the program and its folder are there.
