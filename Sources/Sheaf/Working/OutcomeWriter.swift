@@ -30,9 +30,8 @@ actor OutcomeWriter {
     /// How long an append, or what else belongs to the end of a task, is tried after the worker was told to leave.
     static let lastPatience = Duration.seconds(5)
     private static let tick = Duration.milliseconds(250)
-    /// The least time from one append to the next, and the same where the last one had many outcomes.
+    /// The least time from one append to the next, and the same where the last one had several outcomes.
     private static let (gathering, longGathering) = (Duration.milliseconds(3), Duration.milliseconds(10))
-    private static let manyOutcomes = 32
 
     init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client
@@ -96,7 +95,9 @@ actor OutcomeWriter {
             if let nextWrite, nextWrite > .now { try? await Task.sleep(until: nextWrite, clock: .continuous) }
             guard let batches = buffer.take() else { return }
             var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
-            let pause = unwritten < Self.manyOutcomes ? Self.gathering : Self.longGathering
+            // With a permit, an outcome that waits keeps the next task from beginning.
+            let hasPermits = batches.values.contains { $0.items.contains { $0.permit != nil } }
+            let pause = unwritten < 2 || hasPermits ? Self.gathering : Self.longGathering
             defer { nextWrite = .now + pause }
             for (batch, entry) in batches {
                 do {

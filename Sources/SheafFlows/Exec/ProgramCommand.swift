@@ -11,8 +11,33 @@ struct ProgramCommand: Sendable {
     let directory: String
     /// Variables laid over those of the worker.
     let environment: [String: String]
-    /// Variables of the worker that the program is not shown.
-    let withheldVariables: Set<String>
+    /// The worker's variables without those withheld, and those laid over them, as `NAME=value` and NUL: made once, because
+    /// Subprocess would look at all of them several times for each program.
+    private let variables: [[UInt8]]
+
+    /// Takes the worker's variables as they are now.
+    ///
+    /// - Parameters:
+    ///   - program: A name that is looked up in `PATH`, or a path.
+    ///   - directory: The folder in which the program runs.
+    ///   - environment: Variables laid over those of the worker.
+    ///   - withheldVariables: Variables of the worker that the program is not shown.
+    init(program: String, directory: String, environment: [String: String], withheldVariables: Set<String>) {
+        self.program = program
+        self.directory = directory
+        self.environment = environment
+        var variables: [[UInt8]] = []
+        var place = environ
+        while let variable = place.pointee {
+            place += 1
+            let bytes = Array(UnsafeRawBufferPointer(start: variable, count: strlen(variable) + 1))
+            let name = String(decoding: bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+            if !withheldVariables.contains(name), environment[name] == nil { variables.append(bytes) }
+        }
+        self.variables = variables + environment.map(Self.variable)
+    }
+
+    private static func variable(_ name: String, _ value: String) -> [UInt8] { Array("\(name)=\(value)\0".utf8) }
 
     /// Checks the names and values of variables.
     ///
@@ -37,14 +62,16 @@ struct ProgramCommand: Sendable {
         // A group of its own, so that everything the program starts can be ended with it.
         options.processGroupID = 0
         let folder = FilePath(directory)
-        var changes: [Environment.Key: String?] = [:]
-        for name in withheldVariables { changes[Environment.Key(stringLiteral: name)] = .some(nil) }
-        for (name, value) in environment { changes[Environment.Key(stringLiteral: name)] = value }
-        for (name, value) in variables { changes[Environment.Key(stringLiteral: name)] = value }
+        var all = self.variables
+        if !variables.isEmpty {
+            let names = variables.keys.map { Array("\($0)=".utf8) }
+            all.removeAll { variable in names.contains { variable.starts(with: $0) } }
+            all += variables.map(Self.variable)
+        }
         return Configuration(
             executable: .path(try executable(in: folder)),
             arguments: Arguments(executablePathOverride: program, remainingValues: arguments),
-            environment: .inherit.updating(changes),
+            environment: .custom(all),
             workingDirectory: folder,
             platformOptions: options
         )
