@@ -5,8 +5,8 @@ extension FlowDefinition {
     /// Runs one attempt at each of several tasks in turn and never throws; see ``attempt(_:clock:)`` for a single one.
     ///
     /// The time-out of each begins when the one before it has ended. It ends early where a task fails in a way that ends what it
-    /// ran in (a time-out, a crash, a service that wants to be left alone) or the calling task is cancelled: those behind it have
-    /// not begun, and may be asked for again.
+    /// ran in (a time-out, a crash, a service that wants to be left alone), where the flow wants no more of them at once, and where
+    /// the calling task is cancelled: those behind have not begun, and may be asked for again.
     ///
     /// - Parameters:
     ///   - tasks: What to work on.

@@ -9,6 +9,7 @@ struct FetchPlan: Sendable {
 
     /// The most that is fetched ahead of the slots.
     static let maximumLead = 4_000
+
     /// Tasks to hold beyond the slots: none where tasks are slow, so that none is hoarded while another worker idles.
     var lead: Int {
         let wanted = Int(rate * leadTime)
