@@ -1,6 +1,7 @@
 import Foundation
 import SheafBroker
 import SheafCore
+import Synchronization
 import Testing
 
 @testable import SheafEmbedded
@@ -99,6 +100,38 @@ struct ClockTests {
             #expect(try await reader.next()?.entries.first?.message.id == first, "\(minutes) minutes")
         }
         await broker.close()
+    }
+
+    @Test("An entry has the same time for all who read it, until the clock is set", .timeLimit(.minutes(1)))
+    func sameTimes() async throws {
+        let (folder, machine) = (try TemporaryFolder(), TestMachine())
+        // Two clocks that are read one after the other do not always stand to each other as before.
+        let wall = machine.clock.wall
+        let reads = Atomic(0)
+        let set = Atomic(0)
+        let uneven = MachineClock(
+            wall: { wall() + Int64(reads.add(1, ordering: .relaxed).newValue % 3 + set.load(ordering: .relaxed)) },
+            uptime: machine.clock.uptime,
+            boot: machine.clock.boot
+        )
+        func times() async throws -> [Timestamp] {
+            let broker = try await SQLiteBroker.open(directory: folder.broker, machine: uneven)
+            try await broker.declareLog(LogDeclaration(name: "log"))
+            try await broker.append(Message(id: "entry"), to: "log")
+            let chunk = try #require(try await broker.read("log", from: .first).next())
+            await broker.close()
+            return try chunk.entries.map { try #require($0.time) }
+        }
+        var known: [Timestamp] = []
+        for _ in 0..<20 {
+            let seen = try await times()
+            #expect(Array(seen.dropLast()) == known)
+            known = seen
+        }
+        set.store(3_600_000, ordering: .relaxed)
+        let later = try await times()
+        let steps = zip(later, known).map { $0.milliseconds - $1.milliseconds }
+        #expect(steps.allSatisfy { abs($0 - 3_600_000) < 1_000 }, "\(steps)")
     }
 
     @Test("After a restart of the machine a delay goes on by the clock on the wall", .timeLimit(.minutes(1)))

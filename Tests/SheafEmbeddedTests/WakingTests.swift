@@ -40,11 +40,17 @@ struct WakingTests {
         let broker = try await SQLiteBroker.open(directory: folder.broker)
         try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3, acceptsDelayed: true))
         let consumer = try await broker.consume("q", prefetch: 1)
-        let start = ContinuousClock.now
-        try await broker.publish(Message(id: "later"), to: "q", after: .milliseconds(137))
-        _ = try await consumer.next()
-        let waited = ContinuousClock.now - start
-        #expect(waited >= .milliseconds(137) && waited < .milliseconds(237), "arrived after \(waited)")
+        var times: [Duration] = []
+        for number in 0..<5 {
+            let start = ContinuousClock.now
+            try await broker.publish(Message(id: String(number)), to: "q", after: .milliseconds(137))
+            let deliveries = try #require(try await consumer.next())
+            times.append(ContinuousClock.now - start)
+            try await broker.settle(deliveries, as: .acknowledged)
+        }
+        times.sort()
+        // Never too soon; how late depends on how busy the machine is, and the median forgives single rounds.
+        #expect(times[0] >= .milliseconds(137) && times[2] < .milliseconds(237), "arrived after \(times)")
         await broker.close()
     }
 

@@ -21,6 +21,11 @@ final class FileClock: Sendable {
 
     /// How often the file is told by those who only append.
     private static let notePause: Int64 = 10_000
+    /// How far the clock on the wall may be from what the file says of it before it counts as set.
+    ///
+    /// The two clocks are read one after the other and in whole milliseconds, and the one on the wall is kept right by small steps; without this,
+    /// the time of an entry would depend on who reads it.
+    private static let wallTolerance: Int64 = 100
 
     init(_ machine: MachineClock) {
         self.machine = machine
@@ -29,7 +34,9 @@ final class FileClock: Sendable {
     /// The time now.
     var now: Int64 { machine.uptime() + state.withLock(\.ahead) }
 
-    /// How far the time was behind the clock on the wall when the file was opened: for people, who know only that one.
+    /// How far the time is behind the clock on the wall: for people, who know only that one.
+    ///
+    /// It is the same for all who open the file while nobody sets that clock.
     var behindWall: Int64 { state.withLock(\.behindWall) }
 
     /// Finds out how the time of the file stands to this machine's; the first thing done with an open file.
@@ -37,10 +44,12 @@ final class FileClock: Sendable {
         let (uptime, wall) = (machine.uptime(), machine.wall())
         let row = try ClockRow.read(in: transaction)
         if let row, let boot = machine.boot, row.boot == boot, uptime + row.ahead >= row.time {
-            return state.withLock {
+            state.withLock {
                 $0.ahead = row.ahead
-                $0.behindWall = wall - uptime - row.ahead
+                $0.behindWall = row.wall - row.time
             }
+            if wallIsSet(wall, at: uptime + row.ahead) { try note(in: transaction) }
+            return
         }
         // Never back, not even where the clock on the wall was set back: what was delayed would wait longer than it was
         // asked to, and the entries of logs would not lie in the order of their times.
@@ -53,8 +62,9 @@ final class FileClock: Sendable {
 
     /// Tells the file what time it is, so that the time can go on from there after the machine was started anew.
     func note(in transaction: SQLTransaction) throws {
-        let time = now
-        try ClockRow.note(time: time, wall: machine.wall(), in: transaction)
+        let (time, wall) = (now, machine.wall())
+        if wallIsSet(wall, at: time) { state.withLock { $0.behindWall = wall - time } }
+        try ClockRow.note(time: time, wall: time + behindWall, in: transaction)
         state.withLock { $0.noted = time }
     }
 
@@ -63,5 +73,10 @@ final class FileClock: Sendable {
         let time = now
         guard state.withLock({ $0.noted == .min || time - $0.noted >= Self.notePause }) else { return }
         try note(in: transaction)
+    }
+
+    /// Whether somebody has set the clock on the wall since the file was told of it.
+    private func wallIsSet(_ wall: Int64, at time: Int64) -> Bool {
+        abs(wall - time - behindWall) > Self.wallTolerance
     }
 }
