@@ -3,14 +3,15 @@ public import SheafCore
 extension SheafClient {
     /// All batches, oldest first, each as far as it is now.
     public func batches() async throws -> [BatchSummary] {
-        try await BatchReader(client: self).summaries { _ in true }
+        try await BatchReader(client: self).summaries(in: Journal.read(from: self)) { _ in true }
     }
 
     /// A batch by its id, or the newest for `last`; throws `notFound`.
     public func batch(_ reference: String) async throws -> BatchSummary {
         let journal = try await Journal.read(from: self)
         let record = try journal.find(reference)
-        guard let summary = try await BatchReader(client: self).summaries(where: { $0.id == record.id }).first else {
+        let summaries = try await BatchReader(client: self).summaries(in: journal) { $0.id == record.id }
+        guard let summary = summaries.first else {
             throw SheafError(.notFound, "batch '\(reference)' is gone")
         }
         return summary

@@ -16,15 +16,17 @@ final class Journal: Sendable {
     private let changed = Changes()
     private let changeCount = Atomic(0)
 
-    private init(client: SheafClient) {
+    private init(client: SheafClient, _ checkpoint: JournalCheckpoint) {
         self.client = client
+        state.withLock { state in
+            state.batches = checkpoint.history.state
+            state.nextOffset = checkpoint.nextOffset
+        }
     }
 
     /// Reads the journal to its present end.
     static func read(from client: SheafClient) async throws -> Journal {
-        let journal = Journal(client: client)
-        try await journal.catchUp()
-        return journal
+        Journal(client: client, try await JournalReplay(client: client).checkpoint())
     }
 
     /// What is known now.

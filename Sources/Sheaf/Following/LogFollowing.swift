@@ -42,6 +42,16 @@ extension Broker {
         guard let end = try await endOffset(of: log) else {
             throw BrokerError(.notFound, "there is no log '\(log)'")
         }
+        try await replay(log, from: start, to: end, body)
+    }
+
+    /// Hands every entry of a log to the body from a position on, to where it ended when somebody looked.
+    func replay(
+        _ log: String,
+        from start: LogPosition,
+        to end: Int64,
+        _ body: (LogChunk) async throws -> Void
+    ) async throws {
         if case .offset(let offset) = start, offset >= end { return }
         if end == 0 { return }
         try await follow(log, from: start) { chunk in

@@ -8,8 +8,8 @@ struct BatchReader {
     /// How long a reader waits for the aggregator's next word on a batch it has said nothing of yet.
     private static let patience = Duration.milliseconds(1300)
 
-    func summaries(where isWanted: (BatchRecord) -> Bool) async throws -> [BatchSummary] {
-        let journal = try await Journal.read(from: client)
+    /// How far the wanted batches are, of those a journal knows that was read just now.
+    func summaries(in journal: Journal, where isWanted: (BatchRecord) -> Bool) async throws -> [BatchSummary] {
         let open = journal.batches.batches.filter { $0.ending == nil && isWanted($0) }
         let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
         var summaries: [BatchSummary] = []

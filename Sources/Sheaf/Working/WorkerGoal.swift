@@ -49,8 +49,9 @@ struct WorkerGoal: Sendable {
 
     /// Whether of every batch it may run only tasks are left that the broker has lost.
     private func isTheRestLost() async throws -> Bool {
+        try await journal.catchUp()
         let open = Set(self.open.filter(\.isRunnable).map(\.id))
-        let summaries = try await BatchReader(client: client).summaries { open.contains($0.id) }
+        let summaries = try await BatchReader(client: client).summaries(in: journal) { open.contains($0.id) }
         guard summaries.allSatisfy({ $0.missing > 0 }) else { return false }
         state.note { $0.missing = summaries.map(\.record.id) }
         return true

@@ -20,7 +20,8 @@ public struct JournalState: Sendable, Equatable {
     /// The newest batch.
     public var last: BatchRecord? { order.last.flatMap { records[$0] } }
 
-    /// Applies an entry and returns whether anything changed; entries of a batch that was never created change nothing.
+    /// Applies an entry and returns whether anything changed; entries of a batch that was never created change nothing, but
+    /// that it was deleted.
     @discardableResult
     public mutating func apply(_ entry: JournalEntry) -> Bool {
         if case .created(let options, let source, let nonce, let input) = entry.event {
@@ -37,13 +38,11 @@ public struct JournalState: Sendable, Equatable {
             )
             return true
         }
-        guard var record = records[entry.batch] else { return false }
         if entry.event == .deleted {
-            records[entry.batch] = nil
-            order.removeAll { $0 == entry.batch }
-            deleted.insert(entry.batch)
-            return true
+            if records.removeValue(forKey: entry.batch) != nil { order.removeAll { $0 == entry.batch } }
+            return deleted.insert(entry.batch).inserted
         }
+        guard var record = records[entry.batch] else { return false }
         let before = record
         record.apply(entry)
         records[entry.batch] = record

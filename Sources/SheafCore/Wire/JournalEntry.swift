@@ -110,9 +110,14 @@ public struct JournalEntry: Sendable, Equatable {
     public init?(_ message: Message) {
         guard let batch = message.string("sheaf-batch").flatMap({ Name($0) }),
             let flow = message.string("sheaf-flow").flatMap({ Name($0) }), message.body.count <= Self.maximumSize,
-            let body = try? JSON.parse(message.body),
-            let event = Self.event(message.type, body)
+            let body = try? JSON.parse(message.body)
         else { return nil }
+        self.init(batch: batch, flow: flow, type: message.type, body: body)
+    }
+
+    /// Reads an entry from its parts; nil where this version does not know the type, or can not read the body.
+    init?(batch: Name, flow: Name, type: String, body: JSONValue) {
+        guard let event = Self.event(type, body) else { return nil }
         let at = body["at"]?.stringValue.flatMap { Timestamp($0) } ?? Timestamp(milliseconds: 0)
         self.init(batch: batch, flow: flow, at: at, event: event)
     }

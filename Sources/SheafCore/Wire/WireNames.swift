@@ -30,6 +30,9 @@ public struct WireNames: Sendable, Hashable {
     /// The log of batches as wholes.
     public var journal: String { "\(namespace).journal" }
 
+    /// The bounded log of what the journal said so far, so that it need not be read from its beginning.
+    public var checkpoints: String { "\(namespace).checkpoints" }
+
     /// The bounded log of the aggregator's counts.
     public var progress: String { "\(namespace).progress" }
 

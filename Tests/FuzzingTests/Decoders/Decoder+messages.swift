@@ -8,6 +8,7 @@ extension Decoder {
     private static let types = [
         "task", "outcomes", "started", "progress", "running", "created", "published", "sealed", "stopped", "cancelled",
         "paused", "resumed", "finished", "mark", "", "limit", "throttled", "asked", "answered", "withdrawn",
+        "journal",
     ]
     private static let contentTypes = ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""]
 
@@ -25,6 +26,7 @@ extension Decoder {
         }
         headers += [
             .init("sheaf-flow", .string("f")), .init("sheaf-batch", .string("b")), .init("sheaf-index", .integer(1)),
+            .init("sheaf-next-offset", .integer(1)),
         ]
         let message = Message(type: type, contentType: contentType, headers: headers, body: Array(input.rest))
         if let task = try? BatchTask(message) {
@@ -34,6 +36,11 @@ extension Decoder {
             _ = try? task.record.json
         }
         try checkJournal(message)
+        if let checkpoint = JournalCheckpoint(message) {
+            let again = JournalCheckpoint(checkpoint.message)
+            try require(again?.history.state == checkpoint.history.state, "a checkpoint is read as another")
+            try require(again?.history.count == checkpoint.history.count, "a checkpoint loses entries")
+        }
         if let progress = ProgressMessage(message) {
             try require(ProgressMessage(progress.message) == progress, "progress is read as another")
             for batch in progress.batches {
@@ -73,6 +80,11 @@ extension Decoder {
         state.apply(JournalEntry(batch: entry.batch, flow: entry.flow, at: entry.at, event: creation))
         state.apply(entry)
         let once = state
+        var history = JournalHistory()
+        history.add(JournalEntry(batch: entry.batch, flow: entry.flow, at: entry.at, event: creation).message)
+        history.add(message)
+        let checkpoint = JournalCheckpoint(JournalCheckpoint(nextOffset: 2, history: history).message)
+        try require(checkpoint?.history.state == once, "a checkpoint says something else than its entries")
         state.apply(entry)
         try require(state == once, "an entry that comes twice changes the state")
         guard let record = state[entry.batch] else { return }
