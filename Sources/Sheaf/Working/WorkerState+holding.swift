@@ -24,7 +24,7 @@ extension WorkerState {
     /// Notes that deliveries are settled, or of no use any more.
     func release(_ tokens: some Sequence<Delivery.Token>) {
         contents.withLock { contents in
-            for token in tokens { contents.held[token] = nil }
+            for token in tokens { contents.letGo(token) }
             contents.lastActivity = .now
         }
         changed.notify()
@@ -46,7 +46,7 @@ extension WorkerState {
     // MARK: Leases
 
     /// How many tasks run on a lease.
-    var leasedCount: Int { contents.withLock { $0.held.values.count { $0.isLeased } } }
+    var leasedCount: Int { contents.withLock { $0.leased.count } }
 
     /// Tasks that run and were delivered before that moment.
     func due(before limit: ContinuousClock.Instant) -> [(task: BatchTask, item: InboxItem, lease: TaskLease?)] {
@@ -75,6 +75,7 @@ extension WorkerState {
             holding.isLeased = true
             holding.heirs = []
             contents.held[item.delivery.token] = holding
+            contents.leased.insert(item.delivery.token)
             return owed
         }
     }
@@ -128,6 +129,13 @@ extension WorkerState {
 }
 
 extension WorkerState.Contents {
+    /// Forgets a delivery, and returns what was known of it.
+    @discardableResult
+    mutating func letGo(_ token: Delivery.Token) -> Holding? {
+        if !leased.isEmpty { leased.remove(token) }
+        return held.removeValue(forKey: token)
+    }
+
     /// Lets a delivery of a task that runs here already end as that one does; false where it does not run.
     ///
     /// After a lost connection the broker gives a task again that its worker still runs, often to the same worker.
@@ -138,7 +146,7 @@ extension WorkerState.Contents {
                 key != token && !holding.isClosing && holding.task?.id == task.id && holding.task?.redo == task.redo
             })?.key
         else { return false }
-        let since = held.removeValue(forKey: token)?.since ?? .now
+        let since = letGo(token)?.since ?? .now
         held[runner]?.heirs.append(Holding.Heir(item: item, since: since))
         return true
     }

@@ -20,6 +20,8 @@ final class WorkerState: Sendable {
 
     struct Contents {
         var held: [Delivery.Token: Holding] = [:]
+        /// Those of them whose task runs on a lease: asked for with each fetching, while thousands may be held.
+        var leased: Set<Delivery.Token> = []
         var running: [Name: Set<Int>] = [:]
         var halted: [Name: Int] = [:]
         var begun: Set<Name> = []
