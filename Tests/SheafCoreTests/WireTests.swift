@@ -89,7 +89,11 @@ import Testing
             parameters: #"{"a":1}"#
         )
         #expect(try BatchTask(task.message) == task)
-        #expect(task.message.id == "b-1:12")
+        #expect(task.message["sheaf-record"] == .string("r"))
+        var plain = task
+        plain.record.id = "12"
+        #expect(try BatchTask(plain.message) == plain)
+        #expect(plain.message["sheaf-record"] == nil)
     }
 
     @Test func foreignMessagesAreNotTasks() {

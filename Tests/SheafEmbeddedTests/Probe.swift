@@ -16,6 +16,9 @@ final class Probe {
         process.executableURL = URL(fileURLWithPath: tool.string)
         process.arguments = [mode, folder.broker.string] + arguments
         process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+        // Not ours: one that outlives a test that crashed would hold the output of all tests open.
+        _ = FileManager.default.createFile(atPath: output + ".errors", contents: nil)
+        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: output + ".errors"))
         try process.run()
     }
 

@@ -26,7 +26,7 @@ final class Journal: Sendable {
 
     /// Reads the journal to its present end.
     static func read(from client: SheafClient) async throws -> Journal {
-        Journal(client: client, try await JournalReplay(client: client).checkpoint())
+        Journal(client: client, try await JournalReplay(client: client).read())
     }
 
     /// What is known now.

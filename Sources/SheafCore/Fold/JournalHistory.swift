@@ -7,12 +7,22 @@ public struct JournalHistory: Sendable {
     private enum Kept: Sendable {
         case message(Message)
         case line(ArraySlice<UInt8>)
+
+        /// Its bytes, but for names and punctuation.
+        var size: Int {
+            switch self {
+            case .message(let message): message.body.count
+            case .line(let line): line.count
+            }
+        }
     }
 
     /// What the entries say together.
     public private(set) var state = JournalState()
     /// How many entries matter.
     public private(set) var count = 0
+    /// The bytes of these, about.
+    public private(set) var size = 0
     /// In their order; nil where one does not matter any more.
     private var kept: [Kept?] = []
     private var places: [Name: [Int]] = [:]
@@ -51,15 +61,14 @@ public struct JournalHistory: Sendable {
     }
 
     private mutating func add(_ entry: JournalEntry, _ new: Kept) {
-        let before = state[entry.batch]
         guard state.apply(entry) else { return }
         switch entry.event {
         case .deleted:
             for place in places.removeValue(forKey: entry.batch) ?? [] { drop(place) }
             published[entry.batch] = nil
-        case .published(let count, let digest):
-            // The same count again may have no digest; then the one before still says it.
-            if let place = published[entry.batch], digest != nil || count != before?.published { drop(place) }
+        case .published:
+            // It has changed something: it is of a higher count, or of the same with another digest.
+            if let place = published[entry.batch] { drop(place) }
             published[entry.batch] = kept.count
         default: break
         }
@@ -70,10 +79,13 @@ public struct JournalHistory: Sendable {
         places[batch, default: []].append(kept.count)
         kept.append(entry)
         count += 1
+        size += entry.size
     }
 
     private mutating func drop(_ place: Int) {
-        if kept[place] != nil { count -= 1 }
+        guard let entry = kept[place] else { return }
         kept[place] = nil
+        count -= 1
+        size -= entry.size
     }
 }

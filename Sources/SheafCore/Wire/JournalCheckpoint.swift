@@ -1,6 +1,7 @@
 /// All that a journal said up to an offset, so that who comes later need not read it from its beginning.
 public struct JournalCheckpoint: Sendable {
-    /// The type of its message.
+    /// The type of its message; a version whose entries say more takes another, since this one may leave out what matters to
+    /// that.
     static let type = "journal"
 
     /// The largest body of a checkpoint, in bytes; a journal that says more is read from its beginning.

@@ -23,8 +23,8 @@ final class FileClock: Sendable {
     private static let notePause: Int64 = 10_000
     /// How far the clock on the wall may be from what the file says of it before it counts as set.
     ///
-    /// The two clocks are read one after the other and in whole milliseconds, and the one on the wall is kept right by small steps; without this,
-    /// the time of an entry would depend on who reads it.
+    /// The two clocks are read one after the other and in whole milliseconds, and the one on the wall is kept right by
+    /// small steps; without this, the time of an entry would depend on who reads it.
     private static let wallTolerance: Int64 = 100
 
     init(_ machine: MachineClock) {
@@ -48,7 +48,8 @@ final class FileClock: Sendable {
                 $0.ahead = row.ahead
                 $0.behindWall = row.wall - row.time
             }
-            if wallIsSet(wall, at: uptime + row.ahead) { try note(in: transaction) }
+            // The file is told with the next entry: who only reads must not need room on the disk.
+            follow(wall, at: uptime + row.ahead)
             return
         }
         // Never back, not even where the clock on the wall was set back: what was delayed would wait longer than it was
@@ -63,7 +64,7 @@ final class FileClock: Sendable {
     /// Tells the file what time it is, so that the time can go on from there after the machine was started anew.
     func note(in transaction: SQLTransaction) throws {
         let (time, wall) = (now, machine.wall())
-        if wallIsSet(wall, at: time) { state.withLock { $0.behindWall = wall - time } }
+        follow(wall, at: time)
         try ClockRow.note(time: time, wall: time + behindWall, in: transaction)
         state.withLock { $0.noted = time }
     }
@@ -75,8 +76,10 @@ final class FileClock: Sendable {
         try note(in: transaction)
     }
 
-    /// Whether somebody has set the clock on the wall since the file was told of it.
-    private func wallIsSet(_ wall: Int64, at time: Int64) -> Bool {
-        abs(wall - time - behindWall) > Self.wallTolerance
+    /// Goes by the clock on the wall as it is now, where somebody has set it since the file was told of it.
+    private func follow(_ wall: Int64, at time: Int64) {
+        state.withLock { state in
+            if abs(wall - time - state.behindWall) > Self.wallTolerance { state.behindWall = wall - time }
+        }
     }
 }

@@ -4,7 +4,7 @@ import SheafCore
 
 /// A stream's consumer; its acknowledgements are nothing but the permission to send more.
 actor RabbitMQLogReader: LogReader {
-    /// How many entries may be on their way or wait here; one may have a quarter of a megabyte.
+    /// How many entries may be on their way or wait here; most have a quarter of a megabyte at most.
     private static let prefetch: UInt16 = 64
 
     /// Where the newest entry is looked for, when it is not where the log ends.
