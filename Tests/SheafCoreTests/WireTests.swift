@@ -89,11 +89,7 @@ import Testing
             parameters: #"{"a":1}"#
         )
         #expect(try BatchTask(task.message) == task)
-        #expect(task.message["sheaf-record"] == .string("r"))
-        var plain = task
-        plain.record.id = "12"
-        #expect(try BatchTask(plain.message) == plain)
-        #expect(plain.message["sheaf-record"] == nil)
+        #expect(task.message.id == "b-1:12")
     }
 
     @Test func foreignMessagesAreNotTasks() {

@@ -2,14 +2,14 @@ extension BatchTask {
     /// The type of messages that are tasks.
     public static let messageType = "task"
 
-    /// The task as a message, with nothing in it that goes without saying: the broker reads all of it, for each task.
+    /// The task as a message.
     public var message: Message {
         var headers: [Message.Header] = [
             .init("sheaf-flow", .string(flow.text)),
             .init("sheaf-batch", .string(batch.text)),
             .init("sheaf-index", .integer(Int64(index))),
+            .init("sheaf-record", .string(record.id)),
         ]
-        if record.id != String(index) { headers.append(.init("sheaf-record", .string(record.id))) }
         if redo > 0 { headers.append(.init("sheaf-redo", .integer(Int64(redo)))) }
         if attempt > 1 { headers.append(.init("sheaf-attempt", .integer(Int64(attempt)))) }
         if let parameters { headers.append(.init("sheaf-parameters", .string(parameters))) }
@@ -18,6 +18,7 @@ extension BatchTask {
             headers.append(.init("sheaf-errors", .string(text)))
         }
         return Message(
+            id: id,
             type: Self.messageType,
             contentType: record.kind.contentType,
             headers: headers,
