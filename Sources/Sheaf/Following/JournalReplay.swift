@@ -39,9 +39,7 @@ struct JournalReplay {
     }
 
     private func end() async throws -> Int64 {
-        let end = try await retrying(for: .seconds(15)) { try await client.broker.endOffset(of: client.names.journal) }
-        guard let end else { throw BrokerError(.notFound, "there is no log '\(client.names.journal)'") }
-        return end
+        try await retrying(for: .seconds(15)) { try await client.broker.presentEnd(of: client.names.journal) }
     }
 
     /// The newest checkpoint; nil where there is none, or none that can be read.

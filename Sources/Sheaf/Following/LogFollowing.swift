@@ -39,10 +39,15 @@ extension Broker {
 
     /// Hands every entry that is in a log now to the body, from a position on.
     func replay(_ log: String, from start: LogPosition, _ body: (LogChunk) async throws -> Void) async throws {
+        try await replay(log, from: start, to: presentEnd(of: log), body)
+    }
+
+    /// Where a log ends now; throws `notFound` where there is none.
+    func presentEnd(of log: String) async throws -> Int64 {
         guard let end = try await endOffset(of: log) else {
             throw BrokerError(.notFound, "there is no log '\(log)'")
         }
-        try await replay(log, from: start, to: end, body)
+        return end
     }
 
     /// Hands every entry of a log to the body from a position on, to where it ended when somebody looked.
