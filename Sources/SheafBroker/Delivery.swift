@@ -17,6 +17,16 @@ public struct Delivery: Sendable, Equatable {
             self.channel = channel
             self.tag = tag
         }
+
+        /// Compares first what differs most often.
+        public static func == (left: Token, right: Token) -> Bool {
+            left.tag == right.tag && left.channel == right.channel && left.epoch == right.epoch
+        }
+
+        /// Leaves out the connection: deliveries of two are hardly ever looked up together.
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(tag &+ channel &<< 48)
+        }
     }
 
     /// The message.

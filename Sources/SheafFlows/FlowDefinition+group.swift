@@ -10,12 +10,22 @@ extension FlowDefinition {
     ///
     /// - Parameters:
     ///   - tasks: What to work on.
+    ///   - more: Gives tasks that are to follow on those, so many at most; none where none are at hand.
     ///   - ended: Hears the result of each, in their order and as soon as it is there.
     @concurrent
-    public func attempt(_ tasks: [FlowTask], ended: @escaping @Sendable (AttemptResult) async -> Void) async {
+    public func attempt(
+        _ tasks: [FlowTask],
+        more: @escaping @Sendable (Int) -> [FlowTask] = { _ in [] },
+        ended: @escaping @Sendable (AttemptResult) async -> Void
+    ) async {
         if let serialFlow {
             let turn = Turn(count: tasks.count)
-            if let failure = await perform(tasks.map(completed)[...], with: serialFlow, turn, ended) {
+            let completedMore: @Sendable (Int) -> [FlowTask] = { count in
+                let tasks = more(count)
+                turn.extend(by: tasks.count)
+                return tasks.map(completed)
+            }
+            if let failure = await perform(tasks.map(completed)[...], with: serialFlow, turn, completedMore, ended) {
                 await ended(failure)
             }
         } else {
@@ -25,21 +35,30 @@ extension FlowDefinition {
 
     /// Which of several tasks has its turn, and since when.
     private final class Turn: Sendable {
-        private let count: Int
-        private let state = Mutex((place: 0, since: ContinuousClock.now))
+        private struct State {
+            var place = 0
+            var since = ContinuousClock.now
+            var count: Int
+        }
 
-        init(count: Int) { self.count = count }
+        private let state: Mutex<State>
+
+        init(count: Int) { state = Mutex(State(count: count)) }
 
         /// The task whose turn it is, and since when.
-        var current: (place: Int, since: ContinuousClock.Instant) { state.withLock { $0 } }
+        var current: (place: Int, since: ContinuousClock.Instant) { state.withLock { ($0.place, $0.since) } }
         /// Whether all have had their turn.
-        var isOver: Bool { current.place >= count }
+        var isOver: Bool { state.withLock { $0.place >= $0.count } }
+
+        /// Notes that more tasks follow.
+        func extend(by count: Int) { state.withLock { $0.count += count } }
 
         /// Gives the turn to the next; false where there is none that could have ended.
         func pass() -> Bool {
             state.withLock { state in
-                if state.place >= count { return false }
-                state = (state.place + 1, .now)
+                if state.place >= state.count { return false }
+                state.place += 1
+                state.since = .now
                 return true
             }
         }
@@ -55,12 +74,13 @@ extension FlowDefinition {
         _ tasks: ArraySlice<FlowTask>,
         with flow: any SerialFlow,
         _ turn: Turn,
+        _ more: @escaping @Sendable (Int) -> [FlowTask],
         _ ended: @escaping @Sendable (AttemptResult) async -> Void
     ) async -> AttemptResult? {
         await withTaskGroup(of: Step.self) { group in
             group.addImmediateTask {
                 do {
-                    try await flow.run(tasks) { result in
+                    try await flow.run(tasks, more: more) { result in
                         if turn.pass() { await ended(AttemptResult(result)) }
                     }
                     return .ended(turn.current.place > 0 ? nil : .failure(Self.silence))

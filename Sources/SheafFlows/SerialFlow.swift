@@ -12,10 +12,13 @@ public protocol SerialFlow: Flow {
     ///
     /// - Parameters:
     ///   - tasks: What to work on, one after the other.
+    ///   - more: Gives tasks to work on after those, so many at most; none where none are at hand, which ends nothing. What it has
+    ///     given belongs to the run like the first ones.
     ///   - ended: Hears the output or the failure of each, in their order and as soon as it is there.
     /// - Throws: What the first task that was not heard of has failed with.
     func run(
         _ tasks: ArraySlice<FlowTask>,
+        more: @Sendable (Int) -> [FlowTask],
         ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
     ) async throws
 }
@@ -24,7 +27,7 @@ extension SerialFlow {
     /// Runs one attempt, at a task by itself.
     public func run(_ task: FlowTask) async throws -> FlowOutput {
         let result = Mutex<Result<FlowOutput, FlowError>?>(nil)
-        try await run([task]) { heard in result.withLock { $0 = heard } }
+        try await run([task], more: { _ in [] }) { heard in result.withLock { $0 = heard } }
         guard let result = result.withLock({ $0 }) else { throw CancellationError() }
         return try result.get()
     }

@@ -14,6 +14,7 @@ import Testing
 
         func run(
             _ tasks: ArraySlice<FlowTask>,
+            more: @Sendable (Int) -> [FlowTask],
             ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
         ) async throws {
             handed(tasks.map(\.index))
@@ -125,6 +126,7 @@ import Testing
 
             func run(
                 _ tasks: ArraySlice<FlowTask>,
+                more: @Sendable (Int) -> [FlowTask],
                 ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
             ) async throws {
                 for number in 0..<answers { await ended(.success(.text("\(number)"))) }

@@ -45,7 +45,7 @@ import Testing
         let error = try await failure("print('sorry', file=sys.stderr, flush=True); sys.exit(3)")
         #expect(error.type == "process-ended" && error.isRetryable)
         #expect(
-            error.message == "the program ended with exit code 3 or closed its output before it answered: sorry"
+            error.message == "the program ended with exit code 3 before it answered: sorry"
         )
     }
 

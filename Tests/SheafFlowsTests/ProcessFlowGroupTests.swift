@@ -86,10 +86,50 @@ import Testing
             \(Self.reply)
             """
         )
+        let answers = try answers(await attempts(flow, 6))
+        #expect(answers.map(\.record) == Array(0..<6), "nor is the next task blamed for it")
+        #expect(Set(answers.map(\.child)).count == 2)
+    }
+
+    @Test func anAnswerToAnotherTaskFailsTheOneThatWaits() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 3: reply(task_id="f:99", output=1)
+            \(Self.reply)
+            """
+        )
         let results = try await attempts(flow, 6)
         guard case .failure(let error) = results[3] else { throw Unexpected.result(results[3]) }
         #expect(error.type == "protocol" && error.message.contains("task_id"))
         #expect(try answers(results).map(\.record) == [0, 1, 2, nil, 4, 5])
+    }
+
+    /// As a worker does: whoever has tasks hands them over when the child has answered half of those it has.
+    @Test func moreTasksAreHandedOverWhileItAnswers() async throws {
+        let flow = try Children.flow(
+            """
+            if task["record"] == 700: os._exit(7)
+            \(Self.reply)
+            """
+        )
+        prime(flow)
+        let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow)
+        let tasks = try (0..<1_000).map { try FlowFixtures.task(json: "\($0)", index: $0) }
+        let results = Mutex<[AttemptResult]>([])
+        let next = Mutex(10)
+        await definition.attempt(Array(tasks[..<10])) { count in
+            next.withLock { next in
+                defer { next = min(tasks.count, next + count) }
+                return Array(tasks[next..<min(tasks.count, next + count)])
+            }
+        } ended: { result in
+            results.withLock { $0.append(result) }
+        }
+        await flow.shutDown()
+        let heard = try answers(results.withLock { $0 })
+        #expect(heard.map(\.record) == (0..<700).map { $0 } + [nil], "those behind the one that ended it are not heard of")
+        #expect(next.withLock { $0 } > 700)
+        #expect(Set(heard.compactMap(\.child)).count == 1)
     }
 
     @Test func aChildThatDoesNotNameTheTaskGetsOneAtATime() async throws {
@@ -192,7 +232,7 @@ import Testing
         let text = String(repeating: "x", count: 200_000)
         let tasks = try (0..<20).map { _ in try FlowFixtures.task(text: text) }
         let lengths = Mutex<[[UInt8]]>([])
-        try await flow.run(tasks[...]) { result in
+        try await flow.run(tasks[...], more: { _ in [] }) { result in
             if case .success(let output) = result { lengths.withLock { $0.append(output.json) } }
         }
         #expect(lengths.withLock { $0 } == Array(repeating: Array("200000".utf8), count: 20))

@@ -17,6 +17,7 @@ import Testing
 
         func run(
             _ tasks: ArraySlice<FlowTask>,
+            more: @Sendable (Int) -> [FlowTask],
             ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
         ) async throws {
             groups.withLock { $0.append(tasks.map(\.index)) }

@@ -16,6 +16,9 @@ struct Boxed<Value: Sendable>: Sendable {
         get { box.value }
         set { box = Box(newValue) }
     }
+
+    /// The reference itself.
+    var projectedValue: Boxed<Value> { self }
 }
 
 /// As ``Boxed``, for a value that is mostly not there.
@@ -28,5 +31,11 @@ struct BoxedIfAny<Value: Sendable>: Sendable {
     var wrappedValue: Value? {
         get { box?.wrappedValue }
         set { box = newValue.map { Boxed(wrappedValue: $0) } }
+    }
+
+    /// The reference itself.
+    var projectedValue: Boxed<Value>? {
+        get { box }
+        set { box = newValue }
     }
 }

@@ -3,7 +3,7 @@ import SheafFlows
 
 /// A task that a slot has to do with, and what is known of its flow and its batch.
 struct Assignment: Sendable {
-    let task: BatchTask
+    @Boxed var task: BatchTask
     /// How it came here.
     let item: InboxItem
     @Boxed var definition: FlowDefinition
@@ -18,7 +18,7 @@ struct Assignment: Sendable {
         _ record: Boxed<BatchRecord>,
         revision: Int
     ) {
-        self.task = task
+        _task = Boxed(wrappedValue: task)
         self.item = item
         _definition = definition
         _record = record

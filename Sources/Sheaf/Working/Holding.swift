@@ -49,8 +49,8 @@ struct Holding: Sendable {
 
     /// Adds the deliveries that the broker waits for.
     func addOwed(to owed: inout [Delivery.Token]) {
-        if !isLeased { owed.append(item.delivery.token) }
-        for heir in heirs { owed.append(heir.item.delivery.token) }
+        if !isLeased { owed.append(item.token) }
+        for heir in heirs { owed.append(heir.item.token) }
     }
 
     /// Adds the permits that go with it, and the batches they are of.

@@ -9,18 +9,43 @@ struct FeedKey: Sendable, Hashable {
 
 /// A delivery on its way to a slot.
 struct InboxItem: Sendable {
-    /// The delivery of the task.
-    @Boxed var delivery: Delivery
-    /// The batch whose queue it came from, or nil for a suspect.
-    var batch: Name?
-    /// The generation whose queue it came from.
-    var redo = 0
+    /// What stays the same; behind one reference, since items are handed on a dozen times.
+    private struct Origin {
+        let delivery: Delivery
+        let batch: Name?
+        let redo: Int
+        let limit: LimitKey?
+        let subscription: Int?
+    }
+
+    @Boxed private var origin: Origin
     /// The permit that goes with it, where the batch is capped.
     @BoxedIfAny var permit: Delivery?
+
+    init(
+        delivery: Delivery,
+        batch: Name? = nil,
+        redo: Int = 0,
+        permit: Delivery? = nil,
+        limit: LimitKey? = nil,
+        subscription: Int? = nil
+    ) {
+        origin = Origin(delivery: delivery, batch: batch, redo: redo, limit: limit, subscription: subscription)
+        self.permit = permit
+    }
+
+    /// The delivery of the task.
+    var delivery: Delivery { origin.delivery }
+    /// Which delivery that is.
+    var token: Delivery.Token { origin.delivery.token }
+    /// The batch whose queue it came from, or nil for a suspect.
+    var batch: Name? { origin.batch }
+    /// The generation whose queue it came from.
+    var redo: Int { origin.redo }
     /// The limit that its call has to keep to.
-    var limit: LimitKey?
+    var limit: LimitKey? { origin.limit }
     /// The number of the subscription that brought it, or nil where it was taken alone.
-    var subscription: Int?
+    var subscription: Int? { origin.subscription }
 
     /// The queue it came from, or nil for a suspect.
     var key: FeedKey? { batch.map { FeedKey(batch: $0, redo: redo) } }

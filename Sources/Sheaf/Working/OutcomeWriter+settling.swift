@@ -119,7 +119,7 @@ extension OutcomeWriter {
             // The connection is lost, and with it the deliveries: the broker gives them to somebody again.
             client.logger.warning("\(deliveries.count) tasks come again, their end could not be told: \(error)")
         }
-        state.release(holdings.lazy.map(\.item.delivery.token))
+        state.release(holdings.lazy.map(\.item.token))
     }
 
     /// Whether a permit still allows anything; one of a change that the journal here does not know yet may.

@@ -30,8 +30,13 @@ actor OutcomeWriter {
     /// How long an append, or what else belongs to the end of a task, is tried after the worker was told to leave.
     static let lastPatience = Duration.seconds(5)
     private static let tick = Duration.milliseconds(250)
-    /// The least time from one append to the next, and the same where the last one had several outcomes.
-    private static let (gathering, longGathering) = (Duration.milliseconds(3), Duration.milliseconds(10))
+    /// The least time from one append to the next.
+    private static let gathering = Duration.milliseconds(3)
+    /// The same where the last one had several outcomes: the more there are, the longer, since each append and what follows it
+    /// costs the same.
+    private static func gathering(_ count: Int) -> Duration {
+        min(.milliseconds(30), max(.milliseconds(10), .microseconds(100) * count))
+    }
 
     init(client: SheafClient, state: WorkerState, journal: Journal) {
         self.client = client
@@ -97,7 +102,7 @@ actor OutcomeWriter {
             var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
             // With a permit, an outcome that waits keeps the next task from beginning.
             let hasPermits = batches.values.contains { $0.items.contains { $0.permit != nil } }
-            let pause = unwritten < 2 || hasPermits ? Self.gathering : Self.longGathering
+            let pause = unwritten < 2 || hasPermits ? Self.gathering : Self.gathering(unwritten)
             defer { nextWrite = .now + pause }
             for (batch, entry) in batches {
                 do {

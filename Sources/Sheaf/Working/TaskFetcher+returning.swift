@@ -31,7 +31,7 @@ extension TaskFetcher {
     func giveBackStale(before limit: ContinuousClock.Instant) async throws {
         let stale = state.unstarted(before: limit)
         if stale.isEmpty { return }
-        try await giveBackUnstarted(inbox.drain { stale.contains($0.delivery.token) }, publishing: true)
+        try await giveBackUnstarted(inbox.drain { stale.contains($0.token) }, publishing: true)
     }
 
     func giveBackUnstarted(_ items: [InboxItem], publishing: Bool = false) async throws {

@@ -51,12 +51,13 @@ final class TaskInbox: Sendable {
     func put(_ items: [InboxItem], fulfilling promised: Int = 0) {
         let (ready, demands) = state.withLock { state in
             state.promised -= promised
-            for item in items {
-                if state.queues[item.batch] == nil {
-                    state.queues[item.batch] = []
-                    state.rotation.append(item.batch)
-                }
-                state.queues[item.batch]?.append(item)
+            var rest = items[...]
+            while let first = rest.first {
+                let batch = first.batch
+                let end = rest.firstIndex { $0.batch != batch } ?? rest.endIndex
+                if state.queues[batch] == nil { state.rotation.append(batch) }
+                state.queues[batch, default: []] += rest[..<end]
+                rest = rest[end...]
             }
             var ready: [(CheckedContinuation<InboxItem?, Never>, InboxItem)] = []
             while !state.slots.isEmpty, let item = state.take() { ready.append((state.slots.removeFirst(), item)) }
@@ -92,10 +93,15 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Takes out what may go of a batch beside a task that a slot has taken; nothing where another slot is free for it.
-    func takeMore(of batch: Name?, atMost count: Int, bytes: Int) -> [InboxItem] {
+    /// Takes out what may go of a batch beside a task that a slot has taken; nothing where another slot is free for it, or where
+    /// it is to be the only batch and another waits for its turn.
+    func takeMore(of batch: Name?, atMost count: Int, bytes: Int, onlyBatch: Bool) -> [InboxItem] {
         state.withLock { state in
-            guard state.slots.isEmpty, var waiting = state.queues[batch] else { return [] }
+            guard state.slots.isEmpty, !onlyBatch || state.rotation.count == 1, var waiting = state.queues[batch] else {
+                return []
+            }
+            // Of the rest there is no copy then.
+            state.queues[batch] = nil
             var (taken, size): ([InboxItem], Int) = ([], 0)
             while taken.count < count, let item = waiting.first, state.mayGo(item) {
                 size += item.delivery.message.body.count

@@ -5,22 +5,16 @@ import SheafFlows
 import Synchronization
 
 extension TaskSlot {
-    /// When an attempt began, in the calendar and on the clock.
-    private struct Beginning {
-        let time = Timestamp.now
-        let instant = ContinuousClock.now
-    }
-
     /// Makes an attempt at a task, and sees to what follows.
     func attempt(_ assignment: Assignment) async throws {
-        let beginning = Beginning()
+        let beginning = Moment()
         let asker = assignment.record.options.isInteractive ? asker(of: assignment) : nil
         let result: AttemptResult
         do throws(FlowError) {
             let task = try flowTask(of: assignment, asker)
             // Runs on this thread until it first waits: what never does costs no turn of another.
             let attempt = Task.immediate { await assignment.definition.attempt(task) }
-            result = await cancellable(attempt, [assignment]) { await attempt.value }
+            result = await cancellable(attempt, assignment)
         } catch {
             result = .failure(error)
         }
@@ -32,66 +26,24 @@ extension TaskSlot {
         try await conclude(assignment, result, beginning)
     }
 
-    /// Makes an attempt at each of several tasks of one batch, one after the other, and puts those back that do not come to it.
-    func attempt(_ group: [Assignment]) async throws {
-        var assignments: [Assignment] = []
-        var tasks: [FlowTask] = []
-        for assignment in group {
-            do throws(FlowError) {
-                tasks.append(try flowTask(of: assignment, nil))
-                assignments.append(assignment)
-            } catch {
-                try await conclude(assignment, .failure(error), Beginning())
-            }
-        }
-        guard let definition = assignments.first?.definition else { return }
-        let turn = Mutex((place: 0, beginning: Beginning()))
-        // What takes more than handing an outcome over is seen to here: a cancel of the batch ends only the attempts.
-        let (others, continuation) = AsyncStream.makeStream(of: (Int, AttemptResult, Beginning).self)
-        let attempts = Task.immediate { [assignments, tasks] in
-            await definition.attempt(tasks) { result in
-                let (place, beginning) = turn.withLock { $0 }
-                if case .success(let output) = result {
-                    succeed(assignments[place], output, beginning)
-                } else {
-                    continuation.yield((place, result, beginning))
-                }
-                turn.withLock { $0 = (place + 1, Beginning()) }
-            }
-            continuation.finish()
-        }
-        do {
-            try await cancellable(attempts, assignments) {
-                for await (place, result, beginning) in others {
-                    try await conclude(assignments[place], result, beginning)
-                }
-            }
-        } catch {
-            attempts.cancel()
-            await attempts.value
-            throw error
-        }
-        await attempts.value
-        // Their batch may have been stopped, paused or cancelled since they were taken.
-        if !Task.isCancelled { try await putBack(Array(assignments[turn.withLock { $0.place }...])) }
+    /// Waits for an attempt, which a cancel of its batch can end, as can one of the caller.
+    private func cancellable<Value>(
+        _ attempt: Task<Value, Never>,
+        _ assignment: Assignment
+    ) async -> Value {
+        state.setAttempt(of: [assignment.item]) { attempt.cancel() }
+        if isCancelledSince([assignment]) { attempt.cancel() }
+        return await withTaskCancellationHandler { await attempt.value } onCancel: { attempt.cancel() }
     }
 
-    /// Waits for attempts, which a cancel of their batch can end, as can one of the caller.
-    private func cancellable<Value>(
-        _ attempts: Task<some Sendable, Never>,
-        _ assignments: [Assignment],
-        _ wait: () async throws -> Value
-    ) async rethrows -> Value {
-        state.setAttempt(of: assignments.map(\.item)) { attempts.cancel() }
-        // A cancel that came just before that has not seen it.
-        if let first = assignments.first, journal.revision != first.revision, journal.isCancelledNow(first.task.batch) {
-            attempts.cancel()
-        }
-        return try await withTaskCancellationHandler(operation: wait) { attempts.cancel() }
+    /// Whether the batch of tasks was cancelled while they were let begin, and nobody has seen that they run.
+    func isCancelledSince(_ assignments: [Assignment]) -> Bool {
+        guard let first = assignments.first, journal.revision != first.revision else { return false }
+        return journal.isCancelledNow(first.task.batch)
     }
 
     /// The task as its flow sees it; throws what is wrong with it.
-    private func flowTask(of assignment: Assignment, _ asker: TaskAsker?) throws(FlowError) -> FlowTask {
+    func flowTask(of assignment: Assignment, _ asker: TaskAsker?) throws(FlowError) -> FlowTask {
         let task = assignment.task
         let parameters: JSONValue
         do {
@@ -118,10 +70,15 @@ extension TaskSlot {
     }
 
     /// Whether an attempt has ended because the worker ends at once; it gives the delivery back.
-    private func isCutOff(_ result: AttemptResult) -> Bool { Task.isCancelled && !result.isSuccess }
+    func isCutOff(_ result: AttemptResult) -> Bool { Task.isCancelled && !result.isSuccess }
 
     /// The outcome of an attempt that has just ended.
-    private func outcome(_ status: Outcome.Status, of assignment: Assignment, _ beginning: Beginning) -> Outcome {
+    private func outcome(
+        _ status: Outcome.Status,
+        of assignment: Assignment,
+        _ beginning: Moment,
+        _ end: Timestamp = .now
+    ) -> Outcome {
         let task = assignment.task
         return Outcome(
             index: task.index,
@@ -130,16 +87,16 @@ extension TaskSlot {
             recordID: task.record.id,
             attempts: assignment.attempts,
             startedAt: beginning.time,
-            finishedAt: .now,
+            finishedAt: end,
             worker: worker,
             errors: task.errors
         )
     }
 
     /// Hands the outcome of a task over that has succeeded.
-    private func succeed(_ assignment: Assignment, _ output: FlowOutput, _ beginning: Beginning) {
+    func succeed(_ assignment: Assignment, _ output: FlowOutput, _ beginning: Moment, _ end: Timestamp = .now) {
         book.noteAnswer(assignment.definition.limitKey, begun: beginning.instant)
-        var outcome = outcome(.succeeded, of: assignment, beginning)
+        var outcome = outcome(.succeeded, of: assignment, beginning, end)
         outcome.output = output.json
         outcome.usage = output.usage
         state.noteSuccess()
@@ -147,7 +104,7 @@ extension TaskSlot {
     }
 
     /// Sees to what follows from the result of an attempt.
-    private func conclude(_ assignment: Assignment, _ result: AttemptResult, _ beginning: Beginning) async throws {
+    func conclude(_ assignment: Assignment, _ result: AttemptResult, _ beginning: Moment) async throws {
         if isCutOff(result) { return }
         switch result {
         case .success(let output):

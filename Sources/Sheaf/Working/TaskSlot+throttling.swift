@@ -22,8 +22,8 @@ extension TaskSlot {
         state.withdraw(assignments)
         for assignment in assignments.reversed() { inbox.putBack(assignment.item) }
         guard state.isLeaving else { return }
-        let tokens = Set(assignments.map(\.item.delivery.token))
-        try await giveBack(inbox.drain { tokens.contains($0.delivery.token) })
+        let tokens = Set(assignments.map(\.item.token))
+        try await giveBack(inbox.drain { tokens.contains($0.token) })
     }
 
     /// Puts a task back into the inbox, where it waits for its limit.
@@ -34,6 +34,6 @@ extension TaskSlot {
         book.nudge()
         guard state.isLeaving else { return }
         // Whoever empties the inbox for the end may have done so before.
-        try await giveBack(inbox.drain { $0.delivery.token == item.delivery.token })
+        try await giveBack(inbox.drain { $0.token == item.token })
     }
 }

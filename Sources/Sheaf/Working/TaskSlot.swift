@@ -31,18 +31,17 @@ struct TaskSlot: Sendable {
         guard let first = try await begin(item) else { return }
         var group = [first]
         if let size = first.groupSize, size > 1 {
-            for item in inbox.takeMore(of: item.batch, atMost: size - 1, bytes: Self.groupBytes) {
+            let (begun, uncertain) = takeMore(after: first, atMost: size - 1, isRunning: false)
+            group += begun
+            for item in uncertain {
                 if let next = try await begin(item) { group.append(next) }
             }
         }
         if group.count > 1 { try await attempt(group) } else { try await attempt(first) }
     }
 
-    /// The most bytes of the records of tasks that are handed to a flow together.
-    private static let groupBytes = 128 << 10
-
     /// Lets a task begin where it may, or sees to its delivery; nil then.
-    private func begin(_ item: InboxItem) async throws -> Assignment? {
+    func begin(_ item: InboxItem) async throws -> Assignment? {
         let assignment: Assignment?
         do {
             assignment = try await read(item)
@@ -81,7 +80,23 @@ struct TaskSlot: Sendable {
         }
         let revision = journal.revision
         guard let record = try await record(of: task) else { return nil }
-        let assignment = Assignment(task, item, definition, record, revision: revision)
+        return try checked(Assignment(task, item, definition, record, revision: revision))
+    }
+
+    /// Reads a task that is to follow on one of the same batch; nil where more is to be known of it.
+    func assignment(of item: InboxItem, like first: Assignment) throws(UnreadableMessage) -> Assignment? {
+        let task = try BatchTask(item.delivery.message)
+        let revision = journal.revision
+        guard task.batch == first.task.batch, task.flow == first.task.flow, task.redo <= first.record.redo,
+            let record = revision == first.revision ? first.$record : journal.boxed(task.batch)
+        else { return nil }
+        let assignment = try checked(Assignment(task, item, first.$definition, record, revision: revision))
+        return assignment.isOver ? nil : assignment
+    }
+
+    /// A task that its batch can have; throws where it can not.
+    private func checked(_ assignment: Assignment) throws(UnreadableMessage) -> Assignment {
+        let task = assignment.task
         // Suspects of many batches share a queue: the journal, not the message, says which flow a batch is for.
         if assignment.record.flow != task.flow {
             throw UnreadableMessage("it is for flow '\(task.flow)', and its batch is for another")

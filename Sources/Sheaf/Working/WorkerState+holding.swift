@@ -6,7 +6,7 @@ extension WorkerState {
     /// Notes deliveries that are to be settled.
     func hold(_ items: [InboxItem]) {
         contents.withLock { contents in
-            for item in items { contents.held[item.delivery.token] = Holding(item) }
+            for item in items { contents.held[item.token] = Holding(item) }
             contents.lastActivity = .now
         }
     }
@@ -15,8 +15,8 @@ extension WorkerState {
     func close(_ items: [InboxItem]) -> [Holding] {
         contents.withLock { contents in
             items.map { item in
-                contents.held[item.delivery.token]?.isClosing = true
-                return contents.held[item.delivery.token] ?? Holding(item)
+                contents.held[item.token]?.isClosing = true
+                return contents.held[item.token] ?? Holding(item)
             }
         }
     }
@@ -61,8 +61,8 @@ extension WorkerState {
     /// Notes the lease that is about to be written for a task; false where it ends just now.
     func offer(_ lease: TaskLease, to item: InboxItem) -> Bool {
         contents.withLock { contents in
-            guard contents.held[item.delivery.token]?.isClosing == false else { return false }
-            contents.held[item.delivery.token]?.lease = lease
+            guard contents.held[item.token]?.isClosing == false else { return false }
+            contents.held[item.token]?.lease = lease
             return true
         }
     }
@@ -70,12 +70,12 @@ extension WorkerState {
     /// Notes that the lease of a task is written; returns the deliveries to acknowledge, nil where it ends just now.
     func completeLease(of item: InboxItem) -> [Delivery.Token]? {
         contents.withLock { contents in
-            guard var holding = contents.held[item.delivery.token], !holding.isClosing else { return nil }
+            guard var holding = contents.held[item.token], !holding.isClosing else { return nil }
             let owed = holding.owed
             holding.isLeased = true
             holding.heirs = []
-            contents.held[item.delivery.token] = holding
-            contents.leased.insert(item.delivery.token)
+            contents.held[item.token] = holding
+            contents.leased.insert(item.token)
             return owed
         }
     }
@@ -93,12 +93,12 @@ extension WorkerState {
     /// Takes the permit of a running task away to renew it; nil where the task ends just now or has none.
     func takePermit(of item: InboxItem) -> Delivery? {
         contents.withLock { contents in
-            guard var holding = contents.held[item.delivery.token], !holding.isClosing,
+            guard var holding = contents.held[item.token], !holding.isClosing,
                 let permit = holding.item.permit
             else { return nil }
             holding.item.permit = nil
             holding.lacksPermit = true
-            contents.held[item.delivery.token] = holding
+            contents.held[item.token] = holding
             return permit
         }
     }
@@ -106,18 +106,18 @@ extension WorkerState {
     /// Gives a task a permit; false where the task has ended meanwhile.
     func givePermit(_ permit: Delivery, to item: InboxItem) -> Bool {
         contents.withLock { contents in
-            guard var holding = contents.held[item.delivery.token], !holding.isClosing else { return false }
+            guard var holding = contents.held[item.token], !holding.isClosing else { return false }
             holding.item.permit = permit
             holding.permitSince = .now
             holding.lacksPermit = false
-            contents.held[item.delivery.token] = holding
+            contents.held[item.token] = holding
             return true
         }
     }
 
     /// Notes that a task needs no permit any more.
     func excuse(_ item: InboxItem) {
-        contents.withLock { $0.held[item.delivery.token]?.lacksPermit = false }
+        contents.withLock { $0.held[item.token]?.lacksPermit = false }
     }
 
     /// Waiting deliveries that came before that moment.
@@ -129,6 +129,22 @@ extension WorkerState {
 }
 
 extension WorkerState.Contents {
+    /// Lets the task of a delivery begin, or says why not.
+    mutating func admit(_ assignment: Assignment, mayRun: Bool, isPaused: Bool) -> WorkerState.Admission {
+        let batch = assignment.task.batch
+        // The connection was lost before the broker could be told that it has an outcome.
+        if recent.contains(assignment.task) { return .finished }
+        let isRunning = running[batch]?.contains(assignment.task.index)
+        if isRunning == true, adopt(assignment.item, assignment.task) { return .joined }
+        guard mayRun, assignment.mayRun, halted[batch] != assignment.record.continuations else { return .refused }
+        if isPaused { return .paused }
+        held[assignment.item.token]?.$task = assignment.$task
+        // Of a batch with a task that runs, one has begun before.
+        let isFirst = isRunning == nil && begun.insert(batch).inserted
+        running[batch, default: []].insert(assignment.task.index)
+        return .begun(isFirst: isFirst)
+    }
+
     /// Forgets a delivery, and returns what was known of it.
     @discardableResult
     mutating func letGo(_ token: Delivery.Token) -> Holding? {
@@ -136,12 +152,12 @@ extension WorkerState.Contents {
         return held.removeValue(forKey: token)
     }
 
-    /// Lets a delivery of a task that runs here already end as that one does; false where it does not run.
+    /// Lets a delivery of a task that seems to run here already end as that one does; false where it does not run.
     ///
     /// After a lost connection the broker gives a task again that its worker still runs, often to the same worker.
     mutating func adopt(_ item: InboxItem, _ task: BatchTask) -> Bool {
-        let token = item.delivery.token
-        guard running[task.batch]?.contains(task.index) == true,
+        let token = item.token
+        guard
             let runner = held.first(where: { key, holding in
                 key != token && !holding.isClosing && holding.task?.id == task.id && holding.task?.redo == task.redo
             })?.key

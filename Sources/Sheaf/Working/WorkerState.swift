@@ -108,17 +108,15 @@ final class WorkerState: Sendable {
     ///   - assignment: The task.
     ///   - isPaused: Whether what it calls is to be left alone.
     func admit(_ assignment: Assignment, isPaused: Bool) -> Admission {
-        let (task, item) = (assignment.task, assignment.item)
-        let (mayRun, continuations) = (assignment.mayRun && !isStalled, assignment.record.continuations)
+        let isStalled = isStalled
+        return contents.withLock { $0.admit(assignment, mayRun: !isStalled, isPaused: isPaused) }
+    }
+
+    /// Lets the tasks of several deliveries begin, or says of each why not.
+    func admit(_ assignments: [Assignment], isPaused: Bool) -> [Admission] {
+        let isStalled = isStalled
         return contents.withLock { contents in
-            // The connection was lost before the broker could be told that it has an outcome.
-            if contents.recent.contains(task) { return .finished }
-            if contents.adopt(item, task) { return .joined }
-            guard mayRun, contents.halted[task.batch] != continuations else { return .refused }
-            if isPaused { return .paused }
-            contents.held[item.delivery.token]?.task = task
-            contents.running[task.batch, default: []].insert(task.index)
-            return .begun(isFirst: contents.begun.insert(task.batch).inserted)
+            assignments.map { contents.admit($0, mayRun: !isStalled, isPaused: isPaused) }
         }
     }
 
@@ -129,12 +127,12 @@ final class WorkerState: Sendable {
             var running = contents.running.removeValue(forKey: batch) ?? []
             defer { if !running.isEmpty { contents.running[batch] = running } }
             return items.map { item in
-                guard let place = contents.held.index(forKey: item.delivery.token) else { return Holding(item) }
+                guard let place = contents.held.index(forKey: item.token) else { return Holding(item) }
                 contents.held.values[place].isClosing = true
                 let holding = contents.held.values[place]
-                if let task = holding.task {
-                    running.remove(task.index)
-                    contents.recent.insert(task)
+                if let task = holding.$task {
+                    running.remove(task.wrappedValue.index)
+                    contents.recent.insert(task.wrappedValue)
                 }
                 return holding
             }
@@ -153,8 +151,8 @@ final class WorkerState: Sendable {
     func withdraw(_ assignments: [Assignment]) {
         contents.withLock { contents in
             for assignment in assignments {
-                contents.held[assignment.item.delivery.token]?.task = nil
-                contents.held[assignment.item.delivery.token]?.cancel = nil
+                contents.held[assignment.item.token]?.task = nil
+                contents.held[assignment.item.token]?.cancel = nil
                 contents.running[assignment.task.batch]?.remove(assignment.task.index)
             }
             for batch in Set(assignments.map(\.task.batch)) where contents.running[batch]?.isEmpty == true {
@@ -180,7 +178,7 @@ final class WorkerState: Sendable {
     /// Notes how the attempts at the tasks of deliveries are ended.
     func setAttempt(of items: [InboxItem], _ cancel: @escaping @Sendable () -> Void) {
         contents.withLock { contents in
-            for item in items { contents.held[item.delivery.token]?.cancel = cancel }
+            for item in items { contents.held[item.token]?.cancel = cancel }
         }
     }
 

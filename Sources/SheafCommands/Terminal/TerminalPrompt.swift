@@ -43,8 +43,10 @@ struct TerminalPrompt: QuestionPrompt {
         while true {
             try Task.checkCancellation()
             var descriptor = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-            // Nobody types while the worker is in the background: reading there would stop it.
-            guard tcgetpgrp(STDIN_FILENO) == getpgrp() else {
+            // Nobody types while the worker is in the background: reading there would stop it. A terminal that is not the one that
+            // controls the worker (-1) has no background.
+            let foreground = tcgetpgrp(STDIN_FILENO)
+            guard foreground == getpgrp() || foreground < 0 else {
                 try await Task.sleep(for: .milliseconds(Int(Self.pollMilliseconds)))
                 continue
             }

@@ -64,6 +64,7 @@ extension JSON {
     /// Appends JSON text that is known to be valid, on one line.
     ///
     /// Outside strings a line break is white space, and inside them it can not stand, so each becomes a space.
+    @inlinable
     public static func writeOnOneLine(_ json: some Collection<UInt8>, to output: inout [UInt8]) {
         let start = output.count
         output.append(contentsOf: json)

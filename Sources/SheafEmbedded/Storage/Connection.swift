@@ -59,16 +59,23 @@ struct Connection: Sendable {
         try? queue.close()
     }
 
+    /// How a transaction begins.
+    private enum Kind: String {
+        case deferred = "BEGIN DEFERRED"
+        case immediate = "BEGIN IMMEDIATE"
+    }
+
     private func transaction<Value>(
-        _ kind: Database.TransactionKind,
+        _ kind: Kind,
         onTurn: (() throws -> Void) throws -> Void,
         _ body: (SQLTransaction) throws -> Value
     ) throws -> Value {
         try run { database in
-            try onTurn { try database.beginTransaction(kind) }
+            // GRDB's own ways to begin and to end compile a statement each time.
+            try onTurn { try SQLStatement(kind.rawValue, in: database).run() }
             do {
                 let value = try body(SQLTransaction(database, clock))
-                try database.commit()
+                try SQLStatement("COMMIT", in: database).run()
                 return value
             } catch {
                 try? database.rollback()

@@ -16,6 +16,11 @@ struct SQLTransaction {
         try statement("SELECT sqlite_version()").first { $0.text(0) } ?? ""
     }
 
+    /// A number that is another one whenever another connection has changed the file.
+    func dataVersion() throws -> Int64 {
+        try statement("PRAGMA data_version").first { $0.integer(0) } ?? 0
+    }
+
     /// The prepared statement of this text.
     func statement(_ sql: String) throws -> SQLStatement {
         try SQLStatement(sql, in: database)

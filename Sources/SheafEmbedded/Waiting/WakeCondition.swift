@@ -9,6 +9,11 @@ enum WakeCondition: Sendable, Equatable {
     /// An entry of the log at this offset or behind it, or the log's end.
     case entry(log: Int64, offset: Int64)
 
+    /// Whether it may come without anything being written.
+    var dependsOnTime: Bool {
+        if case .message = self { true } else { false }
+    }
+
     /// Whether it has come.
     func holds(in transaction: SQLTransaction) throws -> Bool {
         switch self {

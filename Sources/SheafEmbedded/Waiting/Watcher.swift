@@ -19,14 +19,16 @@ actor Watcher {
     private var waiters: [UInt64: Waiter] = [:]
     /// Who was woken while not waiting: the next wait of theirs is over at once.
     private var woken: Set<UInt64> = []
-    /// How often to look again before the next event is needed, and when everything is looked at anyway.
-    private var looksAgain = 0
+    /// The state of the file that all who wait were last looked at in.
+    private var version: Int64?
+    /// The pauses before looking again, and when everything is looked at anyway.
+    private var pauses: ArraySlice<Int> = []
     private var nextTick = DispatchTime.now()
     private var isCleaning = false
     private var isClosed = false
 
     /// The pauses before looking again after a write.
-    private static let pauses: [Int] = [500, 1_500, 6_000, 24_000]
+    private static let allPauses: [Int] = [500, 1_500, 6_000, 24_000]
     /// The pause between two looks when nothing was written, with and without somebody who waits.
     private static let (tick, idleTick, tickWithoutEvents) = (250_000, 1_000_000, 20_000)
 
@@ -117,22 +119,22 @@ actor Watcher {
         waiters[id] = waiter
         listen(true)
         look(only: id)
-        looksAgain = Self.pauses.count
+        pauses = Self.allPauses[...]
         setTimer()
     }
 
     private func somethingWasWritten() {
         events?.drain()
+        pauses = Self.allPauses[...]
         look()
         // While writes follow each other, look no more often than the first pause says.
-        looksAgain = Self.pauses.count
         listen(false)
         setTimer()
     }
 
     private func timePassed() {
         guard !isClosed else { return }
-        if looksAgain > 0 { looksAgain -= 1 }
+        pauses = pauses.dropFirst()
         if DispatchTime.now() >= nextTick { lookForDeadSessions() }
         look()
         listen(!waiters.isEmpty)
@@ -143,9 +145,17 @@ actor Watcher {
     private func look(only id: UInt64? = nil) {
         let asked = id.flatMap { id in waiters[id].map { [id: $0] } } ?? waiters
         guard !asked.isEmpty else { return }
+        let dependsOnTime = asked.values.contains { $0.condition.dependsOnTime }
         do {
             let held = try connection.read { transaction in
-                try asked.filter { try $0.value.condition.holds(in: transaction) }
+                if id == nil {
+                    let version = try transaction.dataVersion()
+                    if version == self.version, !dependsOnTime { return [UInt64: Waiter]() }
+                    // What was written is to be seen now; only what is just being written is not.
+                    if version != self.version { pauses = Self.allPauses.prefix(min(pauses.count, 1)) }
+                    self.version = version
+                }
+                return try asked.filter { try $0.value.condition.holds(in: transaction) }
             }
             for (id, waiter) in held {
                 waiters[id] = nil
@@ -172,7 +182,7 @@ actor Watcher {
         let now = DispatchTime.now()
         var pause = waiters.isEmpty ? Self.idleTick : events == nil ? Self.tickWithoutEvents : Self.tick
         if !waiters.isEmpty {
-            if looksAgain > 0 { pause = min(pause, Self.pauses[Self.pauses.count - looksAgain]) }
+            if let next = pauses.first { pause = min(pause, next) }
             if let due = nextDue() { pause = min(pause, due) }
         }
         timer.schedule(deadline: now + .microseconds(pause), leeway: .microseconds(50))
@@ -180,6 +190,7 @@ actor Watcher {
 
     /// Microseconds until the next delayed message for one of those who wait.
     private func nextDue() -> Int? {
+        if !waiters.values.contains(where: { $0.condition.dependsOnTime }) { return nil }
         let time = try? connection.read { transaction in
             try waiters.values.compactMap { try $0.condition.timeToNext(in: transaction) }.min()
         }

@@ -41,6 +41,8 @@ struct ChildState {
     var tasks: ArraySlice<String> = []
     /// How many tasks it has answered.
     var answers = 0
+    /// The last one that it has answered.
+    var answered: String?
     /// The beginning of a line of standard error.
     var partialError: [UInt8] = []
     /// The end of what it wrote to standard error.
@@ -52,8 +54,11 @@ struct ChildState {
         errors = Watched(descriptor: pipes.errors.readEnd)
     }
 
-    /// Whether it goes on for a while with what it was handed, without any answer being heard.
-    var hasMuchToDo: Bool { tasks.count - lines.count > 16 }
+    /// How many of the tasks it was handed have no answer that was heard.
+    var unanswered: Int { max(0, tasks.count - lines.count) }
+
+    /// How long it surely goes on with those without any answer being heard: hardly any program takes less than 8 µs for a task.
+    var leisure: Duration { unanswered > 16 ? min(.milliseconds(2), .microseconds(8) * unanswered) : .zero }
 
     /// Whether it can have another task.
     var isUsable: Bool { !isClosed && !isLineTooLong && lines.isEmpty && partial.isEmpty }

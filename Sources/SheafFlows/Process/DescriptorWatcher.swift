@@ -21,7 +21,7 @@ final class DescriptorWatcher: Sendable {
     private struct Entry {
         let descriptor: FileDescriptor
         let interest: Interest
-        let mayWait: @Sendable () -> Bool
+        let leisure: @Sendable () -> Duration
         let handler: @Sendable () -> Void
     }
 
@@ -35,9 +35,6 @@ final class DescriptorWatcher: Sendable {
     static let shared = DescriptorWatcher()
 
     private static let stackSize = 512 << 10
-    /// How long a child that has more to do may write on before it is read, in microseconds.
-    private static let gathering: UInt32 = 200
-
     private let state = Mutex(State())
     /// Ends a waiting when there is something else to wait for.
     private let bell: Pipe
@@ -55,12 +52,12 @@ final class DescriptorWatcher: Sendable {
 
     /// Calls `handler` on the watcher's thread as long as there is something to read or room to write.
     ///
-    /// A handler must return soon, and may be called once more after ``remove(_:)``. While `mayWait` says yes, the handler is
-    /// called a moment later: what is written in many small parts then costs few turns of the threads instead of one each.
+    /// A handler must return soon, and may be called once more after ``remove(_:)``. It is called later by as much as `leisure`
+    /// says: what is written in many small parts then costs few turns of the threads instead of one each.
     func add(
         _ descriptor: FileDescriptor,
         _ interest: Interest,
-        mayWait: @escaping @Sendable () -> Bool = { false },
+        leisure: @escaping @Sendable () -> Duration = { .zero },
         _ handler: @escaping @Sendable () -> Void
     ) -> Token {
         let token = state.withLock { state in
@@ -69,7 +66,7 @@ final class DescriptorWatcher: Sendable {
             state.entries[token] = Entry(
                 descriptor: descriptor,
                 interest: interest,
-                mayWait: mayWait,
+                leisure: leisure,
                 handler: handler
             )
             state.isChanged = true
@@ -104,7 +101,8 @@ final class DescriptorWatcher: Sendable {
             guard poll(&polled, nfds_t(polled.count), -1) > 0 else { continue }
             if polled[0].revents != 0 { silence() }
             let ready = tokens.indices.filter { polled[$0 + 1].revents != 0 }.map { tokens[$0] }
-            if !ready.isEmpty, ready.allSatisfy({ entry($0)?.mayWait() ?? false }) { usleep(Self.gathering) }
+            let leisure = ready.map { entry($0)?.leisure() ?? .zero }.min() ?? .zero
+            if leisure > .zero { usleep(UInt32(leisure / .microseconds(1))) }
             for token in ready { entry(token)?.handler() }
         }
     }

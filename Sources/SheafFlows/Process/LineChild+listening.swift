@@ -20,8 +20,8 @@ extension LineChild {
     /// Goes on reading where it had paused.
     func resumeReading(_ state: inout ChildState) {
         guard let output = state.output, output.token == nil, !state.isLineTooLong else { return }
-        let mayWait: @Sendable () -> Bool = { [weak self] in self?.state.withLock { $0.hasMuchToDo } ?? false }
-        state.output?.token = watcher.add(output.descriptor, .reading, mayWait: mayWait) { [weak self] in
+        let leisure: @Sendable () -> Duration = { [weak self] in self?.state.withLock { $0.leisure } ?? .zero }
+        state.output?.token = watcher.add(output.descriptor, .reading, leisure: leisure) { [weak self] in
             guard let self else { return }
             wake { self.readOutput(&$0) }
         }

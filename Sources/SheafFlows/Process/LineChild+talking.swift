@@ -6,22 +6,28 @@ extension LineChild {
     /// Whether it can work: it has not ended, and has said nothing that nobody asked for.
     var isUsable: Bool { state.withLock { $0.isUsable } }
 
-    /// Begins to work on tasks, one after the other.
+    /// Begins to work on tasks, one after the other, behind those that it has not answered.
     func begin(_ tasks: [String]) {
         state.withLock { state in
-            state.isCancelled = false
-            state.tasks = tasks[...]
+            if state.tasks.isEmpty { state.isCancelled = false }
+            state.tasks += tasks
         }
     }
 
-    /// Notes that it has answered for a task; returns how often it has.
-    func noteAnswer() -> Int {
+    /// Notes that it has answered for a task; returns how often it has, and how many tasks are in its input still.
+    func noteAnswer() -> (answers: Int, unanswered: Int) {
         state.withLock { state in
-            state.tasks = state.tasks.dropFirst()
+            state.answered = state.tasks.popFirst()
             state.answers += 1
-            return state.answers
+            return (state.answers, state.unanswered)
         }
     }
+
+    /// The last task that it has answered.
+    var answered: String? { state.withLock { $0.answered } }
+
+    /// Whether it lives, and has written something since that nobody has asked for.
+    var saysTooMuch: Bool { state.withLock { !$0.isClosed && !($0.lines.isEmpty && $0.partial.isEmpty) } }
 
     /// How often it has answered.
     var answers: Int { state.withLock { $0.answers } }

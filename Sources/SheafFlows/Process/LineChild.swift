@@ -38,7 +38,8 @@ final class LineChild: Sendable {
 
     /// What has become of it.
     enum Fate: Sendable {
-        case ended(TerminationStatus)
+        /// It has ended by itself, or did not and was ended.
+        case ended(TerminationStatus, byUs: Bool)
         case notStarted(any Error)
     }
 
@@ -99,12 +100,13 @@ final class LineChild: Sendable {
                 await untilEnding()
                 var patience = patience
                 if state.withLock({ $0.wanted == .cutOff }) { patience.termination = .zero }
-                await ProcessGroup(execution.processIdentifier).end(patience) {
+                let hasEnded = await ProcessGroup(execution.processIdentifier).end(patience) {
                     self.state.withLock { $0.wanted != .retired }
                 }
                 forgetExit()
+                return hasEnded
             }
-            return .ended(run.terminationStatus)
+            return .ended(run.terminationStatus, byUs: !run.closureResult)
         } catch {
             return .notStarted(error)
         }

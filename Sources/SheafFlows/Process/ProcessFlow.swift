@@ -78,13 +78,15 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     /// Has a child work on tasks, one after the other, and others on what is left where it may not have all, or leaves.
     public func run(
         _ tasks: ArraySlice<FlowTask>,
+        more: @Sendable (Int) -> [FlowTask],
         ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
     ) async throws {
-        var rest = tasks
+        var rest = Array(tasks)
+        var hasBegun = false
         repeat {
-            try await hand(&rest, ended)
+            if try await hand(&rest, more, ended) { hasBegun = true }
             // What may not be handed over at once any more is better off with whoever is free.
-        } while !rest.isEmpty && (rest.count == tasks.count || rest.count <= groupSize)
+        } while !rest.isEmpty && (!hasBegun || rest.count <= groupSize)
     }
 
     /// Looks whether the program and its folder are there.
@@ -96,7 +98,7 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     func start() throws(FlowError) -> LineChild {
         while let child = pool.take() {
             if child.isUsable { return child }
-            pool.drop(child, .retired)
+            retire(child)
         }
         let configuration = try command.configuration(arguments: arguments)
         do {
@@ -112,7 +114,19 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     }
 
     func release(_ child: LineChild) {
-        if child.isReusable(limit: maximumTasks) { pool.keep(child) } else { pool.drop(child, .retired) }
+        if child.isReusable(limit: maximumTasks) { pool.keep(child) } else { retire(child) }
+    }
+
+    private func retire(_ child: LineChild) {
+        if child.saysTooMuch, let task = child.answered {
+            logger.warning(
+                """
+                task \(task): the program wrote more than its answer, which could be taken for the answer to another task; it is \
+                ended, and another is started
+                """
+            )
+        }
+        pool.drop(child, .retired)
     }
 }
 

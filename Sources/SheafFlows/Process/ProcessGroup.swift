@@ -16,13 +16,17 @@ struct ProcessGroup: Sendable {
     /// - Parameters:
     ///   - patience: How long each step may take.
     ///   - isHurried: Whether there is no time for it to end by itself.
-    func end(_ patience: ProcessLifecycle.Patience, isHurried: () -> Bool) async {
+    /// - Returns: Whether it has ended by itself.
+    @discardableResult
+    func end(_ patience: ProcessLifecycle.Patience, isHurried: () -> Bool) async -> Bool {
         await wait(patience.output, unless: isHurried)
-        if !hasExited {
+        let hasEnded = hasExited
+        if !hasEnded {
             signal(SIGTERM)
             await wait(patience.termination) { false }
         }
         signal(SIGKILL)
+        return hasEnded
     }
 
     private func wait(_ limit: Duration, unless isHurried: () -> Bool) async {

@@ -21,10 +21,19 @@ struct ProcessReply {
     /// Whether it says of which task, so that it can not be taken for the answer to another.
     let namesTask: Bool
 
+    /// A second answer to the task that the child has answered last.
+    struct Repetition: Error {
+        let task: String
+    }
+
     /// Reads a line.
     ///
-    /// - Throws: ``FlowError`` of type `protocol` where it is none of these, or for another task.
-    init(line: [UInt8], task: String) throws(FlowError) {
+    /// - Parameters:
+    ///   - line: What the child has written.
+    ///   - task: The task that it is to answer.
+    ///   - answered: The one that it has answered before.
+    /// - Throws: ``Repetition``, or ``FlowError`` of type `protocol` where it is no reply, or one for another task.
+    init(line: [UInt8], task: String, after answered: () -> String?) throws {
         let members: [(name: String, range: Range<Int>)]
         do {
             members = try JSON.slices(of: line)
@@ -37,6 +46,7 @@ struct ProcessReply {
         func value(_ name: String) -> JSONValue? { text(name).flatMap { try? JSON.parse($0) } }
         let id = value("task_id")
         if let id, id != .string(task) {
+            if let answered = answered(), id == .string(answered) { throw Repetition(task: answered) }
             throw Self.breach("answered with the task_id \(id.text), but its task is '\(task)'")
         }
         namesTask = id != nil

@@ -6,7 +6,7 @@ struct TaskPace {
     /// How long a task may wait for those before it.
     static let patience = Duration.milliseconds(20)
     /// The most tasks at once; with more of them nothing is gained.
-    static let largestGroup = 64
+    static let largestGroup = 256
     /// So many tasks are looked back at, at least, and at most twice as many.
     static let memory = 64
 
@@ -35,8 +35,15 @@ struct TaskPace {
     /// How many tasks may be handed over at once: as many as fit into the patience with one of the longest among them.
     var groupSize: Int {
         guard !isForbidden, let previous else { return 1 }
-        let mean = (previous.total + current.total) / (previous.count + current.count)
-        let fitting = (Self.patience - max(previous.longest, current.longest)) / max(mean, .microseconds(1))
+        // Dividing durations takes numbers of 128 bits.
+        let total = (previous.total + current.total).nanoseconds
+        let mean = max(1_000, total / Int64(previous.count + current.count))
+        let fitting = (Self.patience - max(previous.longest, current.longest)).nanoseconds / mean
         return max(1, min(Self.largestGroup, Int(fitting)))
     }
+}
+
+extension Duration {
+    /// As nanoseconds, for reckoning with what is short.
+    fileprivate var nanoseconds: Int64 { components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000 }
 }
