@@ -168,9 +168,11 @@ import Testing
     }
 
     @Test func anotherFlowIsAskedForItsGroups() throws {
-        var definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: EchoFlow())
+        var definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: try ExecFlow(["true"]))
         #expect(definition.serialFlow == nil)
         definition.flow = try ProcessFlow(["cat"])
         #expect(definition.serialFlow?.groupSize == 1)
+        definition.flow = EchoFlow()
+        #expect(definition.serialFlow?.groupSize == 64)
     }
 }

@@ -14,7 +14,8 @@ import Testing
 
     @Test(
         arguments: [
-            (.zero, 256), (.microseconds(50), 256), (.microseconds(100), 199), (.milliseconds(1), 19), (.milliseconds(2), 9),
+            (.zero, 256), (.microseconds(50), 256), (.microseconds(100), 199), (.milliseconds(1), 19),
+            (.milliseconds(2), 9),
             (.milliseconds(10), 1), (.milliseconds(19), 1), (.seconds(60), 1),
         ] as [(Duration, Int)]
     )

@@ -98,7 +98,9 @@ import Testing
             inbox.takeMore(of: first, atMost: count, bytes: bytes, onlyBatch: onlyBatch).map(\.token.tag)
         }
         let inbox = TaskInbox()
-        inbox.put([item(0, first), item(1, second), item(2, first), item(3, first), item(4, first, key), item(5, first)])
+        inbox.put([
+            item(0, first), item(1, second), item(2, first), item(3, first), item(4, first, key), item(5, first),
+        ])
         #expect(more(inbox, 2) == [0, 2])
         #expect(more(inbox, 9, onlyBatch: true).isEmpty, "the other batch has its turn")
         inbox.close(key)

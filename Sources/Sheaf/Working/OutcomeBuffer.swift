@@ -13,8 +13,8 @@ final class OutcomeBuffer: Sendable {
         private var lines: [UInt8] = []
         private var lineCount = 0
 
-        fileprivate mutating func add(_ outcome: Outcome, of item: InboxItem, to batch: Name) {
-            outcome.writeLine(to: &lines)
+        fileprivate mutating func add(_ line: [UInt8], of item: InboxItem, to batch: Name) {
+            lines += line
             lineCount += 1
             items.append(item)
             if lineCount >= ResultMessage.maximumOutcomes || lines.count >= ResultMessage.softSize { seal(batch) }
@@ -37,8 +37,12 @@ final class OutcomeBuffer: Sendable {
 
     /// Adds an outcome and the delivery of its task; true where nothing waited before.
     func add(_ outcome: Outcome, of item: InboxItem, to batch: Name) -> Bool {
-        entries.withLock { entries in
-            defer { entries[batch, default: Entry()].add(outcome, of: item, to: batch) }
+        // Not under the lock, for which those who wait use up their time.
+        var line: [UInt8] = []
+        line.reserveCapacity(512)
+        outcome.writeLine(to: &line)
+        return entries.withLock { entries in
+            defer { entries[batch, default: Entry()].add(line, of: item, to: batch) }
             return entries.isEmpty
         }
     }

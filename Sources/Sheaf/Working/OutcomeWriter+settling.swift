@@ -11,7 +11,7 @@ extension OutcomeWriter {
     func settle(_ items: [InboxItem], as settlement: Settlement) async throws {
         if items.isEmpty { return }
         try await beforeSettling?(items.count)
-        try await end(state.close(items), as: settlement)
+        try await end(Settling(state.close(items)), as: settlement)
     }
 
     /// Acknowledges deliveries of tasks that run on, because the results log has those tasks now.
@@ -25,7 +25,7 @@ extension OutcomeWriter {
     func settleMoved(_ items: [InboxItem]) async throws {
         let holdings = state.close(items)
         await returnLeases(of: holdings)
-        try await end(holdings, as: .acknowledged)
+        try await end(Settling(holdings), as: .acknowledged)
     }
 
     /// Gives back tasks that are not to be run here and now, without bringing them nearer to the dead letters.
@@ -52,8 +52,8 @@ extension OutcomeWriter {
             }
         }
         await returnLeases(of: published + returned.filter { !$0.isLeased })
-        try await end(published, as: .acknowledged)
-        try await end(returned, as: .returned)
+        try await end(Settling(published), as: .acknowledged)
+        try await end(Settling(returned), as: .returned)
     }
 
     /// The queue in which a task that is given back waits; for a suspect whose batch is only halted, that of its batch.
@@ -97,11 +97,10 @@ extension OutcomeWriter {
     }
 
     /// Tells the broker how deliveries end, and lets go of them.
-    func end(_ holdings: [Holding], as settlement: Settlement) async throws {
-        if holdings.isEmpty { return }
+    func end(_ settling: Settling, as settlement: Settlement) async throws {
+        if settling.isEmpty { return }
         let broker = client.broker
-        let deliveries = holdings.reduce(into: [Delivery.Token]()) { $1.addOwed(to: &$0) }
-        let permits = holdings.reduce(into: [(batch: Name?, permit: Delivery)]()) { $1.addPermits(to: &$0) }
+        let (deliveries, permits) = (settling.owed, settling.permits)
         let valid = permits.filter { isValid($0.permit, of: $0.batch) }.map(\.permit.token)
         let void = permits.filter { !isValid($0.permit, of: $0.batch) }.map(\.permit.token)
         do {
@@ -119,7 +118,7 @@ extension OutcomeWriter {
             // The connection is lost, and with it the deliveries: the broker gives them to somebody again.
             client.logger.warning("\(deliveries.count) tasks come again, their end could not be told: \(error)")
         }
-        state.release(holdings.lazy.map(\.item.token))
+        state.release(settling.released)
     }
 
     /// Whether a permit still allows anything; one of a change that the journal here does not know yet may.

@@ -11,12 +11,13 @@ actor OutcomeWriter {
     let client: SheafClient
     let state: WorkerState
     let journal: Journal
+    let inbox: TaskInbox
     private let buffer = OutcomeBuffer()
     private var isWriting = false
-    /// When the next append may begin.
-    private var nextWrite: ContinuousClock.Instant?
+    /// When the next append may begin, and until when outcomes should gather for it.
+    private var nextWrite: (least: ContinuousClock.Instant, wanted: ContinuousClock.Instant)?
     /// What is confirmed and waits for its acknowledgement.
-    private var ended: [Holding] = []
+    private var ended = Settling()
     private var isSettling = false
     /// Since when the append under way is tried.
     private var since: ContinuousClock.Instant?
@@ -35,13 +36,14 @@ actor OutcomeWriter {
     /// The same where the last one had several outcomes: the more there are, the longer, since each append and what follows it
     /// costs the same.
     private static func gathering(_ count: Int) -> Duration {
-        min(.milliseconds(30), max(.milliseconds(10), .microseconds(100) * count))
+        min(.milliseconds(30), max(.milliseconds(20), .microseconds(100) * count))
     }
 
-    init(client: SheafClient, state: WorkerState, journal: Journal) {
+    init(client: SheafClient, state: WorkerState, journal: Journal, inbox: TaskInbox) {
         self.client = client
         self.state = state
         self.journal = journal
+        self.inbox = inbox
     }
 
     /// Has somebody told of each settlement before it happens.
@@ -96,14 +98,13 @@ actor OutcomeWriter {
         isWriting = true
         defer { isWriting = false }
         while !buffer.isEmpty {
-            // An append costs the broker hardly more for many outcomes than for one; after a pause, one waits for nothing.
-            if let nextWrite, nextWrite > .now { try? await Task.sleep(until: nextWrite, clock: .continuous) }
+            await gather()
             guard let batches = buffer.take() else { return }
             var unwritten = batches.values.reduce(0) { $0 + $1.items.count }
             // With a permit, an outcome that waits keeps the next task from beginning.
             let hasPermits = batches.values.contains { $0.items.contains { $0.permit != nil } }
             let pause = unwritten < 2 || hasPermits ? Self.gathering : Self.gathering(unwritten)
-            defer { nextWrite = .now + pause }
+            defer { nextWrite = (.now + Self.gathering, .now + pause) }
             for (batch, entry) in batches {
                 do {
                     try await write(entry, of: batch)
@@ -116,6 +117,17 @@ actor OutcomeWriter {
         }
     }
 
+    /// Waits while outcomes gather: an append costs the broker hardly more for many than for one.
+    ///
+    /// After a pause, one waits for nothing. Where slots have nothing to do, the next tasks may come only when these are
+    /// acknowledged.
+    private func gather() async {
+        guard let nextWrite, nextWrite.wanted > .now else { return }
+        try? await Task.sleep(until: nextWrite.least, clock: .continuous)
+        if inbox.isAwaited || nextWrite.wanted <= nextWrite.least { return }
+        try? await Task.sleep(until: nextWrite.wanted, clock: .continuous)
+    }
+
     private func write(_ entry: OutcomeBuffer.Entry, of batch: Name) async throws {
         do {
             try await append(entry.messages, of: batch)
@@ -125,7 +137,7 @@ actor OutcomeWriter {
                 "batch \(batch): its results log was deleted; \(entry.items.count) outcomes are dropped"
             )
         }
-        ended += state.finish(entry.items, of: batch)
+        state.finish(entry.items, of: batch, adding: &ended)
         wakeForSettling.notify()
     }
 
@@ -135,10 +147,10 @@ actor OutcomeWriter {
         isSettling = true
         defer { isSettling = false }
         while !ended.isEmpty {
-            let holdings = ended
-            ended = []
-            try await beforeSettling?(holdings.count)
-            try await end(holdings, as: .acknowledged)
+            let settling = ended
+            ended = Settling()
+            try await beforeSettling?(settling.released.count)
+            try await end(settling, as: .acknowledged)
         }
     }
 

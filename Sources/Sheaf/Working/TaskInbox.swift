@@ -67,6 +67,9 @@ final class TaskInbox: Sendable {
         for demand in demands { demand.resume(returning: true) }
     }
 
+    /// Whether a slot waits for a delivery.
+    var isAwaited: Bool { state.withLock { !$0.slots.isEmpty } }
+
     /// Waits for a delivery; nil once the inbox is closed.
     func next() async -> InboxItem? {
         // Where something is there, which is the rule while tasks are short, nobody has to wait.

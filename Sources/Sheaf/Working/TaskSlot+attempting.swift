@@ -33,7 +33,11 @@ extension TaskSlot {
     ) async -> Value {
         state.setAttempt(of: [assignment.item]) { attempt.cancel() }
         if isCancelledSince([assignment]) { attempt.cancel() }
-        return await withTaskCancellationHandler { await attempt.value } onCancel: { attempt.cancel() }
+        return await withTaskCancellationHandler {
+            await attempt.value
+        } onCancel: {
+            attempt.cancel()
+        }
     }
 
     /// Whether the batch of tasks was cancelled while they were let begin, and nobody has seen that they run.

@@ -29,7 +29,7 @@ struct WorkerParts: Sendable {
         self.client = client
         self.journal = journal
         self.state = state
-        let writer = OutcomeWriter(client: client, state: state, journal: journal)
+        let writer = OutcomeWriter(client: client, state: state, journal: journal, inbox: inbox)
         let fetcher = TaskFetcher(
             client: client,
             configuration: configuration,

@@ -120,21 +120,22 @@ final class WorkerState: Sendable {
         }
     }
 
-    /// Notes that the outcomes of a batch's tasks are confirmed, so that nobody else settles them; returns what is known of
-    /// them.
-    func finish(_ items: [InboxItem], of batch: Name) -> [Holding] {
+    /// Notes that the outcomes of a batch's tasks are confirmed, so that nobody else settles them.
+    func finish(_ items: [InboxItem], of batch: Name, adding settling: inout Settling) {
         contents.withLock { contents in
             var running = contents.running.removeValue(forKey: batch) ?? []
             defer { if !running.isEmpty { contents.running[batch] = running } }
-            return items.map { item in
-                guard let place = contents.held.index(forKey: item.token) else { return Holding(item) }
+            for item in items {
+                guard let place = contents.held.index(forKey: item.token) else {
+                    settling.add(Holding(item))
+                    continue
+                }
                 contents.held.values[place].isClosing = true
-                let holding = contents.held.values[place]
-                if let task = holding.$task {
+                settling.add(contents.held.values[place])
+                if let task = contents.held.values[place].$task {
                     running.remove(task.wrappedValue.index)
                     contents.recent.insert(task.wrappedValue)
                 }
-                return holding
             }
         }
     }

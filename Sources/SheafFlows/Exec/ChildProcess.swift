@@ -1,12 +1,8 @@
-import Foundation
 import Subprocess
 import SystemPackage
 
 /// One process from its start to the end of everything it started.
 struct ChildProcess: Sendable {
-    /// Enough for a supervisor, which calls next to nothing.
-    private static let stackSize = 256 << 10
-
     private let configuration: Configuration
     private let input: [UInt8]
     private let maximumOutput: Int
@@ -46,10 +42,10 @@ struct ChildProcess: Sendable {
         return ProcessEnding(status: execution.terminationStatus, report: execution.closureResult)
     }
 
-    /// Follows the process on a thread of its own: there are as many as tasks run at once, and all they do is wait.
+    /// Follows the process on a thread of its own.
     private func supervise(_ process: ProcessIdentifier, _ pipes: ProcessPipes) async -> ProcessReport {
         await withCheckedContinuation { continuation in
-            let thread = Thread { [patience, maximumOutput] in
+            SupervisorThreads.shared.run { [patience, maximumOutput] in
                 var supervisor = ProcessSupervisor(
                     process,
                     pipes: pipes,
@@ -58,8 +54,6 @@ struct ChildProcess: Sendable {
                 )
                 continuation.resume(returning: supervisor.follow())
             }
-            thread.stackSize = Self.stackSize
-            thread.start()
         }
     }
 }

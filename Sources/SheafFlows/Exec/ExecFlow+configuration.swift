@@ -5,15 +5,10 @@ extension ExecFlow {
     /// The longest argument that Linux takes, with the NUL behind it (MAX_ARG_STRLEN).
     private static let maximumArgument = 128 << 10
 
-    /// The program without its arguments.
-    var command: ProgramCommand {
-        ProgramCommand(
-            program: program,
-            directory: directory,
-            environment: environment,
-            withheldVariables: withheldVariables
-        )
-    }
+    /// The variables that tell of the task.
+    static let taskVariables: Set<String> = [
+        "SHEAF_BATCH_ID", "SHEAF_TASK_ID", "SHEAF_TASK_INDEX", "SHEAF_RECORD_ID", "SHEAF_ATTEMPT", "SHEAF_PARAMETERS",
+    ]
 
     /// What is to be started for a task.
     func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
@@ -55,6 +50,7 @@ extension ExecFlow {
         if task.record.id.utf8.contains(0) {
             throw FlowError(type: "template", message: "the id of the record contains a NUL, which no variable can")
         }
+        // These are `taskVariables`.
         return [
             "SHEAF_BATCH_ID": task.batch.text,
             "SHEAF_TASK_ID": task.id,

@@ -38,6 +38,8 @@ public struct ExecFlow: ExaminableFlow {
     /// What may be meant otherwise.
     public let warnings: [FlowConfigurationProblem]
 
+    /// The program without its arguments.
+    let command: ProgramCommand
     /// How long a process and all it started get between SIGTERM and SIGKILL, and how long the output of a program that
     /// has ended is waited for.
     var patience = ProcessLifecycle.Patience()
@@ -84,6 +86,13 @@ public struct ExecFlow: ExaminableFlow {
         self.environment = environment
         self.withheldVariables = withheldVariables
         self.maximumOutput = maximumOutput
+        self.command = ProgramCommand(
+            program: program,
+            directory: directory,
+            environment: environment,
+            withheldVariables: withheldVariables,
+            taskVariables: Self.taskVariables
+        )
         self.warnings = ScriptArguments.warnings(program: program, arguments: self.arguments)
     }
 

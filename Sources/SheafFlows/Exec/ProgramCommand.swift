@@ -14,6 +14,7 @@ struct ProgramCommand: Sendable {
     /// The worker's variables without those withheld, and those laid over them, as `NAME=value` and NUL: made once, because
     /// Subprocess would look at all of them several times for each program.
     private let variables: [[UInt8]]
+    private let lookup = ProgramLookup()
 
     /// Takes the worker's variables as they are now.
     ///
@@ -22,7 +23,14 @@ struct ProgramCommand: Sendable {
     ///   - directory: The folder in which the program runs.
     ///   - environment: Variables laid over those of the worker.
     ///   - withheldVariables: Variables of the worker that the program is not shown.
-    init(program: String, directory: String, environment: [String: String], withheldVariables: Set<String>) {
+    ///   - taskVariables: The names of all variables that a task may bring.
+    init(
+        program: String,
+        directory: String,
+        environment: [String: String],
+        withheldVariables: Set<String>,
+        taskVariables: Set<String> = []
+    ) {
         self.program = program
         self.directory = directory
         self.environment = environment
@@ -32,9 +40,10 @@ struct ProgramCommand: Sendable {
             place += 1
             let bytes = Array(UnsafeRawBufferPointer(start: variable, count: strlen(variable) + 1))
             let name = String(decoding: bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
-            if !withheldVariables.contains(name), environment[name] == nil { variables.append(bytes) }
+            let isReplaced = environment[name] != nil || taskVariables.contains(name)
+            if !withheldVariables.contains(name), !isReplaced { variables.append(bytes) }
         }
-        self.variables = variables + environment.map(Self.variable)
+        self.variables = variables + environment.filter { !taskVariables.contains($0.key) }.map(Self.variable)
     }
 
     private static func variable(_ name: String, _ value: String) -> [UInt8] { Array("\(name)=\(value)\0".utf8) }
@@ -53,7 +62,7 @@ struct ProgramCommand: Sendable {
         }
     }
 
-    /// What is to be started, with variables over all others.
+    /// What is to be started, with the variables of a task.
     func configuration(
         arguments: [String],
         variables: [String: String] = [:]
@@ -62,16 +71,10 @@ struct ProgramCommand: Sendable {
         // A group of its own, so that everything the program starts can be ended with it.
         options.processGroupID = 0
         let folder = FilePath(directory)
-        var all = self.variables
-        if !variables.isEmpty {
-            let names = variables.keys.map { Array("\($0)=".utf8) }
-            all.removeAll { variable in names.contains { variable.starts(with: $0) } }
-            all += variables.map(Self.variable)
-        }
         return Configuration(
             executable: .path(try executable(in: folder)),
             arguments: Arguments(executablePathOverride: program, remainingValues: arguments),
-            environment: .custom(all),
+            environment: .custom(self.variables + variables.map(Self.variable)),
             workingDirectory: folder,
             platformOptions: options
         )
@@ -81,7 +84,7 @@ struct ProgramCommand: Sendable {
     func executable(in folder: FilePath) throws(FlowError) -> FilePath {
         if program.contains("/") { return folder.pushing(FilePath(program)) }
         let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
-        guard let found = ProgramLookup.find(program, in: path) else {
+        guard let found = lookup.find(program, in: path) else {
             throw FlowError(type: "not-found", message: "there is no program '\(program)' in any folder of PATH")
         }
         return found
