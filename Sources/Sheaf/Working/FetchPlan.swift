@@ -34,7 +34,7 @@ struct FetchPlan: Sendable {
 
     /// Whether a prefetch is so far below what it should be that it is worth another consumer.
     func isWorthRaising(from old: Int, to new: Int) -> Bool {
-        old == 0 || new >= old * 2 || (old < slots && new >= slots)
+        old == 0 || new >= old * 2 || new - old >= Self.maximumLead / 4 || (old < slots && new >= slots)
     }
 
     /// Whether a prefetch is so far above what it should be that it is worth ending consumers.

@@ -11,7 +11,8 @@ extension ProcessFlow {
 
     /// Has a child answer tasks for as long as it has some and more are at hand, and takes those out that it has answered.
     ///
-    /// It always has as many in its input as it may have at once, or half of that at least, so that it need not wait.
+    /// It always has about as many in its input as it may have at once. They are handed over in parts, so that it need not wait
+    /// until all are prepared.
     ///
     /// - Returns: Whether it has answered any.
     func hand(
@@ -67,7 +68,8 @@ extension ProcessFlow {
                 hasAnswered = true
                 // What it has answered already, and nobody has looked at yet, does not keep it busy.
                 let size = groupSize
-                if size > 1, unanswered <= size / 2 { handOver(atMost: size - unanswered) }
+                let part = max(1, size / 4)
+                if size > 1, size - unanswered >= part { handOver(atMost: part) }
                 if answered == handed { release(child) }
                 await ended(answer)
                 begun = .now
