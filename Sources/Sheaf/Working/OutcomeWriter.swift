@@ -33,6 +33,8 @@ actor OutcomeWriter {
     private static let tick = Duration.milliseconds(250)
     /// The least time from one append to the next.
     private static let gathering = Duration.milliseconds(3)
+    /// How often it looks meanwhile whether slots have nothing to do.
+    private static let look = Duration.milliseconds(9)
     /// The same where the last one had several outcomes: the more there are, the longer, since each append and what follows it
     /// costs the same.
     private static func gathering(_ count: Int) -> Duration {
@@ -123,9 +125,12 @@ actor OutcomeWriter {
     /// acknowledged.
     private func gather() async {
         guard let nextWrite, nextWrite.wanted > .now else { return }
-        try? await Task.sleep(until: nextWrite.least, clock: .continuous)
-        if inbox.isAwaited || nextWrite.wanted <= nextWrite.least { return }
-        try? await Task.sleep(until: nextWrite.wanted, clock: .continuous)
+        var next = nextWrite.least
+        while !Task.isCancelled {
+            try? await Task.sleep(until: next, clock: .continuous)
+            if inbox.isAwaited || next >= nextWrite.wanted { return }
+            next = min(nextWrite.wanted, next + Self.look)
+        }
     }
 
     private func write(_ entry: OutcomeBuffer.Entry, of batch: Name) async throws {
@@ -149,7 +154,13 @@ actor OutcomeWriter {
         while !ended.isEmpty {
             let settling = ended
             ended = Settling()
-            try await beforeSettling?(settling.released.count)
+            do {
+                try await beforeSettling?(settling.released.count)
+            } catch {
+                // They have their outcomes, and whoever wraps up for the end acknowledges them.
+                ended.add(settling)
+                throw error
+            }
             try await end(settling, as: .acknowledged)
         }
     }

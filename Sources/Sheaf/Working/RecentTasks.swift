@@ -15,9 +15,6 @@ struct RecentTasks: Sendable {
             index = task.index
             redo = task.redo
         }
-
-        /// Leaves out the batch: few of those a worker has to do with at a time have a task of the same number.
-        func hash(into hasher: inout Hasher) { hasher.combine(index) }
     }
 
     /// How many are remembered; with 100 bytes or so each.

@@ -17,6 +17,13 @@ struct Settling: Sendable {
     /// Whether nothing has ended.
     var isEmpty: Bool { released.isEmpty }
 
+    /// Adds what others have added.
+    mutating func add(_ other: Settling) {
+        owed += other.owed
+        permits += other.permits
+        released += other.released
+    }
+
     /// Adds a delivery that the worker held.
     mutating func add(_ holding: Holding) {
         holding.addOwed(to: &owed)

@@ -6,7 +6,6 @@ extension TaskFetcher {
     ///
     /// What a consumer may send is bounded by its prefetch and by what is settled; so this is asked before each settlement.
     func willSettle(_ count: Int) async throws {
-        noteSettling()
         guard let left = remaining, !feeds.isEmpty else { return }
         let possible = feeds.values.reduce(count) { $0 + $1.prefetch }
         guard left < possible else { return }

@@ -38,13 +38,9 @@ actor TaskFetcher {
     var isAlone = false
     /// When it was last said that fetching is interrupted.
     var complainedAt: ContinuousClock.Instant?
-    /// How many tasks had ended when the rate was last looked at.
-    private var looked = (finished: 0, at: ContinuousClock.now)
     let trigger = Changes()
 
     static let tick = Duration.milliseconds(200)
-    /// The least time, and the fewest tasks, that tell of a rate.
-    private static let (shortestLook, fewTasks) = (Duration.milliseconds(10), 16)
 
     init(
         client: SheafClient,
@@ -123,29 +119,16 @@ actor TaskFetcher {
     }
 
     private func measure() async throws {
+        var before = state.report.finished
         while true {
             try await Task.sleep(for: Self.tick)
-            noteRate()
+            let now = state.report.finished
+            let rate = Double(now - before) / (Double(Self.tick.components.attoseconds) / 1e18)
+            before = now
+            plan.rate = rate > plan.rate ? rate : (plan.rate + rate) / 2
             noteBroken()
             trigger.notify()
         }
-    }
-
-    /// Reckons with the rate since it was last looked at.
-    private func noteRate() {
-        let (finished, now) = (state.report.finished, ContinuousClock.now)
-        let rate = Double(finished - looked.finished) / ((now - looked.at) / .seconds(1))
-        looked = (finished, now)
-        plan.rate = rate > plan.rate ? rate : (plan.rate + rate) / 2
-    }
-
-    /// Looks at the rate before its time where all that may be held has ended once: a worker that has just begun would wait for
-    /// its own acknowledgements until then.
-    func noteSettling() {
-        let isDone = state.report.finished - looked.finished >= max(Self.fewTasks, claimed)
-        guard isDone, .now - looked.at >= Self.shortestLook else { return }
-        noteRate()
-        trigger.notify()
     }
 
     private func journalChanged() {

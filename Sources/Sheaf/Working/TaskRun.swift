@@ -45,6 +45,9 @@ final class TaskRun: Sendable {
     /// The tasks that have no result.
     var rest: [Assignment] { state.withLock { Array($0.assignments[$0.place...]) } }
 
+    /// Whether the attempts are to end.
+    var isEnded: Bool { state.withLock { $0.isEnded } }
+
     /// Says who makes the attempts.
     func begin(_ attempts: Task<Void, Never>) {
         let isEnded = state.withLock { state in

@@ -4,8 +4,10 @@ import SheafFlows
 
 /// Tasks of one batch that a flow is handed several at a time, and more of them as it goes on.
 extension TaskSlot {
-    /// The most bytes of the records of tasks that are handed to a flow together.
+    /// The most bytes of the records of tasks that are handed to a flow at a time.
     private static let groupBytes = 128 << 10
+    /// How long a run is given more: a batch whose tasks are taken one by one comes to its turn only where a slot is free.
+    private static let longestRun = Duration.milliseconds(250)
 
     /// What has to be seen to beside the run.
     private enum Matter {
@@ -63,11 +65,13 @@ extension TaskSlot {
             return tasks
         }
 
+        let start = ContinuousClock.now
         let tasks = handOver(group)
         let attempts = Task.immediate {
             if !tasks.isEmpty {
                 await first.definition.attempt(tasks) { count in
-                    if state.isStalled || Task.isCancelled { return [] }
+                    let isLate = .now - start > Self.longestRun
+                    if isLate || Task.isCancelled || run.isEnded || state.isStalled || state.isLeaving { return [] }
                     let (begun, uncertain) = takeMore(after: first, atMost: count, isRunning: true)
                     for item in uncertain { continuation.yield(.uncertain(item)) }
                     return handOver(begun)

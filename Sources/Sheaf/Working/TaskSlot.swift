@@ -87,8 +87,9 @@ struct TaskSlot: Sendable {
     func assignment(of item: InboxItem, like first: Assignment) throws(UnreadableMessage) -> Assignment? {
         let task = try BatchTask(item.delivery.message)
         let revision = journal.revision
-        guard task.batch == first.task.batch, task.flow == first.task.flow, task.redo <= first.record.redo,
-            let record = revision == first.revision ? first.$record : journal.boxed(task.batch)
+        guard task.batch == first.task.batch, task.flow == first.task.flow, item.permit == nil,
+            let record = revision == first.revision ? first.$record : journal.boxed(task.batch),
+            task.redo <= record.wrappedValue.redo, record.wrappedValue.concurrency == nil
         else { return nil }
         let assignment = try checked(Assignment(task, item, first.$definition, record, revision: revision))
         return assignment.isOver ? nil : assignment

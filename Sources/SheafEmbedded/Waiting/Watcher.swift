@@ -28,6 +28,7 @@ actor Watcher {
     private var isClosed = false
 
     /// The pauses before looking again after a write.
+    private static let longestAfterChange = 10_000
     private static let allPauses: [Int] = [500, 1_500, 6_000, 24_000]
     /// The pause between two looks when nothing was written, with and without somebody who waits.
     private static let (tick, idleTick, tickWithoutEvents) = (250_000, 1_000_000, 20_000)
@@ -151,8 +152,8 @@ actor Watcher {
                 if id == nil {
                     let version = try transaction.dataVersion()
                     if version == self.version, !dependsOnTime { return [UInt64: Waiter]() }
-                    // What was written is to be seen now; only what is just being written is not.
-                    if version != self.version { pauses = Self.allPauses.prefix(min(pauses.count, 1)) }
+                    // What was written is to be seen now; what somebody else is just writing will be soon.
+                    if version != self.version { pauses = pauses.prefix(while: { $0 < Self.longestAfterChange }) }
                     self.version = version
                 }
                 return try asked.filter { try $0.value.condition.holds(in: transaction) }

@@ -23,6 +23,8 @@ struct ChildState {
     var partial: [UInt8] = []
     /// Lines that nobody has taken yet, the next one last.
     var lines: [[UInt8]] = []
+    /// Whether much was there when it was last read.
+    var readsMuch = false
     /// Whether a line was longer than allowed; nothing is read any more then.
     var isLineTooLong = false
     /// Whether nothing will be heard of it any more, or nothing it is told will be heard.
@@ -58,7 +60,11 @@ struct ChildState {
     var unanswered: Int { max(0, tasks.count - lines.count) }
 
     /// How long it surely goes on with those without any answer being heard: hardly any program takes less than 8 µs for a task.
-    var leisure: Duration { unanswered > 16 ? min(.milliseconds(2), .microseconds(8) * unanswered) : .zero }
+    ///
+    /// It waits itself, however, where its answers are so large that they fill the pipe.
+    var leisure: Duration {
+        unanswered > 16 && !readsMuch ? min(.milliseconds(2), .microseconds(8) * unanswered) : .zero
+    }
 
     /// Whether it can have another task.
     var isUsable: Bool { !isClosed && !isLineTooLong && lines.isEmpty && partial.isEmpty }

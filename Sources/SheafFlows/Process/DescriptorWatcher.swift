@@ -100,11 +100,24 @@ final class DescriptorWatcher: Sendable {
             }
             guard poll(&polled, nfds_t(polled.count), -1) > 0 else { continue }
             if polled[0].revents != 0 { silence() }
-            let ready = tokens.indices.filter { polled[$0 + 1].revents != 0 }.map { tokens[$0] }
-            let leisure = ready.map { entry($0)?.leisure() ?? .zero }.min() ?? .zero
-            if leisure > .zero { usleep(UInt32(leisure / .microseconds(1))) }
-            for token in ready { entry(token)?.handler() }
+            var ready = tokens.indices.filter { polled[$0 + 1].revents != 0 }
+            let leisure = ready.map { entry(tokens[$0])?.leisure() ?? .zero }.min() ?? .zero
+            if leisure > .zero { ready += others(than: ready, polled, within: leisure) }
+            for place in ready { entry(tokens[place])?.handler() }
         }
+    }
+
+    /// Waits that long, or until one of the others can be read or written; returns which.
+    private func others(than ready: [Int], _ polled: [pollfd], within leisure: Duration) -> [Int] {
+        var rest = polled
+        rest[0].revents = 0
+        for place in ready { rest[place + 1].fd = -1 }
+        // The system waits for whole milliseconds where it is to hear of the others; for less than one they can wait too.
+        let milliseconds = Int32(leisure / .milliseconds(1))
+        if milliseconds == 0 { usleep(UInt32(leisure / .microseconds(1))) }
+        guard poll(&rest, nfds_t(rest.count), milliseconds) > 0 else { return [] }
+        if rest[0].revents != 0 { silence() }
+        return rest.indices.dropFirst().filter { rest[$0].fd >= 0 && rest[$0].revents != 0 }.map { $0 - 1 }
     }
 
     private func entry(_ token: Token) -> Entry? { state.withLock { $0.entries[token] } }

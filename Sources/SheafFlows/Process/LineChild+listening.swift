@@ -69,6 +69,7 @@ extension LineChild {
             if !state.take(chunk, maximumLine: maximumLine) { state.isLineTooLong = true }
         }
         guard let count else { return false }
+        state.readsMuch = count >= Self.chunk / 2
         if count == 0 {
             close(&state.output)
             state.isClosed = true

@@ -69,7 +69,8 @@ extension ProcessFlow {
                 // What it has answered already, and nobody has looked at yet, does not keep it busy.
                 let size = groupSize
                 let part = max(1, size / 4)
-                if size > 1, size - unanswered >= part { handOver(atMost: part) }
+                // Lines for the log are taken for answers at first.
+                if size > 1, size - unanswered >= part, handed - answered < 2 * size { handOver(atMost: part) }
                 if answered == handed { release(child) }
                 await ended(answer)
                 begun = .now

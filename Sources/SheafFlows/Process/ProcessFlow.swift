@@ -73,7 +73,7 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     }
 
     /// How many tasks a child may be handed at once, so that it need not wait for the next one.
-    public var groupSize: Int { pool.groupSize }
+    public var groupSize: Int { min(pool.groupSize, maximumTasks ?? .max) }
 
     /// Has a child work on tasks, one after the other, and others on what is left where it may not have all, or leaves.
     public func run(
