@@ -33,13 +33,13 @@ actor OutcomeWriter {
     private static let tick = Duration.milliseconds(250)
     /// The least time from one append to the next.
     private static let gathering = Duration.milliseconds(3)
-    /// How often it looks meanwhile whether slots have nothing to do.
-    private static let look = Duration.milliseconds(9)
     /// The same where the last one had several outcomes: the more there are, the longer, since each append and what follows it
     /// costs the same.
     private static func gathering(_ count: Int) -> Duration {
         min(.milliseconds(30), max(.milliseconds(20), .microseconds(100) * count))
     }
+    /// How often it looks meanwhile whether slots have nothing to do.
+    private static let look = Duration.milliseconds(9)
 
     init(client: SheafClient, state: WorkerState, journal: Journal, inbox: TaskInbox) {
         self.client = client

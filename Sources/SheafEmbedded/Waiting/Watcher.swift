@@ -28,8 +28,9 @@ actor Watcher {
     private var isClosed = false
 
     /// The pauses before looking again after a write.
-    private static let longestAfterChange = 10_000
     private static let allPauses: [Int] = [500, 1_500, 6_000, 24_000]
+    /// Longer ones are left out once a change was seen.
+    private static let longestAfterChange = 10_000
     /// The pause between two looks when nothing was written, with and without somebody who waits.
     private static let (tick, idleTick, tickWithoutEvents) = (250_000, 1_000_000, 20_000)
 

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Threads for what blocks its thread while a process runs: as many as processes run at once, and all they do is wait.
 ///
-/// One that has nothing to do waits a while for the next process, since making a thread costs about as much as the rest.
+/// One that has nothing to do waits a while for the next process, which spares making another.
 final class SupervisorThreads: Sendable {
     private struct State {
         var jobs: [@Sendable () -> Void] = []

@@ -5,7 +5,7 @@
 struct TaskPace {
     /// How long a task may wait for those before it.
     static let patience = Duration.milliseconds(20)
-    /// The most tasks at once; with more of them nothing is gained.
+    /// The most tasks at once; so many are done over where the child dies.
     static let largestGroup = 256
     /// So many tasks are looked back at, at least, and at most twice as many.
     static let memory = 64
