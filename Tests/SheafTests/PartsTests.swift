@@ -21,6 +21,36 @@ import Testing
         #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
     }
 
+    @Test(arguments: [1, 5, 64])
+    func tasksThatEndTogetherAreNoReasonToFetchAheadAtOnce(slots: Int) {
+        var plan = FetchPlan(slots: slots)
+        var isMore = plan.noteEarly(ended: max(15, slots), in: FetchPlan.look)
+        #expect(!isMore)
+        #expect(plan.lead == 0)
+        let many = max(16, 4 * slots)
+        isMore = plan.noteEarly(ended: many, in: FetchPlan.look)
+        #expect(isMore)
+        let lead = plan.lead
+        #expect(lead > 0)
+        // Early looks never say that it is less; that shows in the longer run.
+        isMore = plan.noteEarly(ended: many, in: FetchPlan.look * 2)
+        #expect(!isMore)
+        #expect(plan.lead == lead)
+        for _ in 0..<20 { plan.note(ended: slots, in: .seconds(1)) }
+        #expect(plan.lead == 0)
+    }
+
+    @Test func aConsumerIsOnlyAddedWhereItBringsMuch() {
+        let plan = FetchPlan(slots: 8)
+        let table: [(old: Int, new: Int, isWorth: Bool)] = [
+            (0, 1, true), (1, 2, true), (3, 5, false), (4, 8, true), (7, 8, true), (100, 199, false), (100, 200, true),
+            (2_000, 2_999, false), (2_000, 3_000, true), (8, 8, false), (8, 4, false),
+        ]
+        for row in table {
+            #expect(plan.isWorthRaising(from: row.old, to: row.new) == row.isWorth, "\(row.old) to \(row.new)")
+        }
+    }
+
     @Test func aCreatorThatIsGoneForAMomentIsStillExpected() throws {
         let batch = try #require(Name("b"))
         let start = ContinuousClock.now

@@ -7,6 +7,9 @@ struct FetchPlan: Sendable {
     /// Tasks that ended in the last second, which tells how far ahead to fetch.
     var rate: Double = 0
 
+    /// How often a worker looks how many tasks have ended, while slots wait although some have ended just now.
+    static let look = Duration.milliseconds(10)
+
     /// The most that is fetched ahead of the slots.
     static let maximumLead = 4_000
 
@@ -31,6 +34,26 @@ struct FetchPlan: Sendable {
         let budget = slots + lead
         return max(1, (budget + busyCount - 1) / max(1, busyCount))
     }
+
+    /// Takes over how many tasks ended in a time.
+    mutating func note(ended count: Int, in time: Duration) {
+        let now = Double(count) / (time / .seconds(1))
+        rate = now > rate ? now : (rate + now) / 2
+    }
+
+    /// Takes over how many tasks ended in a time that may be short; true where more is to be fetched ahead than before.
+    ///
+    /// Only so many count that each slot has ended several, and some in any case: of long tasks that end together there would
+    /// seem to be many.
+    mutating func noteEarly(ended count: Int, in time: Duration) -> Bool {
+        if !areEnough(count) { return false }
+        let before = lead
+        rate = max(rate, Double(count) / (time / .seconds(1)))
+        return lead > before
+    }
+
+    /// Whether so many tasks have ended that ``noteEarly(ended:in:)`` counts them.
+    func areEnough(_ count: Int) -> Bool { count >= max(16, 4 * slots) }
 
     /// Whether a prefetch is so far below what it should be that it is worth another consumer.
     func isWorthRaising(from old: Int, to new: Int) -> Bool {

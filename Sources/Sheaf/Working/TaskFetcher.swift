@@ -118,16 +118,31 @@ actor TaskFetcher {
         journal[key.batch].map { client.names.tasks(flow: $0.flow, batch: key.batch, redo: key.redo) }
     }
 
+    /// Finds out how many tasks end, which tells how many to fetch ahead, and looks after the subscriptions.
     private func measure() async throws {
-        var before = state.report.finished
+        /// How many tasks had ended at a time.
+        typealias Count = (ended: Int, at: ContinuousClock.Instant)
+        func count() -> Count { (state.report.finished, .now) }
+        var last = count()
+        var (lastLook, lastEnd) = (last, last)
+        var waits = 0
         while true {
-            try await Task.sleep(for: Self.tick)
-            let now = state.report.finished
-            let rate = Double(now - before) / (Double(Self.tick.components.attoseconds) / 1e18)
-            before = now
-            plan.rate = rate > plan.rate ? rate : (plan.rate + rate) / 2
-            noteBroken()
-            trigger.notify()
+            // Slots wait although tasks end: too few are fetched ahead.
+            let isHungry = .now - lastEnd.at < .seconds(1) && (inbox.isAwaited || inbox.waits > waits)
+            waits = inbox.waits
+            let next = last.at + Self.tick
+            try await Task.sleep(until: isHungry ? min(next, .now + FetchPlan.look) : next, clock: .continuous)
+            let now = count()
+            if now.ended > lastEnd.ended { lastEnd = now }
+            if now.at >= next {
+                plan.note(ended: now.ended - last.ended, in: now.at - last.at)
+                (last, lastLook) = (now, now)
+                noteBroken()
+                trigger.notify()
+            } else if plan.areEnough(now.ended - lastLook.ended) {
+                if plan.noteEarly(ended: now.ended - lastLook.ended, in: now.at - lastLook.at) { trigger.notify() }
+                lastLook = now
+            }
         }
     }
 

@@ -16,6 +16,8 @@ final class TaskInbox: Sendable {
         var slots: [CheckedContinuation<InboxItem?, Never>] = []
         var pulls: [CheckedContinuation<Bool, Never>] = []
         var promised = 0
+        /// How often a slot has found nothing and waited.
+        var waits = 0
         var isClosed = false
 
         var queued: Int { queues.values.reduce(0) { $0 + $1.count } }
@@ -70,6 +72,9 @@ final class TaskInbox: Sendable {
     /// Whether a slot waits for a delivery.
     var isAwaited: Bool { state.withLock { !$0.slots.isEmpty } }
 
+    /// How often a slot has waited for a delivery.
+    var waits: Int { state.withLock { $0.waits } }
+
     /// Waits for a delivery; nil once the inbox is closed.
     func next() async -> InboxItem? {
         // Where something is there, which is the rule while tasks are short, nobody has to wait.
@@ -83,6 +88,7 @@ final class TaskInbox: Sendable {
                 if let item = state.take() { return .give(item) }
                 if state.isClosed { return .give(nil) }
                 state.slots.append(continuation)
+                state.waits += 1
                 if state.slots.count > state.promised, !state.pulls.isEmpty {
                     state.promised += 1
                     return .wait([state.pulls.removeFirst()])
