@@ -27,15 +27,21 @@ import Testing
         var isMore = plan.noteEarly(ended: max(15, slots), in: FetchPlan.look)
         #expect(!isMore)
         #expect(plan.lead == 0)
-        let many = max(16, 4 * slots)
-        isMore = plan.noteEarly(ended: many, in: FetchPlan.look)
-        #expect(isMore)
-        let lead = plan.lead
-        #expect(lead > 0)
+        // As fast as that they may well be, but it is not believed at once.
+        var leads = [0]
+        for _ in 0..<10 {
+            isMore = plan.noteEarly(ended: 100 * slots, in: FetchPlan.look)
+            #expect(isMore == (plan.lead > leads[leads.count - 1]))
+            leads.append(plan.lead)
+        }
+        #expect(leads.last == min(FetchPlan.maximumLead, 2_000 * slots))
+        for (old, new) in zip(leads, leads.dropFirst()) where old > 0 {
+            #expect(!plan.isWorthLowering(from: slots + new, to: slots + old), "\(leads)")
+        }
         // Early looks never say that it is less; that shows in the longer run.
-        isMore = plan.noteEarly(ended: many, in: FetchPlan.look * 2)
+        isMore = plan.noteEarly(ended: max(16, 4 * slots), in: .seconds(1))
         #expect(!isMore)
-        #expect(plan.lead == lead)
+        #expect(plan.lead == leads.last)
         for _ in 0..<20 { plan.note(ended: slots, in: .seconds(1)) }
         #expect(plan.lead == 0)
     }

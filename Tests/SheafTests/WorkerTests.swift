@@ -100,6 +100,39 @@ import Testing
     }
 
     @Test(arguments: BrokerKind.allCases)
+    func whatWasFetchedAheadIsSharedWhenTasksBecomeSlow(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let (fast, slow) = (8_000, 60)
+            let (beginning, hasBegun) = AsyncStream.makeStream(of: Void.self)
+            let flow = try FlowDefinition.work { task in
+                if task.index >= fast {
+                    hasBegun.finish()
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+                return .value(1)
+            }
+            let batch = try await stage.client {
+                try await $0.create(plan(), records: records(fast + slow))
+            }
+            let shares = try await withThrowingTaskGroup(of: (worker: Int, finished: Int).self) { group in
+                for worker in 0..<2 {
+                    group.addTask {
+                        // The second one comes when the first holds all that is left.
+                        if worker == 1 { for await _ in beginning {} }
+                        return (worker, try await stage.work([flow]) { $0.concurrency = 1 }.finished)
+                    }
+                }
+                return try await group.reduce(into: [0, 0]) { $0[$1.worker] = $1.finished }
+            }
+            #expect(shares.reduce(0, +) == fast + slow)
+            #expect(shares[1] >= 10, "\(shares)")
+            let outcomes = try await stage.client { try await $0.allResults(batch.id) }
+            #expect(outcomes.count == fast + slow)
+            #expect(outcomes.allSatisfy { $0.attempts == 1 })
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
     func manyBatchesShareAWorker(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(1) }

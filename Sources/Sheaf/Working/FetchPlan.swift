@@ -10,6 +10,9 @@ struct FetchPlan: Sendable {
     /// How often a worker looks how many tasks have ended, while slots wait although some have ended just now.
     static let look = Duration.milliseconds(10)
 
+    /// From which rate early looks begin to double, in tasks a second.
+    private static let firstRate = 300.0
+
     /// The most that is fetched ahead of the slots.
     static let maximumLead = 4_000
 
@@ -44,11 +47,12 @@ struct FetchPlan: Sendable {
     /// Takes over how many tasks ended in a time that may be short; true where more is to be fetched ahead than before.
     ///
     /// Only so many count that each slot has ended several, and some in any case: of long tasks that end together there would
-    /// seem to be many.
+    /// seem to be many. Each time the rate at most doubles, so that little more is fetched than what keeps slots from waiting:
+    /// tasks often end many at a time, and consumers that bring too much have to be ended.
     mutating func noteEarly(ended count: Int, in time: Duration) -> Bool {
         if !areEnough(count) { return false }
         let before = lead
-        rate = max(rate, Double(count) / (time / .seconds(1)))
+        rate = max(rate, min(Double(count) / (time / .seconds(1)), 2 * max(rate, Self.firstRate)))
         return lead > before
     }
 
@@ -62,4 +66,7 @@ struct FetchPlan: Sendable {
 
     /// Whether a prefetch is so far above what it should be that it is worth ending consumers.
     func isWorthLowering(from old: Int, to new: Int) -> Bool { new * 4 <= old }
+
+    /// Whether what a prefetch brings keeps the slots busy for so long that others should have a part of it.
+    func lastsLong(_ prefetch: Int) -> Bool { Double(prefetch) > rate }
 }

@@ -39,10 +39,24 @@ extension TaskFetcher {
                 // Another consumer beside those there are: ending one makes the broker take back what is on its way to it.
                 try await subscribe(key, prefetch: prefetch - current)
             } else if plan.isWorthLowering(from: current, to: prefetch) {
-                try await unsubscribe(key)
-                try await subscribe(key, prefetch: prefetch)
+                try await lower(key, to: prefetch)
             }
         }
+    }
+
+    /// Has the consumers of a queue make room for one that brings less.
+    private func lower(_ key: FeedKey, to prefetch: Int) async throws {
+        guard let feed = feeds[key] else { return }
+        // Near a limit all that has come is to be run here.
+        let isShared = remaining == nil
+        if isShared {
+            if !plan.lastsLong(feed.prefetch) { return }
+            // What is on its way to a consumer when it ends, the broker takes back and counts as if a worker was lost.
+            if feed.isBusy(), state.heldCount(of: key) < feed.prefetch { return }
+        }
+        try await unsubscribe(key)
+        if isShared { try await giveBackUnstarted(inbox.drain(key, keeping: prefetch), publishing: true) }
+        try await subscribe(key, prefetch: prefetch)
     }
 
     /// The queues to consume from: the oldest few, and of more than that those that have something to do.
