@@ -24,14 +24,12 @@ import Testing
     @Test(arguments: [1, 5, 64])
     func tasksThatEndTogetherAreNoReasonToFetchAheadAtOnce(slots: Int) {
         var plan = FetchPlan(slots: slots)
-        var isMore = plan.noteEarly(ended: max(15, slots), in: FetchPlan.look)
-        #expect(!isMore)
-        #expect(plan.lead == 0)
+        #expect(!plan.areEnough(max(15, slots)))
         // As fast as that they may well be, but it is not believed at once.
         var leads = [0]
         for _ in 0..<10 {
-            isMore = plan.noteEarly(ended: 100 * slots, in: FetchPlan.look)
-            #expect(isMore == (plan.lead > leads[leads.count - 1]))
+            let isMore = plan.noteEarly(ended: 100 * slots, in: FetchPlan.look)
+            #expect(isMore == plan.isWorthRaising(from: slots + leads[leads.count - 1], to: slots + plan.lead))
             leads.append(plan.lead)
         }
         #expect(leads.last == min(FetchPlan.maximumLead, 2_000 * slots))
@@ -39,7 +37,7 @@ import Testing
             #expect(!plan.isWorthLowering(from: slots + new, to: slots + old), "\(leads)")
         }
         // Early looks never say that it is less; that shows in the longer run.
-        isMore = plan.noteEarly(ended: max(16, 4 * slots), in: .seconds(1))
+        let isMore = plan.noteEarly(ended: max(16, 4 * slots), in: .seconds(1))
         #expect(!isMore)
         #expect(plan.lead == leads.last)
         for _ in 0..<20 { plan.note(ended: slots, in: .seconds(1)) }
@@ -55,6 +53,29 @@ import Testing
         for row in table {
             #expect(plan.isWorthRaising(from: row.old, to: row.new) == row.isWorth, "\(row.old) to \(row.new)")
         }
+    }
+
+    @Test func whatIsTooMuchIsEndedWithAsFewConsumersAsPossible() throws {
+        let key = FeedKey(batch: try #require(Name("b")), redo: 0)
+        func ended(_ prefetches: [Int], keeping count: Int) -> [Int] {
+            var feed = BatchFeed()
+            for (number, prefetch) in prefetches.enumerated() {
+                let consumer = NoConsumer()
+                feed.subscriptions[number] = Subscription(
+                    key: key,
+                    consumer: consumer,
+                    prefetch: prefetch,
+                    number: number
+                )
+            }
+            return feed.surplus(beyond: count).map(\.prefetch).sorted()
+        }
+        #expect(ended([1, 15, 100, 900], keeping: 100) == [900])
+        #expect(ended([1, 15, 100, 900], keeping: 117) == [1, 15, 100, 900], "another follows that brings less")
+        #expect(ended([1, 15, 100, 900], keeping: 1) == [15, 100, 900])
+        #expect(ended([8, 56], keeping: 8) == [56])
+        #expect(ended([64], keeping: 8) == [64])
+        #expect(ended([64], keeping: 32).isEmpty)
     }
 
     @Test func aCreatorThatIsGoneForAMomentIsStillExpected() throws {
@@ -230,4 +251,10 @@ import Testing
         dump(reference, to: &dumped)
         #expect(!dumped.contains("secret") && !dumped.contains("p@ss"))
     }
+}
+
+/// A consumer that brings nothing.
+private struct NoConsumer: QueueConsumer {
+    func next() async throws -> [Delivery]? { nil }
+    func cancel() async throws -> [Delivery] { [] }
 }

@@ -4,13 +4,13 @@ import SheafCore
 struct FetchPlan: Sendable {
     /// The slots of the worker.
     let slots: Int
-    /// Tasks that ended in the last second, which tells how far ahead to fetch.
+    /// How many tasks end in a second, which tells how far ahead to fetch; more at once, less by half at a time.
     var rate: Double = 0
 
     /// How often a worker looks how many tasks have ended, while slots wait although some have ended just now.
     static let look = Duration.milliseconds(10)
 
-    /// From which rate early looks begin to double, in tasks a second.
+    /// The rate that the first early look may double, in tasks a second.
     private static let firstRate = 300.0
 
     /// The most that is fetched ahead of the slots.
@@ -44,20 +44,20 @@ struct FetchPlan: Sendable {
         rate = now > rate ? now : (rate + now) / 2
     }
 
-    /// Takes over how many tasks ended in a time that may be short; true where more is to be fetched ahead than before.
+    /// Whether so many tasks have ended that an early look may count them.
     ///
-    /// Only so many count that each slot has ended several, and some in any case: of long tasks that end together there would
-    /// seem to be many. Each time the rate at most doubles, so that little more is fetched than what keeps slots from waiting:
-    /// tasks often end many at a time, and consumers that bring too much have to be ended.
+    /// Each slot must have ended several: of long tasks that end together there would seem to be many.
+    func areEnough(_ count: Int) -> Bool { count >= max(16, 4 * slots) }
+
+    /// Takes over how many tasks, enough of them, ended in a time that may be short; true where it is worth to fetch further ahead.
+    ///
+    /// Each time the rate at most doubles, so that little more is fetched than what keeps slots from waiting: tasks often end
+    /// many at a time, and consumers that bring too much have to be ended.
     mutating func noteEarly(ended count: Int, in time: Duration) -> Bool {
-        if !areEnough(count) { return false }
         let before = lead
         rate = max(rate, min(Double(count) / (time / .seconds(1)), 2 * max(rate, Self.firstRate)))
-        return lead > before
+        return isWorthRaising(from: slots + before, to: slots + lead)
     }
-
-    /// Whether so many tasks have ended that ``noteEarly(ended:in:)`` counts them.
-    func areEnough(_ count: Int) -> Bool { count >= max(16, 4 * slots) }
 
     /// Whether a prefetch is so far below what it should be that it is worth another consumer.
     func isWorthRaising(from old: Int, to new: Int) -> Bool {
@@ -67,6 +67,6 @@ struct FetchPlan: Sendable {
     /// Whether a prefetch is so far above what it should be that it is worth ending consumers.
     func isWorthLowering(from old: Int, to new: Int) -> Bool { new * 4 <= old }
 
-    /// Whether what a prefetch brings keeps the slots busy for so long that others should have a part of it.
-    func lastsLong(_ prefetch: Int) -> Bool { Double(prefetch) > rate }
+    /// Whether so many deliveries keep the slots busy for more than a second, so that others should have a part of them.
+    func lastsLong(_ count: Int) -> Bool { Double(count) > rate }
 }

@@ -32,31 +32,20 @@ extension TaskFetcher {
         for key in chosen {
             // It keeps what it has, and the others share the slots meanwhile.
             if isPaused(key), feeds[key] != nil { continue }
-            var prefetch = plan.prefetch(isBusy: busy.contains(key), busyCount: busy.count)
-            if let remaining { prefetch = min(prefetch, max(1, remaining / 4 / busy.count)) }
+            let wanted = plan.prefetch(isBusy: busy.contains(key), busyCount: busy.count)
+            let prefetch = remaining.map { min(wanted, max(1, $0 / 4 / busy.count)) } ?? wanted
             let current = feeds[key]?.prefetch ?? 0
             if plan.isWorthRaising(from: current, to: prefetch) {
                 // Another consumer beside those there are: ending one makes the broker take back what is on its way to it.
                 try await subscribe(key, prefetch: prefetch - current)
+            } else if plan.isWorthLowering(from: current, to: wanted) {
+                try await share(key, keeping: wanted)
             } else if plan.isWorthLowering(from: current, to: prefetch) {
-                try await lower(key, to: prefetch)
+                // The limit of this worker is near, and what has come is run here.
+                try await unsubscribe(key)
+                try await subscribe(key, prefetch: prefetch)
             }
         }
-    }
-
-    /// Has the consumers of a queue make room for one that brings less.
-    private func lower(_ key: FeedKey, to prefetch: Int) async throws {
-        guard let feed = feeds[key] else { return }
-        // Near a limit all that has come is to be run here.
-        let isShared = remaining == nil
-        if isShared {
-            if !plan.lastsLong(feed.prefetch) { return }
-            // What is on its way to a consumer when it ends, the broker takes back and counts as if a worker was lost.
-            if feed.isBusy(), state.heldCount(of: key) < feed.prefetch { return }
-        }
-        try await unsubscribe(key)
-        if isShared { try await giveBackUnstarted(inbox.drain(key, keeping: prefetch), publishing: true) }
-        try await subscribe(key, prefetch: prefetch)
     }
 
     /// The queues to consume from: the oldest few, and of more than that those that have something to do.
@@ -167,7 +156,12 @@ extension TaskFetcher {
 
     func unsubscribe(_ key: FeedKey) async throws {
         guard let feed = feeds.removeValue(forKey: key) else { return }
-        for subscription in feed.subscriptions.values {
+        try await end(Array(feed.subscriptions.values))
+    }
+
+    /// Ends consumers which are not among those of their queue any more, and takes what they still bring.
+    func end(_ subscriptions: [Subscription]) async throws {
+        for subscription in subscriptions {
             let rest = try await passing { try await subscription.consumer.cancel() } ?? []
             receive(rest, subscription)
             try? await pumps.removeValue(forKey: subscription.number)?.value

@@ -127,8 +127,9 @@ actor TaskFetcher {
         var (lastLook, lastEnd) = (last, last)
         var waits = 0
         while true {
-            // Slots wait although tasks end: too few are fetched ahead.
-            let isHungry = .now - lastEnd.at < .seconds(1) && (inbox.isAwaited || inbox.waits > waits)
+            // Where slots wait although tasks end, too few may be fetched ahead.
+            let isStarved = inbox.isAwaited || inbox.waits > waits
+            let isHungry = isStarved && !feeds.isEmpty && .now - lastEnd.at < .seconds(1)
             waits = inbox.waits
             let next = last.at + Self.tick
             try await Task.sleep(until: isHungry ? min(next, .now + FetchPlan.look) : next, clock: .continuous)

@@ -169,19 +169,6 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Takes out what waits of one queue, but for the first ones.
-    func drain(_ key: FeedKey, keeping count: Int) -> [InboxItem] {
-        state.withLock { state in
-            guard let items = state.queues[key.batch] else { return [] }
-            let surplus = items.filter { $0.key == key }.dropFirst(count)
-            let tokens = Set(surplus.map(\.token))
-            let rest = items.filter { !tokens.contains($0.token) }
-            state.queues[key.batch] = rest.isEmpty ? nil : rest[...]
-            if rest.isEmpty { state.rotation.removeAll { $0 == key.batch } }
-            return Array(surplus)
-        }
-    }
-
     /// Takes out everything that waits.
     func drainAll() -> [InboxItem] {
         state.withLock { state in
