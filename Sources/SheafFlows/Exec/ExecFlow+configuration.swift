@@ -5,10 +5,18 @@ extension ExecFlow {
     /// The longest argument that Linux takes, with the NUL behind it (MAX_ARG_STRLEN).
     private static let maximumArgument = 128 << 10
 
-    /// The variables that tell of the task.
-    static let taskVariables: Set<String> = [
-        "SHEAF_BATCH_ID", "SHEAF_TASK_ID", "SHEAF_TASK_INDEX", "SHEAF_RECORD_ID", "SHEAF_ATTEMPT", "SHEAF_PARAMETERS",
+    /// What tells of the task, by the names of the variables.
+    private static let taskValues: [String: @Sendable (FlowTask) -> String] = [
+        "SHEAF_BATCH_ID": { $0.batch.text },
+        "SHEAF_TASK_ID": { $0.id },
+        "SHEAF_TASK_INDEX": { String($0.index) },
+        "SHEAF_RECORD_ID": { $0.record.id },
+        "SHEAF_ATTEMPT": { String($0.attempt) },
+        "SHEAF_PARAMETERS": { $0.parameters.text },
     ]
+
+    /// The variables that tell of the task.
+    static let taskVariables = Set(taskValues.keys)
 
     /// What is to be started for a task.
     func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
@@ -50,14 +58,6 @@ extension ExecFlow {
         if task.record.id.utf8.contains(0) {
             throw FlowError(type: "template", message: "the id of the record contains a NUL, which no variable can")
         }
-        // These are `taskVariables`.
-        return [
-            "SHEAF_BATCH_ID": task.batch.text,
-            "SHEAF_TASK_ID": task.id,
-            "SHEAF_TASK_INDEX": String(task.index),
-            "SHEAF_RECORD_ID": task.record.id,
-            "SHEAF_ATTEMPT": String(task.attempt),
-            "SHEAF_PARAMETERS": task.parameters.text,
-        ]
+        return Self.taskValues.mapValues { $0(task) }
     }
 }

@@ -17,7 +17,6 @@ struct ProcessGroup: Sendable {
     ///   - patience: How long each step may take.
     ///   - isHurried: Whether there is no time for it to end by itself.
     /// - Returns: Whether it has ended by itself.
-    @discardableResult
     func end(_ patience: ProcessLifecycle.Patience, isHurried: () -> Bool) async -> Bool {
         await wait(patience.output, unless: isHurried)
         let hasEnded = hasExited
