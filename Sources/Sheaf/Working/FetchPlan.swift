@@ -13,6 +13,9 @@ struct FetchPlan: Sendable {
     /// The rate that the first early look may double, in tasks a second.
     private static let firstRate = 300.0
 
+    /// How many times what it should be a prefetch may not become.
+    static let excess = 4
+
     /// The most that is fetched ahead of the slots.
     static let maximumLead = 4_000
 
@@ -65,7 +68,7 @@ struct FetchPlan: Sendable {
     }
 
     /// Whether a prefetch is so far above what it should be that it is worth ending consumers.
-    func isWorthLowering(from old: Int, to new: Int) -> Bool { new * 4 <= old }
+    func isWorthLowering(from old: Int, to new: Int) -> Bool { old >= Self.excess * new }
 
     /// Whether so many deliveries keep the slots busy for more than a second, so that others should have a part of them.
     func lastsLong(_ count: Int) -> Bool { Double(count) > rate }

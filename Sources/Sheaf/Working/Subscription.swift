@@ -20,7 +20,7 @@ struct BatchFeed: Sendable {
     var prefetch: Int { subscriptions.values.reduce(0) { $0 + $1.prefetch } }
 
     /// The consumers without which it still brings so many: the largest, so that they are few; all, where even the rest brings
-    /// four times as many.
+    /// far too many.
     func surplus(beyond count: Int) -> [Subscription] {
         var (rest, surplus) = (prefetch, [Subscription]())
         for subscription in subscriptions.values.sorted(by: { $0.prefetch > $1.prefetch }) {
@@ -28,7 +28,7 @@ struct BatchFeed: Sendable {
             surplus.append(subscription)
             rest -= subscription.prefetch
         }
-        return rest >= 4 * count ? Array(subscriptions.values) : surplus
+        return rest >= FetchPlan.excess * count ? Array(subscriptions.values) : surplus
     }
 
     /// Whether something has come lately, or it is too new to tell.
