@@ -19,7 +19,7 @@ public struct FlowDefinition: Sendable {
     /// Values for templates and programs, laid under those of the batch: an object.
     public var parameters: JSONValue
     /// What its calls share with those of other flows, or nil where the service it calls is its own and has no rate.
-    public var limit: FlowLimit?
+    public var rateLimit: FlowRateLimit?
     /// How long a question of a task waits for its answer; nil means as long as the task may run.
     public var answerTimeout: Duration?
 
@@ -31,7 +31,7 @@ public struct FlowDefinition: Sendable {
         retries: Int = FlowDefinition.defaultRetries,
         retryRule: RetryRule = RetryRule(),
         parameters: JSONValue = [:],
-        limit: FlowLimit? = nil,
+        rateLimit: FlowRateLimit? = nil,
         answerTimeout: Duration? = nil
     ) {
         self.name = name
@@ -41,12 +41,12 @@ public struct FlowDefinition: Sendable {
         self.retries = retries
         self.retryRule = retryRule
         self.parameters = parameters
-        self.limit = limit
+        self.rateLimit = rateLimit
         self.answerTimeout = answerTimeout
     }
 
     /// What tasks of this flow wait for when the service it calls wants to be left alone.
-    public var limitKey: LimitKey { limit?.key ?? .flow(name) }
+    public var rateLimitKey: RateLimitKey { rateLimit?.key ?? .flow(name) }
 
     /// How many more attempts a retryable failure gets where nothing is said.
     public static let defaultRetries = 2

@@ -5,7 +5,7 @@ public struct BatchDefaults: Sendable, Equatable {
     /// What to do when tasks fail.
     public var errorPolicy: ErrorPolicy?
     /// The most tasks at once over all workers.
-    public var concurrency: Int?
+    public var maxRunning: Int?
     /// Whether the order of the records is shuffled.
     public var shuffle: Bool?
     /// The most records.
@@ -20,7 +20,7 @@ public struct BatchDefaults: Sendable, Equatable {
     /// Makes defaults.
     public init(
         errorPolicy: ErrorPolicy? = nil,
-        concurrency: Int? = nil,
+        maxRunning: Int? = nil,
         shuffle: Bool? = nil,
         maxRecords: Int? = nil,
         strict: Bool? = nil,
@@ -28,7 +28,7 @@ public struct BatchDefaults: Sendable, Equatable {
         isInteractive: Bool? = nil
     ) {
         self.errorPolicy = errorPolicy
-        self.concurrency = concurrency
+        self.maxRunning = maxRunning
         self.shuffle = shuffle
         self.maxRecords = maxRecords
         self.strict = strict

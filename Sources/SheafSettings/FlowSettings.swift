@@ -29,7 +29,7 @@ public struct FlowSettings: Sendable {
     /// What holds for its batches.
     public let batch: BatchDefaults
     /// What its calls share with those of other flows, or nil where there is no rate and no name.
-    public let limit: FlowLimit?
+    public let limit: FlowRateLimit?
     /// How long a question of a task waits for its answer; nil means as long as the task may run.
     public let answerTimeout: Duration?
     /// The variables of the environment that a worker needs for it and that are not set here.

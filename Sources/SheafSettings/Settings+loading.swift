@@ -69,7 +69,7 @@ extension Settings {
             folder: folder,
             withheldVariables: secrets,
             environment: environment,
-            limits: try LimitReader.limits(members["limits"])
+            limits: try RateLimitReader.limits(members["limits"])
         )
         return Settings(
             file: file?.path,

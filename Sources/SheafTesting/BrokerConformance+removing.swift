@@ -35,7 +35,7 @@ extension BrokerConformance {
             try expectEqual(try await broker.queueStatus(queue), nil, "status")
             try await broker.deleteQueue(queue)
         },
-        BrokerConformanceCase("Settling a delivery of a deleted queue is no error.") { scene in
+        BrokerConformanceCase("PendingSettlement a delivery of a deleted queue is no error.") { scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker)
             try await broker.publish(numbered(0..<2), to: queue)

@@ -122,7 +122,7 @@ extension BrokerConformance {
                 try await eventually("all are back") { try await broker.queueStatus(queue)?.ready == 3 }
             }
         },
-        BrokerConformanceCase("Settling twice is no error and touches no other message.") { scene in
+        BrokerConformanceCase("PendingSettlement twice is no error and touches no other message.") { scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker)
             try await broker.publish(numbered(0..<2), to: queue)

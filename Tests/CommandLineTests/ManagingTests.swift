@@ -26,7 +26,7 @@ import Testing
             #expect(none.talk.contains("none of these tasks"), "\(none.talk)")
             let one = try await bench.sheaf("retry", "last", "--index", "0-1", "--json")
             #expect(one.code == 0, "\(one.talk)")
-            #expect(try one.json["retried"] == 1 && one.json["redo"] == 1)
+            #expect(try one.json["retried"] == 1 && one.json["generation"] == 1)
             #expect(try one.json["left_out"]?["not_failed"] == 1)
             #expect(try counts(one) == BatchCounts(pending: 1, succeeded: 2, failed: 1))
             try bench.write("", to: "mended")
@@ -86,12 +86,12 @@ import Testing
     @Test func limitsAreChanged() async throws {
         try await with { bench in
             try await bench.sheaf("create", "fixable", "-", input: "a\n")
-            let set = try await bench.sheaf("set", "last", "concurrency=20", "--json")
+            let set = try await bench.sheaf("set", "last", "max_running=20", "--json")
             #expect(set.code == 0 && set.talk.contains("at most 20 tasks at once"), "\(set.talk)")
-            #expect(try set.json["concurrency"] == 20)
+            #expect(try set.json["max_running"] == 20)
             #expect(try await bench.sheaf("status", "last").output.contains("at most 20 at once"))
-            #expect(try await bench.sheaf("set", "last", "concurrency=none", "--json").json["concurrency"] == .null)
-            for (setting, words) in [("speed=9", "known: concurrency=N"), ("concurrency=0", "from 1 to")] {
+            #expect(try await bench.sheaf("set", "last", "max_running=none", "--json").json["max_running"] == .null)
+            for (setting, words) in [("speed=9", "known: max_running=N"), ("max_running=0", "from 1 to")] {
                 let wrong = try await bench.sheaf("set", "last", setting)
                 #expect(wrong.code == 64 && wrong.talk.contains(words), "\(wrong.talk)")
             }
@@ -150,7 +150,7 @@ import Testing
 
     @Test(arguments: [
         ["pause", "nosuch"], ["resume", "nosuch"], ["retry", "nosuch"], ["retry", "nosuch", "--missing"],
-        ["set", "nosuch", "concurrency=1"],
+        ["set", "nosuch", "max_running=1"],
     ])
     func unknownBatches(arguments: [String]) async throws {
         try await with { bench in

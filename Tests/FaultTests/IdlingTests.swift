@@ -7,7 +7,7 @@ import Testing
 /// A worker that has nothing to do, with ten times as many heartbeats as there are by default.
 @Suite(.timeLimit(.minutes(6))) struct IdlingTests {
     /// What a process holds.
-    private struct Holding: CustomStringConvertible {
+    private struct HeldTask: CustomStringConvertible {
         let descriptors: Int
         let threads: Int
         let kilobytes: Int
@@ -46,9 +46,9 @@ import Testing
                     }
                 }
                 try await Task.sleep(for: .seconds(30))
-                let early = try Holding(process)
+                let early = try HeldTask(process)
                 try await Task.sleep(for: .seconds(120))
-                let late = try Holding(process)
+                let late = try HeldTask(process)
                 print("F12 idle, \(kind.rawValue): \(early); 120 s later \(late)")
                 #expect(late.descriptors <= early.descriptors + 2)
                 #expect(late.threads <= early.threads + 4)

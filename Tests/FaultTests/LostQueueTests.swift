@@ -14,7 +14,7 @@ import Testing
                 try await site.bench.until("tasks run") { try site.noted("begun").count >= 20 }
                 try await site.withClient { client in
                     let record = try await client.batch("last").record
-                    let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: 0)
+                    let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: 0)
                     try await client.broker.deleteQueue(queue)
                 }
             }

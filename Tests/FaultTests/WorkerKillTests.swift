@@ -47,7 +47,7 @@ import Testing
         var random = SeededGenerator(state: 1)
         try await site.withClient { client in
             let queues = try [("echo", "quick"), ("words", "slow")].map { flow, batch in
-                client.names.tasks(flow: try #require(Name(flow)), batch: try #require(Name(batch)), redo: 0)
+                client.names.tasks(flow: try #require(Name(flow)), batch: try #require(Name(batch)), generation: 0)
             }
             for number in 0..<Self.kills {
                 let left = try await client.waiting(in: queues)

@@ -63,7 +63,7 @@ extension Integration {
                     #expect(loser.talk.contains("batch 'b\(round)'") && loser.output.isEmpty, "\(loser.talk)")
                     try await site.withClient { client in
                         let batch = try #require(Name("b\(round)"))
-                        let queue = client.names.tasks(flow: site.echo, batch: batch, redo: 0)
+                        let queue = client.names.tasks(flow: site.echo, batch: batch, generation: 0)
                         #expect(try await client.broker.queueStatus(queue)?.ready == 50)
                     }
                 }

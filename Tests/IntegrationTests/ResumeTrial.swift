@@ -60,7 +60,7 @@ struct ResumeTrial {
         let start = try await progress(of: batch)
         return try await site.bench.sheaf(arguments, limit: .seconds(300)) { number in
             try await site.withClient { client in
-                let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), redo: 0)
+                let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), generation: 0)
                 try await site.bench.until("the creation is at \(point)", limit: .seconds(280)) {
                     // A process that has ended by itself was too quick.
                     if Glibc.kill(number, 0) != 0 { return true }
@@ -76,7 +76,7 @@ struct ResumeTrial {
     private func progress(of batch: String) async throws -> (journalled: Int, depth: Int) {
         var progress = (journalled: 0, depth: 0)
         try await site.withClient { client in
-            let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), redo: 0)
+            let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), generation: 0)
             progress.depth = try await client.broker.queueStatus(queue)?.ready ?? 0
             if progress.depth > 0 { progress.journalled = try await client.recordToResume(batch).published }
         }
@@ -87,7 +87,7 @@ struct ResumeTrial {
     func published(_ batch: String) async throws -> [Int] {
         var messages: [Message] = []
         try await site.withClient { client in
-            let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), redo: 0)
+            let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), generation: 0)
             let count = try #require(try await client.broker.queueStatus(queue)).ready
             let consumer = try await client.broker.consume(queue, prefetch: 2000)
             while messages.count < count, let more = try await consumer.next() {

@@ -100,7 +100,7 @@ import Testing
                 sheaf.send(queue, "task", b"{}", names | {"sheaf-index": 3})
                 sheaf.send(queue, "task", b"{}", names | {"sheaf-index": 0, "sheaf-batch": "b 2"})
                 sheaf.send(queue, "task", b'"twice"', names | {"sheaf-index": 0})
-                sheaf.send(queue, "task", b'"never"', names | {"sheaf-index": 1, "sheaf-redo": 1})
+                sheaf.send(queue, "task", b'"never"', names | {"sheaf-index": 1, "sheaf-generation": 1})
                 sheaf.send(sheaf.name("results", "b1"), "outcomes", b'{"index":7,"status":"succeeded"}\\noops\\n')
                 sheaf.send(sheaf.name("journal"), "sealed", b'{"total":99}', names)
                 """

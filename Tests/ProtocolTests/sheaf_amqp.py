@@ -153,10 +153,10 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         """Runs a task. (A slow one wants a thread, while this one serves heartbeats and repeats the signal.)"""
         kind, record, parameters = "json" if properties.content_type == "application/json" else "text", None, None
         headers, index = properties.headers, int(properties.headers["sheaf-index"])
-        outcome = {"index": index, "redo": int(headers.get("sheaf-redo", 0)), "status": "succeeded"}
+        outcome = {"index": index, "generation": int(headers.get("sheaf-generation", 0)), "status": "succeeded"}
         outcome["attempts"] = int(headers.get("sheaf-attempt", 1)) + headers.get("x-delivery-count", 0)
         outcome |= {"record_id": headers.get("sheaf-record", str(index)), "started_at": now()} | sender
-        self.send(self.name("signals"), "running", sender | {"running": {headers["sheaf-batch"]: [index]}})
+        self.send(self.name("heartbeats"), "heartbeat", sender | {"running": {headers["sheaf-batch"]: [index]}})
         try:
             record = json.loads(body) if kind == "json" else body.decode()
             parameters = json.loads(headers.get("sheaf-parameters", "{}"))
@@ -164,7 +164,7 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         except Exception as error:
             outcome |= {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}
             outcome |= {"record_kind": kind, "record": record, "parameters": parameters}
-        self.send(self.name("signals"), "running", sender | {"running": {}})
+        self.send(self.name("heartbeats"), "heartbeat", sender | {"running": {}})
         return outcome | {"finished_at": now()}
 
     def results(self, name):
@@ -176,8 +176,8 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         mark = None if end else self.send(log, "mark", b"", identity=str(uuid.uuid4()))
         for method, properties, body in self.channel.consume(log, arguments={"x-stream-offset": "first"}):
             for outcome in parsed(body.splitlines() if properties.type == "outcomes" else []):
-                index, redo = outcome["index"], outcome.get("redo", 0)
-                if index < total and index not in seen and redo == 0 and outcome["status"] != "cancelled":
+                index, generation = outcome["index"], outcome.get("generation", 0)
+                if index < total and index not in seen and generation == 0 and outcome["status"] != "cancelled":
                     seen.add(index)
                     yield {"batch_id": name} | {
                         member: outcome.get(member) for member in ROW if member != "errors" or member in outcome

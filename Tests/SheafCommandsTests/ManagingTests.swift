@@ -18,12 +18,12 @@ import Testing
         #expect(missing.missing && missing.inputs == ["a.csv", "-"] && missing.force)
     }
 
-    @Test(arguments: [("concurrency=20", 20), ("concurrency=1", 1), ("concurrency=none", nil)] as [(String, Int?)])
+    @Test(arguments: [("max_running=20", 20), ("max_running=1", 1), ("max_running=none", nil)] as [(String, Int?)])
     func settings(text: String, limit: Int?) throws {
-        #expect(try SheafCommand.BatchSetting(text) == .concurrency(limit))
+        #expect(try SheafCommand.BatchSetting(text) == .maxRunning(limit))
     }
 
-    @Test(arguments: ["", "concurrency", "concurrency=", "concurrency=-1", "concurrency=x", "limit=3", "=3"])
+    @Test(arguments: ["", "max_running", "max_running=", "max_running=-1", "max_running=x", "limit=3", "=3"])
     func brokenSettings(text: String) {
         #expect(throws: (any Error).self) { try SheafCommand.BatchSetting(text) }
     }
@@ -57,7 +57,7 @@ import Testing
         let created = JournalEntry.Event.created(options: BatchOptions(), source: "", nonce: "n")
         journal.apply(JournalEntry(batch: name, flow: name, at: Timestamp(milliseconds: 0), event: created))
         let record = try #require(journal[name])
-        var report = RetryReport(batch: BatchSummary(record: record, progress: nil), redo: 1)
+        var report = RetryReport(batch: BatchSummary(record: record, progress: nil), generation: 1)
         #expect(Wording.retry(report, of: .failed) == ["batch b has no failed task that can run again"])
         report.retried = 2
         report.invalid = 1

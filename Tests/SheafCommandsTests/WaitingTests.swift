@@ -11,15 +11,15 @@ import Testing
 
     @Test func aLimitIsNamedAndItsPauseTold() throws {
         let name = try #require(Name("openai"))
-        #expect(Wording.limit(LimitWait(key: .shared(name), tasks: 3), now: now) == "3 tasks for limit 'openai'")
-        let paused = LimitWait(key: .flow(name), tasks: 1, until: now + .seconds(90))
+        #expect(Wording.limit(RateLimitWait(key: .shared(name), tasks: 3), now: now) == "3 tasks for limit 'openai'")
+        let paused = RateLimitWait(key: .flow(name), tasks: 1, until: now + .seconds(90))
         #expect(Wording.limit(paused, now: now) == "1 task for flow 'openai', which is paused for another 1 min 30 s")
     }
 
     @Test func questionsAreShownAndNothingOfThemIsObeyed() throws {
         let question = OpenQuestion(
             batch: try #require(Name("b")),
-            id: QuestionID(index: 17, redo: 0, number: 1),
+            id: QuestionID(index: 17, generation: 0, number: 1),
             question: Question("\u{1B}[31mKeep?", choices: ["yes", "no"], fallback: "no"),
             worker: "w",
             askedAt: now

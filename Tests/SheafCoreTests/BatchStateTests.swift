@@ -143,29 +143,29 @@ struct Seeded: RandomNumberGenerator {
     @Test func anOutcomeCountsForTheGenerationInWhichItsIndexIsOpen() {
         var state = BatchState()
         state.applySealed(total: 3)
-        state.apply(OutcomeSummary(index: 1, redo: 0, status: .failed))
-        state.reopen("1", redo: 1)
+        state.apply(OutcomeSummary(index: 1, generation: 0, status: .failed))
+        state.reopen("1", generation: 1)
         #expect(!state.isSettled(1))
-        let counts9 = state.apply(OutcomeSummary(index: 1, redo: 0, status: .failed))
+        let counts9 = state.apply(OutcomeSummary(index: 1, generation: 0, status: .failed))
         #expect(!counts9)
-        let counts10 = state.apply(OutcomeSummary(index: 1, redo: 1, status: .succeeded))
+        let counts10 = state.apply(OutcomeSummary(index: 1, generation: 1, status: .succeeded))
         #expect(counts10)
-        state.reopen("1", redo: 1)  // said twice
+        state.reopen("1", generation: 1)  // said twice
         #expect(state.isSettled(1))
         #expect(state.settled == BatchState.Settled(succeeded: 1))
     }
 
     @Test func anOutcomeOfALaterGenerationWaitsUntilItIsOpened() {
         var early = BatchState()
-        early.apply(OutcomeSummary(index: 2, redo: 1, status: .succeeded))
+        early.apply(OutcomeSummary(index: 2, generation: 1, status: .succeeded))
         #expect(!early.isSettled(2))
-        early.apply(OutcomeSummary(index: 2, redo: 0, status: .failed))
-        early.reopen("2", redo: 1)
+        early.apply(OutcomeSummary(index: 2, generation: 0, status: .failed))
+        early.reopen("2", generation: 1)
 
         var inOrder = BatchState()
-        inOrder.apply(OutcomeSummary(index: 2, redo: 0, status: .failed))
-        inOrder.reopen("2", redo: 1)
-        inOrder.apply(OutcomeSummary(index: 2, redo: 1, status: .succeeded))
+        inOrder.apply(OutcomeSummary(index: 2, generation: 0, status: .failed))
+        inOrder.reopen("2", generation: 1)
+        inOrder.apply(OutcomeSummary(index: 2, generation: 1, status: .succeeded))
         #expect(early == inOrder)
         #expect(early.settled == BatchState.Settled(succeeded: 1))
     }

@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func aBadEncodingIsAnError() {
-        let line = #"{"index":0,"redo":0,"status":"failed","record_kind":"binary","record_base64":"!"}"#
+        let line = #"{"index":0,"generation":0,"status":"failed","record_kind":"binary","record_base64":"!"}"#
         #expect(throws: UnreadableMessage.self) { try Outcome(line: Array(line.utf8)) }
     }
 }

@@ -13,17 +13,17 @@ import Testing
     private static func event() -> JournalEntry.Event {
         let small = Int.random(in: 0...2)
         return switch Int.random(in: 0...13) {
-        case 0: .created(options: BatchOptions(concurrency: small + 1), source: "s\(small)", nonce: "n\(small)")
+        case 0: .created(options: BatchOptions(maxRunning: small + 1), source: "s\(small)", nonce: "n\(small)")
         case 1, 2, 3: .published(count: small, digest: Bool.random() ? "d\(small)" : nil)
         case 4, 5: .sealed(total: small)
         case 6: .stopped(reason: "r\(small)")
         case 7: .cancelled(now: Bool.random())
         case 8: .paused
         case 9: .resumed(tolerated: small)
-        case 10: .redone(redo: Int.random(in: 1...3), nonce: "z\(small)", count: small, tolerated: small)
-        case 11: .changed(concurrency: Bool.random() ? small + 1 : nil)
+        case 10: .retried(generation: Int.random(in: 1...3), nonce: "z\(small)", count: small, tolerated: small)
+        case 11: .changed(maxRunning: Bool.random() ? small + 1 : nil)
         case 12: small == 0 ? .deleted : .paused
-        default: .finished(redo: small, endOffset: Int64(small), counts: BatchCounts(succeeded: small), startedAt: nil)
+        default: .finished(generation: small, endOffset: Int64(small), counts: BatchCounts(succeeded: small), startedAt: nil)
         }
     }
 

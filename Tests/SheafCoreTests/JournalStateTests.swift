@@ -19,7 +19,7 @@ import Testing
     }
 
     static func finished(_ counts: BatchCounts) -> JournalEntry.Event {
-        .finished(redo: 0, endOffset: 7, counts: counts, startedAt: nil)
+        .finished(generation: 0, endOffset: 7, counts: counts, startedAt: nil)
     }
 
     static let histories: [([JournalEntry.Event], BatchStatus)] = [
@@ -79,7 +79,7 @@ import Testing
     @Test func entriesSurviveTheWire() throws {
         let options = BatchOptions(
             errorPolicy: .stopPercent(above: 2.5),
-            concurrency: 7,
+            maxRunning: 7,
             seed: .max,
             maxRecords: 3,
             parameters: ["lang": ["en", "fr"]]
@@ -88,10 +88,10 @@ import Testing
             .created(options: options, source: "a.csv", nonce: "x"), .published(count: 10), .sealed(total: 11),
             .stopped(reason: "why"), .cancelled(now: true), .paused, .resumed(tolerated: 3),
             .created(options: options, source: "-", nonce: "y", input: ["format": "jsonl"]),
-            .redone(redo: 2, nonce: "z", count: 5, tolerated: 1), .changed(concurrency: 9), .changed(concurrency: nil),
+            .retried(generation: 2, nonce: "z", count: 5, tolerated: 1), .changed(maxRunning: 9), .changed(maxRunning: nil),
             .deleted,
             .finished(
-                redo: 1,
+                generation: 1,
                 endOffset: 99,
                 counts: BatchCounts(succeeded: 5, failed: 2, cancelled: 4),
                 startedAt: Timestamp(milliseconds: 1_700_000_000_123)

@@ -2,7 +2,7 @@ import SheafCore
 import Testing
 
 @Suite struct QuestionTests {
-    private let id = QuestionID(index: 3, redo: 1, number: 2)
+    private let id = QuestionID(index: 3, generation: 1, number: 2)
 
     private func entry(_ event: QuestionEntry.Event, by author: String = "w") -> QuestionEntry {
         QuestionEntry(id: id, at: Timestamp(milliseconds: 1_700_000_000_000), by: author, event: event)
@@ -15,7 +15,7 @@ import Testing
         ] {
             #expect(QuestionEntry(entry(event).message) == entry(event))
         }
-        for body in ["", "[]", "{}", #"{"index":-1,"redo":0,"number":1,"at":"2026-01-01T00:00:00Z"}"#] {
+        for body in ["", "[]", "{}", #"{"index":-1,"generation":0,"number":1,"at":"2026-01-01T00:00:00Z"}"#] {
             #expect(QuestionEntry(Message(type: "withdrawn", body: Array(body.utf8))) == nil)
         }
     }

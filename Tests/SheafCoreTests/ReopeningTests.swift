@@ -2,28 +2,28 @@ import SheafCore
 import Testing
 
 @Suite struct ReopeningTests {
-    static func reopening(_ redo: Int, _ count: Int) -> BatchRecord.Reopening {
-        BatchRecord.Reopening(redo: redo, nonce: "n\(redo)", count: count)
+    static func reopening(_ generation: Int, _ count: Int) -> BatchInfo.Reopening {
+        BatchInfo.Reopening(generation: generation, nonce: "n\(generation)", count: count)
     }
 
     /// A batch with two retries, as all that any log ever said of it; what is said in one log keeps its order.
-    static func history(_ generator: inout Seeded) -> (results: [ResultEvent], retries: [BatchRecord.Reopening]) {
+    static func history(_ generator: inout Seeded) -> (results: [ResultEvent], retries: [BatchInfo.Reopening]) {
         let total = Int.random(in: 1...120, using: &generator)
         var results: [ResultEvent] = []
         var open = Set(0..<total)
-        var retries: [BatchRecord.Reopening] = []
-        for redo in 0...2 {
-            if redo > 0 {
+        var retries: [BatchInfo.Reopening] = []
+        for generation in 0...2 {
+            if generation > 0 {
                 let again = (0..<total).filter { !open.contains($0) && Bool.random(using: &generator) }
                 let tasks = IndexRanges(rising: again)
-                results.append(.reopened(redo: redo, nonce: "n\(redo)", tasks: tasks))
-                results.append(.reopened(redo: redo, nonce: "given up", tasks: IndexRanges(rising: 0..<total)))
-                retries.append(reopening(redo, again.count))
+                results.append(.reopened(generation: generation, nonce: "n\(generation)", tasks: tasks))
+                results.append(.reopened(generation: generation, nonce: "given up", tasks: IndexRanges(rising: 0..<total)))
+                retries.append(reopening(generation, again.count))
                 open = Set(again)
             }
             for index in open.sorted() where Bool.random(using: &generator) {
                 let status: Outcome.Status = Bool.random(using: &generator) ? .succeeded : .failed
-                results.append(.outcomes([OutcomeSummary(index: index, redo: redo, status: status)], unreadable: 0))
+                results.append(.outcomes([OutcomeSummary(index: index, generation: generation, status: status)], unreadable: 0))
             }
         }
         return (results, retries)
@@ -56,14 +56,14 @@ import Testing
         state.applySealed(total: 3)
         for index in 0..<3 { state.apply(OutcomeSummary(index: index, status: .failed)) }
         let before = state.settled
-        state.applyReopened(redo: 1, nonce: "crashed", tasks: IndexRanges(rising: 0..<3))
+        state.applyReopened(generation: 1, nonce: "crashed", tasks: IndexRanges(rising: 0..<3))
         #expect(state.settled == before)
-        state.applyReopened(redo: 1, nonce: "repeated", tasks: IndexRanges(rising: [1]))
-        let retry = BatchRecord.Reopening(redo: 1, nonce: "repeated", count: 1)
+        state.applyReopened(generation: 1, nonce: "repeated", tasks: IndexRanges(rising: [1]))
+        let retry = BatchInfo.Reopening(generation: 1, nonce: "repeated", count: 1)
         #expect(state.hasReopened([retry]))
         state.applyCommitted(retry)
         #expect(state.settled == BatchState.Settled(failed: 2))
-        state.applyReopened(redo: 1, nonce: "crashed", tasks: IndexRanges(rising: 0..<3))
+        state.applyReopened(generation: 1, nonce: "crashed", tasks: IndexRanges(rising: 0..<3))
         #expect(state.settled == BatchState.Settled(failed: 2))
     }
 
@@ -73,22 +73,22 @@ import Testing
         let retry = Self.reopening(1, 2)
         state.applyCommitted(retry)
         #expect(!state.hasReopened([retry]))
-        state.applyReopened(redo: 1, nonce: "n1", tasks: IndexRanges(rising: [3]))
+        state.applyReopened(generation: 1, nonce: "n1", tasks: IndexRanges(rising: [3]))
         #expect(!state.hasReopened([retry]))
-        state.applyReopened(redo: 1, nonce: "n1", tasks: IndexRanges(rising: [4]))
+        state.applyReopened(generation: 1, nonce: "n1", tasks: IndexRanges(rising: [4]))
         #expect(state.hasReopened([retry]))
     }
 
     @Test func aLeaseEndsWithItsTask() {
         var state = BatchState()
-        let lease = TaskLease(id: "l", index: 4, redo: 0, worker: "w")
+        let lease = TaskLease(id: "l", index: 4, generation: 0, worker: "w")
         state.applyLeased(lease)
         #expect(state.leases[4] == lease)
         state.apply(OutcomeSummary(index: 4, status: .succeeded))
         #expect(state.leases.isEmpty)
         state.applyLeased(lease)
         #expect(state.leases.isEmpty)
-        state.applyLeased(TaskLease(id: "m", index: 5, redo: 0, worker: "w"))
+        state.applyLeased(TaskLease(id: "m", index: 5, generation: 0, worker: "w"))
         state.applyReturned(lease: "other")
         #expect(state.leases.count == 1)
         state.applyReturned(lease: "m")
@@ -98,21 +98,21 @@ import Testing
     @Test func aLeaseOfALaterGenerationIsKeptUntilTheJournalSpeaks() {
         var state = BatchState()
         state.apply(OutcomeSummary(index: 4, status: .failed))
-        state.applyReopened(redo: 1, nonce: "n1", tasks: IndexRanges(rising: [4]))
-        let lease = TaskLease(id: "l", index: 4, redo: 1, worker: "w")
+        state.applyReopened(generation: 1, nonce: "n1", tasks: IndexRanges(rising: [4]))
+        let lease = TaskLease(id: "l", index: 4, generation: 1, worker: "w")
         state.applyLeased(lease)
         state.applyCommitted(Self.reopening(1, 1))
         #expect(state.leases[4] == lease)
-        state.apply(OutcomeSummary(index: 4, redo: 1, status: .failed))
+        state.apply(OutcomeSummary(index: 4, generation: 1, status: .failed))
         #expect(state.leases.isEmpty)
     }
 }
 
 extension BatchState {
     /// Opens tasks again as a retry that is finished does.
-    mutating func reopen(_ tasks: String, redo: Int) {
+    mutating func reopen(_ tasks: String, generation: Int) {
         let tasks = IndexRanges(tasks) ?? IndexRanges()
-        applyReopened(redo: redo, nonce: "n", tasks: tasks)
-        applyCommitted(BatchRecord.Reopening(redo: redo, nonce: "n", count: tasks.count))
+        applyReopened(generation: generation, nonce: "n", tasks: tasks)
+        applyCommitted(BatchInfo.Reopening(generation: generation, nonce: "n", count: tasks.count))
     }
 }

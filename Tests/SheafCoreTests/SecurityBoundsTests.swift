@@ -79,7 +79,7 @@ struct SecurityBoundsTests {
     }
 
     @Test func theFirstOfTwoMembersStands() throws {
-        let line = Array(#"{"index":0,"redo":0,"status":"succeeded","status":"failed","index":1}"#.utf8)
+        let line = Array(#"{"index":0,"generation":0,"status":"succeeded","status":"failed","index":1}"#.utf8)
         let outcome = try Outcome(line: line)
         let message = ResultMessage.outcomes(batch: try #require(Name("b")), lines: line)
         #expect(ResultMessage.summaries(of: message).outcomes == [outcome.summary])

@@ -10,8 +10,8 @@ import Testing
         let (results, retries) = ReopeningTests.history(&generator)
         for event in results { state.apply(event) }
         for retry in retries where Bool.random(using: &generator) { state.applyCommitted(retry) }
-        state.apply(OutcomeSummary(index: 3, redo: 9, status: .failed, isInvalidRecord: true))
-        state.applyLeased(TaskLease(id: "l1", index: 399, redo: 0, worker: "w"))
+        state.apply(OutcomeSummary(index: 3, generation: 9, status: .failed, isInvalidRecord: true))
+        state.applyLeased(TaskLease(id: "l1", index: 399, generation: 0, worker: "w"))
         return state
     }
 

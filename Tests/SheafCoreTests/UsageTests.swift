@@ -6,10 +6,10 @@ import Testing
 @Suite struct UsageTests {
     private static let usage = Usage(["input_tokens": 12, "output_tokens": 3])
 
-    private func outcome(_ index: Int, _ usage: Usage, status: Outcome.Status = .succeeded, redo: Int = 0) -> Outcome {
+    private func outcome(_ index: Int, _ usage: Usage, status: Outcome.Status = .succeeded, generation: Int = 0) -> Outcome {
         Outcome(
             index: index,
-            redo: redo,
+            generation: generation,
             status: status,
             recordID: "r",
             output: status == .succeeded ? Array("1".utf8) : nil,

@@ -26,7 +26,7 @@ import Testing
         json.record = Record(id: "in.jsonl:1", kind: .json, bytes: Array(#"{"id":1}"#.utf8))
         json.parameters = #"{"lang":"en"}"#
         json.attempts = 3
-        json.redo = 2
+        json.generation = 2
         var text = make(2, .failed)
         text.error = Outcome.Failure(type: "timeout", message: "")
         text.record = Record(id: "in.jsonl:2", kind: .text, bytes: Array("a \"b\"\n".utf8))
@@ -61,9 +61,9 @@ import Testing
     @Test func summariesReadWhatOthersWrite() {
         let lines = [
             #"{ "status": "succeeded", "index": 5, "output": null }"#,
-            #"{"index":6,"redo":0,"status":"failed","error":{"type":"invalid-record","message":"m"}}"#,
-            #"{"index":"x"}"#, "rubbish", #"{"index":7,"redo":1,"status":"succeeded","output":1}"#,
-            #"{"index":99999999999,"redo":0,"status":"succeeded","output":1}"#,
+            #"{"index":6,"generation":0,"status":"failed","error":{"type":"invalid-record","message":"m"}}"#,
+            #"{"index":"x"}"#, "rubbish", #"{"index":7,"generation":1,"status":"succeeded","output":1}"#,
+            #"{"index":99999999999,"generation":0,"status":"succeeded","output":1}"#,
         ]
         let message = ResultMessage.outcomes(batch: batch, lines: Array(lines.joined(separator: "\n").utf8))
         let (outcomes, unreadable) = ResultMessage.summaries(of: message)
@@ -71,7 +71,7 @@ import Testing
             outcomes == [
                 OutcomeSummary(index: 5, status: .succeeded),
                 OutcomeSummary(index: 6, status: .failed, isInvalidRecord: true),
-                OutcomeSummary(index: 7, redo: 1, status: .succeeded),
+                OutcomeSummary(index: 7, generation: 1, status: .succeeded),
             ]
         )
         #expect(unreadable == 3)
@@ -83,7 +83,7 @@ import Testing
             flow: flow,
             batch: batch,
             index: 12,
-            redo: 1,
+            generation: 1,
             attempt: 3,
             record: record,
             parameters: #"{"a":1}"#
@@ -137,8 +137,8 @@ import Testing
         )
         let message = ProgressMessage(at: Timestamp(milliseconds: 5), batches: [progress])
         #expect(ProgressMessage(message.message) == message)
-        let signal = RunningSignal(worker: "w", running: [batch: [1, 5, 9]])
-        #expect(RunningSignal(signal.message) == signal)
-        #expect(RunningSignal(Message(type: "running", body: [1])) == nil)
+        let signal = Heartbeat(worker: "w", running: [batch: [1, 5, 9]])
+        #expect(Heartbeat(signal.message) == signal)
+        #expect(Heartbeat(Message(type: "running", body: [1])) == nil)
     }
 }

@@ -1,1 +1,74 @@
-../SheafTests/ByHand.swift
+import Sheaf
+import SheafBroker
+import SheafCore
+import Testing
+
+extension SheafClient {
+    /// Takes tasks that wait in a generation's queue, writes how each ended, as a worker does, and returns their numbers.
+    @discardableResult
+    func runByHand(
+        _ batch: CreatedBatch,
+        generation: Int = 0,
+        atMost limit: Int = .max,
+        _ ending: (BatchTask) -> Outcome.Status = { _ in .succeeded }
+    ) async throws -> [Int] {
+        var indices: [Int] = []
+        let queue = names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
+        while indices.count < limit, let delivery = try await broker.get(queue) {
+            let task = try BatchTask(delivery.message)
+            #expect(task.generation == generation && task.batch == batch.id && task.attempt == 1)
+            try await note(ending(task), of: task)
+            try await broker.settle(delivery, as: .acknowledged)
+            indices.append(task.index)
+        }
+        return indices.sorted()
+    }
+
+    /// Writes the outcome of a task.
+    func note(_ status: Outcome.Status, of task: BatchTask) async throws {
+        let outcome = Outcome(
+            index: task.index,
+            generation: task.generation,
+            status: status,
+            recordID: task.record.id,
+            output: status == .succeeded ? Array("1".utf8) : nil,
+            error: status == .failed ? Outcome.Failure(type: "broken", message: "on purpose") : nil,
+            startedAt: .now,
+            finishedAt: .now,
+            worker: "hand",
+            record: status == .failed ? task.record : nil,
+            parameters: status == .failed ? task.parameters : nil
+        )
+        var line: [UInt8] = []
+        outcome.writeLine(to: &line)
+        try await broker.append(
+            ResultMessage.outcomes(batch: task.batch, lines: line),
+            to: names.results(batch: task.batch)
+        )
+    }
+
+    /// How many messages wait in the queue of a generation, or nil where there is none.
+    func waiting(_ batch: CreatedBatch, generation: Int) async throws -> Int? {
+        try await broker.queueStatus(names.tasks(flow: batch.flow, batch: batch.id, generation: generation))?.ready
+    }
+
+    /// Takes all permits from a batch's queue and returns those that still count.
+    func validPermits(of record: BatchInfo) async throws -> [Permit] {
+        var permits: [Permit] = []
+        let queue = names.permits(batch: record.id, generation: record.oldestQueue)
+        while let delivery = try await broker.get(queue) {
+            if let permit = Permit(delivery.message), record.permits.isValid(permit) { permits.append(permit) }
+            try await broker.settle(delivery, as: .acknowledged)
+        }
+        return permits
+    }
+}
+
+/// Waits until a condition holds.
+func until(_ what: String, limit: Duration = .seconds(60), _ condition: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + limit
+    while try await !condition() {
+        try #require(ContinuousClock.now < deadline, "not within \(limit): \(what)")
+        try await Task.sleep(for: .milliseconds(20))
+    }
+}

@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct RetryFaultTests {
     /// A batch of six tasks, of which every other has failed.
     private func halfFailed(_ client: SheafClient) async throws -> CreatedBatch {
-        let batch = try await client.create(plan { $0.options.concurrency = 2 }, records: records(6))
+        let batch = try await client.create(plan { $0.options.maxRunning = 2 }, records: records(6))
         try await client.runByHand(batch) { $0.index.isMultiple(of: 2) ? .failed : .succeeded }
         #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 3, failed: 3))
         return batch
@@ -22,16 +22,16 @@ import Testing
                 isWhole = try await stage.dying(after: step, moment) { _ = try await $0.retry(batch.id.text) }
                 try await stage.client { client in
                     let killed = try await client.batch(batch.id.text)
-                    let isDone = killed.record.redo == 1
+                    let isDone = killed.record.generation == 1
                     let counts = isDone ? BatchCounts(pending: 3, succeeded: 3) : BatchCounts(succeeded: 3, failed: 3)
                     #expect(killed.counts == counts, "killed at step \(step)")
                     #expect(killed.status == (isDone ? .processing : .completed), "killed at step \(step)")
                     let report = try await client.retry(batch.id.text)
                     #expect(report.retried == (isDone ? 0 : 3), "killed at step \(step)")
                     #expect(report.batch.record.reopenings.map(\.count) == [3])
-                    #expect(try await client.waiting(batch, redo: 1) == 3)
+                    #expect(try await client.waiting(batch, generation: 1) == 3)
                     #expect(try await client.validPermits(of: report.batch.record).count == 2)
-                    #expect(try await client.runByHand(batch, redo: 1) == [0, 2, 4])
+                    #expect(try await client.runByHand(batch, generation: 1) == [0, 2, 4])
                     let summary = try await client.batch(batch.id.text)
                     #expect(summary.status == .completed, "killed at step \(step)")
                     #expect(summary.counts == BatchCounts(succeeded: 6), "killed at step \(step)")
@@ -54,8 +54,8 @@ import Testing
                     let error = await #expect(throws: SheafError.self) { try await client.batch(batch.id.text) }
                     #expect(error?.code == .notFound)
                     let names = client.names
-                    #expect(try await client.waiting(batch, redo: 0) == nil, "killed at step \(step)")
-                    #expect(try await client.broker.queueStatus(names.permits(batch: batch.id, redo: 0)) == nil)
+                    #expect(try await client.waiting(batch, generation: 0) == nil, "killed at step \(step)")
+                    #expect(try await client.broker.queueStatus(names.permits(batch: batch.id, generation: 0)) == nil)
                     #expect(try await client.broker.endOffset(of: names.results(batch: batch.id)) == nil)
                     #expect(try await client.delete(batch.id.text).wasDeleted)
                 }
@@ -71,14 +71,14 @@ import Testing
             var (step, isWhole) = (0, false)
             while !isWhole {
                 let batch = try await stage.client { client in
-                    try await client.create(plan { $0.options.concurrency = 2 }, records: records(3))
+                    try await client.create(plan { $0.options.maxRunning = 2 }, records: records(3))
                 }
                 isWhole = try await stage.dying(after: step, moment) { client in
-                    try await client.setConcurrency(5, of: batch.id.text)
+                    try await client.setMaxRunning(5, of: batch.id.text)
                 }
                 try await stage.client { client in
-                    let summary = try await client.setConcurrency(5, of: batch.id.text)
-                    #expect(summary.record.concurrency == 5)
+                    let summary = try await client.setMaxRunning(5, of: batch.id.text)
+                    #expect(summary.record.maxRunning == 5)
                     let permits = try await client.validPermits(of: summary.record)
                     #expect(permits.map(\.number).sorted() == [0, 1, 2, 3, 4], "killed at step \(step)")
                 }
@@ -110,9 +110,9 @@ import Testing
                 }
                 #expect(retried.compactMap { $0 }.reduce(0, +) == 3)
                 try await stage.client { client in
-                    #expect(try await client.runByHand(batch, redo: 1) == [0, 2, 4])
+                    #expect(try await client.runByHand(batch, generation: 1) == [0, 2, 4])
                     let summary = try await client.batch(batch.id.text)
-                    #expect(summary.record.redo == 1)
+                    #expect(summary.record.generation == 1)
                     #expect(summary.status == .completed)
                     #expect(summary.counts == BatchCounts(succeeded: 6))
                 }
@@ -149,8 +149,8 @@ import Testing
                     #expect(summary.status == .cancelled)
                     #expect(summary.counts.total == 6)
                     #expect(summary.counts.failed + summary.counts.cancelled == 6)
-                    #expect(summary.counts.failed == (summary.record.redo == 0 ? 3 : 0))
-                    for redo in 0...1 { #expect(try await client.waiting(batch, redo: redo) ?? 0 == 0) }
+                    #expect(summary.counts.failed == (summary.record.generation == 0 ? 3 : 0))
+                    for generation in 0...1 { #expect(try await client.waiting(batch, generation: generation) ?? 0 == 0) }
                     let other = try await stage.client { try await $0.batch(batch.id.text) }
                     #expect(other == summary)
                 }

@@ -1,1 +1,51 @@
-../SheafTests/WorkerWords.swift
+import Sheaf
+import SheafBroker
+import SheafCore
+import Testing
+
+/// What tests of workers say to the journal and read from the logs.
+extension SheafClient {
+    /// Appends an entry to the journal, as a command would.
+    func journal(_ event: JournalEntry.Event, _ record: BatchInfo) async throws {
+        let entry = JournalEntry(batch: record.id, flow: record.flow, at: .now, event: event)
+        try await broker.append(entry.message, to: names.journal)
+    }
+
+    /// All that is in a log now.
+    func entries(of log: String) async throws -> [LogEntry] {
+        guard let end = try await broker.endOffset(of: log), end > 0 else { return [] }
+        let reader = try await broker.read(log, from: .first)
+        var entries: [LogEntry] = []
+        while let chunk = try await reader.next() {
+            entries += chunk.entries
+            if chunk.nextOffset >= end { break }
+        }
+        await reader.cancel()
+        return entries
+    }
+
+    /// What the results log of a batch says, in order.
+    func events(of batch: Name) async throws -> [ResultEvent] {
+        try await entries(of: names.results(batch: batch)).map { ResultEvent($0.message) }
+    }
+
+    /// How many messages wait in the queue of a batch's tasks.
+    func waiting(in record: BatchInfo, generation: Int = 0) async throws -> Int {
+        let queue = names.tasks(flow: record.flow, batch: record.id, generation: generation)
+        return try await broker.queueStatus(queue)?.ready ?? 0
+    }
+}
+
+/// Waits until a condition holds, and says so where it takes too long.
+func until(
+    _ what: Comment,
+    limit: Duration = .seconds(30),
+    at place: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while try await !condition() {
+        try #require(ContinuousClock.now < deadline, what, sourceLocation: place)
+        try await Task.sleep(for: .milliseconds(20))
+    }
+}

@@ -27,7 +27,7 @@ import Testing
             environment: { A: b, N: 1, YES: yes }
             max_output: 64KiB
             error_policy: stop:10
-            concurrency: 3
+            max_running: 3
             shuffle: false
             max_records: 100
             strict: true
@@ -58,7 +58,7 @@ import Testing
                 flow.batch
                     == BatchDefaults(
                         errorPolicy: .stop(above: 10),
-                        concurrency: 3,
+                        maxRunning: 3,
                         shuffle: false,
                         maxRecords: 100,
                         strict: true

@@ -11,17 +11,17 @@ import Testing
         let batch: CreatedBatch
 
         var log: String { client.names.results(batch: batch.id) }
-        var queue: String { client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0) }
+        var queue: String { client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0) }
 
-        func append(_ range: Range<Int>, status: Outcome.Status = .succeeded, redo: Int = 0) async throws {
+        func append(_ range: Range<Int>, status: Outcome.Status = .succeeded, generation: Int = 0) async throws {
             var lines: [UInt8] = []
             for index in range {
                 let outcome = Outcome(
                     index: index,
-                    redo: redo,
+                    generation: generation,
                     status: status,
                     recordID: "r\(index)",
-                    output: status == .succeeded ? Array("\(redo)".utf8) : nil,
+                    output: status == .succeeded ? Array("\(generation)".utf8) : nil,
                     error: status == .failed ? Outcome.Failure(type: "t", message: "m") : nil,
                     startedAt: .now,
                     finishedAt: .now,
@@ -154,7 +154,7 @@ import Testing
             for worker in ["alive", "gone"] {
                 let delivery = try #require(try await client.broker.get(scene.queue))
                 let task = try BatchTask(delivery.message)
-                let lease = TaskLease(id: "lease of \(worker)", index: task.index, redo: 0, worker: worker)
+                let lease = TaskLease(id: "lease of \(worker)", index: task.index, generation: 0, worker: worker)
                 try await client.broker.append(lease.message(of: task), to: scene.log)
                 try await client.broker.settle(delivery, as: .acknowledged)
             }
@@ -198,14 +198,14 @@ import Testing
             for (nonce, tasks) in [("crashed", 0..<10), ("retry", 7..<9)] {
                 let message = ResultMessage.reopened(
                     batch: scene.batch.id,
-                    redo: 1,
+                    generation: 1,
                     nonce: nonce,
                     tasks: IndexRanges(rising: tasks)
                 )
                 try await client.broker.append(message, to: scene.log)
             }
-            let redone = JournalEntry.Event.redone(redo: 1, nonce: "retry", count: 2, tolerated: 0)
-            try await journal.append(redone, to: scene.batch.id, flow: scene.batch.flow)
+            let retried = JournalEntry.Event.retried(generation: 1, nonce: "retry", count: 2, tolerated: 0)
+            try await journal.append(retried, to: scene.batch.id, flow: scene.batch.flow)
             #expect(
                 try await client.batch(scene.batch.id.text).counts == BatchCounts(pending: 2, succeeded: 6, failed: 2)
             )
@@ -213,15 +213,15 @@ import Testing
                 try await client.allResults(scene.batch.id, ordered: true).map(\.index) == [0, 1, 2, 3, 4, 5, 6, 9]
             )
             try await scene.append(6..<10)  // late, of the older generation
-            try await scene.append(8..<9, redo: 1)
+            try await scene.append(8..<9, generation: 1)
             let counts = try await client.batch(scene.batch.id.text).counts
             #expect(counts == BatchCounts(pending: 1, succeeded: 7, failed: 2))
-            try await scene.append(7..<8, status: .failed, redo: 1)
+            try await scene.append(7..<8, status: .failed, generation: 1)
             let last = try await client.batch(scene.batch.id.text)
             #expect(last.status == .completed && last.counts == BatchCounts(succeeded: 7, failed: 3))
             let rows = try await client.allResults(scene.batch.id, ordered: true)
             #expect(rows.map(\.index) == Array(0..<10))
-            #expect(rows.map(\.redo) == [0, 0, 0, 0, 0, 0, 0, 1, 1, 0])
+            #expect(rows.map(\.generation) == [0, 0, 0, 0, 0, 0, 0, 1, 1, 0])
         }
     }
 
@@ -238,7 +238,7 @@ import Testing
                             client: scene.client,
                             journal: try await Journal.read(from: scene.client)
                         )
-                        _ = try await other.foldOnce(journal.batches.batches)
+                        _ = try await other.foldOnce(journal.state.batches)
                     }
                 }
                 try await group.waitForAll()

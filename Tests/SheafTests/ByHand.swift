@@ -8,15 +8,15 @@ extension SheafClient {
     @discardableResult
     func runByHand(
         _ batch: CreatedBatch,
-        redo: Int = 0,
+        generation: Int = 0,
         atMost limit: Int = .max,
         _ ending: (BatchTask) -> Outcome.Status = { _ in .succeeded }
     ) async throws -> [Int] {
         var indices: [Int] = []
-        let queue = names.tasks(flow: batch.flow, batch: batch.id, redo: redo)
+        let queue = names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
         while indices.count < limit, let delivery = try await broker.get(queue) {
             let task = try BatchTask(delivery.message)
-            #expect(task.redo == redo && task.batch == batch.id && task.attempt == 1)
+            #expect(task.generation == generation && task.batch == batch.id && task.attempt == 1)
             try await note(ending(task), of: task)
             try await broker.settle(delivery, as: .acknowledged)
             indices.append(task.index)
@@ -28,7 +28,7 @@ extension SheafClient {
     func note(_ status: Outcome.Status, of task: BatchTask) async throws {
         let outcome = Outcome(
             index: task.index,
-            redo: task.redo,
+            generation: task.generation,
             status: status,
             recordID: task.record.id,
             output: status == .succeeded ? Array("1".utf8) : nil,
@@ -48,14 +48,14 @@ extension SheafClient {
     }
 
     /// How many messages wait in the queue of a generation, or nil where there is none.
-    func waiting(_ batch: CreatedBatch, redo: Int) async throws -> Int? {
-        try await broker.queueStatus(names.tasks(flow: batch.flow, batch: batch.id, redo: redo))?.ready
+    func waiting(_ batch: CreatedBatch, generation: Int) async throws -> Int? {
+        try await broker.queueStatus(names.tasks(flow: batch.flow, batch: batch.id, generation: generation))?.ready
     }
 
     /// Takes all permits from a batch's queue and returns those that still count.
-    func validPermits(of record: BatchRecord) async throws -> [Permit] {
+    func validPermits(of record: BatchInfo) async throws -> [Permit] {
         var permits: [Permit] = []
-        let queue = names.permits(batch: record.id, redo: record.oldestQueue)
+        let queue = names.permits(batch: record.id, generation: record.oldestQueue)
         while let delivery = try await broker.get(queue) {
             if let permit = Permit(delivery.message), record.permits.isValid(permit) { permits.append(permit) }
             try await broker.settle(delivery, as: .acknowledged)

@@ -175,7 +175,7 @@ import Testing
             let batch = try #require(Name("b"))
             let plan = try plan {
                 $0.id = batch
-                $0.options.concurrency = 2
+                $0.options.maxRunning = 2
                 $0.publishTimeout = .seconds(5)
             }
             let stream = AsyncStream<[SourceItem]> { continuation in
@@ -189,7 +189,7 @@ import Testing
             #expect(error?.code == .blocked)
             broker.block(false)
             let names = client.names
-            for queue in [names.tasks(flow: plan.flow, batch: batch, redo: 0), names.permits(batch: batch, redo: 0)] {
+            for queue in [names.tasks(flow: plan.flow, batch: batch, generation: 0), names.permits(batch: batch, generation: 0)] {
                 #expect(try await broker.queueStatus(queue) == nil)
             }
             #expect(try await broker.endOffset(of: names.results(batch: batch)) == nil)
@@ -203,14 +203,14 @@ import Testing
             let batch = try #require(Name("b"))
             let plan = try plan {
                 $0.id = batch
-                $0.options.concurrency = 2
+                $0.options.maxRunning = 2
             }
             let (queue, permits) = (
-                client.names.tasks(flow: plan.flow, batch: batch, redo: 0), client.names.permits(batch: batch, redo: 0)
+                client.names.tasks(flow: plan.flow, batch: batch, generation: 0), client.names.permits(batch: batch, generation: 0)
             )
             try await broker.declareLog(LogDeclaration(name: client.names.results(batch: batch)))
             try await broker.declareQueue(.suspects(of: plan.flow, client.names))
-            try await broker.declareQueue(.tasks(of: batch, flow: plan.flow, redo: 0, client.names))
+            try await broker.declareQueue(.tasks(of: batch, flow: plan.flow, generation: 0, client.names))
             try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
             try await broker.publish([Message(id: "0", type: "permit")], to: permits)
             try await broker.publish([Message(id: "old")], to: queue)

@@ -6,13 +6,13 @@ import Testing
 @Suite struct DeadLetterTests {
     /// Publishes a message to a batch's queue and refuses it until it is dead.
     private func kill(_ message: Message, in batch: CreatedBatch, _ client: SheafClient) async throws {
-        let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+        let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
         try await client.broker.publish(message, to: queue)
         try await refuse(in: batch, client)
     }
 
     private func refuse(in batch: CreatedBatch, _ client: SheafClient) async throws {
-        let tasks = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+        let tasks = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
         for queue in [tasks, client.names.suspects(flow: batch.flow)] {
             try await until("a message in \(queue)") {
                 guard let delivery = try await client.broker.get(queue) else { return false }
@@ -39,7 +39,7 @@ import Testing
                 try await kill(junk, in: batch, client)
                 try await until("a dead letter") { try await client.deadLetters().count == 1 }
                 let letter = try #require(try await client.deadLetters().first)
-                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 #expect(letter.reason == "rejected" && letter.queue == queue && letter.type == "junk")
                 #expect(letter.size == junk.body.count && letter.preview == junk.body && letter.task == nil)
                 let shown = try await client.deadLetter(at: letter.offset)
@@ -116,7 +116,7 @@ import Testing
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(2))
                 let names = client.names
-                let home = names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let home = names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let record = Record(id: "r", kind: .json, bytes: Array("{}".utf8))
                 let task = BatchTask(flow: batch.flow, batch: batch.id, index: 1, record: record).message
                 func died(_ message: Message, _ reason: String, in queue: String) -> Message {

@@ -15,7 +15,7 @@ import Testing
                 let gone = try await client.delete(batch.id.text, force: true)
                 #expect(gone == DeletedBatch(id: batch.id, wasDeleted: false))
                 #expect(try await client.batches().isEmpty)
-                #expect(try await client.waiting(batch, redo: 0) == nil)
+                #expect(try await client.waiting(batch, generation: 0) == nil)
                 let missing = await #expect(throws: SheafError.self) { try await client.delete("nosuch") }
                 #expect(missing?.code == .notFound)
             }

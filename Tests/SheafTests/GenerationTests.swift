@@ -6,8 +6,8 @@ import Testing
 
 @Suite struct GenerationTests {
     /// Declares the queue of a later generation, as a retry does.
-    private func declare(_ redo: Int, of record: BatchRecord, _ client: SheafClient) async throws -> String {
-        let name = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+    private func declare(_ generation: Int, of record: BatchInfo, _ client: SheafClient) async throws -> String {
+        let name = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
         try await client.broker.declareQueue(
             QueueDeclaration(
                 name: name,
@@ -53,25 +53,25 @@ import Testing
                     flow: record.flow,
                     batch: record.id,
                     index: 0,
-                    redo: 1,
+                    generation: 1,
                     record: Record(id: "r0", kind: .json, bytes: Array("{}".utf8))
                 )
                 let tasks = IndexRanges(rising: [0])
-                let reopened = ResultMessage.reopened(batch: record.id, redo: 1, nonce: "n", tasks: tasks)
+                let reopened = ResultMessage.reopened(batch: record.id, generation: 1, nonce: "n", tasks: tasks)
                 try await client.broker.append(reopened, to: client.names.results(batch: record.id))
-                try await client.journal(.redone(redo: 1, nonce: "n", count: 1, tolerated: 1), record)
+                try await client.journal(.retried(generation: 1, nonce: "n", count: 1, tolerated: 1), record)
                 try await client.broker.publish(task.message, to: queue)
                 try await until("all tasks have run") { await gauge.total == 21 }
                 try await until("both queues are empty") {
                     let (old, new) = (
-                        try await client.waiting(in: record), try await client.waiting(in: record, redo: 1)
+                        try await client.waiting(in: record), try await client.waiting(in: record, generation: 1)
                     )
                     return old + new == 0
                 }
                 let outcomes = try await client.events(of: record.id).flatMap { event -> [OutcomeSummary] in
                     if case .outcomes(let outcomes, _) = event { outcomes } else { [] }
                 }
-                #expect(outcomes.count { $0.redo == 1 && $0.index == 0 && $0.status == .succeeded } == 1)
+                #expect(outcomes.count { $0.generation == 1 && $0.index == 0 && $0.status == .succeeded } == 1)
                 worker.cancel()
                 _ = await worker.result
             }
@@ -89,7 +89,7 @@ import Testing
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(1))
                 let record = try await client.batch(batch.id.text).record
-                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let suspects = client.names.suspects(flow: batch.flow)
                 let delivery = try #require(try await client.broker.get(queue))
                 try await client.journal(.deleted, record)

@@ -92,7 +92,7 @@ import Testing
     @Test func tasksThatWaitForAPermitOrAPersonComeOneByOne() async throws {
         try await Stage.with(.embedded) { stage in
             let changes: [(inout BatchPlan) -> Void] = [
-                { $0.options.concurrency = 3 }, { $0.options.isInteractive = true },
+                { $0.options.maxRunning = 3 }, { $0.options.isInteractive = true },
             ]
             for change in changes {
                 let flow = Recital { _ in .success(.value(1)) }

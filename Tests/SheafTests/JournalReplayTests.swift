@@ -36,7 +36,7 @@ struct JournalReplayTests {
                 try await fill(client, second, 100)
                 let journal = try await Journal.read(from: client)
                 let checkpoint = try #require(try await newestCheckpoint(client))
-                #expect(checkpoint.history.state == journal.batches)
+                #expect(checkpoint.history.state == journal.state)
                 #expect(checkpoint.history.count == 4)
 
                 // What comes behind it is read as well, and by those who follow.

@@ -14,7 +14,7 @@ import Testing
                 if task.index == 0 { await gate.wait() }
                 return .value(.integer(task.index))
             }
-            let ordered = try plan { $0.options.concurrency = cap }
+            let ordered = try plan { $0.options.maxRunning = cap }
             try await stage.client { client in
                 let batch = try await client.create(ordered, records: records(4))
                 let record = try await client.batch(batch.id.text).record

@@ -44,7 +44,7 @@ import Testing
             for limit in [1, 7, 100] {
                 let report = try await stage.work([flow]) {
                     $0.untilEmpty = false
-                    $0.limit = limit
+                    $0.maxTasks = limit
                 }
                 #expect(report.finished == limit)
             }

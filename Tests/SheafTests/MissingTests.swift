@@ -21,7 +21,7 @@ import Testing
     func tasksOfALostQueueAreReadFromTheInputAgain(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
-                let batch = try await client.create(plan { $0.options.concurrency = 2 }, records: records(6))
+                let batch = try await client.create(plan { $0.options.maxRunning = 2 }, records: records(6))
                 #expect(try await client.runByHand(batch, atMost: 2).count == 2)
                 let waiting = await #expect(throws: SheafError.self) {
                     try await client.retryMissing(batch.id.text, from: { _ in input(6) })
@@ -30,8 +30,8 @@ import Testing
                 #expect(waiting?.message.contains("4 wait in their queue") == true)
 
                 let names = client.names
-                try await client.broker.deleteQueue(names.tasks(flow: batch.flow, batch: batch.id, redo: 0))
-                try await client.broker.deleteQueue(names.permits(batch: batch.id, redo: 0))
+                try await client.broker.deleteQueue(names.tasks(flow: batch.flow, batch: batch.id, generation: 0))
+                try await client.broker.deleteQueue(names.permits(batch: batch.id, generation: 0))
                 let stop = JournalEntry(
                     batch: batch.id,
                     flow: batch.flow,
@@ -48,14 +48,14 @@ import Testing
                     }
                     #expect(wrong?.code == .invalid)
                 }
-                #expect(try await client.batch(batch.id.text).record.redo == 0)
+                #expect(try await client.batch(batch.id.text).record.generation == 0)
 
                 let report = try await client.retryMissing(batch.id.text, from: { _ in input(6) })
                 #expect(report.retried == 4)
                 #expect(report.batch.record.stopped == nil)
                 #expect(try await client.validPermits(of: report.batch.record).count == 2)
-                #expect(try await client.waiting(batch, redo: 0) == 0)
-                #expect(try await client.runByHand(batch, redo: 1).count == 4)
+                #expect(try await client.waiting(batch, generation: 0) == 0)
+                #expect(try await client.runByHand(batch, generation: 1).count == 4)
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .completed)
                 #expect(summary.counts == BatchCounts(succeeded: 6))
@@ -73,7 +73,7 @@ import Testing
                 try await client.runByHand(batch) { $0.index < 2 ? .failed : .succeeded }
                 _ = try await client.batch(batch.id.text)
                 try await client.retry(batch.id.text)
-                try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, redo: 1))
+                try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, generation: 1))
                 let report = try await client.retryMissing(
                     batch.id.text,
                     from: { _ in
@@ -81,8 +81,8 @@ import Testing
                         return input(4)
                     }
                 )
-                #expect(report.retried == 2 && report.redo == 2)
-                #expect(try await client.runByHand(batch, redo: 2) == [0, 1])
+                #expect(report.retried == 2 && report.generation == 2)
+                #expect(try await client.runByHand(batch, generation: 2) == [0, 1])
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 4))
             }
         }
@@ -93,14 +93,14 @@ import Testing
         try await Stage.with(kind) { stage in
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(3))
-                try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0))
-                let signal = RunningSignal(worker: "w", running: [batch.id: [1]])
-                try await client.broker.append(signal.message, to: client.names.signals)
+                try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0))
+                let signal = Heartbeat(worker: "w", running: [batch.id: [1]])
+                try await client.broker.append(signal.message, to: client.names.heartbeats)
                 // A worker says it again and again.
                 let worker = Task {
                     while true {
                         try await Task.sleep(for: .milliseconds(500))
-                        try await client.broker.append(signal.message, to: client.names.signals)
+                        try await client.broker.append(signal.message, to: client.names.heartbeats)
                     }
                 }
                 let running = await #expect(throws: SheafError.self) {

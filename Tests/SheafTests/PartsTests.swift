@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test func whatIsTooMuchIsEndedWithAsFewConsumersAsPossible() throws {
-        let key = FeedKey(batch: try #require(Name("b")), redo: 0)
+        let key = QueueKey(batch: try #require(Name("b")), generation: 0)
         func ended(_ prefetches: [Int], keeping count: Int) -> [Int] {
             var feed = BatchFeed()
             for (number, prefetch) in prefetches.enumerated() {
@@ -119,7 +119,7 @@ import Testing
         #expect(position.confirmed == total)
     }
 
-    private func item(_ tag: UInt64, _ batch: Name?, _ limit: LimitKey? = nil) -> InboxItem {
+    private func item(_ tag: UInt64, _ batch: Name?, _ limit: RateLimitKey? = nil) -> InboxItem {
         let token = Delivery.Token(epoch: 1, channel: 1, tag: tag)
         let delivery = Delivery(message: Message(), queue: "q", earlierDeliveries: 0, token: token)
         return InboxItem(delivery: delivery, batch: batch, limit: limit)
@@ -150,7 +150,7 @@ import Testing
 
     @Test func aSlotTakesMoreOfItsBatchWhereNobodyElseWaits() async throws {
         let (first, second) = (try #require(Name("a")), try #require(Name("b")))
-        let key = LimitKey.flow(first)
+        let key = RateLimitKey.flow(first)
         func more(_ inbox: TaskInbox, _ count: Int, bytes: Int = 1_000, onlyBatch: Bool = false) -> [UInt64] {
             inbox.takeMore(of: first, atMost: count, bytes: bytes, onlyBatch: onlyBatch).map(\.token.tag)
         }
@@ -187,12 +187,12 @@ import Testing
 
     @Test func theLastTasksAreRemembered() throws {
         let batch = try #require(Name("b"))
-        func task(_ index: Int, redo: Int = 0) -> BatchTask {
+        func task(_ index: Int, generation: Int = 0) -> BatchTask {
             BatchTask(
                 flow: batch,
                 batch: batch,
                 index: index,
-                redo: redo,
+                generation: generation,
                 record: Record(id: "r", kind: .json, bytes: [])
             )
         }
@@ -203,18 +203,18 @@ import Testing
         }
         #expect(!recent.contains(task(9)))
         #expect(recent.contains(task(10)) && recent.contains(task(RecentTasks.capacity + 9)))
-        #expect(!recent.contains(task(10, redo: 1)))
+        #expect(!recent.contains(task(10, generation: 1)))
     }
 
     @Test func aSilentWorkerIsForgotten() throws {
         let batch = try #require(Name("b"))
-        var board = SignalBoard()
+        var board = LiveWorkers()
         let start = ContinuousClock.now
-        board.apply(RunningSignal(worker: "w1", running: [batch: [1, 2]]).message, now: start)
-        board.apply(RunningSignal(worker: "w2", running: [batch: [2, 3]]).message, now: start + .seconds(2))
+        board.apply(Heartbeat(worker: "w1", running: [batch: [1, 2]]).message, now: start)
+        board.apply(Heartbeat(worker: "w2", running: [batch: [2, 3]]).message, now: start + .seconds(2))
         #expect(board.running(batch, now: start + .seconds(2)) == 3)
         #expect(board.running(batch, now: start + .seconds(4)) == 2)
-        board.apply(RunningSignal(worker: "w2", running: [:]).message, now: start + .seconds(4))
+        board.apply(Heartbeat(worker: "w2", running: [:]).message, now: start + .seconds(4))
         #expect(board.running(batch, now: start + .seconds(4)) == 0)
     }
 

@@ -60,8 +60,8 @@ import Testing
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(3))
                 for limit in [4, 2, nil, 3, 3] {
-                    let record = try await client.setConcurrency(limit, of: batch.id.text).record
-                    #expect(record.concurrency == limit)
+                    let record = try await client.setMaxRunning(limit, of: batch.id.text).record
+                    #expect(record.maxRunning == limit)
                     if let limit {
                         let permits = try await client.validPermits(of: record)
                         #expect(permits.count <= limit)
@@ -70,7 +70,7 @@ import Testing
                 try await client.runByHand(batch)
                 #expect(try await client.batch(batch.id.text).status == .completed)
                 let error = await #expect(throws: SheafError.self) {
-                    try await client.setConcurrency(1, of: batch.id.text)
+                    try await client.setMaxRunning(1, of: batch.id.text)
                 }
                 #expect(error?.code == .alreadyFinished)
             }

@@ -51,7 +51,7 @@ import Testing
                 #expect(summary.counts.failed == 1)
                 #expect(summary.counts.running == 0)
                 #expect(summary.counts.pending > 1000)
-                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let ready = try #require(try await client.broker.queueStatus(queue)).ready
                 #expect(ready == summary.counts.pending)
             }
@@ -151,7 +151,7 @@ import Testing
                 await gauge.leave()
                 return .value(1)
             }
-            let capped = try plan { $0.options.concurrency = 7 }
+            let capped = try plan { $0.options.maxRunning = 7 }
             let batch = try await stage.client { try await $0.create(capped, records: records(100)) }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<4 { group.addTask { try await stage.work([flow]) } }

@@ -29,11 +29,11 @@ import Testing
             try await stage.client { client in
                 let report = try await client.retry(batch.id.text)
                 #expect(report.retried == 5)
-                #expect(report.redo == 1)
+                #expect(report.generation == 1)
                 #expect(report.batch.status == .processing)
                 #expect(report.batch.counts == BatchCounts(pending: 5, succeeded: 15))
                 let again = try await client.retry(batch.id.text)
-                #expect(again.retried == 0 && again.redo == 1)
+                #expect(again.retried == 0 && again.generation == 1)
             }
             try await stage.work([mended])
             let expected = stride(from: 0, to: 20, by: 4).map { "\(batch.id):\($0)/1" }
@@ -60,11 +60,11 @@ import Testing
                 #expect(
                     try await client.batch(batch.id.text).counts == BatchCounts(pending: 3, succeeded: 4, failed: 3)
                 )
-                #expect(try await client.runByHand(batch, redo: 1) == [1, 3, 4])
+                #expect(try await client.runByHand(batch, generation: 1) == [1, 3, 4])
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .completed)
                 #expect(summary.counts == BatchCounts(succeeded: 7, failed: 3))
-                #expect(summary.record.ending?.redo == 1)
+                #expect(summary.record.ending?.generation == 1)
                 let error = await #expect(throws: SheafError.self) {
                     try await client.retry(batch.id.text, only: IndexRanges("10"))
                 }
@@ -87,8 +87,8 @@ import Testing
                 #expect(report.batch.status != .failed)
                 #expect(report.batch.counts.pending == 10)
                 #expect(report.batch.record.generations == 0...1)
-                #expect(try await client.waiting(batch, redo: 0) == 6)
-                #expect(try await client.runByHand(batch, redo: 1).count == 4)
+                #expect(try await client.waiting(batch, generation: 0) == 6)
+                #expect(try await client.runByHand(batch, generation: 1).count == 4)
                 #expect(try await client.runByHand(batch).count == 6)
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .completed)
@@ -117,7 +117,7 @@ import Testing
                 let report = try await client.retry(batch.id.text)
                 #expect(report.retried == 0 && report.invalid == 1)
                 #expect(report.batch.status == .completed)
-                #expect(try await client.waiting(batch, redo: 1) == nil)
+                #expect(try await client.waiting(batch, generation: 1) == nil)
 
                 let other = try await client.create(plan(), records: records(2))
                 try await client.cancel(other.id.text)
@@ -131,7 +131,7 @@ import Testing
     func aCappedBatchHasAsManyPermitsAsBefore(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
-                let capped = try plan { $0.options.concurrency = 3 }
+                let capped = try plan { $0.options.maxRunning = 3 }
                 let batch = try await client.create(capped, records: records(4))
                 try await client.runByHand(batch) { _ in .failed }
                 #expect(try await client.batch(batch.id.text).status == .completed)
@@ -148,7 +148,7 @@ import Testing
             try await stage.client { client in
                 let total = 25_000
                 let batch = try await client.create(plan(), records: records(total))
-                try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0))
+                try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0))
                 var lines: [UInt8] = []
                 for index in 0..<total where !index.isMultiple(of: 3) {
                     let record = Record(id: "r\(index)", kind: .json, bytes: Array(#"{"n":\#(index)}"#.utf8))
@@ -169,7 +169,7 @@ import Testing
                 let report = try await client.retry(batch.id.text)
                 #expect(report.retried == failed)
                 #expect(report.batch.counts == BatchCounts(pending: total))
-                #expect(try await client.waiting(batch, redo: 1) == failed)
+                #expect(try await client.waiting(batch, generation: 1) == failed)
             }
         }
     }

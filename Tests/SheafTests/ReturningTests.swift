@@ -18,7 +18,7 @@ import Testing
             let total = 10_000
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(total))
-                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [flow], concurrency: 40))
                 let working = Task { try await worker.run() }
                 let record = try await client.batch(batch.id.text).record
@@ -64,7 +64,7 @@ import Testing
             }
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(1))
-                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let suspects = client.names.suspects(flow: batch.flow)
                 let message = try #require(try await client.broker.get(queue))
                 try await client.broker.publish(message.message, to: suspects)

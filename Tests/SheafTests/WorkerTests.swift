@@ -43,7 +43,7 @@ import Testing
             }
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(10))
-                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, redo: 0)
+                let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let stray = BatchTask(
                     flow: batch.flow,
                     batch: batch.id,

@@ -6,7 +6,7 @@ import Testing
 /// What tests of workers say to the journal and read from the logs.
 extension SheafClient {
     /// Appends an entry to the journal, as a command would.
-    func journal(_ event: JournalEntry.Event, _ record: BatchRecord) async throws {
+    func journal(_ event: JournalEntry.Event, _ record: BatchInfo) async throws {
         let entry = JournalEntry(batch: record.id, flow: record.flow, at: .now, event: event)
         try await broker.append(entry.message, to: names.journal)
     }
@@ -30,8 +30,8 @@ extension SheafClient {
     }
 
     /// How many messages wait in the queue of a batch's tasks.
-    func waiting(in record: BatchRecord, redo: Int = 0) async throws -> Int {
-        let queue = names.tasks(flow: record.flow, batch: record.id, redo: redo)
+    func waiting(in record: BatchInfo, generation: Int = 0) async throws -> Int {
+        let queue = names.tasks(flow: record.flow, batch: record.id, generation: generation)
         return try await broker.queueStatus(queue)?.ready ?? 0
     }
 }

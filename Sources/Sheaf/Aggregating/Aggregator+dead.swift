@@ -28,10 +28,10 @@ extension Aggregator {
 
     private func bury(_ message: Message) async throws {
         guard message.string("x-first-death-reason") == "delivery_limit", let task = try? BatchTask(message),
-            let record = journal[task.batch], record.ending == nil, record.generations.contains(task.redo)
+            let record = journal[task.batch], record.ending == nil, record.generations.contains(task.generation)
         else { return }
         if let state = folds[task.batch]?.state,
-            state.isSettled(task.index) || state.generation(of: task.index) > task.redo
+            state.isSettled(task.index) || state.generation(of: task.index) > task.generation
         {
             return
         }
@@ -43,7 +43,7 @@ extension Aggregator {
         let now = Timestamp.now
         let outcome = Outcome(
             index: task.index,
-            redo: task.redo,
+            generation: task.generation,
             status: .failed,
             recordID: task.record.id,
             error: Outcome.Failure(

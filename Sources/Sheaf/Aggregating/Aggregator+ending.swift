@@ -7,7 +7,7 @@ extension Aggregator {
         guard let record = journal[batch], record.ending == nil else { return }
         folds[batch]?.apply(record)
         // While a retry's tasks are not open yet, what is settled is that of the generation before.
-        guard let fold = folds[batch], ending[batch] != record.redo, fold.state.hasReopened(record.reopenings) else {
+        guard let fold = folds[batch], ending[batch] != record.generation, fold.state.hasReopened(record.reopenings) else {
             return
         }
         let settled = fold.state.settled
@@ -28,13 +28,13 @@ extension Aggregator {
     /// A cancelled batch has ended when its creator is gone, its queue empty and nobody is running its tasks.
     ///
     /// Workers say what they run a moment after they began it. Where there may be some, they are given that moment.
-    private func endCancelled(_ record: BatchRecord) async throws {
+    private func endCancelled(_ record: BatchInfo) async throws {
         let seen = cancelSeen[record.id] ?? .now
         cancelSeen[record.id] = seen
         guard signals.running(record.id) == 0, !isLeading || .now - seen >= timing.signalGrace,
             try await !client.broker.isLocked(client.names.creatingLock(batch: record.id)), ending[record.id] == nil
         else { return }
-        ending[record.id] = record.redo
+        ending[record.id] = record.generation
         do {
             try await dropQueues(of: record)
             try await catchUp(record.id)
@@ -48,8 +48,8 @@ extension Aggregator {
         try await end(record, total: max(record.sealedTotal ?? record.published, settled))
     }
 
-    private func end(_ record: BatchRecord, total: Int) async throws {
-        guard let fold = folds[record.id], ending.updateValue(record.redo, forKey: record.id) != record.redo else {
+    private func end(_ record: BatchInfo, total: Int) async throws {
+        guard let fold = folds[record.id], ending.updateValue(record.generation, forKey: record.id) != record.generation else {
             return
         }
         let settled = fold.state.settled
@@ -58,7 +58,7 @@ extension Aggregator {
         do {
             try await journal.append(
                 .finished(
-                    redo: record.redo,
+                    generation: record.generation,
                     endOffset: fold.nextOffset,
                     counts: counts,
                     startedAt: fold.state.startedAt,
@@ -73,11 +73,11 @@ extension Aggregator {
         }
     }
 
-    private func dropQueues(of record: BatchRecord) async throws {
-        for redo in record.generations {
+    private func dropQueues(of record: BatchInfo) async throws {
+        for generation in record.generations {
             do {
                 try await client.broker.purgeQueue(
-                    client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+                    client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
                 )
             } catch let error as BrokerError where error.code == .notFound {
                 continue
@@ -92,16 +92,16 @@ extension Aggregator {
             try await Task.sleep(for: timing.interval)
         }
         // A retry that was first has queues of its own, so these are nobody's whatever has happened meanwhile.
-        for redo in record.generations {
-            try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, redo: redo))
+        for generation in record.generations {
+            try await client.broker.deleteQueue(client.names.tasks(flow: record.flow, batch: batch, generation: generation))
         }
-        try await client.broker.deleteQueue(client.names.permits(batch: batch, redo: record.oldestQueue))
+        try await client.broker.deleteQueue(client.names.permits(batch: batch, generation: record.oldestQueue))
     }
 
     /// Deletes what the aggregator before this one may have left when it died.
     func cleanUpRecent() async throws {
         let recent = Timestamp.now + .seconds(-600)
-        for record in journal.batches.batches where record.ending.map({ $0.at > recent }) == true {
+        for record in journal.state.batches where record.ending.map({ $0.at > recent }) == true {
             try await cleanUp(record.id)
         }
     }

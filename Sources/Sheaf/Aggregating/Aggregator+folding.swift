@@ -111,9 +111,9 @@ extension Aggregator {
     }
 
     /// Folds some batches to their present end, ends those that are done, and tells everybody; the caller holds the lock.
-    func foldOnce(_ batches: [BatchRecord]) async throws -> [Name: BatchProgress] {
+    func foldOnce(_ batches: [BatchInfo]) async throws -> [Name: BatchProgress] {
         try await inheritProgress()
-        try await client.broker.replay(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
+        try await client.broker.replay(client.names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
             for entry in chunk.entries { self.signals.apply(entry.message) }
         }
         for record in batches {

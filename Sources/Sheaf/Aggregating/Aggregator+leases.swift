@@ -8,7 +8,7 @@ extension Aggregator {
         while true {
             try await Task.sleep(for: timing.interval)
             let leases = folds.flatMap { batch, fold in
-                fold.state.leases.values.filter { $0.redo == fold.state.generation(of: $0.index) }.map { (batch, $0) }
+                fold.state.leases.values.filter { $0.generation == fold.state.generation(of: $0.index) }.map { (batch, $0) }
             }
             let workers = Set(leases.map(\.1.worker))
             silentWorkers = silentWorkers.filter { workers.contains($0.key) }
@@ -38,7 +38,7 @@ extension Aggregator {
             try await giveUp(task, attempts: task.attempt)
         } else if record.cancelled == nil {
             task.attempt += 1
-            let queue = client.names.tasks(flow: record.flow, batch: batch, redo: task.redo)
+            let queue = client.names.tasks(flow: record.flow, batch: batch, generation: task.generation)
             do {
                 try await client.broker.publish(task.message, to: queue)
             } catch let error as BrokerError where error.code == .notFound {

@@ -7,7 +7,7 @@ extension Aggregator {
     func watchForMissing() async throws {
         while true {
             try await Task.sleep(for: timing.missingGrace / 2)
-            for record in journal.batches.batches {
+            for record in journal.state.batches {
                 let count = try await missingTasks(of: record)
                 if count == missing[record.id] ?? 0 { continue }
                 missing[record.id] = count
@@ -21,11 +21,11 @@ extension Aggregator {
         }
     }
 
-    private func missingTasks(of record: BatchRecord) async throws -> Int {
+    private func missingTasks(of record: BatchInfo) async throws -> Int {
         guard isQuiet(record), let fold = folds[record.id], let total = record.sealedTotal else { return 0 }
         let before = fold.nextOffset
-        for redo in record.generations {
-            let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+        for generation in record.generations {
+            let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
             if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return 0 }
         }
         if let suspects = try await client.broker.queueStatus(client.names.suspects(flow: record.flow)),
@@ -38,7 +38,7 @@ extension Aggregator {
     }
 
     /// Whether a batch should be running and nothing is heard of it.
-    private func isQuiet(_ record: BatchRecord) -> Bool {
+    private func isQuiet(_ record: BatchInfo) -> Bool {
         guard record.isRunnable, let total = record.sealedTotal, let fold = folds[record.id] else { return false }
         return fold.state.settled.count < total && fold.state.hasReopened(record.reopenings)
             && fold.state.leases.isEmpty

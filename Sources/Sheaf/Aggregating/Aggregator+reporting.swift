@@ -32,7 +32,7 @@ extension Aggregator {
 
     /// Says how far all active batches are; those not read yet are as far as was said last.
     func writeProgress() async throws {
-        let batches = journal.batches.batches.filter { $0.ending == nil }.compactMap { record in
+        let batches = journal.state.batches.filter { $0.ending == nil }.compactMap { record in
             folds[record.id] == nil ? inherited[record.id] : progress(of: record.id)
         }
         try await client.broker.append(ProgressMessage(at: .now, batches: batches).message, to: client.names.progress)
@@ -45,14 +45,14 @@ extension Aggregator {
         }
     }
 
-    func followSignals() async throws {
-        try await client.broker.follow(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
-            self.applySignals(chunk)
+    func followHeartbeats() async throws {
+        try await client.broker.follow(client.names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
+            self.applyHeartbeats(chunk)
             return true
         }
     }
 
-    private func applySignals(_ chunk: LogChunk) {
+    private func applyHeartbeats(_ chunk: LogChunk) {
         for entry in chunk.entries { signals.apply(entry.message) }
         changed.notify()
     }

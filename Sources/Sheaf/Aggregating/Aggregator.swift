@@ -10,7 +10,7 @@ actor Aggregator {
     let journal: Journal
     let timing: AggregatorTiming
     var folds: [Name: BatchFold] = [:]
-    var signals = SignalBoard()
+    var signals = LiveWorkers()
     /// The generation whose end is being written, by batch.
     var ending: [Name: Int] = [:]
     var cancelSeen: [Name: ContinuousClock.Instant] = [:]
@@ -65,7 +65,7 @@ actor Aggregator {
         isLeading = true
         defer { isLeading = false }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.followSignals() }
+            group.addTask { try await self.followHeartbeats() }
             group.addTask { try await self.followDead() }
             group.addTask { try await self.reportProgress() }
             group.addTask { try await self.watch(lock) }
@@ -82,7 +82,7 @@ actor Aggregator {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for await _ in journal.changes() {
                 try Task.checkCancellation()
-                for record in journal.batches.batches where record.ending == nil {
+                for record in journal.state.batches where record.ending == nil {
                     if folds[record.id] == nil {
                         folds[record.id] = BatchFold(batch: record.id)
                         group.addTask { try await self.followUntilGone(record.id) }
@@ -130,7 +130,7 @@ actor Aggregator {
         while true {
             try await Task.sleep(for: timing.interval)
             guard await lock.isHeld else { throw BrokerError(.connectionLost, "the aggregator's lock is lost") }
-            for record in journal.batches.batches where record.ending == nil && record.cancelled != nil {
+            for record in journal.state.batches where record.ending == nil && record.cancelled != nil {
                 try await decide(record.id)
             }
         }

@@ -38,7 +38,7 @@ struct BatchFold: Sendable {
     }
 
     /// Takes over what the journal says of the batch.
-    mutating func apply(_ record: BatchRecord) {
+    mutating func apply(_ record: BatchInfo) {
         let before = state.published
         state.apply(record)
         if state.published != before { lastChange = .now }

@@ -6,13 +6,13 @@ extension SheafClient {
     /// Throws `notFound` where there is no such batch, and `invalid` where it is not interactive.
     public func questions(of reference: String? = nil) async throws -> [OpenQuestion] {
         let journal = try await Journal.read(from: self)
-        let records: [BatchRecord]
+        let records: [BatchInfo]
         if let reference {
             let record = try journal.find(reference)
             guard record.options.isInteractive else { throw Self.notInteractive(record.id) }
             records = [record]
         } else {
-            records = journal.batches.batches.filter(\.options.isInteractive)
+            records = journal.state.batches.filter(\.options.isInteractive)
         }
         var questions: [OpenQuestion] = []
         for record in records where record.ending == nil && record.cancelled == nil {

@@ -18,7 +18,7 @@ final class TaskAsker: FlowAsker {
     private let worker: String
     private let timeout: Duration?
     private let state: WorkerState
-    private let prompter: PromptDesk?
+    private let prompter: PromptQueue?
     private let contents = Mutex(State())
 
     init(
@@ -27,7 +27,7 @@ final class TaskAsker: FlowAsker {
         worker: String,
         timeout: Duration?,
         state: WorkerState,
-        prompter: PromptDesk?
+        prompter: PromptQueue?
     ) {
         self.client = client
         self.task = task
@@ -44,7 +44,7 @@ final class TaskAsker: FlowAsker {
         let entry = QuestionEntry.Event.asked(question)
         let id = contents.withLock { contents in
             contents.asked += 1
-            return QuestionID(index: task.index, redo: task.redo, number: contents.asked)
+            return QuestionID(index: task.index, generation: task.generation, number: contents.asked)
         }
         let size = QuestionEntry(id: id, at: .now, by: worker, event: entry).message.body.count
         guard size <= QuestionEntry.maximumSize else {

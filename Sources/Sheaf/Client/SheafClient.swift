@@ -73,7 +73,7 @@ public final class SheafClient: Sendable {
         try await broker.declareLog(LogDeclaration(name: names.journal))
         try await broker.declareLog(LogDeclaration(name: names.dead))
         try await broker.declareLog(LogDeclaration(name: names.progress, maximumBytes: 64 << 20))
-        try await broker.declareLog(LogDeclaration(name: names.signals, maximumBytes: 16 << 20))
+        try await broker.declareLog(LogDeclaration(name: names.heartbeats, maximumBytes: 16 << 20))
         try await broker.declareLog(LogDeclaration(name: names.limits, maximumBytes: 16 << 20))
     }
 }

@@ -84,7 +84,7 @@ struct BatchCreator: Sendable {
     }
 
     /// The record of a batch, where there is nothing against publishing the rest of it.
-    private func resumable(_ id: Name, _ journal: Journal) throws -> BatchRecord {
+    private func resumable(_ id: Name, _ journal: Journal) throws -> BatchInfo {
         let record = try journal.find(id.text)
         try record.refuseResuming()
         return record

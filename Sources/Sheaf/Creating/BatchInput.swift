@@ -74,7 +74,7 @@ public struct BatchInput: Sendable, Equatable {
     }
 }
 
-extension BatchRecord {
+extension BatchInfo {
     /// How to read its records again, where its creator has said so.
     public var batchInput: BatchInput? { BatchInput(json: input) }
 

@@ -10,14 +10,14 @@ struct BatchOpening: Sendable {
     let lock: CreatingLock
     let stalls: StallWatch
 
-    private var tasks: String { client.names.tasks(flow: plan.flow, batch: id, redo: 0) }
-    private var permits: String { client.names.permits(batch: id, redo: 0) }
+    private var tasks: String { client.names.tasks(flow: plan.flow, batch: id, generation: 0) }
+    private var permits: String { client.names.permits(batch: id, generation: 0) }
 
     func run() async throws {
         // Somebody may have had the lock, and been done, between our reading of the journal and our taking it.
         try await stalls.during { try await journal.catchUp() }
         guard journal[id] == nil else { throw taken }
-        if journal.batches.isDeleted(id) {
+        if journal.state.isDeleted(id) {
             throw SheafError(.alreadyExists, "batch '\(id)' was deleted, and its id is not used again; choose another")
         }
         do {
@@ -38,9 +38,9 @@ struct BatchOpening: Sendable {
             try await stalls.during { try await broker.declareLog(LogDeclaration(name: names.questions(batch: id))) }
         }
         try await stalls.during { try await broker.declareQueue(.suspects(of: plan.flow, names)) }
-        try await stalls.during { try await broker.declareQueue(.tasks(of: id, flow: plan.flow, redo: 0, names)) }
+        try await stalls.during { try await broker.declareQueue(.tasks(of: id, flow: plan.flow, generation: 0, names)) }
         try await stalls.during { _ = try await broker.purgeQueue(tasks) }
-        guard let limit = plan.options.concurrency else { return }
+        guard let limit = plan.options.maxRunning else { return }
         // Minted under the creating lock and before the batch is known, so nobody mints or takes them at the same time.
         try await stalls.during {
             try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))

@@ -91,7 +91,7 @@ struct BatchPublisher: Sendable {
             if !built.tasks.isEmpty {
                 try await client.broker.publish(
                     built.tasks,
-                    to: client.names.tasks(flow: flow, batch: batch, redo: 0)
+                    to: client.names.tasks(flow: flow, batch: batch, generation: 0)
                 )
             }
             if !built.outcomes.isEmpty {

@@ -8,9 +8,9 @@ extension QueueDeclaration {
     static let deliveriesBeforeDeath = returnsOfTasks + 1 + returnsOfSuspects + 1
 
     /// The queue of a batch's tasks; what comes back too often becomes a suspect.
-    static func tasks(of batch: Name, flow: Name, redo: Int, _ names: WireNames) -> QueueDeclaration {
+    static func tasks(of batch: Name, flow: Name, generation: Int, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
-            name: names.tasks(flow: flow, batch: batch, redo: redo),
+            name: names.tasks(flow: flow, batch: batch, generation: generation),
             deliveryLimit: returnsOfTasks,
             deadLetter: .queue(names.suspects(flow: flow)),
             acceptsDelayed: true

@@ -40,7 +40,7 @@ extension SheafClient {
     /// What the journal says of a batch (or of the newest, for `last`) that is to be resumed.
     ///
     /// Throws `cancelled` or `alreadyFinished` where it can not be; a batch that is published in full has a `sealedTotal`.
-    public func recordToResume(_ reference: String) async throws -> BatchRecord {
+    public func recordToResume(_ reference: String) async throws -> BatchInfo {
         let record = try await Journal.read(from: self).find(reference)
         try record.refuseResuming()
         return record
@@ -56,7 +56,7 @@ extension SheafClient {
     }
 }
 
-extension BatchRecord {
+extension BatchInfo {
     /// Throws where the batch is over, so that nothing more may be published of it.
     func refuseResuming() throws(SheafError) {
         if cancelled != nil {

@@ -4,23 +4,23 @@ import Synchronization
 
 /// The journal as this process knows it: replayed at first, then followed.
 final class Journal: Sendable {
-    private struct State {
-        var batches = JournalState()
+    private struct Contents {
+        var state = JournalState()
         /// What was asked for since the last change, so that it is not copied again for each task.
-        var asked: [Name: Boxed<BatchRecord>] = [:]
+        var asked: [Name: Boxed<BatchInfo>] = [:]
         var nextOffset: Int64 = 0
     }
 
     private let client: SheafClient
-    private let state = Mutex(State())
+    private let contents = Mutex(Contents())
     private let changed = Changes()
     private let changeCount = Atomic(0)
 
     private init(client: SheafClient, _ checkpoint: JournalCheckpoint) {
         self.client = client
-        state.withLock { state in
-            state.batches = checkpoint.history.state
-            state.nextOffset = checkpoint.nextOffset
+        contents.withLock { contents in
+            contents.state = checkpoint.history.state
+            contents.nextOffset = checkpoint.nextOffset
         }
     }
 
@@ -30,17 +30,17 @@ final class Journal: Sendable {
     }
 
     /// What is known now.
-    var batches: JournalState { state.withLock { $0.batches } }
+    var state: JournalState { contents.withLock { $0.state } }
 
     /// What is known of a batch now.
-    subscript(_ batch: Name) -> BatchRecord? { state.withLock { $0.batches[batch] } }
+    subscript(_ batch: Name) -> BatchInfo? { contents.withLock { $0.state[batch] } }
 
     /// What is known of a batch now, by reference.
-    func boxed(_ batch: Name) -> Boxed<BatchRecord>? {
-        state.withLock { state in
-            if let known = state.asked[batch] { return known }
-            let box = state.batches[batch].map { Boxed(wrappedValue: $0) }
-            state.asked[batch] = box
+    func boxed(_ batch: Name) -> Boxed<BatchInfo>? {
+        contents.withLock { contents in
+            if let known = contents.asked[batch] { return known }
+            let box = contents.state[batch].map { Boxed(wrappedValue: $0) }
+            contents.asked[batch] = box
             return box
         }
     }
@@ -49,22 +49,22 @@ final class Journal: Sendable {
     var revision: Int { changeCount.load(ordering: .sequentiallyConsistent) }
 
     /// Whether the running tasks of a batch are to end at once.
-    func isCancelledNow(_ batch: Name) -> Bool { state.withLock { $0.batches[batch]?.cancelled?.now == true } }
+    func isCancelledNow(_ batch: Name) -> Bool { contents.withLock { $0.state[batch]?.cancelled?.now == true } }
 
     /// A stream with an element at first and after each change.
     func changes() -> AsyncStream<Void> { changed.stream() }
 
     /// The batch of that id, or the newest for `last`; throws `notFound`.
-    func find(_ reference: String) throws -> BatchRecord {
-        let batches = self.batches
+    func find(_ reference: String) throws -> BatchInfo {
+        let state = self.state
         if reference == "last" {
-            guard let newest = batches.last else {
+            guard let newest = state.last else {
                 throw SheafError(.notFound, "there is no batch yet; 'sheaf create' makes one")
             }
             return newest
         }
-        guard let name = Name(reference), let record = batches[name] else {
-            if let name = Name(reference), batches.isDeleted(name) {
+        guard let name = Name(reference), let record = state[name] else {
+            if let name = Name(reference), state.isDeleted(name) {
                 throw SheafError(.notFound, "batch '\(name)' was deleted")
             }
             throw SheafError(.notFound, "there is no batch '\(reference)'; 'sheaf list' shows those there are")
@@ -74,7 +74,7 @@ final class Journal: Sendable {
 
     /// Reads what has been appended since, up to now.
     func catchUp() async throws {
-        let offset = state.withLock { $0.nextOffset }
+        let offset = contents.withLock { $0.nextOffset }
         try await retrying(for: .seconds(15)) {
             try await client.broker.replay(client.names.journal, from: .offset(offset), apply)
         }
@@ -82,7 +82,7 @@ final class Journal: Sendable {
 
     /// Follows the journal until cancelled.
     func run() async throws {
-        let offset = state.withLock { $0.nextOffset }
+        let offset = contents.withLock { $0.nextOffset }
         try await client.broker.follow(client.names.journal, from: .offset(offset)) { chunk in
             apply(chunk)
             return true
@@ -106,16 +106,16 @@ final class Journal: Sendable {
 
     @Sendable
     private func apply(_ chunk: LogChunk) {
-        let hasChanged = state.withLock { state in
+        let hasChanged = contents.withLock { contents in
             // Two may read at once (following and catching up); what one has applied the other leaves out.
-            let fresh = chunk.entries.filter { $0.offset >= state.nextOffset }
-            state.nextOffset = max(state.nextOffset, chunk.nextOffset)
+            let fresh = chunk.entries.filter { $0.offset >= contents.nextOffset }
+            contents.nextOffset = max(contents.nextOffset, chunk.nextOffset)
             var hasChanged = false
             for entry in fresh {
                 guard let event = JournalEntry(entry.message) else { continue }
-                if state.batches.apply(event) { hasChanged = true }
+                if contents.state.apply(event) { hasChanged = true }
             }
-            if hasChanged { state.asked = [:] }
+            if hasChanged { contents.asked = [:] }
             return hasChanged
         }
         guard hasChanged else { return }

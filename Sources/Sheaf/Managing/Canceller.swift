@@ -17,20 +17,20 @@ struct Canceller {
             // A retry may have come first, too, and then there is another queue.
             record = journal[record.id] ?? record
         }
-        for redo in record.generations { try await purge(record, redo) }
+        for generation in record.generations { try await purge(record, generation) }
         return try await client.batch(record.id.text)
     }
 
-    private func purge(_ record: BatchRecord, _ redo: Int) async throws {
+    private func purge(_ record: BatchInfo, _ generation: Int) async throws {
         do {
-            let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+            let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
             try await client.broker.purgeQueue(queue)
         } catch let error as BrokerError where error.code == .notFound {
             // Nothing waits where there is no queue.
         }
     }
 
-    private func refuseEnded(_ record: BatchRecord) throws {
+    private func refuseEnded(_ record: BatchInfo) throws {
         guard record.ending != nil else { return }
         let status = record.status(hasStarted: true).rawValue
         throw SheafError(

@@ -10,7 +10,7 @@ struct Deleter {
 
     func delete(_ reference: String, force: Bool) async throws -> DeletedBatch {
         let journal = try await Journal.read(from: client)
-        if let id = Name(reference), journal.batches.isDeleted(id) {
+        if let id = Name(reference), journal.state.isDeleted(id) {
             return try await client.holding(id, journal) { _ in
                 try await removeRest(of: id)
                 return DeletedBatch(id: id, wasDeleted: true)
@@ -29,12 +29,12 @@ struct Deleter {
             try await retrying(for: .seconds(30)) {
                 try await journal.append(.deleted, to: id, flow: record.flow)
             }
-            try await remove(id, flow: record.flow, redo: record.redo)
+            try await remove(id, flow: record.flow, generation: record.generation)
             return DeletedBatch(id: id, wasDeleted: false)
         }
     }
 
-    private func refusal(_ record: BatchRecord) -> SheafError {
+    private func refusal(_ record: BatchInfo) -> SheafError {
         SheafError(
             .notNow,
             "batch '\(record.id)' has not ended; 'sheaf cancel \(record.id)' ends it, and --force does so before deleting"
@@ -42,7 +42,7 @@ struct Deleter {
     }
 
     /// Cancels a batch and waits for its end.
-    private func end(_ record: BatchRecord, _ journal: Journal, force: Bool) async throws {
+    private func end(_ record: BatchInfo, _ journal: Journal, force: Bool) async throws {
         guard force else { throw refusal(record) }
         do {
             try await client.cancel(record.id.text, now: true)
@@ -71,25 +71,25 @@ struct Deleter {
     /// Removes what an interrupted deletion may have left; only the journal's own entries still tell its name.
     private func removeRest(of id: Name) async throws {
         var flow: Name?
-        var redo = 0
+        var generation = 0
         try await client.broker.replay(client.names.journal, from: .first) { chunk in
             for entry in chunk.entries {
                 guard let entry = JournalEntry(entry.message), entry.batch == id else { continue }
                 if case .created = entry.event { flow = flow ?? entry.flow }
-                if case .redone(let later, _, _, _) = entry.event { redo = max(redo, later) }
+                if case .retried(let later, _, _, _) = entry.event { generation = max(generation, later) }
                 if case .deleted = entry.event { flow = flow ?? entry.flow }
             }
         }
-        if let flow { try await remove(id, flow: flow, redo: redo) }
+        if let flow { try await remove(id, flow: flow, generation: generation) }
     }
 
-    private func remove(_ id: Name, flow: Name, redo: Int) async throws {
+    private func remove(_ id: Name, flow: Name, generation: Int) async throws {
         let (broker, names) = (client.broker, client.names)
         // One more, which a retry may have prepared that was interrupted.
-        for redo in 0...redo + 1 {
+        for generation in 0...generation + 1 {
             try await retrying(for: .seconds(30)) {
-                try await broker.deleteQueue(names.tasks(flow: flow, batch: id, redo: redo))
-                try await broker.deleteQueue(names.permits(batch: id, redo: redo))
+                try await broker.deleteQueue(names.tasks(flow: flow, batch: id, generation: generation))
+                try await broker.deleteQueue(names.permits(batch: id, generation: generation))
             }
         }
         try await retrying(for: .seconds(30)) {

@@ -5,7 +5,7 @@ struct FailedTasks: Reopening {
     /// The tasks that somebody has named, or nil for all.
     let wanted: IndexRanges?
 
-    func choose(_ record: BatchRecord, _ results: FoldedResults) async throws -> ChosenTasks {
+    func choose(_ record: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
         let total = record.sealedTotal ?? 0
         if let last = wanted?.ranges.last?.upperBound, last > total {
             throw SheafError(
@@ -28,31 +28,31 @@ struct FailedTasks: Reopening {
 
     func provide(
         _ tasks: IndexRanges,
-        of record: BatchRecord,
-        redo: Int,
+        of record: BatchInfo,
+        generation: Int,
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws {
         try await results.standingFailures { outcome in
-            guard tasks.contains(outcome.index), let task = outcome.task(of: record, redo: redo) else { return }
+            guard tasks.contains(outcome.index), let task = outcome.task(of: record, generation: generation) else { return }
             try await publisher.add(task)
         }
     }
 
-    func tolerated(_ record: BatchRecord, _ results: FoldedResults, retried: Int) -> Int {
+    func tolerated(_ record: BatchInfo, _ results: FoldedResults, retried: Int) -> Int {
         results.state.settled.policyFailures - retried
     }
 }
 
 extension Outcome {
     /// The task of a failed outcome as it runs in a later generation; nil where the outcome does not have the record.
-    func task(of batch: BatchRecord, redo: Int) -> BatchTask? {
+    func task(of batch: BatchInfo, generation: Int) -> BatchTask? {
         record.map {
             BatchTask(
                 flow: batch.flow,
                 batch: batch.id,
                 index: index,
-                redo: redo,
+                generation: generation,
                 record: $0,
                 parameters: parameters
             )

@@ -8,11 +8,11 @@ struct FoldedResults {
     /// Tasks that wait for another attempt, and how long at most.
     let delays: [Int: Duration]
     private let client: SheafClient
-    private let record: BatchRecord
+    private let record: BatchInfo
     private let end: Int64
 
     /// Folds the results of a batch; throws `notFound` where its log is gone.
-    init(of record: BatchRecord, client: SheafClient) async throws {
+    init(of record: BatchInfo, client: SheafClient) async throws {
         let log = client.names.results(batch: record.id)
         var end = record.ending?.endOffset
         if end == nil { end = try await retrying(for: .seconds(15)) { try await client.broker.endOffset(of: log) } }
@@ -23,7 +23,7 @@ struct FoldedResults {
         try await Self.read(record.id, upTo: end, client) { message in
             let event = ResultEvent(message)
             state.apply(event)
-            if case .delayed(let index, let redo, let delay) = event, redo == state.generation(of: index) {
+            if case .delayed(let index, let generation, let delay) = event, generation == state.generation(of: index) {
                 delays[index] = delay
             }
         }
@@ -43,13 +43,13 @@ struct FoldedResults {
             guard case .outcomes(let summaries, _) = event else { return fold.apply(event) }
             var standing: Set<Int> = []
             for summary in summaries where fold.apply(summary) {
-                if summary.status == .failed, !summary.isInvalidRecord, isOfNow(summary.index, summary.redo) {
+                if summary.status == .failed, !summary.isInvalidRecord, isOfNow(summary.index, summary.generation) {
                     standing.insert(summary.index)
                 }
             }
             if standing.isEmpty { return }
             for outcome in ResultMessage.outcomes(of: message) where outcome.status == .failed {
-                if isOfNow(outcome.index, outcome.redo), standing.remove(outcome.index) != nil {
+                if isOfNow(outcome.index, outcome.generation), standing.remove(outcome.index) != nil {
                     try await body(outcome)
                 }
             }
@@ -66,7 +66,7 @@ struct FoldedResults {
     }
 
     /// Whether a generation is that for which the task was opened last.
-    private func isOfNow(_ index: Int, _ redo: Int) -> Bool { state.generation(of: index) == redo }
+    private func isOfNow(_ index: Int, _ generation: Int) -> Bool { state.generation(of: index) == generation }
 
     private static func read(
         _ batch: Name,

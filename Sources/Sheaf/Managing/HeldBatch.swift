@@ -8,7 +8,7 @@ struct HeldBatch {
     let lock: any BrokerLock
 
     /// What the journal says now; throws `notFound` where the batch was deleted.
-    func record() throws -> BatchRecord { try journal.find(id.text) }
+    func record() throws -> BatchInfo { try journal.find(id.text) }
 }
 
 extension SheafClient {

@@ -8,9 +8,9 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
     /// Whether tasks that may wait somewhere are published again, too.
     let isForced: Bool
     /// Opens the input that the batch was made from; asked only where records are needed that no outcome has.
-    let open: (BatchRecord) async throws -> Items
+    let open: (BatchInfo) async throws -> Items
 
-    func choose(_ record: BatchRecord, _ results: FoldedResults) async throws -> ChosenTasks {
+    func choose(_ record: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
         var chosen = ChosenTasks()
         for index in 0..<(record.sealedTotal ?? 0) where results.state.standing(of: index) == .open {
             chosen.tasks.append(index)
@@ -29,8 +29,8 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
 
     func provide(
         _ tasks: IndexRanges,
-        of record: BatchRecord,
-        redo: Int,
+        of record: BatchInfo,
+        generation: Int,
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws {
@@ -39,33 +39,33 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
         var left = Set(tasks.indices)
         if left.contains(where: { results.state.generation(of: $0) > 0 }) {
             try await results.failuresWithRecord { outcome in
-                guard left.contains(outcome.index), let task = outcome.task(of: record, redo: redo) else { return }
+                guard left.contains(outcome.index), let task = outcome.task(of: record, generation: generation) else { return }
                 left.remove(outcome.index)
                 try await publisher.add(task)
             }
         }
         if left.isEmpty { return }
-        try await publishFromInput(left, record, redo, publisher)
+        try await publishFromInput(left, record, generation, publisher)
     }
 
     /// As many as before: what was lost has not failed, and a batch that its policy has halted is halted again.
-    func tolerated(_ record: BatchRecord, _ results: FoldedResults, retried: Int) -> Int { record.tolerated }
+    func tolerated(_ record: BatchInfo, _ results: FoldedResults, retried: Int) -> Int { record.tolerated }
 
     /// Makes the queues of earlier generations again, so that workers do not find the batch broken.
-    private func mendQueues(of record: BatchRecord) async throws {
-        for redo in record.generations {
-            try await client.broker.declareQueue(.tasks(of: record.id, flow: record.flow, redo: redo, client.names))
+    private func mendQueues(of record: BatchInfo) async throws {
+        for generation in record.generations {
+            try await client.broker.declareQueue(.tasks(of: record.id, flow: record.flow, generation: generation, client.names))
         }
         let permits = Permits(of: record.id, from: record.oldestQueue, client: client)
-        if record.concurrency != nil, try await client.broker.queueStatus(permits.queue) == nil {
+        if record.maxRunning != nil, try await client.broker.queueStatus(permits.queue) == nil {
             try await permits.mintAll(record.permits)
         }
     }
 
     private func publishFromInput(
         _ wanted: Set<Int>,
-        _ record: BatchRecord,
-        _ redo: Int,
+        _ record: BatchInfo,
+        _ generation: Int,
         _ publisher: TaskPublisher
     ) async throws {
         let variants = try record.variants().variants
@@ -84,7 +84,7 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
                             flow: record.flow,
                             batch: record.id,
                             index: index,
-                            redo: redo,
+                            generation: generation,
                             record: content,
                             parameters: parameters
                         )

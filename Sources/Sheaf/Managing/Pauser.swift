@@ -40,16 +40,16 @@ struct Pauser {
         return try await change(record, hasChanged: true)
     }
 
-    private func append(_ event: JournalEntry.Event, to record: BatchRecord, _ journal: Journal) async throws {
+    private func append(_ event: JournalEntry.Event, to record: BatchInfo, _ journal: Journal) async throws {
         try await retrying(for: .seconds(30)) { try await journal.append(event, to: record.id, flow: record.flow) }
         try await journal.catchUp()
     }
 
-    private func change(_ record: BatchRecord, hasChanged: Bool) async throws -> BatchChange {
+    private func change(_ record: BatchInfo, hasChanged: Bool) async throws -> BatchChange {
         BatchChange(batch: try await client.batch(record.id.text), hasChanged: hasChanged)
     }
 
-    private func refuseEnded(_ record: BatchRecord, _ consequence: String) throws {
+    private func refuseEnded(_ record: BatchInfo, _ consequence: String) throws {
         guard record.ending != nil || record.cancelled != nil else { return }
         let status = record.status(hasStarted: true).rawValue
         throw SheafError(.alreadyFinished, "batch '\(record.id)' has ended already (\(status)); \(consequence)")

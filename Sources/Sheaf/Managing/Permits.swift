@@ -7,9 +7,9 @@ struct Permits {
     let queue: String
 
     /// The permits that count for a batch from a generation on.
-    init(of batch: Name, from redo: Int, client: SheafClient) {
+    init(of batch: Name, from generation: Int, client: SheafClient) {
         self.client = client
-        queue = client.names.permits(batch: batch, redo: redo)
+        queue = client.names.permits(batch: batch, generation: generation)
     }
 
     /// Makes the queue.

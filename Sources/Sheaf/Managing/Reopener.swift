@@ -4,17 +4,17 @@ import SheafCore
 /// What a retry is for: which tasks run again, and where their records come from.
 protocol Reopening {
     /// Chooses the tasks; throws what keeps them from being run again.
-    func choose(_ record: BatchRecord, _ results: FoldedResults) async throws -> ChosenTasks
+    func choose(_ record: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks
     /// Hands the chosen tasks to the publisher; those whose record it does not find stay as they are.
     func provide(
         _ tasks: IndexRanges,
-        of record: BatchRecord,
-        redo: Int,
+        of record: BatchInfo,
+        generation: Int,
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws
     /// How many failures the error policy does not look at afterwards.
-    func tolerated(_ record: BatchRecord, _ results: FoldedResults, retried: Int) -> Int
+    func tolerated(_ record: BatchInfo, _ results: FoldedResults, retried: Int) -> Int
 }
 
 /// Tasks to run again, and what is left out.
@@ -27,7 +27,7 @@ struct ChosenTasks {
 /// Opens tasks of a batch again for its next generation.
 ///
 /// Everything is prepared where nobody looks: a queue of tasks that no worker knows, `reopened` entries that no reader
-/// counts. The journal's `redone` makes all of it count at once. Whoever is interrupted before has changed nothing, and
+/// counts. The journal's `retried` makes all of it count at once. Whoever is interrupted before has changed nothing, and
 /// the next one begins with an empty queue and another nonce.
 struct Reopener {
     let client: SheafClient
@@ -53,25 +53,25 @@ struct Reopener {
         try refuse(record)
         let results = try await FoldedResults(of: record, client: client)
         let chosen = try await reopening.choose(record, results)
-        let redo = record.redo + 1
+        let generation = record.generation + 1
         var opened = IndexRanges()
         if !chosen.tasks.isEmpty {
-            try await prepare(record, redo)
-            opened = try await publish(record, redo) { publisher in
-                try await reopening.provide(chosen.tasks, of: record, redo: redo, results, to: publisher)
+            try await prepare(record, generation)
+            opened = try await publish(record, generation) { publisher in
+                try await reopening.provide(chosen.tasks, of: record, generation: generation, results, to: publisher)
             }
             if opened.isEmpty {
-                try await withdraw(record, redo)
+                try await withdraw(record, generation)
             } else {
                 let tolerated = reopening.tolerated(record, results, retried: opened.count)
-                guard try await commit(opened, record, redo, tolerated, held) else {
-                    if held.journal[record.id].map({ $0.redo < redo }) != false { try await withdraw(record, redo) }
+                guard try await commit(opened, record, generation, tolerated, held) else {
+                    if held.journal[record.id].map({ $0.generation < generation }) != false { try await withdraw(record, generation) }
                     return nil
                 }
             }
         }
         let batch = try await client.batch(record.id.text)
-        var report = RetryReport(batch: batch, redo: opened.isEmpty ? record.redo : redo)
+        var report = RetryReport(batch: batch, generation: opened.isEmpty ? record.generation : generation)
         report.retried = opened.count
         report.invalid = chosen.invalid
         report.withoutRecord = chosen.tasks.count - opened.count
@@ -79,7 +79,7 @@ struct Reopener {
         return report
     }
 
-    private func refuse(_ record: BatchRecord) throws {
+    private func refuse(_ record: BatchInfo) throws {
         if record.cancelled != nil {
             throw SheafError(
                 .alreadyFinished,
@@ -96,22 +96,22 @@ struct Reopener {
     }
 
     /// Makes the generation's queue, empty, and its permits, which count if the batch has ended when this is done.
-    private func prepare(_ record: BatchRecord, _ redo: Int) async throws {
-        let declaration = QueueDeclaration.tasks(of: record.id, flow: record.flow, redo: redo, client.names)
+    private func prepare(_ record: BatchInfo, _ generation: Int) async throws {
+        let declaration = QueueDeclaration.tasks(of: record.id, flow: record.flow, generation: generation, client.names)
         try await retrying(for: .seconds(30)) {
             try await client.broker.declareQueue(.suspects(of: record.flow, client.names))
             try await client.broker.declareQueue(declaration)
             try await client.broker.purgeQueue(declaration.name)
         }
-        try await Permits(of: record.id, from: redo, client: client).mintAll(record.permits)
+        try await Permits(of: record.id, from: generation, client: client).mintAll(record.permits)
     }
 
     private func publish(
-        _ record: BatchRecord,
-        _ redo: Int,
+        _ record: BatchInfo,
+        _ generation: Int,
         _ provide: (TaskPublisher) async throws -> Void
     ) async throws -> IndexRanges {
-        let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+        let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
         let publisher = TaskPublisher(client: client, queue: queue)
         do {
             try await provide(publisher)
@@ -125,8 +125,8 @@ struct Reopener {
     /// Makes it count; false where the journal has not accepted it.
     private func commit(
         _ tasks: IndexRanges,
-        _ record: BatchRecord,
-        _ redo: Int,
+        _ record: BatchInfo,
+        _ generation: Int,
         _ tolerated: Int,
         _ held: HeldBatch
     ) async throws -> Bool {
@@ -139,7 +139,7 @@ struct Reopener {
             try await retrying(for: .seconds(30)) { try await client.broker.append(messages, to: log) }
         }
         for chunk in tasks.chunks(of: Self.tasksInEntry) {
-            entries.append(ResultMessage.reopened(batch: record.id, redo: redo, nonce: nonce, tasks: chunk))
+            entries.append(ResultMessage.reopened(batch: record.id, generation: generation, nonce: nonce, tasks: chunk))
             if entries.count == Self.entriesAtOnce { try await append() }
         }
         if !entries.isEmpty { try await append() }
@@ -151,7 +151,7 @@ struct Reopener {
         }
         try await retrying(for: .seconds(30)) {
             try await held.journal.append(
-                .redone(redo: redo, nonce: nonce, count: tasks.count, tolerated: tolerated),
+                .retried(generation: generation, nonce: nonce, count: tasks.count, tolerated: tolerated),
                 to: record.id,
                 flow: record.flow
             )
@@ -160,19 +160,19 @@ struct Reopener {
         guard let after = held.journal[record.id], after.reopenings.contains(where: { $0.nonce == nonce }) else {
             return false
         }
-        if record.concurrency != nil, after.oldestQueue < redo {
+        if record.maxRunning != nil, after.oldestQueue < generation {
             // The batch has not ended, so the permits it had still count.
-            try await client.broker.deleteQueue(client.names.permits(batch: record.id, redo: redo))
+            try await client.broker.deleteQueue(client.names.permits(batch: record.id, generation: generation))
         }
         return true
     }
 
     /// Removes what was prepared and does not count.
-    private func withdraw(_ record: BatchRecord, _ redo: Int) async throws {
+    private func withdraw(_ record: BatchInfo, _ generation: Int) async throws {
         let names = client.names
-        try await client.broker.deleteQueue(names.tasks(flow: record.flow, batch: record.id, redo: redo))
-        if record.concurrency != nil {
-            try await client.broker.deleteQueue(names.permits(batch: record.id, redo: redo))
+        try await client.broker.deleteQueue(names.tasks(flow: record.flow, batch: record.id, generation: generation))
+        if record.maxRunning != nil {
+            try await client.broker.deleteQueue(names.permits(batch: record.id, generation: generation))
         }
     }
 }

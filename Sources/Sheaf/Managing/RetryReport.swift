@@ -7,7 +7,7 @@ public struct RetryReport: Sendable, Equatable {
     /// How many tasks run again; 0 where there was nothing to run, and then nothing has changed.
     public var retried = 0
     /// The generation they run for.
-    public var redo: Int
+    public var generation: Int
     /// Failed tasks that are left out because their record could not be read: there is nothing to run.
     public var invalid = 0
     /// Tasks that are left out because their record is not to be had: no outcome or input has it.
@@ -16,8 +16,8 @@ public struct RetryReport: Sendable, Equatable {
     public var unaffected = 0
 
     /// Makes a report.
-    public init(batch: BatchSummary, redo: Int) {
+    public init(batch: BatchSummary, generation: Int) {
         self.batch = batch
-        self.redo = redo
+        self.generation = generation
     }
 }

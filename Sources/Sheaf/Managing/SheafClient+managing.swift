@@ -27,11 +27,11 @@ extension SheafClient {
     /// Tasks that run go on. The same value again mends a change that was interrupted. Throws `alreadyFinished`, and `notNow`
     /// while somebody publishes tasks of the batch.
     @discardableResult
-    public func setConcurrency(_ limit: Int?, of reference: String) async throws -> BatchSummary {
+    public func setMaxRunning(_ limit: Int?, of reference: String) async throws -> BatchSummary {
         if let limit, !(1...BatchState.maximumTasks).contains(limit) {
-            throw SheafError(.invalid, "a concurrency of \(limit) makes no sense")
+            throw SheafError(.invalid, "max_running \(limit) is out of range: it must be from 1 to \(BatchState.maximumTasks)")
         }
-        return try await ConcurrencyChanger(client: self).change(reference, to: limit)
+        return try await MaxRunningChanger(client: self).change(reference, to: limit)
     }
 
     /// Runs failed tasks of a batch again, all or those of these numbers, under the same ids; the batch goes back to processing.
@@ -57,7 +57,7 @@ extension SheafClient {
     public func retryMissing<Items: AsyncSequence>(
         _ reference: String,
         isForced: Bool = false,
-        from open: @escaping (BatchRecord) async throws -> Items
+        from open: @escaping (BatchInfo) async throws -> Items
     ) async throws -> RetryReport where Items.Element == [SourceItem] {
         let missing = MissingTasks(client: self, isForced: isForced, open: open)
         return try await Reopener(client: self).run(reference, missing)
@@ -75,7 +75,7 @@ extension SheafClient {
     /// The batches that ended before a moment, oldest first.
     public func batches(endedBefore moment: Timestamp) async throws -> [BatchSummary] {
         let journal = try await Journal.read(from: self)
-        return journal.batches.batches.filter { $0.ending.map { $0.at < moment } ?? false }
+        return journal.state.batches.filter { $0.ending.map { $0.at < moment } ?? false }
             .map { BatchSummary(record: $0, progress: nil) }
     }
 }

@@ -6,11 +6,11 @@ struct TaskTraces {
     let client: SheafClient
 
     /// What was found, for people; empty where nothing is anywhere.
-    func find(of record: BatchRecord, _ results: FoldedResults) async throws -> [String] {
+    func find(of record: BatchInfo, _ results: FoldedResults) async throws -> [String] {
         var traces: [String] = []
         var waiting = 0
-        for redo in record.generations {
-            waiting += try await ready(client.names.tasks(flow: record.flow, batch: record.id, redo: redo))
+        for generation in record.generations {
+            waiting += try await ready(client.names.tasks(flow: record.flow, batch: record.id, generation: generation))
         }
         if waiting > 0 { traces.append("\(waiting) wait in their queue") }
         let suspects = try await ready(client.names.suspects(flow: record.flow))
@@ -29,15 +29,15 @@ struct TaskTraces {
     }
 
     private func running(_ batch: Name) async throws -> Int {
-        var board = SignalBoard()
-        try await client.broker.replay(client.names.signals, from: .since(RunningSignal.lifetime)) { chunk in
+        var board = LiveWorkers()
+        try await client.broker.replay(client.names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
             for entry in chunk.entries { board.apply(entry.message) }
         }
         return board.running(batch)
     }
 
     /// How many tasks were put off so lately that the longest of their delays may not be over.
-    private func delayed(of record: BatchRecord, _ results: FoldedResults) async throws -> Int {
+    private func delayed(of record: BatchInfo, _ results: FoldedResults) async throws -> Int {
         guard let longest = results.delays.values.max() else { return 0 }
         var indices: Set<Int> = []
         let log = client.names.results(batch: record.id)

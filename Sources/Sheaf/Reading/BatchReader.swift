@@ -9,11 +9,11 @@ struct BatchReader {
     private static let patience = Duration.milliseconds(1300)
 
     /// How far the wanted batches are, of those a journal knows that was read just now.
-    func summaries(in journal: Journal, where isWanted: (BatchRecord) -> Bool) async throws -> [BatchSummary] {
-        let open = journal.batches.batches.filter { $0.ending == nil && isWanted($0) }
+    func summaries(in journal: Journal, where isWanted: (BatchInfo) -> Bool) async throws -> [BatchSummary] {
+        let open = journal.state.batches.filter { $0.ending == nil && isWanted($0) }
         let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
         var summaries: [BatchSummary] = []
-        for record in journal.batches.batches where isWanted(record) {
+        for record in journal.state.batches where isWanted(record) {
             var summary = BatchSummary(record: record, progress: progress[record.id])
             summary.isInterrupted = try await isInterrupted(record.id, journal)
             if record.options.isInteractive, record.ending == nil, record.cancelled == nil {
@@ -33,7 +33,7 @@ struct BatchReader {
         return isOpen()
     }
 
-    private func progress(of open: [BatchRecord], _ journal: Journal) async throws -> [Name: BatchProgress] {
+    private func progress(of open: [BatchInfo], _ journal: Journal) async throws -> [Name: BatchProgress] {
         // Another reader holds the lock for a moment only; an aggregator keeps it.
         for attempt in 0..<4 {
             if let lock = try await client.broker.acquireLock(client.names.aggregatorLock) {

@@ -9,7 +9,7 @@ public struct BatchResults: AsyncSequence, Sendable {
     public typealias Element = [Outcome]
 
     /// The batch.
-    public let batch: BatchRecord
+    public let batch: BatchInfo
     private let client: SheafClient
     let end: Int64
     private let isOrdered: Bool
@@ -63,7 +63,7 @@ public struct BatchResults: AsyncSequence, Sendable {
 /// Reads a results log up to an offset and lets through what stands.
 actor ResultCursor {
     private let client: SheafClient
-    private let batch: BatchRecord
+    private let batch: BatchInfo
     private let end: Int64
     private var fold = BatchState()
     private var knowsReopened = false
@@ -72,7 +72,7 @@ actor ResultCursor {
     private var cancelled: [Int: Outcome] = [:]
     private var backoff = Backoff()
 
-    init(client: SheafClient, batch: BatchRecord, end: Int64) {
+    init(client: SheafClient, batch: BatchInfo, end: Int64) {
         self.client = client
         self.batch = batch
         self.end = end
@@ -106,8 +106,8 @@ actor ResultCursor {
     private func readReopened() async throws {
         while !fold.hasReopened(batch.reopenings), nextOffset < end {
             for entry in try await nextChunk() {
-                if case .reopened(let redo, let nonce, let tasks) = ResultEvent(entry.message) {
-                    fold.applyReopened(redo: redo, nonce: nonce, tasks: tasks)
+                if case .reopened(let generation, let nonce, let tasks) = ResultEvent(entry.message) {
+                    fold.applyReopened(generation: generation, nonce: nonce, tasks: tasks)
                 }
             }
         }

@@ -2,9 +2,9 @@ import SheafBroker
 import SheafCore
 
 /// Which queue of tasks is meant: that of a batch in one generation.
-struct FeedKey: Sendable, Hashable {
+struct QueueKey: Sendable, Hashable {
     let batch: Name
-    let redo: Int
+    let generation: Int
 }
 
 /// A delivery on its way to a slot.
@@ -13,8 +13,8 @@ struct InboxItem: Sendable {
     private struct Origin {
         let delivery: Delivery
         let batch: Name?
-        let redo: Int
-        let limit: LimitKey?
+        let generation: Int
+        let limit: RateLimitKey?
         let subscription: Int?
     }
 
@@ -25,12 +25,12 @@ struct InboxItem: Sendable {
     init(
         delivery: Delivery,
         batch: Name? = nil,
-        redo: Int = 0,
+        generation: Int = 0,
         permit: Delivery? = nil,
-        limit: LimitKey? = nil,
+        limit: RateLimitKey? = nil,
         subscription: Int? = nil
     ) {
-        origin = Origin(delivery: delivery, batch: batch, redo: redo, limit: limit, subscription: subscription)
+        origin = Origin(delivery: delivery, batch: batch, generation: generation, limit: limit, subscription: subscription)
         self.permit = permit
     }
 
@@ -41,12 +41,12 @@ struct InboxItem: Sendable {
     /// The batch whose queue it came from, or nil for a suspect.
     var batch: Name? { origin.batch }
     /// The generation whose queue it came from.
-    var redo: Int { origin.redo }
+    var generation: Int { origin.generation }
     /// The limit that its call has to keep to.
-    var limit: LimitKey? { origin.limit }
+    var limit: RateLimitKey? { origin.limit }
     /// The number of the subscription that brought it, or nil where it was taken alone.
     var subscription: Int? { origin.subscription }
 
     /// The queue it came from, or nil for a suspect.
-    var key: FeedKey? { batch.map { FeedKey(batch: $0, redo: redo) } }
+    var key: QueueKey? { batch.map { QueueKey(batch: $0, generation: generation) } }
 }

@@ -67,7 +67,7 @@ actor LeaseKeeper {
 
     private func lease(_ task: BatchTask, _ item: InboxItem, _ earlier: TaskLease?) async throws {
         guard try await holdsLock() else { return }
-        let lease = earlier ?? TaskLease(id: Self.randomID(), index: task.index, redo: task.redo, worker: id)
+        let lease = earlier ?? TaskLease(id: Self.randomID(), index: task.index, generation: task.generation, worker: id)
         guard state.offer(lease, to: item) else { return }
         let log = client.names.results(batch: task.batch)
         do {
@@ -100,14 +100,14 @@ actor LeaseKeeper {
 
     /// Gives a permit back and takes one again; where somebody else was faster, the task gets the next there is.
     private func renewPermit(of item: InboxItem) async throws {
-        guard let batch = item.batch, let record = journal[batch], record.concurrency != nil else {
+        guard let batch = item.batch, let record = journal[batch], record.maxRunning != nil else {
             if let old = state.takePermit(of: item) { try await client.broker.settle(old, as: .acknowledged) }
             state.excuse(item)
             return
         }
         let old = state.takePermit(of: item)
         let isVoid = old.flatMap { Permit($0.message) }.map { !record.permits.isValid($0) } ?? true
-        let queue = client.names.permits(batch: batch, redo: record.oldestQueue)
+        let queue = client.names.permits(batch: batch, generation: record.oldestQueue)
         guard let permit = try await fetcher.exchange(old, isVoid: isVoid, of: batch, in: queue) else { return }
         if !state.givePermit(permit, to: item) { try await client.broker.settle(permit, as: .returned) }
     }

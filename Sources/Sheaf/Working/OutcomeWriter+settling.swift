@@ -11,7 +11,7 @@ extension OutcomeWriter {
     func settle(_ items: [InboxItem], as settlement: Settlement) async throws {
         if items.isEmpty { return }
         try await beforeSettling?(items.count)
-        try await end(Settling(state.close(items)), as: settlement)
+        try await end(PendingSettlement(state.close(items)), as: settlement)
     }
 
     /// Acknowledges deliveries of tasks that run on, because the results log has those tasks now.
@@ -25,7 +25,7 @@ extension OutcomeWriter {
     func settleMoved(_ items: [InboxItem]) async throws {
         let holdings = state.close(items)
         await returnLeases(of: holdings)
-        try await end(Settling(holdings), as: .acknowledged)
+        try await end(PendingSettlement(holdings), as: .acknowledged)
     }
 
     /// Gives back tasks that are not to be run here and now, without bringing them nearer to the dead letters.
@@ -40,10 +40,10 @@ extension OutcomeWriter {
         if items.isEmpty { return }
         try await beforeSettling?(items.count)
         let holdings = state.close(items)
-        let mustBePublished = { (holding: Holding) in
+        let mustBePublished = { (holding: HeldTask) in
             publishing || holding.isLeased || holding.item.batch == nil || holding.item.delivery.earlierDeliveries > 0
         }
-        var (published, returned): ([Holding], [Holding]) = ([], holdings.filter { !mustBePublished($0) })
+        var (published, returned): ([HeldTask], [HeldTask]) = ([], holdings.filter { !mustBePublished($0) })
         for (queue, group) in Dictionary(grouping: holdings.filter(mustBePublished), by: home) {
             if try await publish(group.map(\.item.delivery.message), to: queue) {
                 published += group
@@ -52,17 +52,17 @@ extension OutcomeWriter {
             }
         }
         await returnLeases(of: published + returned.filter { !$0.isLeased })
-        try await end(Settling(published), as: .acknowledged)
-        try await end(Settling(returned), as: .returned)
+        try await end(PendingSettlement(published), as: .acknowledged)
+        try await end(PendingSettlement(returned), as: .returned)
     }
 
     /// The queue in which a task that is given back waits; for a suspect whose batch is only halted, that of its batch.
-    private func home(of holding: Holding) -> String {
+    private func home(of holding: HeldTask) -> String {
         let delivery = holding.item.delivery
         guard holding.item.batch == nil, let task = try? BatchTask(delivery.message), let record = journal[task.batch],
-            record.ending == nil, record.cancelled == nil, !record.isRunnable, record.generations.contains(task.redo)
+            record.ending == nil, record.cancelled == nil, !record.isRunnable, record.generations.contains(task.generation)
         else { return delivery.queue }
-        return client.names.tasks(flow: record.flow, batch: task.batch, redo: task.redo)
+        return client.names.tasks(flow: record.flow, batch: task.batch, generation: task.generation)
     }
 
     /// Publishes tasks again; false where the broker takes nothing for now, so that they have to be returned after all.
@@ -81,7 +81,7 @@ extension OutcomeWriter {
     }
 
     /// Tells the log that tasks are in a queue again, so that nobody puts them there a second time.
-    private func returnLeases(of holdings: [Holding]) async {
+    private func returnLeases(of holdings: [HeldTask]) async {
         for holding in holdings {
             guard let lease = holding.lease, let batch = holding.task?.batch else { continue }
             let (client, message) = (client, ResultMessage.returned(batch: batch, lease: lease.id))
@@ -97,7 +97,7 @@ extension OutcomeWriter {
     }
 
     /// Tells the broker how deliveries end, and lets go of them.
-    func end(_ settling: Settling, as settlement: Settlement) async throws {
+    func end(_ settling: PendingSettlement, as settlement: Settlement) async throws {
         if settling.isEmpty { return }
         let broker = client.broker
         let (deliveries, permits) = (settling.owed, settling.permits)

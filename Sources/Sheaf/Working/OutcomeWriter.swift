@@ -17,7 +17,7 @@ actor OutcomeWriter {
     /// When the next append may begin, and until when outcomes should gather for it.
     private var nextWrite: (least: ContinuousClock.Instant, wanted: ContinuousClock.Instant)?
     /// What is confirmed and waits for its acknowledgement.
-    private var ended = Settling()
+    private var ended = PendingSettlement()
     private var isSettling = false
     /// Since when the append under way is tried.
     private var since: ContinuousClock.Instant?
@@ -153,7 +153,7 @@ actor OutcomeWriter {
         defer { isSettling = false }
         while !ended.isEmpty {
             let settling = ended
-            ended = Settling()
+            ended = PendingSettlement()
             do {
                 try await beforeSettling?(settling.released.count)
             } catch {

@@ -8,12 +8,12 @@ struct RecentTasks: Sendable {
     private struct Key: Sendable, Hashable {
         let batch: Name
         let index: Int
-        let redo: Int
+        let generation: Int
 
         init(_ task: BatchTask) {
             batch = task.batch
             index = task.index
-            redo = task.redo
+            generation = task.generation
         }
     }
 

@@ -3,7 +3,7 @@ import SheafCore
 
 /// A consumer of one batch's queue.
 struct Subscription: Sendable {
-    let key: FeedKey
+    let key: QueueKey
     let consumer: any QueueConsumer
     let prefetch: Int
     let number: Int

@@ -13,7 +13,7 @@ extension TaskFetcher {
         let eligible = Set(pushed.flatMap(keys))
         for key in feeds.keys where !eligible.contains(key) {
             // Near the limit no more may come, but what has come may run. Else it goes back, also where it would need a permit.
-            let mayRunFreely = mayRun(key.batch) && journal[key.batch]?.concurrency == nil && state.leasedCount == 0
+            let mayRunFreely = mayRun(key.batch) && journal[key.batch]?.maxRunning == nil && state.leasedCount == 0
             if mayRunFreely { try await unsubscribe(key) } else { try await drop(key.batch) }
         }
         // What waits for a limit would wait on, though nobody wants it any more.
@@ -49,11 +49,11 @@ extension TaskFetcher {
     }
 
     /// The queues to consume from: the oldest few, and of more than that those that have something to do.
-    private func choose(_ keys: [FeedKey]) async throws -> [FeedKey] {
+    private func choose(_ keys: [QueueKey]) async throws -> [QueueKey] {
         let limit = plan.maximumSubscriptions
         if keys.count <= limit { return keys }
         let holding = state.heldKeys
-        func isBusy(_ key: FeedKey) -> Bool { holding.contains(key) || feeds[key]?.isBusy() == true }
+        func isBusy(_ key: QueueKey) -> Bool { holding.contains(key) || feeds[key]?.isBusy() == true }
         var chosen = Array(keys.filter(isBusy).prefix(limit))
         for key in keys where chosen.count < limit && !isBusy(key) {
             guard let queue = queue(key) else { continue }
@@ -69,11 +69,11 @@ extension TaskFetcher {
     }
 
     /// Whether the service that a batch's tasks call is left alone for now.
-    private func isPaused(_ key: FeedKey) -> Bool {
+    private func isPaused(_ key: QueueKey) -> Bool {
         journal[key.batch].flatMap { limits[$0.flow] }.map(book.isPaused) ?? false
     }
 
-    private func subscribe(_ key: FeedKey, prefetch: Int) async throws {
+    private func subscribe(_ key: QueueKey, prefetch: Int) async throws {
         guard let queue = queue(key) else { return }
         // Noted before, so that a call that hangs is seen too.
         if feeds[key] == nil { noteTrouble(with: key, nil) }
@@ -140,7 +140,7 @@ extension TaskFetcher {
             InboxItem(
                 delivery: $0,
                 batch: key.batch,
-                redo: key.redo,
+                generation: key.generation,
                 limit: limit,
                 subscription: subscription.number
             )
@@ -154,7 +154,7 @@ extension TaskFetcher {
         inbox.put(items)
     }
 
-    func unsubscribe(_ key: FeedKey) async throws {
+    func unsubscribe(_ key: QueueKey) async throws {
         guard let feed = feeds.removeValue(forKey: key) else { return }
         try await end(Array(feed.subscriptions.values))
     }

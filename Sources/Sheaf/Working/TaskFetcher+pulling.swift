@@ -42,13 +42,13 @@ extension TaskFetcher {
     }
 
     /// A permit first, then a task; a permit without a task goes back.
-    private func pullOne(of record: BatchRecord, _ key: FeedKey) async throws -> InboxItem? {
-        var place = client.names.tasks(flow: record.flow, batch: key.batch, redo: key.redo)
+    private func pullOne(of record: BatchInfo, _ key: QueueKey) async throws -> InboxItem? {
+        var place = client.names.tasks(flow: record.flow, batch: key.batch, generation: key.generation)
         var permit: Delivery?
         do {
-            if record.concurrency != nil {
+            if record.maxRunning != nil {
                 let tasks = place
-                place = client.names.permits(batch: record.id, redo: record.oldestQueue)
+                place = client.names.permits(batch: record.id, generation: record.oldestQueue)
                 permit = try await takePermit(of: record.id, from: place)
                 if permit == nil { return nil }
                 place = tasks
@@ -58,7 +58,7 @@ extension TaskFetcher {
                 return InboxItem(
                     delivery: delivery,
                     batch: key.batch,
-                    redo: key.redo,
+                    generation: key.generation,
                     permit: permit,
                     limit: limits[record.flow]
                 )

@@ -11,7 +11,7 @@ extension TaskFetcher {
     }
 
     /// Gives back what waits of one queue, after its consumers have ended.
-    func giveBackUnstarted(of key: FeedKey) async throws {
+    func giveBackUnstarted(of key: QueueKey) async throws {
         try await giveBackUnstarted(inbox.drain { $0.key == key })
     }
 

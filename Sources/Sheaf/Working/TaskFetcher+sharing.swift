@@ -9,7 +9,7 @@ extension TaskFetcher {
     /// Ends consumers of a queue that bring too much, and gives back what others can begin sooner.
     ///
     /// As long as something waits in the queue, others have enough to do.
-    func share(_ key: FeedKey, keeping prefetch: Int) async throws {
+    func share(_ key: QueueKey, keeping prefetch: Int) async throws {
         guard let queue = queue(key) else { return }
         if state.heldCount(of: key) > 0, !plan.lastsLong(claimed) || state.isStalled { return }
         let status = try await passing { try await client.broker.queueStatus(queue) }

@@ -3,7 +3,7 @@ import SheafBroker
 import SheafCore
 
 /// A queue from which nothing can be taken for now, though it should be there.
-struct FeedTrouble: Sendable {
+struct QueueTrouble: Sendable {
     /// Since when there has been no consumer, or no queue.
     var since = ContinuousClock.now
     /// Since when the broker says that there is no such queue, if it does.
@@ -22,17 +22,17 @@ extension TaskFetcher {
     private static let longestPause = Duration.seconds(2)
 
     /// Whether it is time to try a queue.
-    func isUsable(_ key: FeedKey) -> Bool { troubles[key].map { .now >= $0.retryAt } ?? true }
+    func isUsable(_ key: QueueKey) -> Bool { troubles[key].map { .now >= $0.retryAt } ?? true }
 
     /// Notes that a queue gives tasks.
-    func noteService(of key: FeedKey) {
+    func noteService(of key: QueueKey) {
         guard let trouble = troubles.removeValue(forKey: key), trouble.isReported else { return }
         client.logger.warning("batch \(key.batch): tasks are taken from queue '\(queue(key) ?? "")' again")
     }
 
     /// Notes that a queue gives no tasks for now.
-    func noteTrouble(with key: FeedKey, _ error: BrokerError?) {
-        var trouble = troubles[key] ?? FeedTrouble()
+    func noteTrouble(with key: QueueKey, _ error: BrokerError?) {
+        var trouble = troubles[key] ?? QueueTrouble()
         trouble.error = error ?? trouble.error
         // Without any connection it is not the queue that is in trouble.
         if error?.code == .unreachable { trouble.since = .now }
@@ -64,13 +64,13 @@ extension TaskFetcher {
     ///
     /// The end of a batch deletes its queues; the journal says so, maybe a moment later. And a broker that has just been
     /// started may say so of a queue that is there. Only after some time the tasks are believed to be lost.
-    func queueIsMissing(_ queue: String, of key: FeedKey) async throws {
+    func queueIsMissing(_ queue: String, of key: QueueKey) async throws {
         guard try await passing({ try await journal.catchUp() }) != nil else { return }
-        guard let record = journal[key.batch], record.isRunnable, record.generations.contains(key.redo) else {
+        guard let record = journal[key.batch], record.isRunnable, record.generations.contains(key.generation) else {
             troubles[key] = nil
             return
         }
-        var trouble = troubles[key] ?? FeedTrouble()
+        var trouble = troubles[key] ?? QueueTrouble()
         let since = trouble.missingSince ?? .now
         trouble.missingSince = since
         trouble.retryAt = .now + trouble.pause
@@ -96,7 +96,7 @@ extension TaskFetcher {
                 """
         }
         return """
-            queue-lost: the queue of permits '\(queue)' does not exist any more; 'sheaf set \(batch) concurrency=N' makes \
+            queue-lost: the queue of permits '\(queue)' does not exist any more; 'sheaf set \(batch) maxRunning=N' makes \
             it again, and 'sheaf resume \(batch)' lets the batch go on
             """
     }

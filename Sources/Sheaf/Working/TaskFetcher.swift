@@ -13,15 +13,15 @@ actor TaskFetcher {
     let writer: OutcomeWriter
     let flows: Set<Name>
     /// What the calls of each flow wait for.
-    let limits: [Name: LimitKey]
-    let book: LimitBook
+    let limits: [Name: RateLimitKey]
+    let book: RateLimits
 
     var plan: FetchPlan
-    var feeds: [FeedKey: BatchFeed] = [:]
+    var feeds: [QueueKey: BatchFeed] = [:]
     var pumps: [Int: Task<Void, any Error>] = [:]
     var nextNumber = 0
     /// Queues from which nothing can be taken, though they should be there.
-    var troubles: [FeedKey: FeedTrouble] = [:]
+    var troubles: [QueueKey: QueueTrouble] = [:]
     /// How many more tasks it may take.
     var remaining: Int?
     /// Whether so few tasks are left before the limit that they are taken one by one.
@@ -49,7 +49,7 @@ actor TaskFetcher {
         state: WorkerState,
         inbox: TaskInbox,
         writer: OutcomeWriter,
-        book: LimitBook
+        book: RateLimits
     ) {
         self.client = client
         self.configuration = configuration
@@ -59,9 +59,9 @@ actor TaskFetcher {
         self.writer = writer
         self.book = book
         self.flows = Set(configuration.flows.map(\.name))
-        self.limits = Dictionary(configuration.flows.map { ($0.name, $0.limitKey) }, uniquingKeysWith: { $1 })
+        self.limits = Dictionary(configuration.flows.map { ($0.name, $0.rateLimitKey) }, uniquingKeysWith: { $1 })
         self.plan = FetchPlan(slots: configuration.concurrency)
-        self.remaining = configuration.limit
+        self.remaining = configuration.maxTasks
     }
 
     /// Fetches until cancelled.
@@ -85,9 +85,9 @@ actor TaskFetcher {
     }
 
     /// The batches it may work for now, oldest first.
-    var candidates: [BatchRecord] {
+    var candidates: [BatchInfo] {
         if state.isLeaving || remaining == 0 { return [] }
-        return journal.batches.batches.filter { record in
+        return journal.state.batches.filter { record in
             flows.contains(record.flow) && mayRun(record.id)
                 && configuration.batch.map { $0 == record.id } != false
         }
@@ -103,19 +103,19 @@ actor TaskFetcher {
     ///
     /// That is so where it is capped, for the last tasks before the limit, and while a leased task keeps a slot for long: the
     /// broker does not count that one against a prefetch any more, and would send more than can begin.
-    func isPulled(_ record: BatchRecord) -> Bool {
-        record.concurrency != nil || isNearLimit || remaining.map { $0 <= 3 * plan.slots } == true
+    func isPulled(_ record: BatchInfo) -> Bool {
+        record.maxRunning != nil || isNearLimit || remaining.map { $0 <= 3 * plan.slots } == true
             || state.leasedCount > 0
     }
 
     /// The queues of a batch, oldest generation first.
-    func keys(of record: BatchRecord) -> [FeedKey] {
-        record.generations.map { FeedKey(batch: record.id, redo: $0) }
+    func keys(of record: BatchInfo) -> [QueueKey] {
+        record.generations.map { QueueKey(batch: record.id, generation: $0) }
     }
 
     /// The name of a queue of tasks; nil where its batch is not known any more.
-    func queue(_ key: FeedKey) -> String? {
-        journal[key.batch].map { client.names.tasks(flow: $0.flow, batch: key.batch, redo: key.redo) }
+    func queue(_ key: QueueKey) -> String? {
+        journal[key.batch].map { client.names.tasks(flow: $0.flow, batch: key.batch, generation: key.generation) }
     }
 
     /// Finds out how many tasks end, which tells how many to fetch ahead, and looks after the subscriptions.

@@ -5,18 +5,18 @@ import Synchronization
 /// Tasks that wait for a limit stay in the inbox, not in a slot, so that they keep no others from running.
 extension TaskInbox {
     /// Keeps the tasks of a limit here until it is opened; ``admit(_:)`` lets single ones go.
-    func close(_ key: LimitKey) {
+    func close(_ key: RateLimitKey) {
         state.withLock { _ = $0.closed.insert(key) }
     }
 
     /// Lets all tasks of a limit go as slots are free.
-    func open(_ key: LimitKey) {
+    func open(_ key: RateLimitKey) {
         let isNew = state.withLock { $0.closed.remove(key) != nil }
         if isNew { put([]) }
     }
 
     /// Waits until a task of a limit is here and a slot is free for it; false once the inbox is closed.
-    func demand(of key: LimitKey) async -> Bool {
+    func demand(of key: RateLimitKey) async -> Bool {
         await withCheckedContinuation { continuation in
             let answer: Bool? = state.withLock { state in
                 if state.isClosed { return false }
@@ -29,10 +29,10 @@ extension TaskInbox {
     }
 
     /// Whether a task of a limit is here and a slot is free for it.
-    func hasDemand(of key: LimitKey) -> Bool { state.withLock { $0.hasDemand(of: key) } }
+    func hasDemand(of key: RateLimitKey) -> Bool { state.withLock { $0.hasDemand(of: key) } }
 
     /// Gives a slot the next task of a limit, where there are both.
-    func admit(_ key: LimitKey) {
+    func admit(_ key: RateLimitKey) {
         let ready: (CheckedContinuation<InboxItem?, Never>, InboxItem)? = state.withLock { state in
             guard !state.slots.isEmpty, let item = state.take(where: { $0.limit == key }) else { return nil }
             return (state.slots.removeFirst(), item)
@@ -51,9 +51,9 @@ extension TaskInbox {
     }
 
     /// How many tasks of a batch wait for a closed limit, and for which.
-    var limited: [Name: (key: LimitKey, tasks: Int)] {
+    var limited: [Name: (key: RateLimitKey, tasks: Int)] {
         state.withLock { state in
-            var limited: [Name: (key: LimitKey, tasks: Int)] = [:]
+            var limited: [Name: (key: RateLimitKey, tasks: Int)] = [:]
             for (batch, items) in state.queues {
                 guard let batch, let key = items.first?.limit, state.closed.contains(key) else { continue }
                 limited[batch] = (key, items.count)
@@ -68,7 +68,7 @@ extension TaskInbox {
 
 extension TaskInbox.State {
     /// Whether a task of a limit is the next of its batch, and a slot is free that nothing is promised to.
-    func hasDemand(of key: LimitKey) -> Bool {
+    func hasDemand(of key: RateLimitKey) -> Bool {
         slots.count > promised && queues.values.contains { $0.first?.limit == key }
     }
 

@@ -10,9 +10,9 @@ final class TaskInbox: Sendable {
         var queues: [Name?: ArraySlice<InboxItem>] = [:]
         var rotation: [Name?] = []
         /// The limits whose tasks stay here until they are let go one by one.
-        var closed: Set<LimitKey> = []
+        var closed: Set<RateLimitKey> = []
         /// Who waits for a task that a limit may let go.
-        var demands: [LimitKey: CheckedContinuation<Bool, Never>] = [:]
+        var demands: [RateLimitKey: CheckedContinuation<Bool, Never>] = [:]
         var slots: [CheckedContinuation<InboxItem?, Never>] = []
         var pulls: [CheckedContinuation<Bool, Never>] = []
         var promised = 0
@@ -31,7 +31,7 @@ final class TaskInbox: Sendable {
         /// Whether the limit of a task, if it has one, is open.
         func mayGo(_ item: InboxItem) -> Bool { Self.mayGo(item, closed) }
 
-        private static func mayGo(_ item: InboxItem, _ closed: Set<LimitKey>) -> Bool {
+        private static func mayGo(_ item: InboxItem, _ closed: Set<RateLimitKey>) -> Bool {
             item.limit.map { !closed.contains($0) } ?? true
         }
 

@@ -86,7 +86,7 @@ extension TaskSlot {
         let task = assignment.task
         return Outcome(
             index: task.index,
-            redo: task.redo,
+            generation: task.generation,
             status: status,
             recordID: task.record.id,
             attempts: assignment.attempts,
@@ -99,7 +99,7 @@ extension TaskSlot {
 
     /// Hands the outcome of a task over that has succeeded.
     func succeed(_ assignment: Assignment, _ output: FlowOutput, _ beginning: Moment, _ end: Timestamp = .now) {
-        book.noteAnswer(assignment.definition.limitKey, begun: beginning.instant)
+        book.noteAnswer(assignment.definition.rateLimitKey, begun: beginning.instant)
         var outcome = outcome(.succeeded, of: assignment, beginning, end)
         outcome.output = output.json
         outcome.usage = output.usage
@@ -120,7 +120,7 @@ extension TaskSlot {
             outcome.error = Outcome.Failure(type: FlowError.cancelledType, message: "cancelled while it ran")
             writer.submit(outcome, of: assignment.item, batch: assignment.task.batch)
         case .failure(let error):
-            book.noteAnswer(assignment.definition.limitKey, begun: beginning.instant)
+            book.noteAnswer(assignment.definition.rateLimitKey, begun: beginning.instant)
             try await fail(assignment, error, outcome(.failed, of: assignment, beginning))
         }
     }

@@ -25,7 +25,7 @@ extension TaskSlot {
         if items.isEmpty { return ([], []) }
         let assignments = items.map { try? assignment(of: $0, like: first) }
         let known = assignments.compactMap { $0 }
-        let isPaused = book.isPaused(first.definition.limitKey)
+        let isPaused = book.isPaused(first.definition.rateLimitKey)
         var admissions = state.admit(known, isPaused: isPaused)[...]
         var (begun, uncertain): ([Assignment], [InboxItem]) = ([], [])
         for (item, assignment) in zip(items, assignments) {

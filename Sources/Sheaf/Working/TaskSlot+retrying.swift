@@ -11,7 +11,7 @@ extension TaskSlot {
         next.errors = AttemptError.bounded(task.errors + [failure])
         let delay = rule.delay(after: task.attempt) * Double.random(in: 0.75...1)
         writer.submitNote(ResultMessage.delayed(next, for: delay), to: task.batch)
-        let queue = client.names.tasks(flow: task.flow, batch: task.batch, redo: task.redo)
+        let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
         do {
             try await publish(next.message, to: queue, after: delay)
         } catch let error as BrokerError {

@@ -9,7 +9,7 @@ extension TaskSlot {
         _ throttle: FlowThrottle,
         begun start: ContinuousClock.Instant
     ) async throws {
-        let (task, key) = (assignment.task, assignment.definition.limitKey)
+        let (task, key) = (assignment.task, assignment.definition.rateLimitKey)
         client.logger.info("task \(task.id) waits, as the service wants \(key) to: \(throttle.message)")
         try await book.pause(key, for: throttle, begun: start)
         state.end(batch: task.batch, index: task.index)

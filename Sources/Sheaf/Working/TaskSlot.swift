@@ -11,9 +11,9 @@ struct TaskSlot: Sendable {
     let journal: Journal
     let state: WorkerState
     let writer: OutcomeWriter
-    let book: LimitBook
+    let book: RateLimits
     let inbox: TaskInbox
-    let prompter: PromptDesk?
+    let prompter: PromptQueue?
     let giveBack: @Sendable ([InboxItem]) async throws -> Void
 
     func run(_ inbox: TaskInbox) async throws {
@@ -56,7 +56,7 @@ struct TaskSlot: Sendable {
             try await writer.settle([item], as: .acknowledged)
             return nil
         }
-        switch state.admit(assignment, isPaused: book.isPaused(assignment.definition.limitKey)) {
+        switch state.admit(assignment, isPaused: book.isPaused(assignment.definition.rateLimitKey)) {
         case .begun(let isFirst):
             if isFirst { writer.submitStart(of: assignment.task.batch, worker: worker) }
             return assignment
@@ -89,7 +89,7 @@ struct TaskSlot: Sendable {
         let revision = journal.revision
         guard task.batch == first.task.batch, task.flow == first.task.flow, item.permit == nil,
             let record = revision == first.revision ? first.$record : journal.boxed(task.batch),
-            task.redo <= record.wrappedValue.redo, record.wrappedValue.concurrency == nil
+            task.generation <= record.wrappedValue.generation, record.wrappedValue.maxRunning == nil
         else { return nil }
         let assignment = try checked(Assignment(task, item, first.$definition, record, revision: revision))
         return assignment.isOver ? nil : assignment
@@ -105,16 +105,16 @@ struct TaskSlot: Sendable {
         if let total = assignment.record.sealedTotal, task.index >= total {
             throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
         }
-        if !assignment.isOver, task.redo > assignment.record.redo {
-            throw UnreadableMessage("it is of generation \(task.redo), which its batch has not come to")
+        if !assignment.isOver, task.generation > assignment.record.generation {
+            throw UnreadableMessage("it is of generation \(task.generation), which its batch has not come to")
         }
         return assignment
     }
 
     /// What the journal says of a task's batch; read to its end first where it seems to be behind.
-    private func record(of task: BatchTask) async throws -> Boxed<BatchRecord>? {
+    private func record(of task: BatchTask) async throws -> Boxed<BatchInfo>? {
         let record = journal.boxed(task.batch)
-        if record.map({ task.redo <= $0.wrappedValue.redo }) ?? journal.batches.isDeleted(task.batch) { return record }
+        if record.map({ task.generation <= $0.wrappedValue.generation }) ?? journal.state.isDeleted(task.batch) { return record }
         try await journal.catchUp()
         return journal.boxed(task.batch)
     }

@@ -36,11 +36,11 @@ public final class Worker: Service {
     private func work() async throws {
         let journal = try await Journal.read(from: client)
         if let batch = configuration.batch { _ = try journal.find(batch.text) }
-        let book = LimitBook(client: client, worker: configuration.name)
+        let book = RateLimits(client: client, worker: configuration.name)
         try await book.catchUp()
-        for limit in configuration.limits { try await LimitMint(client: client, book: book).establish(limit) }
+        for limit in configuration.rateLimits { try await TokenMint(client: client, book: book).establish(limit) }
         let parts = WorkerParts(client, configuration, journal, book, state)
-        if configuration.limit != nil {
+        if configuration.maxTasks != nil {
             await parts.writer.beforeSettling { [fetcher = parts.fetcher] in try await fetcher.willSettle($0) }
         }
         let result = await withTaskCancellationHandler {

@@ -10,7 +10,7 @@ public struct WorkerConfiguration: Sendable {
     /// The most tasks at once.
     public var concurrency: Int
     /// The most tasks it takes before it leaves, or nil for no limit.
-    public var limit: Int?
+    public var maxTasks: Int?
     /// Whether it leaves when every batch it may run is finished.
     public var untilEmpty: Bool
     /// How long it takes tasks before it leaves, or nil for no limit.
@@ -36,7 +36,7 @@ public struct WorkerConfiguration: Sendable {
         flows: [FlowDefinition],
         batch: Name? = nil,
         concurrency: Int = 5,
-        limit: Int? = nil,
+        maxTasks: Int? = nil,
         untilEmpty: Bool = false,
         maxTime: Duration? = nil,
         idleTimeout: Duration? = nil,
@@ -48,7 +48,7 @@ public struct WorkerConfiguration: Sendable {
         self.flows = flows
         self.batch = batch
         self.concurrency = concurrency
-        self.limit = limit
+        self.maxTasks = maxTasks
         self.untilEmpty = untilEmpty
         self.maxTime = maxTime
         self.idleTimeout = idleTimeout
@@ -58,11 +58,11 @@ public struct WorkerConfiguration: Sendable {
         self.prompt = prompt
     }
 
-    /// The limits that the calls of its flows have to keep to; a rate that any of those who share a key gives is the key's.
-    var limits: [FlowLimit] {
-        let limits = flows.map { FlowLimit(key: $0.limitKey, rate: $0.limit?.rate) }
-        return Dictionary(grouping: limits, by: \.key).map { key, same in
-            FlowLimit(key: key, rate: same.lazy.compactMap(\.rate).first)
+    /// The rateLimits that the calls of its flows have to keep to; a rate that any of those who share a key gives is the key's.
+    var rateLimits: [FlowRateLimit] {
+        let rateLimits = flows.map { FlowRateLimit(key: $0.rateLimitKey, rate: $0.rateLimit?.rate) }
+        return Dictionary(grouping: rateLimits, by: \.key).map { key, same in
+            FlowRateLimit(key: key, rate: same.lazy.compactMap(\.rate).first)
         }
     }
 

@@ -11,18 +11,18 @@ struct WorkerParts: Sendable {
     let writer: OutcomeWriter
     let fetcher: TaskFetcher
     let keeper: LeaseKeeper
-    let signals: SignalSender
+    let signals: HeartbeatSender
     let aggregator: Aggregator
-    let goal: WorkerGoal
+    let goal: StopCondition
     let slot: TaskSlot
-    let book: LimitBook
-    let gates: [LimitGate]
+    let book: RateLimits
+    let gates: [RateGate]
 
     init(
         _ client: SheafClient,
         _ configuration: WorkerConfiguration,
         _ journal: Journal,
-        _ book: LimitBook,
+        _ book: RateLimits,
         _ state: WorkerState
     ) {
         self.book = book
@@ -49,12 +49,12 @@ struct WorkerParts: Sendable {
             fetcher: fetcher,
             timeout: configuration.acknowledgementTimeout
         )
-        signals = SignalSender(client: client, worker: configuration.name, state: state, inbox: inbox, book: book)
-        gates = configuration.limits.map { [inbox] limit in
-            LimitGate(client: client, book: book, inbox: inbox, key: limit.key, wanted: limit.rate)
+        signals = HeartbeatSender(client: client, worker: configuration.name, state: state, inbox: inbox, book: book)
+        gates = configuration.rateLimits.map { [inbox] limit in
+            RateGate(client: client, book: book, inbox: inbox, key: limit.key, wanted: limit.rate)
         }
         aggregator = Aggregator(client: client, journal: journal)
-        goal = WorkerGoal(
+        goal = StopCondition(
             client: client,
             configuration: configuration,
             journal: journal,
@@ -73,7 +73,7 @@ struct WorkerParts: Sendable {
             writer: writer,
             book: book,
             inbox: inbox,
-            prompter: configuration.prompt.map { PromptDesk($0) },
+            prompter: configuration.prompt.map { PromptQueue($0) },
             giveBack: { try await fetcher.giveBack($0) }
         )
     }

@@ -6,17 +6,17 @@ extension WorkerState {
     /// Notes deliveries that are to be settled.
     func hold(_ items: [InboxItem]) {
         contents.withLock { contents in
-            for item in items { contents.held[item.token] = Holding(item) }
+            for item in items { contents.held[item.token] = HeldTask(item) }
             contents.lastActivity = .now
         }
     }
 
     /// Makes sure that from now on nobody else settles these; returns what is known of them.
-    func close(_ items: [InboxItem]) -> [Holding] {
+    func close(_ items: [InboxItem]) -> [HeldTask] {
         contents.withLock { contents in
             items.map { item in
                 contents.held[item.token]?.isClosing = true
-                return contents.held[item.token] ?? Holding(item)
+                return contents.held[item.token] ?? HeldTask(item)
             }
         }
     }
@@ -35,9 +35,9 @@ extension WorkerState {
     /// How many those are.
     var heldCount: Int { contents.withLock { $0.held.count } }
     /// The queues that they came from.
-    var heldKeys: Set<FeedKey> { contents.withLock { Set($0.held.values.compactMap(\.item.key)) } }
+    var heldKeys: Set<QueueKey> { contents.withLock { Set($0.held.values.compactMap(\.item.key)) } }
     /// How many of them the broker counts against the prefetch of a queue's consumers.
-    func heldCount(of key: FeedKey) -> Int {
+    func heldCount(of key: QueueKey) -> Int {
         contents.withLock { $0.held.values.count { $0.item.key == key && !$0.isLeased } }
     }
     /// How long nothing has been received or settled while nothing is held.
@@ -73,7 +73,7 @@ extension WorkerState {
             guard var holding = contents.held[item.token], !holding.isClosing else { return nil }
             let owed = holding.owed
             holding.isLeased = true
-            holding.heirs = []
+            holding.redeliveries = []
             contents.held[item.token] = holding
             contents.leased.insert(item.token)
             return owed
@@ -147,7 +147,7 @@ extension WorkerState.Contents {
 
     /// Forgets a delivery, and returns what was known of it.
     @discardableResult
-    mutating func letGo(_ token: Delivery.Token) -> Holding? {
+    mutating func letGo(_ token: Delivery.Token) -> HeldTask? {
         if !leased.isEmpty { leased.remove(token) }
         return held.removeValue(forKey: token)
     }
@@ -159,11 +159,11 @@ extension WorkerState.Contents {
         let token = item.token
         guard
             let runner = held.first(where: { key, holding in
-                key != token && !holding.isClosing && holding.task?.id == task.id && holding.task?.redo == task.redo
+                key != token && !holding.isClosing && holding.task?.id == task.id && holding.task?.generation == task.generation
             })?.key
         else { return false }
         let since = letGo(token)?.since ?? .now
-        held[runner]?.heirs.append(Holding.Heir(item: item, since: since))
+        held[runner]?.redeliveries.append(HeldTask.Redelivery(item: item, since: since))
         return true
     }
 }

@@ -19,7 +19,7 @@ final class WorkerState: Sendable {
     }
 
     struct Contents {
-        var held: [Delivery.Token: Holding] = [:]
+        var held: [Delivery.Token: HeldTask] = [:]
         /// Those of them whose task runs on a lease: asked for with each fetching, while thousands may be held.
         var leased: Set<Delivery.Token> = []
         var running: [Name: Set<Int>] = [:]
@@ -121,13 +121,13 @@ final class WorkerState: Sendable {
     }
 
     /// Notes that the outcomes of a batch's tasks are confirmed, so that nobody else settles them.
-    func finish(_ items: [InboxItem], of batch: Name, adding settling: inout Settling) {
+    func finish(_ items: [InboxItem], of batch: Name, adding settling: inout PendingSettlement) {
         contents.withLock { contents in
             var running = contents.running.removeValue(forKey: batch) ?? []
             defer { if !running.isEmpty { contents.running[batch] = running } }
             for item in items {
                 guard let place = contents.held.index(forKey: item.token) else {
-                    settling.add(Holding(item))
+                    settling.add(HeldTask(item))
                     continue
                 }
                 contents.held.values[place].isClosing = true
@@ -194,14 +194,14 @@ final class WorkerState: Sendable {
     // MARK: Batches
 
     /// Notes that this worker has seen the deciding failure; true the first time since the batch was let go on.
-    func halt(_ record: BatchRecord) -> Bool {
+    func halt(_ record: BatchInfo) -> Bool {
         contents.withLock { $0.halted.updateValue(record.continuations, forKey: record.id) != record.continuations }
     }
 
     /// Whether this worker has seen a batch's deciding failure, which the journal may not have told yet.
     ///
     /// A halt does not outlive that somebody lets the batch go on.
-    func isHalted(_ record: BatchRecord) -> Bool {
+    func isHalted(_ record: BatchInfo) -> Bool {
         contents.withLock { $0.halted[record.id] == record.continuations }
     }
 }

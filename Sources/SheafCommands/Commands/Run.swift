@@ -22,7 +22,7 @@ extension SheafCommand {
         )
 
         @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Run at most so many tasks.", valueName: "n"))
-        var limit: Int?
+        var maxTasks: Int?
 
         @Flag(
             help: """
@@ -70,7 +70,7 @@ extension SheafCommand {
         @OptionGroup(title: "Common") var common: CommonOptions
 
         func validate() throws {
-            if let limit, limit < 1 { throw ValidationError("-n must be 1 or more.") }
+            if let maxTasks, maxTasks < 1 { throw ValidationError("-n must be 1 or more.") }
             if let concurrency, !(1...10_000).contains(concurrency) {
                 throw ValidationError("--concurrency must be from 1 to 10000.")
             }
@@ -84,7 +84,7 @@ extension SheafCommand {
             let configuration = WorkerConfiguration(
                 flows: try session.definitions(named: flow),
                 concurrency: session.settings.concurrency,
-                limit: limit,
+                maxTasks: maxTasks,
                 untilEmpty: untilEmpty,
                 maxTime: maxTime?.duration,
                 idleTimeout: idleTimeout?.duration,
@@ -92,7 +92,7 @@ extension SheafCommand {
                 acknowledgementTimeout: acknowledgementTimeout?.duration ?? session.settings.acknowledgementTimeout,
                 prompt: TerminalPrompt(session.console)
             )
-            let shift = WorkShift(
+            let shift = WorkerSession(
                 session: session,
                 configuration: configuration,
                 batch: batch,

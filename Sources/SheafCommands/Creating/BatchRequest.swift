@@ -39,7 +39,7 @@ struct BatchRequest: Sendable, Equatable {
             publishing.publishTimeout?.duration ?? flow.batch.publishTimeout ?? Self.defaultPublishTimeout
         options = BatchOptions(
             errorPolicy: publishing.errorPolicy ?? flow.batch.errorPolicy ?? .continue,
-            concurrency: publishing.concurrency ?? flow.batch.concurrency,
+            maxRunning: publishing.concurrency ?? flow.batch.maxRunning,
             seed: source.shuffle ? seed : nil,
             maxRecords: source.maxRecords,
             parameters: parameters,

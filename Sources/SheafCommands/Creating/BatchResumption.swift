@@ -26,7 +26,7 @@ struct BatchResumption: Sendable {
     }
 
     private func publish(
-        _ record: BatchRecord,
+        _ record: BatchInfo,
         _ source: RecordSource,
         _ recorded: RecordedInput,
         _ publishing: PublishingOptions

@@ -4,7 +4,7 @@ import SheafSources
 
 /// The input of a batch, read again as its creator said in the journal.
 struct RecordedInput: Sendable {
-    let record: BatchRecord
+    let record: BatchInfo
     let client: SheafClient
     /// The command that needs it, as people would type it.
     let command: String
@@ -13,7 +13,7 @@ struct RecordedInput: Sendable {
     let fingerprint: InputFingerprint
 
     /// Throws where the journal does not say what the input was.
-    init(of record: BatchRecord, client: SheafClient, command: String) throws {
+    init(of record: BatchInfo, client: SheafClient, command: String) throws {
         guard let known = record.batchInput, let source = known.source, let fingerprint = known.fingerprint else {
             throw Diagnosis(
                 .usage,

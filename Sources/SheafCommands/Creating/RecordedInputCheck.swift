@@ -5,7 +5,7 @@ import SheafSources
 
 /// Holds what is given with a command that reads a batch's input again against what the batch was created with.
 struct RecordedInputCheck: Sendable {
-    let record: BatchRecord
+    let record: BatchInfo
     let known: BatchInput
     let source: SourceConfiguration
     /// The command, as people would type it.
@@ -103,7 +103,7 @@ struct RecordedInputCheck: Sendable {
             )
         }
         compare("--error-policy", publishing.errorPolicy?.description, record.options.errorPolicy.description)
-        compare("--concurrency", publishing.concurrency, record.options.concurrency)
+        compare("--concurrency", publishing.concurrency, record.options.maxRunning)
         compare("--batch-id", publishing.batchId?.text, record.id.text)
         compare("--strict", publishing.strict, known.isStrict)
         if publishing.skipSucceeded != "last" {

@@ -55,10 +55,10 @@ enum BatchDetails {
         return " (interrupted: its creator is gone\(progress); go on with 'sheaf create --resume \(batch.record.id)')"
     }
 
-    private static func options(_ batch: BatchRecord) -> String {
+    private static func options(_ batch: BatchInfo) -> String {
         let options = batch.options
         var parts = ["error policy \(options.errorPolicy)"]
-        if let concurrency = batch.concurrency { parts.append("at most \(concurrency) at once") }
+        if let maxRunning = batch.maxRunning { parts.append("at most \(maxRunning) at once") }
         parts.append(options.seed.map { "shuffled with seed \($0)" } ?? "in the order of the input")
         if options.isInteractive { parts.append("interactive") }
         if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }

@@ -21,7 +21,7 @@ extension RetryReport {
     /// What `retry --json` prints.
     var json: JSONValue {
         batch.json.adding([
-            "retried": .integer(retried), "redo": .integer(redo),
+            "retried": .integer(retried), "generation": .integer(generation),
             "left_out": [
                 "invalid": .integer(invalid), "without_record": .integer(withoutRecord),
                 "not_failed": .integer(unaffected),

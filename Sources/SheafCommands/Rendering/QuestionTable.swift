@@ -28,7 +28,7 @@ extension OpenQuestion {
     var json: JSONValue {
         [
             "task_id": .string(task), "batch_id": .string(batch.text), "number": .integer(id.number),
-            "redo": .integer(id.redo), "question": .string(question.text),
+            "generation": .integer(id.generation), "question": .string(question.text),
             "choices": .array(question.choices.map(JSONValue.string)), "default": .optional(question.fallback),
             "worker": .string(worker), "asked_at": .string(askedAt.description),
         ]

@@ -47,7 +47,7 @@ enum Wording {
     }
 
     /// How many tasks wait for which limit, and for how long it is paused.
-    static func limit(_ wait: LimitWait, now: Timestamp) -> String {
+    static func limit(_ wait: RateLimitWait, now: Timestamp) -> String {
         let text = "\(count(wait.tasks, "task")) for \(wait.key)"
         guard let until = wait.until, until > now else { return text }
         return text + ", which is paused for another \(duration(until - now))"

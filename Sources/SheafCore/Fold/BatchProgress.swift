@@ -21,7 +21,7 @@ public struct BatchProgress: Sendable, Equatable {
     /// Whether the results log does not begin with its first entry any more, so that outcomes are not counted.
     public var isTrimmed: Bool
     /// How many tasks workers hold back because of a limit, or nil where there are none.
-    public var limited: LimitWait?
+    public var limited: RateLimitWait?
     /// What the tasks took that succeeded, all together.
     public var usage: Usage
 
@@ -37,7 +37,7 @@ public struct BatchProgress: Sendable, Equatable {
         checkpoint: Int64? = nil,
         missing: Int = 0,
         isTrimmed: Bool = false,
-        limited: LimitWait? = nil,
+        limited: RateLimitWait? = nil,
         usage: Usage = Usage()
     ) {
         self.batch = batch
@@ -101,7 +101,7 @@ public struct BatchProgress: Sendable, Equatable {
             checkpoint: json["checkpoint"]?.intValue.map { Int64($0) },
             missing: json["missing"]?.intValue ?? 0,
             isTrimmed: json["trimmed"]?.boolValue ?? false,
-            limited: json["limited"].flatMap { LimitWait(json: $0) },
+            limited: json["limited"].flatMap { RateLimitWait(json: $0) },
             usage: Usage(json: json["usage"])
         )
     }

@@ -17,7 +17,7 @@ extension BatchState {
         }
         writer.list(generations.sorted { $0.key < $1.key }) { $0.numbers($1.key, $1.value) }
         writer.list(early.values.sorted { $0.index < $1.index }) { writer, outcome in
-            writer.numbers(outcome.index, outcome.redo)
+            writer.numbers(outcome.index, outcome.generation)
             writer.byte(outcome.status == .succeeded ? 1 : outcome.isInvalidRecord ? 3 : 2)
             writer.usage(outcome.usage)
         }
@@ -33,7 +33,7 @@ extension BatchState {
             writer.text(entry.value)
         }
         writer.list(leases.values.sorted { $0.index < $1.index }) { writer, lease in
-            writer.numbers(lease.index, lease.redo)
+            writer.numbers(lease.index, lease.generation)
             writer.text(lease.id)
             writer.text(lease.worker)
             writer.number(Int(lease.offset))
@@ -60,18 +60,18 @@ extension BatchState {
             generations[index] = reader.number(below: Self.maximumTasks)
         }
         reader.list { reader in
-            let (index, redo) = (reader.index(), reader.number(below: Self.maximumTasks))
+            let (index, generation) = (reader.index(), reader.number(below: Self.maximumTasks))
             let code = reader.byte()
             early[index] = OutcomeSummary(
                 index: index,
-                redo: redo,
+                generation: generation,
                 status: code == 1 ? .succeeded : .failed,
                 isInvalidRecord: code == 3,
                 usage: reader.usage()
             )
         }
         reader.list { reader in
-            let redo = reader.number(below: Self.maximumTasks)
+            let generation = reader.number(below: Self.maximumTasks)
             var lists: [String: BitSet] = [:]
             reader.list { reader in
                 let nonce = reader.text()
@@ -79,17 +79,17 @@ extension BatchState {
                 reader.runs { range, state in if state & 1 != 0 { tasks.insert(all: range) } }
                 lists[nonce] = tasks
             }
-            reopened[redo] = lists
+            reopened[generation] = lists
         }
         reader.list { reader in
-            let redo = reader.number(below: Self.maximumTasks)
-            committed[redo] = reader.text()
+            let generation = reader.number(below: Self.maximumTasks)
+            committed[generation] = reader.text()
         }
         reader.list { reader in
-            let (index, redo) = (reader.index(), reader.number(below: Self.maximumTasks))
+            let (index, generation) = (reader.index(), reader.number(below: Self.maximumTasks))
             let (id, worker) = (reader.text(), reader.text())
             let offset = Int64(reader.number(below: Int.max))
-            leases[index] = TaskLease(id: id, index: index, redo: redo, worker: worker, offset: offset)
+            leases[index] = TaskLease(id: id, index: index, generation: generation, worker: worker, offset: offset)
         }
         usage = reader.usage()
         guard reader.isWhole else { return nil }

@@ -67,32 +67,32 @@ public struct BatchState: Sendable, Equatable {
             return false
         }
         let generation = generations[outcome.index] ?? 0
-        if outcome.redo > generation {
-            if outcome.redo > early[outcome.index]?.redo ?? 0 { early[outcome.index] = outcome }
+        if outcome.generation > generation {
+            if outcome.generation > early[outcome.index]?.generation ?? 0 { early[outcome.index] = outcome }
             return false
         }
-        guard outcome.redo == generation, !isSettled(outcome.index) else { return false }
+        guard outcome.generation == generation, !isSettled(outcome.index) else { return false }
         if outcome.status == .succeeded || outcome.isInvalidRecord { low.insert(outcome.index) }
         if outcome.status == .failed { high.insert(outcome.index) }
         if outcome.status == .succeeded { usage += outcome.usage }
-        endLease(of: outcome.index, before: outcome.redo + 1)
+        endLease(of: outcome.index, before: outcome.generation + 1)
         return true
     }
 
     /// The generation for which an index is open, or was settled.
     public func generation(of index: Int) -> Int { generations[index] ?? 0 }
 
-    private mutating func endLease(of index: Int, before redo: Int) {
-        if let lease = leases[index], lease.redo < redo { leases[index] = nil }
+    private mutating func endLease(of index: Int, before generation: Int) {
+        if let lease = leases[index], lease.generation < generation { leases[index] = nil }
     }
 
-    mutating func reopen(_ indices: some Sequence<Int>, redo: Int) {
-        for index in indices where redo > generations[index] ?? 0 && index < sealedTotal ?? Self.maximumTasks {
-            generations[index] = redo
-            endLease(of: index, before: redo)
+    mutating func reopen(_ indices: some Sequence<Int>, generation: Int) {
+        for index in indices where generation > generations[index] ?? 0 && index < sealedTotal ?? Self.maximumTasks {
+            generations[index] = generation
+            endLease(of: index, before: generation)
             low.remove(index)
             high.remove(index)
-            if let outcome = early[index], outcome.redo <= redo {
+            if let outcome = early[index], outcome.generation <= generation {
                 early[index] = nil
                 apply(outcome)
             }

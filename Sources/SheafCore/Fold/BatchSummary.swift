@@ -1,7 +1,7 @@
 /// A batch as people see it: what the journal says of it, and how far its results are.
 public struct BatchSummary: Sendable, Equatable {
     /// What the journal says.
-    public var record: BatchRecord
+    public var record: BatchInfo
     /// How far it is.
     public var counts: BatchCounts
     /// When its first task began.
@@ -15,14 +15,14 @@ public struct BatchSummary: Sendable, Equatable {
     /// Whether outcomes were removed from the results log before they were counted.
     public var isTrimmed = false
     /// How many of the pending tasks workers hold back because of a limit, or nil where there are none.
-    public var limited: LimitWait?
+    public var limited: RateLimitWait?
     /// How many of its tasks' questions wait for an answer.
     public var questions = 0
     /// What the tasks took that succeeded, all together.
     public var usage: Usage
 
     /// Joins the two; a final count in the journal stands above any progress.
-    public init(record: BatchRecord, progress: BatchProgress?) {
+    public init(record: BatchInfo, progress: BatchProgress?) {
         self.record = record
         if record.ending == nil, let progress {
             missing = progress.missing

@@ -2,23 +2,23 @@
 public struct JournalState: Sendable, Equatable {
     /// The batches, oldest first.
     public private(set) var order: [Name] = []
-    private var records: [Name: BatchRecord] = [:]
+    private var records: [Name: BatchInfo] = [:]
     private var deleted: Set<Name> = []
 
     /// Makes the state of an empty journal.
     public init() {}
 
     /// What is known of a batch.
-    public subscript(_ batch: Name) -> BatchRecord? { records[batch] }
+    public subscript(_ batch: Name) -> BatchInfo? { records[batch] }
 
     /// All batches, oldest first.
-    public var batches: [BatchRecord] { order.compactMap { records[$0] } }
+    public var batches: [BatchInfo] { order.compactMap { records[$0] } }
 
     /// Whether there was a batch of that id that somebody has deleted; its name is not used again.
     public func isDeleted(_ batch: Name) -> Bool { deleted.contains(batch) }
 
     /// The newest batch.
-    public var last: BatchRecord? { order.last.flatMap { records[$0] } }
+    public var last: BatchInfo? { order.last.flatMap { records[$0] } }
 
     /// Applies an entry and returns whether anything changed; entries of a batch that was never created change nothing, but
     /// that it was deleted.
@@ -27,7 +27,7 @@ public struct JournalState: Sendable, Equatable {
         if case .created(let options, let source, let nonce, let input) = entry.event {
             guard records[entry.batch] == nil, !isDeleted(entry.batch) else { return false }
             order.append(entry.batch)
-            records[entry.batch] = BatchRecord(
+            records[entry.batch] = BatchInfo(
                 id: entry.batch,
                 flow: entry.flow,
                 options: options,

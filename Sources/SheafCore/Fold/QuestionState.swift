@@ -40,8 +40,8 @@ public struct QuestionState: Sendable, Equatable {
     /// The questions of a task, in their order, of the newest generation that asked.
     public func questions(of index: Int) -> [(id: QuestionID, standing: Standing)] {
         let all = standings.filter { $0.key.index == index }
-        guard let newest = all.keys.map(\.redo).max() else { return [] }
-        return all.filter { $0.key.redo == newest }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        guard let newest = all.keys.map(\.generation).max() else { return [] }
+        return all.filter { $0.key.generation == newest }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     /// Applies an entry.

@@ -10,7 +10,7 @@ extension BatchTask {
             .init("sheaf-index", .integer(Int64(index))),
             .init("sheaf-record", .string(record.id)),
         ]
-        if redo > 0 { headers.append(.init("sheaf-redo", .integer(Int64(redo)))) }
+        if generation > 0 { headers.append(.init("sheaf-generation", .integer(Int64(generation)))) }
         if attempt > 1 { headers.append(.init("sheaf-attempt", .integer(Int64(attempt)))) }
         if let parameters { headers.append(.init("sheaf-parameters", .string(parameters))) }
         if !errors.isEmpty {
@@ -48,7 +48,7 @@ extension BatchTask {
             flow: try name("sheaf-flow"),
             batch: try name("sheaf-batch"),
             index: try number("sheaf-index", from: 0, default: nil),
-            redo: try number("sheaf-redo", from: 0, default: 0),
+            generation: try number("sheaf-generation", from: 0, default: 0),
             attempt: try number("sheaf-attempt", from: 1, default: 1),
             record: Record(id: "", kind: Record.Kind(contentType: message.contentType), bytes: message.body),
             parameters: message.string("sheaf-parameters"),

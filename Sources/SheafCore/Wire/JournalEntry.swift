@@ -19,13 +19,13 @@ public struct JournalEntry: Sendable, Equatable {
         /// It goes on after `paused` or `stopped`; its error policy forgets as many failures as there were.
         case resumed(tolerated: Int)
         /// So many tasks run again as a later generation, those of the `reopened` entries of this nonce in the results log.
-        case redone(redo: Int, nonce: String, count: Int, tolerated: Int)
+        case retried(generation: Int, nonce: String, count: Int, tolerated: Int)
         /// So many of its tasks may run at once from now on; nil means no limit.
-        case changed(concurrency: Int?)
+        case changed(maxRunning: Int?)
         /// Its queues and logs are gone, and so is all that was known of it.
         case deleted
         /// Nothing more will happen: outcomes at or behind the end offset of the results log do not count.
-        case finished(redo: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?, usage: Usage = Usage())
+        case finished(generation: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?, usage: Usage = Usage())
 
         /// The word that names the event on the wire.
         public var type: String {
@@ -37,7 +37,7 @@ public struct JournalEntry: Sendable, Equatable {
             case .cancelled: "cancelled"
             case .paused: "paused"
             case .resumed: "resumed"
-            case .redone: "redone"
+            case .retried: "retried"
             case .changed: "changed"
             case .deleted: "deleted"
             case .finished: "finished"
@@ -85,15 +85,15 @@ public struct JournalEntry: Sendable, Equatable {
         case .cancelled(let now): add(["now": .bool(now)])
         case .paused, .deleted: break
         case .resumed(let tolerated): add(["tolerated": .integer(tolerated)])
-        case .redone(let redo, let nonce, let count, let tolerated):
+        case .retried(let generation, let nonce, let count, let tolerated):
             add([
-                "redo": .integer(redo), "nonce": .string(nonce), "count": .integer(count),
+                "generation": .integer(generation), "nonce": .string(nonce), "count": .integer(count),
                 "tolerated": .integer(tolerated),
             ])
-        case .changed(let concurrency): add(["concurrency": concurrency.map { .integer($0) } ?? .null])
-        case .finished(let redo, let endOffset, let counts, let startedAt, let usage):
+        case .changed(let maxRunning): add(["max_running": maxRunning.map { .integer($0) } ?? .null])
+        case .finished(let generation, let endOffset, let counts, let startedAt, let usage):
             add([
-                "redo": .integer(redo), "end_offset": .integer(endOffset), "counts": counts.json,
+                "generation": .integer(generation), "end_offset": .integer(endOffset), "counts": counts.json,
                 "started_at": .optional(startedAt?.description),
             ])
             if !usage.isEmpty { add(["usage": usage.json]) }
@@ -140,23 +140,23 @@ public struct JournalEntry: Sendable, Equatable {
         case "cancelled": return .cancelled(now: body["now"]?.boolValue ?? false)
         case "paused": return .paused
         case "resumed": return .resumed(tolerated: count("tolerated") ?? 0)
-        case "redone":
-            guard let redo = count("redo"), redo > 0, let nonce = body["nonce"]?.stringValue else { return nil }
-            return .redone(
-                redo: redo,
+        case "retried":
+            guard let generation = count("generation"), generation > 0, let nonce = body["nonce"]?.stringValue else { return nil }
+            return .retried(
+                generation: generation,
                 nonce: nonce,
                 count: count("count") ?? 0,
                 tolerated: count("tolerated") ?? 0
             )
         case "changed":
-            guard let limit = body["concurrency"] else { return nil }
-            if limit == .null { return .changed(concurrency: nil) }
-            return limit.intValue.flatMap { $0 > 0 ? .changed(concurrency: $0) : nil }
+            guard let limit = body["max_running"] else { return nil }
+            if limit == .null { return .changed(maxRunning: nil) }
+            return limit.intValue.flatMap { $0 > 0 ? .changed(maxRunning: $0) : nil }
         case "deleted": return .deleted
         case "finished":
             guard let counts = body["counts"], let end = body["end_offset"]?.intValue else { return nil }
             return .finished(
-                redo: body["redo"]?.intValue ?? 0,
+                generation: body["generation"]?.intValue ?? 0,
                 endOffset: Int64(end),
                 counts: BatchCounts(json: counts),
                 startedAt: body["started_at"]?.stringValue.flatMap { Timestamp($0) },

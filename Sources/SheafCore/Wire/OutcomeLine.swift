@@ -3,7 +3,7 @@ import OrderedCollections
 extension Outcome {
     /// Appends the outcome as one line of JSON, with its line break.
     ///
-    /// `index`, `redo`, `status` and `usage` come first, so that a reader who only counts can stop there.
+    /// `index`, `generation`, `status` and `usage` come first, so that a reader who only counts can stop there.
     public func writeLine(to output: inout [UInt8]) {
         func field(_ name: StaticString) {
             output.append(UInt8(ascii: ","))
@@ -17,7 +17,7 @@ extension Outcome {
             moment.write(to: &output)
             output.append(UInt8(ascii: "\""))
         }
-        output.append(contentsOf: "{\"index\":\(index),\"redo\":\(redo),\"status\":\"\(status.rawValue)\"".utf8)
+        output.append(contentsOf: "{\"index\":\(index),\"generation\":\(generation),\"status\":\"\(status.rawValue)\"".utf8)
         if !usage.isEmpty {
             field("usage")
             usage.json.write(to: &output)
@@ -84,7 +84,7 @@ extension Outcome {
             switch name {
             case "output": output = output ?? Array(line[range])
             case "record": record = record ?? Array(line[range])
-            case "index", "redo", "status", "record_id", "error", "attempts", "started_at", "finished_at", "worker",
+            case "index", "generation", "status", "record_id", "error", "attempts", "started_at", "finished_at", "worker",
                 "record_kind", "record_base64", "parameters", "errors", "usage":
                 if fields[name] == nil { fields[name] = try JSON.parse(Array(line[range])) }
             default: continue
@@ -107,7 +107,7 @@ extension Outcome {
         }
         self.init(
             index: index,
-            redo: fields["redo"]?.intValue ?? 0,
+            generation: fields["generation"]?.intValue ?? 0,
             status: status,
             recordID: identifier,
             output: output,

@@ -3,7 +3,7 @@ public struct OutcomeSummary: Sendable, Hashable {
     /// The task's number within its batch.
     public var index: Int
     /// The generation the task was run for.
-    public var redo: Int
+    public var generation: Int
     /// How it ended.
     public var status: Outcome.Status
     /// Whether it failed because the record could not be read.
@@ -14,13 +14,13 @@ public struct OutcomeSummary: Sendable, Hashable {
     /// Makes a summary.
     public init(
         index: Int,
-        redo: Int = 0,
+        generation: Int = 0,
         status: Outcome.Status,
         isInvalidRecord: Bool = false,
         usage: Usage = Usage()
     ) {
         self.index = index
-        self.redo = redo
+        self.generation = generation
         self.status = status
         self.isInvalidRecord = isInvalidRecord
         self.usage = usage
@@ -36,7 +36,7 @@ public struct OutcomeSummary: Sendable, Hashable {
     }
 
     private static let indexKey = Array("{\"index\":".utf8)
-    private static let redoKey = Array(",\"redo\":".utf8)
+    private static let generationKey = Array(",\"generation\":".utf8)
     private static let succeeded = Array(",\"status\":\"succeeded\",".utf8)
     private static let usageKey = Array("\"usage\":{\"".utf8)
 
@@ -66,10 +66,10 @@ public struct OutcomeSummary: Sendable, Hashable {
             }
             return position > start ? value : nil
         }
-        guard take(indexKey), let index = number(), index < BatchState.maximumTasks, take(redoKey),
-            let redo = number(), take(succeeded), line.last == UInt8(ascii: "}")
+        guard take(indexKey), let index = number(), index < BatchState.maximumTasks, take(generationKey),
+            let generation = number(), take(succeeded), line.last == UInt8(ascii: "}")
         else { return nil }
-        guard take(usageKey) else { return OutcomeSummary(index: index, redo: redo, status: .succeeded) }
+        guard take(usageKey) else { return OutcomeSummary(index: index, generation: generation, status: .succeeded) }
         var usage = Usage()
         while true {
             let start = position
@@ -79,7 +79,7 @@ public struct OutcomeSummary: Sendable, Hashable {
             usage.add(amount, to: name)
             if take(nextName) { continue }
             guard take(end) else { return nil }
-            return OutcomeSummary(index: index, redo: redo, status: .succeeded, usage: usage)
+            return OutcomeSummary(index: index, generation: generation, status: .succeeded, usage: usage)
         }
     }
 }
@@ -89,7 +89,7 @@ extension Outcome {
     public var summary: OutcomeSummary {
         OutcomeSummary(
             index: index,
-            redo: redo,
+            generation: generation,
             status: status,
             isInvalidRecord: error?.type == Failure.invalidRecord,
             usage: status == .succeeded ? usage : Usage()

@@ -50,7 +50,7 @@ public struct QuestionEntry: Sendable, Equatable {
             case .withdrawn: (nil, nil)
             }
         let body: JSONValue = [
-            "index": .integer(id.index), "redo": .integer(id.redo), "number": .integer(id.number),
+            "index": .integer(id.index), "generation": .integer(id.generation), "number": .integer(id.number),
             "at": .string(at.description), "by": .string(by), "question": .optional(text?.text),
             "choices": .array((text?.choices ?? []).map(JSONValue.string)), "default": .optional(text?.fallback),
             "answer": .optional(answer),
@@ -62,13 +62,13 @@ public struct QuestionEntry: Sendable, Equatable {
     public init?(_ message: Message) {
         guard message.body.count <= 4 * Self.maximumSize, let body = try? JSON.parse(message.body),
             let index = body["index"]?.intValue, (0..<BatchState.maximumTasks).contains(index),
-            let redo = body["redo"]?.intValue, redo >= 0,
+            let generation = body["generation"]?.intValue, generation >= 0,
             let number = body["number"]?.intValue, (1...Self.mostQuestions).contains(number),
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) }),
             let event = Self.event(message.type, body)
         else { return nil }
         self.init(
-            id: QuestionID(index: index, redo: redo, number: number),
+            id: QuestionID(index: index, generation: generation, number: number),
             at: at,
             by: body["by"]?.stringValue ?? "",
             event: event

@@ -4,14 +4,14 @@ public enum ResultEvent: Sendable, Equatable {
     case started(at: Timestamp)
     /// Tasks ended; so many lines could not be read.
     case outcomes([OutcomeSummary], unreadable: Int)
-    /// Tasks run again as a later generation, once the journal has a `redone` of this nonce.
-    case reopened(redo: Int, nonce: String, tasks: IndexRanges)
+    /// Tasks run again as a later generation, once the journal has a `retried` of this nonce.
+    case reopened(generation: Int, nonce: String, tasks: IndexRanges)
     /// A worker keeps a task for longer than the broker would wait for its end, and has put it here instead.
     case leased(TaskLease)
     /// A leased task is in its queue again.
     case returned(lease: String)
     /// A task waits for its next attempt.
-    case delayed(index: Int, redo: Int, for: Duration)
+    case delayed(index: Int, generation: Int, for: Duration)
     /// The aggregator's memory of all that stands before; see ``BatchState/snapshot``.
     case checkpoint
     /// Something this version does not know, or can not read.
@@ -26,14 +26,14 @@ public enum ResultEvent: Sendable, Equatable {
         case ResultMessage.startedType:
             self = ResultMessage.startedAt(message).map { .started(at: $0) } ?? .unknown
         case ResultMessage.reopenedType:
-            guard let body = try? JSON.parse(message.body), let redo = body["redo"]?.intValue, redo > 0,
+            guard let body = try? JSON.parse(message.body), let generation = body["generation"]?.intValue, generation > 0,
                 let nonce = body["nonce"]?.stringValue,
                 let tasks = body["tasks"]?.stringValue.flatMap({ IndexRanges($0) })
             else {
                 self = .unknown
                 return
             }
-            self = .reopened(redo: redo, nonce: nonce, tasks: tasks)
+            self = .reopened(generation: generation, nonce: nonce, tasks: tasks)
         case ResultMessage.leasedType:
             self = TaskLease(message).map { .leased($0) } ?? .unknown
         case ResultMessage.returnedType:
@@ -45,7 +45,7 @@ public enum ResultEvent: Sendable, Equatable {
                 self = .unknown
                 return
             }
-            self = .delayed(index: index, redo: message.integer("sheaf-redo") ?? 0, for: .milliseconds(delay))
+            self = .delayed(index: index, generation: message.integer("sheaf-generation") ?? 0, for: .milliseconds(delay))
         case ResultMessage.checkpointType: self = .checkpoint
         default: self = .unknown
         }
@@ -65,17 +65,17 @@ public struct TaskLease: Sendable, Hashable {
     /// The task's number within its batch.
     public var index: Int
     /// The generation it runs for.
-    public var redo: Int
+    public var generation: Int
     /// The id of the worker, which its lock bears.
     public var worker: String
     /// Where it stands in the results log, as far as a reader knows.
     public var offset: Int64
 
     /// Makes a lease.
-    public init(id: String, index: Int, redo: Int, worker: String, offset: Int64 = 0) {
+    public init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
         self.id = id
         self.index = index
-        self.redo = redo
+        self.generation = generation
         self.worker = worker
         self.offset = offset
     }
@@ -86,7 +86,7 @@ public struct TaskLease: Sendable, Hashable {
             let worker = message.string("sheaf-worker"), worker.utf8.count <= 64,
             let index = message.integer("sheaf-index"), (0..<BatchState.maximumTasks).contains(index)
         else { return nil }
-        self.init(id: id, index: index, redo: message.integer("sheaf-redo") ?? 0, worker: worker)
+        self.init(id: id, index: index, generation: message.integer("sheaf-generation") ?? 0, worker: worker)
     }
 
     /// The message that puts the task into the results log: the task itself with two more headers.

@@ -30,10 +30,10 @@ public enum ResultMessage {
         Message(type: outcomesType, contentType: "application/x-ndjson", headers: header(batch), body: lines)
     }
 
-    /// Makes a message that opens tasks again for a generation; it counts once the journal has a `redone` of that nonce.
-    public static func reopened(batch: Name, redo: Int, nonce: String, tasks: IndexRanges) -> Message {
+    /// Makes a message that opens tasks again for a generation; it counts once the journal has a `retried` of that nonce.
+    public static func reopened(batch: Name, generation: Int, nonce: String, tasks: IndexRanges) -> Message {
         let body: JSONValue = [
-            "redo": .integer(redo), "nonce": .string(nonce), "tasks": .string(tasks.description),
+            "generation": .integer(generation), "nonce": .string(nonce), "tasks": .string(tasks.description),
         ]
         return Message(type: reopenedType, contentType: "application/json", headers: header(batch), body: body.bytes)
     }
@@ -50,7 +50,7 @@ public enum ResultMessage {
         return Message(
             type: delayedType,
             headers: header(task.batch) + [
-                .init("sheaf-index", .integer(Int64(task.index))), .init("sheaf-redo", .integer(Int64(task.redo))),
+                .init("sheaf-index", .integer(Int64(task.index))), .init("sheaf-generation", .integer(Int64(task.generation))),
                 .init("sheaf-delay", .integer(milliseconds)),
             ]
         )

@@ -14,8 +14,8 @@ public struct WireNames: Sendable, Hashable {
     }()
 
     /// The queue of a batch's tasks in one generation.
-    public func tasks(flow: Name, batch: Name, redo: Int) -> String {
-        "\(namespace).tasks.\(flow).\(batch).\(redo)"
+    public func tasks(flow: Name, batch: Name, generation: Int) -> String {
+        "\(namespace).tasks.\(flow).\(batch).\(generation)"
     }
 
     /// The queue of tasks of a flow that came back too often.
@@ -37,10 +37,10 @@ public struct WireNames: Sendable, Hashable {
     public var progress: String { "\(namespace).progress" }
 
     /// The bounded log of what is true for seconds.
-    public var signals: String { "\(namespace).signals" }
+    public var heartbeats: String { "\(namespace).heartbeats" }
 
     /// The queue of a batch's permits from a generation on; holding one allows one task at a time.
-    public func permits(batch: Name, redo: Int) -> String { "\(namespace).permits.\(batch).\(redo)" }
+    public func permits(batch: Name, generation: Int) -> String { "\(namespace).permits.\(batch).\(generation)" }
 
     /// The bounded log of limits that workers share: their rates, and pauses of services.
     public var limits: String { "\(namespace).limits" }
@@ -49,13 +49,13 @@ public struct WireNames: Sendable, Hashable {
     public func questions(batch: Name) -> String { "\(namespace).questions.\(batch)" }
 
     /// The queue of the tokens of a rate; spending one lets one call begin.
-    public func tokens(_ key: LimitKey, nonce: String) -> String { "\(namespace).permits.\(key.text).\(nonce)" }
+    public func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
 
     /// The waiting room of the tokens that were spent.
-    public func spentTokens(_ key: LimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
+    public func spentTokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
 
     /// The lock held by whoever mints the tokens of a rate.
-    public func limitLock(_ key: LimitKey) -> String { "\(namespace).lock.\(key.text)" }
+    public func limitLock(_ key: RateLimitKey) -> String { "\(namespace).lock.\(key.text)" }
 
     /// The lock of the one who folds results for everybody.
     public var aggregatorLock: String { "\(namespace).lock.aggregator" }

@@ -3,7 +3,7 @@ public struct BatchOptions: Sendable, Equatable {
     /// What to do when tasks fail.
     public var errorPolicy: ErrorPolicy
     /// The most tasks at once over all workers, or nil for no limit.
-    public var concurrency: Int?
+    public var maxRunning: Int?
     /// The seed of the order of publishing, or nil where records were published in the order of the input.
     public var seed: UInt64?
     /// The most records, or nil for all.
@@ -16,14 +16,14 @@ public struct BatchOptions: Sendable, Equatable {
     /// Makes options.
     public init(
         errorPolicy: ErrorPolicy = .continue,
-        concurrency: Int? = nil,
+        maxRunning: Int? = nil,
         seed: UInt64? = nil,
         maxRecords: Int? = nil,
         parameters: JSONValue = [:],
         isInteractive: Bool = false
     ) {
         self.errorPolicy = errorPolicy
-        self.concurrency = concurrency
+        self.maxRunning = maxRunning
         self.seed = seed
         self.maxRecords = maxRecords
         self.parameters = parameters
@@ -34,7 +34,7 @@ public struct BatchOptions: Sendable, Equatable {
     public var json: JSONValue {
         [
             "error_policy": .string(errorPolicy.description),
-            "concurrency": concurrency.map { .integer($0) } ?? .null,
+            "max_running": maxRunning.map { .integer($0) } ?? .null,
             "seed": seed.map { .integer($0) } ?? .null,
             "max_records": maxRecords.map { .integer($0) } ?? .null,
             "parameters": parameters,
@@ -46,7 +46,7 @@ public struct BatchOptions: Sendable, Equatable {
     public init(json: JSONValue) {
         self.init(
             errorPolicy: json["error_policy"]?.stringValue.flatMap { ErrorPolicy($0) } ?? .continue,
-            concurrency: json["concurrency"]?.intValue.flatMap { $0 > 0 ? $0 : nil },
+            maxRunning: json["max_running"]?.intValue.flatMap { $0 > 0 ? $0 : nil },
             seed: json["seed"].flatMap { if case .number(let digits) = $0 { UInt64(digits) } else { nil } },
             maxRecords: json["max_records"]?.intValue,
             parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:],

@@ -7,7 +7,7 @@ public struct BatchTask: Sendable, Equatable {
     /// Its number within the batch, from 0 without gaps.
     public var index: Int
     /// The generation: 0, and one more each time the task is opened again.
-    public var redo: Int
+    public var generation: Int
     /// Which attempt the next run is, from 1, not counting deliveries that a worker took and lost.
     public var attempt: Int
     /// What to work on.
@@ -22,7 +22,7 @@ public struct BatchTask: Sendable, Equatable {
         flow: Name,
         batch: Name,
         index: Int,
-        redo: Int = 0,
+        generation: Int = 0,
         attempt: Int = 1,
         record: Record,
         parameters: String? = nil,
@@ -31,7 +31,7 @@ public struct BatchTask: Sendable, Equatable {
         self.flow = flow
         self.batch = batch
         self.index = index
-        self.redo = redo
+        self.generation = generation
         self.attempt = attempt
         self.record = record
         self.parameters = parameters

@@ -32,7 +32,7 @@ public struct Outcome: Sendable, Equatable {
     /// The task's number within its batch.
     public var index: Int
     /// The generation the task was run for.
-    public var redo: Int
+    public var generation: Int
     /// How it ended.
     public var status: Status
     /// The record's name.
@@ -61,7 +61,7 @@ public struct Outcome: Sendable, Equatable {
     /// Makes an outcome.
     public init(
         index: Int,
-        redo: Int = 0,
+        generation: Int = 0,
         status: Status,
         recordID: String,
         output: [UInt8]? = nil,
@@ -76,7 +76,7 @@ public struct Outcome: Sendable, Equatable {
         usage: Usage = Usage()
     ) {
         self.index = index
-        self.redo = redo
+        self.generation = generation
         self.status = status
         self.recordID = recordID
         self.output = output

@@ -27,19 +27,19 @@ public struct QuestionID: Sendable, Hashable, Comparable {
     /// The task's number within its batch.
     public var index: Int
     /// The generation of the task.
-    public var redo: Int
+    public var generation: Int
     /// Which question of the task, from 1.
     public var number: Int
 
     /// Makes an id.
-    public init(index: Int, redo: Int, number: Int) {
+    public init(index: Int, generation: Int, number: Int) {
         self.index = index
-        self.redo = redo
+        self.generation = generation
         self.number = number
     }
 
     /// Orders by task, generation and number.
     public static func < (left: QuestionID, right: QuestionID) -> Bool {
-        (left.index, left.redo, left.number) < (right.index, right.redo, right.number)
+        (left.index, left.generation, left.number) < (right.index, right.generation, right.number)
     }
 }

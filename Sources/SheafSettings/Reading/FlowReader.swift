@@ -8,7 +8,7 @@ struct FlowReader {
     static let keys =
         ["source", "format", "id", "columns"] + FlowKind.allCases.map(\.rawValue) + FlowKind.specialKeys + [
             "parameters", "timeout", "retries", "retry_delay", "retry_max_delay", "retry_on", "error_policy",
-            "concurrency", "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive",
+            "max_running", "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive",
             "answer_timeout",
         ]
     /// The largest output, because a message may have no more.
@@ -55,7 +55,7 @@ struct FlowReader {
             retries: try members["retries"]?.int(atLeast: 0) ?? FlowDefinition.defaultRetries,
             retryRule: try RetryReader(members, kind).read(),
             batch: try batch(),
-            limit: try LimitReader.limit(of: name, members, among: limits),
+            limit: try RateLimitReader.limit(of: name, members, among: limits),
             answerTimeout: try duration(
                 "answer_timeout",
                 zero: "without any time nobody can answer; leave it out for none"
@@ -133,7 +133,7 @@ struct FlowReader {
     private func batch() throws(SettingsError) -> BatchDefaults {
         BatchDefaults(
             errorPolicy: try errorPolicy(),
-            concurrency: try members["concurrency"]?.int(atLeast: 1),
+            maxRunning: try members["max_running"]?.int(atLeast: 1),
             shuffle: try members["shuffle"]?.bool(),
             maxRecords: try members["max_records"]?.int(atLeast: 1),
             strict: try members["strict"]?.bool(),

@@ -54,12 +54,12 @@ extension Decoder {
                 try require(batch.settled.policyFailures <= batch.settled.failed, "more failures than failed tasks")
             }
         }
-        if let signal = RunningSignal(message) {
-            try require(RunningSignal(signal.message) == signal, "a signal is read as another")
+        if let signal = Heartbeat(message) {
+            try require(Heartbeat(signal.message) == signal, "a signal is read as another")
         }
         _ = ResultMessage.startedAt(message)
-        if let limit = LimitEntry(message) {
-            try require(LimitEntry(limit.message) == limit, "an entry of a limit is read as another")
+        if let limit = RateLimitEntry(message) {
+            try require(RateLimitEntry(limit.message) == limit, "an entry of a limit is read as another")
         }
         if let question = QuestionEntry(message) {
             try require(QuestionEntry(question.message) == question, "an entry of a question is read as another")

@@ -1,5 +1,5 @@
 /// What the log of limits says of one of them.
-public struct LimitEntry: Sendable, Equatable {
+public struct RateLimitEntry: Sendable, Equatable {
     /// What happened.
     public enum Event: Sendable, Equatable {
         /// It is kept at this rate from now on, by the tokens in the queues of this nonce; nil means at none.
@@ -23,7 +23,7 @@ public struct LimitEntry: Sendable, Equatable {
     private static let highestLevel = 64
 
     /// Which limit.
-    public var key: LimitKey
+    public var key: RateLimitKey
     /// When it happened, by the clock of whoever wrote it.
     public var at: Timestamp
     /// Who wrote it.
@@ -32,7 +32,7 @@ public struct LimitEntry: Sendable, Equatable {
     public var event: Event
 
     /// Makes an entry.
-    public init(key: LimitKey, at: Timestamp, worker: String, event: Event) {
+    public init(key: RateLimitKey, at: Timestamp, worker: String, event: Event) {
         self.key = key
         self.at = at
         self.worker = worker
@@ -60,7 +60,7 @@ public struct LimitEntry: Sendable, Equatable {
 
     /// Reads an entry; nil where the message is none.
     public init?(_ message: Message) {
-        guard let body = try? JSON.parse(message.body), let key = body["key"]?.stringValue.flatMap({ LimitKey($0) }),
+        guard let body = try? JSON.parse(message.body), let key = body["key"]?.stringValue.flatMap({ RateLimitKey($0) }),
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) }),
             let event = Self.event(message.type, body)
         else { return nil }

@@ -1,7 +1,7 @@
 import SheafCore
 import Testing
 
-@Suite struct LimitTests {
+@Suite struct RateLimitTests {
     @Test func ratesAreRead() throws {
         for (text, perSecond, burst) in [
             ("100/s", 100.0, 10), ("600/m", 10, 1), ("1/h", 1.0 / 3600, 1), ("70/s", 70, 7), ("15/s", 15, 2),
@@ -29,28 +29,28 @@ import Testing
     @Test func keysAndEntriesAreReadAsTheyWereWritten() throws {
         let name = try #require(Name("open-ai"))
         let rate = try #require(RateLimit("600/m"))
-        for key in [LimitKey.shared(name), .flow(name)] {
-            #expect(LimitKey(key.text) == key)
-            let events: [LimitEntry.Event] = [
+        for key in [RateLimitKey.shared(name), .flow(name)] {
+            #expect(RateLimitKey(key.text) == key)
+            let events: [RateLimitEntry.Event] = [
                 .set(rate: rate, nonce: "abc"), .set(rate: nil, nonce: "1"),
                 .throttled(delay: .milliseconds(2500), level: 3, reason: "429"),
             ]
             for event in events {
-                let entry = LimitEntry(
+                let entry = RateLimitEntry(
                     key: key,
                     at: Timestamp(milliseconds: 1_700_000_000_000),
                     worker: "w",
                     event: event
                 )
-                #expect(LimitEntry(entry.message) == entry)
+                #expect(RateLimitEntry(entry.message) == entry)
             }
-            let wait = LimitWait(key: key, tasks: 3, until: Timestamp(milliseconds: 1_700_000_000_000))
-            #expect(LimitWait(json: wait.json) == wait)
-            let other = LimitWait(key: key, tasks: 2)
+            let wait = RateLimitWait(key: key, tasks: 3, until: Timestamp(milliseconds: 1_700_000_000_000))
+            #expect(RateLimitWait(json: wait.json) == wait)
+            let other = RateLimitWait(key: key, tasks: 2)
             #expect(wait.joined(with: other).tasks == 5 && wait.joined(with: other).until == wait.until)
         }
         for text in ["", "openai", "limit.", "limit.a.b", "batch.a", "limit.a b"] {
-            #expect(LimitKey(text) == nil, "\(text)")
+            #expect(RateLimitKey(text) == nil, "\(text)")
         }
     }
 
@@ -62,12 +62,12 @@ import Testing
         #"{"key":"limit.a","rate":"1/s","nonce":"n"}"#, "[]", "",
     ])
     func whatNobodyCanReadIsLeftOut(body: String) {
-        #expect(LimitEntry(Message(type: "limit", body: Array(body.utf8))) == nil)
+        #expect(RateLimitEntry(Message(type: "limit", body: Array(body.utf8))) == nil)
     }
 
     @Test func noPauseIsLongerThanADay() throws {
         let body = #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","delay_ms":9000000000,"level":-4}"#
-        let entry = try #require(LimitEntry(Message(type: "throttled", body: Array(body.utf8))))
-        #expect(entry.event == .throttled(delay: LimitEntry.longestDelay, level: 0, reason: ""))
+        let entry = try #require(RateLimitEntry(Message(type: "throttled", body: Array(body.utf8))))
+        #expect(entry.event == .throttled(delay: RateLimitEntry.longestDelay, level: 0, reason: ""))
     }
 }

@@ -2,7 +2,7 @@ import SheafCore
 import SheafFlows
 
 /// How one limit stands: at which rate, and until when it is paused.
-struct LimitState: Sendable, Equatable {
+struct RateLimitState: Sendable, Equatable {
     /// How many calls may begin in a time; nil means any number.
     private(set) var rate: RateLimit?
     /// Names the queues of its tokens; nil where nobody has ever set the limit.
@@ -26,7 +26,7 @@ struct LimitState: Sendable, Equatable {
     }
 
     /// Applies an entry of the log that was written so long ago.
-    mutating func apply(_ entry: LimitEntry, age: Duration, now: ContinuousClock.Instant) {
+    mutating func apply(_ entry: RateLimitEntry, age: Duration, now: ContinuousClock.Instant) {
         switch entry.event {
         case .set(let rate, let nonce):
             self.rate = rate
@@ -44,9 +44,9 @@ struct LimitState: Sendable, Equatable {
         _ throttle: FlowThrottle,
         begun start: ContinuousClock.Instant,
         now: ContinuousClock.Instant = .now
-    ) -> LimitEntry.Event? {
+    ) -> RateLimitEntry.Event? {
         let isOfThisPause = pausedAt.map { start <= $0 } ?? false
-        var delay = throttle.delay.map { min($0, LimitEntry.longestDelay) }
+        var delay = throttle.delay.map { min($0, RateLimitEntry.longestDelay) }
         if !isOfThisPause { level = min(level + 1, 32) }
         if delay ?? .zero < Self.shortestPause {
             if isOfThisPause { return nil }

@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 
 /// What a broker is to be told of tasks that have ended.
-struct Settling: Sendable {
+struct PendingSettlement: Sendable {
     /// The deliveries that the broker waits for.
     private(set) var owed: [Delivery.Token] = []
     /// The permits that went with them, and the batches those are of.
@@ -10,7 +10,7 @@ struct Settling: Sendable {
     /// The deliveries that the worker held.
     private(set) var released: [Delivery.Token] = []
 
-    init(_ holdings: [Holding] = []) {
+    init(_ holdings: [HeldTask] = []) {
         for holding in holdings { add(holding) }
     }
 
@@ -18,14 +18,14 @@ struct Settling: Sendable {
     var isEmpty: Bool { released.isEmpty }
 
     /// Adds what others have added.
-    mutating func add(_ other: Settling) {
+    mutating func add(_ other: PendingSettlement) {
         owed += other.owed
         permits += other.permits
         released += other.released
     }
 
     /// Adds a delivery that the worker held.
-    mutating func add(_ holding: Holding) {
+    mutating func add(_ holding: HeldTask) {
         holding.addOwed(to: &owed)
         holding.addPermits(to: &permits)
         released.append(holding.item.token)

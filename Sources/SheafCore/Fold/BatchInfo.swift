@@ -1,11 +1,11 @@
 /// What the journal says of one batch.
-public struct BatchRecord: Sendable, Equatable {
+public struct BatchInfo: Sendable, Equatable {
     /// How the batch ended.
     public struct Ending: Sendable, Equatable {
         /// When.
         public var at: Timestamp
         /// The generation that ended.
-        public var redo: Int
+        public var generation: Int
         /// Where in the results log outcomes stop to count.
         public var endOffset: Int64
         /// The final counts.
@@ -35,15 +35,15 @@ public struct BatchRecord: Sendable, Equatable {
     /// Tasks opened again: so many, by the `reopened` entries of that nonce in the results log.
     public struct Reopening: Sendable, Hashable {
         /// The generation they are open for.
-        public var redo: Int
+        public var generation: Int
         /// Tells the entries that count from those of a retry that was never finished.
         public var nonce: String
         /// How many tasks.
         public var count: Int
 
         /// Makes a reopening.
-        public init(redo: Int, nonce: String, count: Int) {
-            self.redo = redo
+        public init(generation: Int, nonce: String, count: Int) {
+            self.generation = generation
             self.nonce = nonce
             self.count = count
         }
@@ -78,7 +78,7 @@ public struct BatchRecord: Sendable, Equatable {
     /// How it ended, if it has.
     public internal(set) var ending: Ending?
     /// The newest generation of its tasks.
-    public internal(set) var redo = 0
+    public internal(set) var generation = 0
     /// The oldest generation whose queue may still hold tasks.
     public internal(set) var oldestQueue = 0
     /// Which tasks were opened again for the generations from 1 on, in order.
@@ -94,9 +94,9 @@ public struct BatchRecord: Sendable, Equatable {
     public var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
 
     /// The most tasks at once over all workers, or nil for no limit.
-    public var concurrency: Int? { permits.limit }
+    public var maxRunning: Int? { permits.limit }
     /// The generations whose queues may hold tasks.
-    public var generations: ClosedRange<Int> { oldestQueue...redo }
+    public var generations: ClosedRange<Int> { oldestQueue...generation }
 
     init(
         id: Name,
@@ -114,7 +114,7 @@ public struct BatchRecord: Sendable, Equatable {
         self.input = input
         self.nonce = nonce
         self.createdAt = createdAt
-        self.permits = PermitRules(limit: options.concurrency)
+        self.permits = PermitRules(limit: options.maxRunning)
     }
 
     /// Where the batch stands; `hasStarted` comes from its results, which the journal does not know.
@@ -127,12 +127,12 @@ public struct BatchRecord: Sendable, Equatable {
     }
 
     mutating func apply(_ entry: JournalEntry) {
-        if case .redone(let redo, let nonce, let count, let tolerated) = entry.event {
-            reopen(Reopening(redo: redo, nonce: nonce, count: count), tolerated: tolerated)
+        if case .retried(let generation, let nonce, let count, let tolerated) = entry.event {
+            reopen(Reopening(generation: generation, nonce: nonce, count: count), tolerated: tolerated)
         }
         guard ending == nil else { return }  // the first ending stands; a cancel that comes after it is too late
         switch entry.event {
-        case .created, .deleted, .redone: break  // the first creation stands; the others are seen to elsewhere
+        case .created, .deleted, .retried: break  // the first creation stands; the others are seen to elsewhere
         case .published(let count, let digest):
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
         case .sealed(let total): sealedTotal = sealedTotal ?? total
@@ -147,12 +147,12 @@ public struct BatchRecord: Sendable, Equatable {
         case .resumed(let tolerated):
             isPaused = false
             go(tolerating: tolerated)
-        case .changed(let concurrency): permits.change(to: concurrency)
-        case .finished(let redo, let endOffset, let counts, let startedAt, let usage):
-            guard redo == self.redo else { return }
+        case .changed(let maxRunning): permits.change(to: maxRunning)
+        case .finished(let generation, let endOffset, let counts, let startedAt, let usage):
+            guard generation == self.generation else { return }
             ending = Ending(
                 at: entry.at,
-                redo: redo,
+                generation: generation,
                 endOffset: endOffset,
                 counts: counts,
                 startedAt: startedAt,
@@ -163,11 +163,11 @@ public struct BatchRecord: Sendable, Equatable {
 
     /// The next generation begins; one that was prepared for another state of the batch than this changes nothing.
     private mutating func reopen(_ reopening: Reopening, tolerated: Int) {
-        guard reopening.redo == redo + 1, cancelled == nil, sealedTotal != nil else { return }
-        redo = reopening.redo
+        guard reopening.generation == generation + 1, cancelled == nil, sealedTotal != nil else { return }
+        generation = reopening.generation
         reopenings.append(reopening)
         // The queues of a batch that had ended are deleted, or will be.
-        if ending != nil { oldestQueue = redo }
+        if ending != nil { oldestQueue = generation }
         ending = nil
         go(tolerating: tolerated)
     }

@@ -4,7 +4,7 @@ import SheafCore
 import SheafFlows
 
 /// Decides when a worker takes no more tasks.
-struct WorkerGoal: Sendable {
+struct StopCondition: Sendable {
     let client: SheafClient
     let configuration: WorkerConfiguration
     let journal: Journal
@@ -40,9 +40,9 @@ struct WorkerGoal: Sendable {
     }
 
     /// The batches it may run that have not ended.
-    private var open: [BatchRecord] {
+    private var open: [BatchInfo] {
         let flows = Set(configuration.flows.map(\.name))
-        return journal.batches.batches.filter { record in
+        return journal.state.batches.filter { record in
             record.ending == nil && flows.contains(record.flow) && configuration.batch.map { $0 == record.id } != false
         }
     }
@@ -65,8 +65,8 @@ struct WorkerGoal: Sendable {
             guard record.cancelled == nil else { return false }
             let isInterrupted = try await BatchReader(client: client).isInterrupted(record.id, journal)
             guard interruptions.note(record.id, isInterrupted: isInterrupted) else { return false }
-            for redo in record.generations {
-                let queue = client.names.tasks(flow: record.flow, batch: record.id, redo: redo)
+            for generation in record.generations {
+                let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
                 if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
             }
             interrupted.append(record.id)

@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 
 /// A delivery that is not settled yet, and what has become of its task meanwhile.
-struct Holding: Sendable {
+struct HeldTask: Sendable {
     /// The delivery with its permit.
     var item: InboxItem
     /// Since when it is held.
@@ -22,9 +22,9 @@ struct Holding: Sendable {
     /// Whether a permit is owed to it, because its own could not be renewed.
     var lacksPermit = false
     /// Later deliveries of the same task, which came while it ran and end as it does.
-    var heirs: [Heir] = []
+    var redeliveries: [Redelivery] = []
 
-    struct Heir: Sendable {
+    struct Redelivery: Sendable {
         var item: InboxItem
         let since: ContinuousClock.Instant
     }
@@ -37,7 +37,7 @@ struct Holding: Sendable {
 
     /// Whether the broker would soon take it, or a later delivery of the same task, back.
     func isDue(_ limit: ContinuousClock.Instant) -> Bool {
-        (!isLeased && since < limit) || heirs.contains { $0.since < limit }
+        (!isLeased && since < limit) || redeliveries.contains { $0.since < limit }
     }
 
     /// The deliveries that the broker waits for.
@@ -50,12 +50,12 @@ struct Holding: Sendable {
     /// Adds the deliveries that the broker waits for.
     func addOwed(to owed: inout [Delivery.Token]) {
         if !isLeased { owed.append(item.token) }
-        for heir in heirs { owed.append(heir.item.token) }
+        for redelivery in redeliveries { owed.append(redelivery.item.token) }
     }
 
     /// Adds the permits that go with it, and the batches they are of.
     func addPermits(to permits: inout [(batch: Name?, permit: Delivery)]) {
         if let permit = item.permit { permits.append((item.batch, permit)) }
-        for heir in heirs { if let permit = heir.item.permit { permits.append((heir.item.batch, permit)) } }
+        for redelivery in redeliveries { if let permit = redelivery.item.permit { permits.append((redelivery.item.batch, permit)) } }
     }
 }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SheafSettings
 
-@Suite struct LimitSettingsTests {
+@Suite struct RateLimitSettingsTests {
     @Test func flowsShareALimitByItsNameOrHaveARate() throws {
         let settings = try SettingsFixtures.load(
             """
@@ -21,13 +21,13 @@ import Testing
               six: {echo: true}
             """
         )
-        func limit(_ flow: String) throws -> FlowLimit? { try settings.flow(named: flow).definition().limit }
+        func limit(_ flow: String) throws -> FlowRateLimit? { try settings.flow(named: flow).definition().rateLimit }
         let openai = try #require(try limit("one"))
-        #expect(openai == FlowLimit(key: .shared(try #require(Name("openai"))), rate: RateLimit("600/m")))
+        #expect(openai == FlowRateLimit(key: .shared(try #require(Name("openai"))), rate: RateLimit("600/m")))
         #expect(try limit("two") == openai)
         #expect(try limit("three")?.rate == RateLimit("5/s"))
-        #expect(try limit("four") == FlowLimit(key: .shared(try #require(Name("polite")))))
-        #expect(try limit("five") == FlowLimit(key: .flow(try #require(Name("five"))), rate: RateLimit("100/s")))
+        #expect(try limit("four") == FlowRateLimit(key: .shared(try #require(Name("polite")))))
+        #expect(try limit("five") == FlowRateLimit(key: .flow(try #require(Name("five"))), rate: RateLimit("100/s")))
         #expect(try limit("six") == nil)
     }
 

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// The worker is a service in a group; signals come from a ``SignalWatch`` instead of the group's own, because the
 /// group can not tell the first signal from the second.
-final class WorkShift: Sendable {
+final class WorkerSession: Sendable {
     private let session: Session
     private let configuration: WorkerConfiguration
     private let batch: String?
@@ -85,9 +85,9 @@ final class WorkShift: Sendable {
                 try await idle.untilIdle { session.console.say("waiting: \($0)") }
             }
             let earlier = total.withLock { $0 }
-            round.limit = configuration.limit.map { $0 - (earlier?.finished ?? 0) }
+            round.maxTasks = configuration.maxTasks.map { $0 - (earlier?.finished ?? 0) }
             round.maxTime = configuration.maxTime.map { $0 - (ContinuousClock.now - start) }
-            if let limit = round.limit, limit < 1 { return }
+            if let limit = round.maxTasks, limit < 1 { return }
             if let time = round.maxTime, time <= .zero { return }
             let worker = Worker(client: client, configuration: round)
             defer { total.withLock { $0 = worker.report.following(earlier) } }

@@ -5,7 +5,7 @@ import SheafFlows
 import Synchronization
 import Testing
 
-@Suite struct LimitTests {
+@Suite struct RateLimitTests {
     /// When calls began, all in one process, so that nothing but the flow itself measures.
     private final class Calls: Sendable {
         private let times = Mutex<[ContinuousClock.Instant]>([])
@@ -30,8 +30,8 @@ import Testing
         }
     }
 
-    private static func definition(_ name: String, _ limit: FlowLimit?, _ flow: ClosureFlow) throws -> FlowDefinition {
-        FlowDefinition(name: try #require(Name(name)), flow: flow, retries: 0, limit: limit)
+    private static func definition(_ name: String, _ limit: FlowRateLimit?, _ flow: ClosureFlow) throws -> FlowDefinition {
+        FlowDefinition(name: try #require(Name(name)), flow: flow, retries: 0, rateLimit: limit)
     }
 
     @Test(arguments: BrokerKind.allCases)
@@ -39,7 +39,7 @@ import Testing
         try await Stage.with(kind) { stage in
             let rate = try #require(RateLimit("50/s"))
             let calls = Calls()
-            let limit = FlowLimit(key: .shared(try #require(Name("service"))), rate: rate)
+            let limit = FlowRateLimit(key: .shared(try #require(Name("service"))), rate: rate)
             // Two flows with one limit, on three workers.
             let flow = ClosureFlow { _ in
                 calls.note()
@@ -72,8 +72,8 @@ import Testing
     func aWorkerThatIsGoneLeavesTheRateAsItIs(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let rate = try #require(RateLimit("100/s"))
-            let key = LimitKey.flow(try #require(Name("work")))
-            let flow = try Self.definition("work", FlowLimit(key: key, rate: rate), ClosureFlow { _ in .value(1) })
+            let key = RateLimitKey.flow(try #require(Name("work")))
+            let flow = try Self.definition("work", FlowRateLimit(key: key, rate: rate), ClosureFlow { _ in .value(1) })
             try await stage.client { client in
                 _ = try await client.create(plan(), records: records(10))
                 try await stage.work([flow])
@@ -208,18 +208,18 @@ import Testing
     @Test(arguments: BrokerKind.allCases)
     func theWorkerThatStartsLastDecidesOnTheRate(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let key = LimitKey.shared(try #require(Name("service")))
+            let key = RateLimitKey.shared(try #require(Name("service")))
             let (calls, flow) = (Calls(), ClosureFlow { _ in .value(1) })
             try await stage.client { client in
                 _ = try await client.create(plan(), records: records(500))
-                let slow = try Self.definition("work", FlowLimit(key: key, rate: RateLimit("1/h")), flow)
+                let slow = try Self.definition("work", FlowRateLimit(key: key, rate: RateLimit("1/h")), flow)
                 let noting = ClosureFlow { _ in
                     calls.note()
                     return .value(1)
                 }
                 let first = Task { try await stage.work([slow]) }
                 try await until("the limit is set") { try await client.nonce(of: key) != nil }
-                let fast = try Self.definition("work", FlowLimit(key: key, rate: RateLimit("1000/s")), noting)
+                let fast = try Self.definition("work", FlowRateLimit(key: key, rate: RateLimit("1000/s")), noting)
                 try await stage.work([fast])
                 #expect(!calls.all.isEmpty)
                 // Else the first would still wait for its first hour to pass.
@@ -231,12 +231,12 @@ import Testing
 
 extension SheafClient {
     /// Names the queues of a limit's tokens, by the log; nil where nobody has set it.
-    func nonce(of key: LimitKey) async throws -> String? {
+    func nonce(of key: RateLimitKey) async throws -> String? {
         let end = try #require(try await broker.endOffset(of: names.limits))
         let reader = try await broker.read(names.limits, from: .first)
         var nonce: String?
         while end > 0, let chunk = try await reader.next() {
-            for entry in chunk.entries.compactMap({ LimitEntry($0.message) }) where entry.key == key {
+            for entry in chunk.entries.compactMap({ RateLimitEntry($0.message) }) where entry.key == key {
                 if case .set(_, let name) = entry.event { nonce = name }
             }
             if chunk.nextOffset >= end { break }

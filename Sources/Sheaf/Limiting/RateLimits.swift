@@ -4,9 +4,9 @@ import SheafFlows
 import Synchronization
 
 /// The limits that workers share, as this process knows them: read at first, then followed.
-final class LimitBook: Sendable {
+final class RateLimits: Sendable {
     private struct State {
-        var limits: [LimitKey: LimitState] = [:]
+        var limits: [RateLimitKey: RateLimitState] = [:]
         var nextOffset: Int64 = 0
     }
 
@@ -23,10 +23,10 @@ final class LimitBook: Sendable {
     }
 
     /// What is known of a limit now.
-    subscript(_ key: LimitKey) -> LimitState { state.withLock { $0.limits[key] ?? LimitState() } }
+    subscript(_ key: RateLimitKey) -> RateLimitState { state.withLock { $0.limits[key] ?? RateLimitState() } }
 
     /// Whether calls of a limit are to be left alone now.
-    func isPaused(_ key: LimitKey) -> Bool {
+    func isPaused(_ key: RateLimitKey) -> Bool {
         !isBlank.load(ordering: .sequentiallyConsistent) && self[key].pause() != nil
     }
 
@@ -56,8 +56,8 @@ final class LimitBook: Sendable {
     }
 
     /// Appends an entry and returns when it is confirmed.
-    func append(_ event: LimitEntry.Event, to key: LimitKey) async throws {
-        let entry = LimitEntry(key: key, at: .now, worker: worker, event: event)
+    func append(_ event: RateLimitEntry.Event, to key: RateLimitKey) async throws {
+        let entry = RateLimitEntry(key: key, at: .now, worker: worker, event: event)
         try await client.broker.append(entry.message, to: client.names.limits)
     }
 
@@ -69,9 +69,9 @@ final class LimitBook: Sendable {
     ///   - key: The limit.
     ///   - throttle: What the service said.
     ///   - start: When the call began.
-    func pause(_ key: LimitKey, for throttle: FlowThrottle, begun start: ContinuousClock.Instant) async throws {
+    func pause(_ key: RateLimitKey, for throttle: FlowThrottle, begun start: ContinuousClock.Instant) async throws {
         isBlank.store(false, ordering: .sequentiallyConsistent)
-        let event = state.withLock { $0.limits[key, default: LimitState()].throttled(throttle, begun: start) }
+        let event = state.withLock { $0.limits[key, default: RateLimitState()].throttled(throttle, begun: start) }
         guard let event else { return }
         changed.notify()
         // Who can not be told in time does as he did; the task waits here in any case.
@@ -81,7 +81,7 @@ final class LimitBook: Sendable {
     }
 
     /// Notes that a call was answered, so that the next pause is a short one again.
-    func noteAnswer(_ key: LimitKey, begun start: ContinuousClock.Instant) {
+    func noteAnswer(_ key: RateLimitKey, begun start: ContinuousClock.Instant) {
         if isBlank.load(ordering: .sequentiallyConsistent) { return }
         state.withLock { $0.limits[key]?.answered(begun: start) }
     }
@@ -92,9 +92,9 @@ final class LimitBook: Sendable {
         state.withLock { state in
             // Two may read at once (following and catching up); what one has applied the other leaves out.
             for entry in chunk.entries where entry.offset >= state.nextOffset {
-                guard let limit = LimitEntry(entry.message) else { continue }
+                guard let limit = RateLimitEntry(entry.message) else { continue }
                 let age = isNew ? .zero : max(.zero, wall - limit.at)
-                state.limits[limit.key, default: LimitState()].apply(limit, age: age, now: now)
+                state.limits[limit.key, default: RateLimitState()].apply(limit, age: age, now: now)
             }
             state.nextOffset = max(state.nextOffset, chunk.nextOffset)
         }

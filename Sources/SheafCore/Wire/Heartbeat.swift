@@ -1,9 +1,9 @@
 import OrderedCollections
 
 /// What a worker says every second and whenever it changes: which tasks it is running.
-public struct RunningSignal: Sendable, Equatable {
+public struct Heartbeat: Sendable, Equatable {
     /// The type of such messages.
-    public static let messageType = "running"
+    public static let messageType = "heartbeat"
     /// How long a signal is believed.
     public static let lifetime = Duration.seconds(3)
 
@@ -14,14 +14,14 @@ public struct RunningSignal: Sendable, Equatable {
     /// How many tasks it holds that have not begun, by batch.
     public var waiting: [Name: Int]
     /// Which of those wait for a limit, by batch.
-    public var limited: [Name: LimitWait]
+    public var limited: [Name: RateLimitWait]
 
     /// Makes a signal.
     public init(
         worker: String,
         running: [Name: [Int]],
         waiting: [Name: Int] = [:],
-        limited: [Name: LimitWait] = [:]
+        limited: [Name: RateLimitWait] = [:]
     ) {
         self.worker = worker
         self.running = running
@@ -64,9 +64,9 @@ public struct RunningSignal: Sendable, Equatable {
         for (batch, count) in body["waiting"]?.objectValue ?? [:] {
             if let name = Name(batch), let count = count.intValue, count > 0 { waiting[name] = count }
         }
-        var limited: [Name: LimitWait] = [:]
+        var limited: [Name: RateLimitWait] = [:]
         for (batch, wait) in body["limited"]?.objectValue ?? [:] {
-            if let name = Name(batch), let wait = LimitWait(json: wait) { limited[name] = wait }
+            if let name = Name(batch), let wait = RateLimitWait(json: wait) { limited[name] = wait }
         }
         self.init(worker: worker, running: running, waiting: waiting, limited: limited)
     }

@@ -9,7 +9,7 @@ public protocol QuestionPrompt: Sendable {
 }
 
 /// Lets one question after the other come to a person.
-actor PromptDesk {
+actor PromptQueue {
     private let prompt: any QuestionPrompt
     private var isBusy = false
     private let freed = Changes()

@@ -1,5 +1,5 @@
 /// What flows share a limit by: a name that several of them give, or else the flow itself.
-public enum LimitKey: Sendable, Hashable, CustomStringConvertible {
+public enum RateLimitKey: Sendable, Hashable, CustomStringConvertible {
     /// A limit with a name, for whichever flows name it.
     case shared(Name)
     /// The limit that a flow has for itself.

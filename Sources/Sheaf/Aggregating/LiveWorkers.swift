@@ -1,12 +1,12 @@
 import SheafCore
 
 /// Which tasks the workers say they are running; a worker that falls silent is forgotten.
-struct SignalBoard: Sendable {
-    private var signals: [String: (signal: RunningSignal, until: ContinuousClock.Instant)] = [:]
+struct LiveWorkers: Sendable {
+    private var signals: [String: (signal: Heartbeat, until: ContinuousClock.Instant)] = [:]
 
     mutating func apply(_ message: Message, now: ContinuousClock.Instant = .now) {
-        guard let signal = RunningSignal(message) else { return }
-        signals[signal.worker] = (signal, now + RunningSignal.lifetime)
+        guard let signal = Heartbeat(message) else { return }
+        signals[signal.worker] = (signal, now + Heartbeat.lifetime)
     }
 
     /// Whether a worker holds tasks of a batch, begun or not.
@@ -17,7 +17,7 @@ struct SignalBoard: Sendable {
     }
 
     /// How many tasks of a batch wait for a limit, or nil where none does.
-    func limited(_ batch: Name, now: ContinuousClock.Instant = .now) -> LimitWait? {
+    func limited(_ batch: Name, now: ContinuousClock.Instant = .now) -> RateLimitWait? {
         signals.values.filter { $0.until > now }.compactMap { $0.signal.limited[batch] }
             .reduce(nil) { $0?.joined(with: $1) ?? $1 }
     }

@@ -7,23 +7,23 @@ import SheafCore
 /// A rate is kept by a fixed number of tokens in a queue. Who takes one may begin a call; he refuses it first, whereupon it waits
 /// in a second queue, and comes back by itself when its lifetime is over. So the broker keeps the rate: whoever is killed with
 /// a token in hand gives it back, spent or not, and nobody has to be alive for the others to go on.
-struct LimitMint: Sendable {
+struct TokenMint: Sendable {
     let client: SheafClient
-    let book: LimitBook
+    let book: RateLimits
 
     /// Sees to it that a limit is kept at this rate from now on; the worker that starts last decides.
-    func establish(_ limit: FlowLimit) async throws {
+    func establish(_ limit: FlowRateLimit) async throws {
         let (key, rate) = (limit.key, limit.rate)
         if book[key].rate == rate { return }
         try await replace(key, by: rate) { $0.rate != rate }
     }
 
     /// Makes the tokens of a limit anew, whose queues are gone.
-    func renew(_ key: LimitKey, after nonce: String) async throws {
+    func renew(_ key: RateLimitKey, after nonce: String) async throws {
         try await replace(key, by: book[key].rate) { $0.nonce == nonce }
     }
 
-    private func replace(_ key: LimitKey, by rate: RateLimit?, where isOld: (LimitState) -> Bool) async throws {
+    private func replace(_ key: RateLimitKey, by rate: RateLimit?, where isOld: (RateLimitState) -> Bool) async throws {
         let lock = try await lock(of: key)
         do {
             try await book.catchUp()
@@ -37,7 +37,7 @@ struct LimitMint: Sendable {
     }
 
     /// The tokens count once the log names their queues; what an interrupted minting leaves behind counts for nobody.
-    private func replace(_ old: LimitState, of key: LimitKey, by rate: RateLimit?) async throws {
+    private func replace(_ old: RateLimitState, of key: RateLimitKey, by rate: RateLimit?) async throws {
         let nonce = String(UInt64.random(in: .min ... .max), radix: 36)
         if let rate { try await mint(rate, of: key, nonce) }
         try await retrying { try await book.append(.set(rate: rate, nonce: nonce), to: key) }
@@ -50,7 +50,7 @@ struct LimitMint: Sendable {
     }
 
     /// The tokens begin as spent ones, so that whoever changes a rate, however often, allows no more by that.
-    private func mint(_ rate: RateLimit, of key: LimitKey, _ nonce: String) async throws {
+    private func mint(_ rate: RateLimit, of key: RateLimitKey, _ nonce: String) async throws {
         let (broker, names) = (client.broker, client.names)
         let (tokens, spent) = (names.tokens(key, nonce: nonce), names.spentTokens(key, nonce: nonce))
         let queue = QueueDeclaration(name: tokens, deliveryLimit: nil, deadLetter: .queue(spent))
@@ -65,7 +65,7 @@ struct LimitMint: Sendable {
         )
     }
 
-    private func lock(of key: LimitKey) async throws -> any BrokerLock {
+    private func lock(of key: RateLimitKey) async throws -> any BrokerLock {
         while true {
             if let lock = try await retrying({ try await client.broker.acquireLock(client.names.limitLock(key)) }) {
                 return lock

@@ -1,7 +1,7 @@
 import SheafCore
 
 /// Reads `limits:` at the top, and `rate` and `limit` of a flow.
-enum LimitReader {
+enum RateLimitReader {
     /// The limits with a name, each with its rate or none.
     static func limits(_ member: SettingsReader?) throws(SettingsError) -> [Name: RateLimit?] {
         var limits: [Name: RateLimit?] = [:]
@@ -19,7 +19,7 @@ enum LimitReader {
         of flow: Name,
         _ members: [String: SettingsReader],
         among limits: [Name: RateLimit?]
-    ) throws(SettingsError) -> FlowLimit? {
+    ) throws(SettingsError) -> FlowRateLimit? {
         if let member = members["limit"] {
             if members["rate"] != nil {
                 throw member.error("it has both rate and limit; the rate belongs to the limit")
@@ -33,10 +33,10 @@ enum LimitReader {
                     : "; known are \(known.joined(separator: ", "))\(Suggestion.text(for: text, among: known))"
                 throw member.error("unknown limit '\(text)'\(hint)")
             }
-            return FlowLimit(key: .shared(name), rate: rate)
+            return FlowRateLimit(key: .shared(name), rate: rate)
         }
         guard let member = members["rate"] else { return nil }
-        return FlowLimit(key: .flow(flow), rate: try rate(member))
+        return FlowRateLimit(key: .flow(flow), rate: try rate(member))
     }
 
     /// One entry of `limits:`: a rate, or a map that may have one; without one only pauses are shared.

@@ -3,11 +3,11 @@ import SheafBroker
 import SheafCore
 
 /// Holds the tasks of one limit back in the inbox, and lets them go as fast as the limit allows.
-struct LimitGate: Sendable {
+struct RateGate: Sendable {
     let client: SheafClient
-    let book: LimitBook
+    let book: RateLimits
     let inbox: TaskInbox
-    let key: LimitKey
+    let key: RateLimitKey
     /// The rate that this worker's configuration wants.
     let wanted: RateLimit?
 
@@ -59,7 +59,7 @@ struct LimitGate: Sendable {
                     missingSince = since
                     if .now - since > Self.patience {
                         client.logger.warning("the tokens of \(key) are gone, and are made anew")
-                        try await retrying { try await LimitMint(client: client, book: book).renew(key, after: nonce) }
+                        try await retrying { try await TokenMint(client: client, book: book).renew(key, after: nonce) }
                         missingSince = nil
                     }
                 }

@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 
 /// Changes how many tasks of a batch may run at once.
-struct ConcurrencyChanger {
+struct MaxRunningChanger {
     let client: SheafClient
 
     /// The journal knows of the change before its permits are there, so that an interrupted one allows less, never more.
@@ -15,20 +15,20 @@ struct ConcurrencyChanger {
                 let status = record.status(hasStarted: true).rawValue
                 throw SheafError(
                     .alreadyFinished,
-                    "batch '\(id)' has ended already (\(status)); its concurrency can not be changed any more"
+                    "batch '\(id)' has ended already (\(status)); its max_running can no longer be changed"
                 )
             }
             let permits = Permits(of: id, from: record.oldestQueue, client: client)
             if limit != nil { try await permits.declare() }
-            try await journal.append(.changed(concurrency: limit), to: id, flow: record.flow)
+            try await journal.append(.changed(maxRunning: limit), to: id, flow: record.flow)
             try await journal.catchUp()
             let after = try held.record()
-            guard after.ending == nil, after.concurrency == limit else {
+            guard after.ending == nil, after.maxRunning == limit else {
                 throw SheafError(.alreadyFinished, "batch '\(id)' has ended meanwhile; nothing was changed")
             }
             if limit != nil {
                 try await permits.mint(after.permits)
-            } else if record.concurrency != nil {
+            } else if record.maxRunning != nil {
                 // None of them counts any more, whoever holds some.
                 try await permits.purge()
             }
