@@ -88,12 +88,14 @@ let package = Package(
         ),
 
         library(
-            "Sheaf",
+            "SheafBatches",
             [
                 "SheafCore", "SheafBroker", "SheafEmbedded", "SheafRabbitMQ", "SheafSources", "SheafFlows",
                 bitCollections, lifecycle, logging, systemPackage,
             ]
         ),
+        library("SheafWorker", ["SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", lifecycle, logging]),
+        library("Sheaf", ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker"]),
         library("SheafSettings", ["SheafCore", "SheafBroker", "SheafFlows", orderedCollections, systemPackage, yams]),
         library(
             "SheafCommands",
@@ -136,11 +138,17 @@ let package = Package(
         ),
         tests(
             "SheafTests",
-            ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTesting", logging]
+            [
+                "Sheaf", "SheafBatches", "SheafWorker", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources",
+                "SheafTesting", logging,
+            ]
         ),
         tests(
             "SheafFaultTests",
-            ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTesting", logging]
+            [
+                "Sheaf", "SheafBatches", "SheafWorker", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources",
+                "SheafTesting", logging,
+            ]
         ),
         tests(
             "SheafCommandsTests",

@@ -78,7 +78,10 @@ extension Integration {
                     BatchTask(flow: echo, batch: batch, index: 3, record: record).message,
                 ]
                 try await site.withClient { client in
-                    try await client.broker.publish(foreign, to: client.names.tasks(flow: echo, batch: batch, generation: 0))
+                    try await client.broker.publish(
+                        foreign,
+                        to: client.names.tasks(flow: echo, batch: batch, generation: 0)
+                    )
                 }
                 let runs = try await site.work("--batch", "last")
                 #expect(runs.allSatisfy { $0.code == 0 })
