@@ -27,7 +27,7 @@ import Testing
                 #expect(summary.status == .failed)
                 let reason = try #require(summary.record.stopped?.reason)
                 #expect(reason.hasPrefix("queue-lost: "))
-                #expect(reason.contains("sheaf retry \(batch.id) --missing"))
+                #expect(summary.record.stopAdvice == .retryMissing(batch.id))
                 #expect(try await client.batch(other.id.text).counts == BatchCounts(succeeded: 30))
             }
         }

@@ -67,10 +67,8 @@ extension Aggregator {
     private func loseResults(of batch: Name) async throws {
         try await journal.catchUp()
         guard let record = journal[batch], record.ending == nil else { return }
-        let reason = """
-            results-lost: the log \(client.names.results(batch: batch)) was deleted from the broker, and with it the \
-            outcomes; 'sheaf delete \(batch) --force' removes the rest, then create the batch again under another id
-            """
+        let log = client.names.results(batch: batch)
+        let reason = "\(LossReason.results.rawValue): the results log '\(log)' was deleted, with all outcomes in it"
         client.logger.error("batch \(batch): \(reason)")
         if record.isRunnable { try await journal.append(.stopped(reason: reason), to: batch, flow: record.flow) }
         // Nothing is left to follow; the end of the batch, or of this aggregator, ends the waiting.

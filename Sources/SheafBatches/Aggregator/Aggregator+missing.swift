@@ -13,7 +13,7 @@ extension Aggregator {
                 missing[record.id] = count
                 if count > 0 {
                     client.logger.error(
-                        "batch \(record.id): the broker has lost \(count) of its tasks; 'sheaf retry \(record.id) --missing' publishes them again"
+                        "batch \(record.id): the broker has lost \(count) of its tasks; retry its missing tasks"
                     )
                 }
                 changed.notify()

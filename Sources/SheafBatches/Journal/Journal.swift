@@ -59,7 +59,7 @@ package final class Journal: Sendable {
         let state = self.state
         if reference == "last" {
             guard let newest = state.last else {
-                throw SheafError(.notFound, "there is no batch yet; 'sheaf create' makes one")
+                throw SheafError(.notFound, "there is no batch yet", advice: .createBatch)
             }
             return newest
         }
@@ -67,7 +67,7 @@ package final class Journal: Sendable {
             if let name = Name(reference), state.isDeleted(name) {
                 throw SheafError(.notFound, "batch '\(name)' was deleted")
             }
-            throw SheafError(.notFound, "there is no batch '\(reference)'; 'sheaf list' shows those there are")
+            throw SheafError(.notFound, "batch '\(reference)' does not exist", advice: .listBatches)
         }
         return record
     }

@@ -42,6 +42,8 @@ public struct RequeuedLetter: Sendable, Equatable {
     public var offset: Int64
     /// The queue it died in first.
     public var queue: String
-    /// Why it did not go back, for people; nil where it did.
+    /// Why it was not requeued; nil if it was.
     public var refusal: String?
+    /// What can be done about a refusal instead.
+    public var advice: Advice?
 }

@@ -44,7 +44,7 @@ struct DeadLetters {
             }
         }
         guard let found else {
-            throw SheafError(.notFound, "there is no dead letter \(offset); 'sheaf dead list' shows those there are")
+            throw SheafError(.notFound, "dead letter \(offset) does not exist", advice: .listDeadLetters)
         }
         var letter = DeadLetter(found)
         letter.at = letter.at ?? sighting?.at
@@ -73,6 +73,7 @@ struct DeadLetters {
             var result = RequeuedLetter(offset: letter.offset, queue: letter.queue)
             if let refusal = try await refusal(letter, entry.message, journal) {
                 result.refusal = refusal.message
+                result.advice = refusal.advice
             } else {
                 try await publish(entry.message, of: letter)
             }
@@ -93,20 +94,23 @@ struct DeadLetters {
         if letter.reason == "delivery_limit", let task = try? BatchTask(message), journal[task.batch] != nil {
             return SheafError(
                 .notNow,
-                "dead letter \(letter.offset) is task \(task.id), which was given up as failed: "
-                    + "'sheaf retry \(task.batch) --index \(task.index)' runs it again"
+                "cannot requeue dead letter \(letter.offset): its task \(task.id) has failed",
+                advice: .retryTask(task.batch, index: task.index)
             )
         }
         let namespace = client.names.namespace
         guard letter.queue.hasPrefix("\(namespace).tasks.") || letter.queue.hasPrefix("\(namespace).suspects.") else {
-            let origin = letter.queue.isEmpty ? "nothing says" : "'\(letter.queue)' is not a queue of tasks,"
-            return SheafError(.notNow, "dead letter \(letter.offset) can not go back: \(origin) where it came from")
+            let cause =
+                letter.queue.isEmpty
+                ? "its original queue is unknown" : "its original queue '\(letter.queue)' is not a task queue"
+            return SheafError(.notNow, "cannot requeue dead letter \(letter.offset): \(cause)")
         }
         guard try await client.broker.queueStatus(letter.queue) != nil else {
             return SheafError(
                 .notFound,
-                "dead letter \(letter.offset) can not go back: its queue '\(letter.queue)' is gone, "
-                    + "as it is when a batch has ended; 'sheaf dead show \(letter.offset)' has what it holds"
+                "cannot requeue dead letter \(letter.offset): its original queue '\(letter.queue)' no longer exists; "
+                    + "the queues of a batch are deleted when the batch ends",
+                advice: .showDeadLetter(letter.offset)
             )
         }
         return nil

@@ -37,7 +37,8 @@ struct Deleter {
     private func refusal(_ record: BatchInfo) -> SheafError {
         SheafError(
             .notNow,
-            "batch '\(record.id)' has not ended; 'sheaf cancel \(record.id)' ends it, and --force does so before deleting"
+            "cannot delete batch '\(record.id)': it has not ended",
+            advice: .cancelOrForceDeletion(record.id)
         )
     }
 

@@ -21,7 +21,8 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
             throw SheafError(
                 .notNow,
                 "\(chosen.tasks.count) tasks of batch '\(record.id)' have no outcome yet, and they may not be lost: "
-                    + traces.joined(separator: ", ") + "; wait for them, or publish them again by --force"
+                    + traces.joined(separator: ", "),
+                advice: .forceRetryMissing(record.id)
             )
         }
         return chosen

@@ -5,38 +5,39 @@ import SheafCore
 struct Pauser {
     let client: SheafClient
 
-    /// What a stop's reason begins with where the broker has lost the batch's queue.
-    private static let queueLost = "queue-lost"
-
     func pause(_ reference: String) async throws -> BatchChange {
         let journal = try await Journal.read(from: client)
         let record = try journal.find(reference)
-        try refuseEnded(record, "there is nothing to pause")
+        try refuseEnded(record, "cannot pause batch '\(record.id)'")
         if record.isPaused { return try await change(record, hasChanged: false) }
         try await append(.paused, to: record, journal)
         // The end may have come first; then the journal has it before this, for every reader.
-        try refuseEnded(try journal.find(record.id.text), "there was nothing to pause any more")
+        try refuseEnded(try journal.find(record.id.text), "cannot pause batch '\(record.id)'")
         return try await change(record, hasChanged: true)
     }
 
     func resume(_ reference: String) async throws -> BatchChange {
         let journal = try await Journal.read(from: client)
         let record = try journal.find(reference)
-        try refuseEnded(record, "'sheaf retry \(record.id)' runs again what failed")
+        try refuseEnded(record, "cannot resume batch '\(record.id)'", advice: .retryBatch(record.id))
         guard record.isPaused || record.stopped != nil else { return try await change(record, hasChanged: false) }
         var tolerated = record.tolerated
         if let stop = record.stopped {
-            if stop.reason.hasPrefix(Self.queueLost) {
+            if LossReason(reason: stop.reason) == .queue {
                 throw SheafError(
                     .notNow,
-                    "batch '\(record.id)' was stopped because the broker lost its tasks (\(stop.reason)); "
-                        + "'sheaf retry \(record.id) --missing' publishes those again, and then it goes on"
+                    "cannot resume batch '\(record.id)': the broker lost tasks of it (\(stop.reason))",
+                    advice: .retryMissing(record.id)
                 )
             }
             tolerated = try await FoldedResults(of: record, client: client).state.settled.policyFailures
         }
         try await append(.resumed(tolerated: tolerated), to: record, journal)
-        try refuseEnded(try journal.find(record.id.text), "it did not need to go on any more")
+        try refuseEnded(
+            try journal.find(record.id.text),
+            "cannot resume batch '\(record.id)'",
+            advice: .retryBatch(record.id)
+        )
         return try await change(record, hasChanged: true)
     }
 
@@ -49,9 +50,9 @@ struct Pauser {
         BatchChange(batch: try await client.batch(record.id.text), hasChanged: hasChanged)
     }
 
-    private func refuseEnded(_ record: BatchInfo, _ consequence: String) throws {
+    private func refuseEnded(_ record: BatchInfo, _ failure: String, advice: Advice? = nil) throws {
         guard record.ending != nil || record.cancelled != nil else { return }
         let status = record.status(hasStarted: true).rawValue
-        throw SheafError(.alreadyFinished, "batch '\(record.id)' has ended already (\(status)); \(consequence)")
+        throw SheafError(.alreadyFinished, "\(failure): it has already ended (\(status))", advice: advice)
     }
 }

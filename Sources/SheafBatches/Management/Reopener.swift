@@ -91,8 +91,8 @@ struct Reopener {
         if record.sealedTotal == nil {
             throw SheafError(
                 .notNow,
-                "batch '\(record.id)' was not published in full, and its creator is gone: "
-                    + "'sheaf create --resume \(record.id)' goes on with it"
+                "batch '\(record.id)' was not published in full, and its creator is gone",
+                advice: .resumeCreation(record.id)
             )
         }
     }

@@ -18,7 +18,11 @@ struct BatchOpening: Sendable {
         try await stalls.during { try await journal.catchUp() }
         guard journal[id] == nil else { throw taken }
         if journal.state.isDeleted(id) {
-            throw SheafError(.alreadyExists, "batch '\(id)' was deleted, and its id is not used again; choose another")
+            throw SheafError(
+                .alreadyExists,
+                "batch '\(id)' was deleted, and its id cannot be used again",
+                advice: .chooseAnotherID
+            )
         }
         do {
             try await makeQueues()
@@ -83,6 +87,6 @@ struct BatchOpening: Sendable {
     }
 
     private var taken: SheafError {
-        SheafError(.alreadyExists, "batch '\(id)' exists already; choose another --batch-id, or none")
+        SheafError(.alreadyExists, "batch '\(id)' already exists", advice: .chooseAnotherID)
     }
 }

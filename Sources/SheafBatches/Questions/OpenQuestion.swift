@@ -22,6 +22,6 @@ public struct OpenQuestion: Sendable, Equatable {
         self.askedAt = askedAt
     }
 
-    /// Names the task, as `sheaf answer` wants it.
+    /// The id of the task, as `batch:index`.
     public var task: String { "\(batch):\(id.index)" }
 }

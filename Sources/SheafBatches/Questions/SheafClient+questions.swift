@@ -48,7 +48,8 @@ extension SheafClient {
         guard parts.count == 2, let index = Int(parts[1]), index >= 0 else {
             throw SheafError(
                 .invalid,
-                "'\(task)' names no task; 'sheaf questions' names those that wait, as BATCH:NUMBER"
+                "invalid task '\(task)': expected BATCH:NUMBER",
+                advice: .listQuestions
             )
         }
         let record = try await Journal.read(from: self).find(String(parts[0]))
@@ -61,7 +62,7 @@ extension SheafClient {
         let name = "\(record.id):\(index)"
         guard let (id, standing) = questions.first(where: { $0.standing.isOpen }) else {
             guard let last = questions.last else {
-                throw SheafError(.notFound, "task \(name) has asked nothing; 'sheaf questions' shows those that wait")
+                throw SheafError(.notFound, "task \(name) has not asked a question", advice: .listQuestions)
             }
             if let answer = last.standing.answer { throw Self.answered(name, answer) }
             throw SheafError(.notFound, "task \(name) does not wait for an answer any more")
@@ -102,7 +103,8 @@ extension SheafClient {
     private static func notInteractive(_ batch: Name) -> SheafError {
         SheafError(
             .invalid,
-            "batch '\(batch)' is not interactive; only one made with 'sheaf create --interactive' asks"
+            "batch '\(batch)' is not interactive, so its tasks ask no questions",
+            advice: .createInteractive
         )
     }
 }

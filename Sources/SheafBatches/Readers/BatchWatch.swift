@@ -57,8 +57,8 @@ struct BatchWatch: Sendable {
                     guard interruptions.note(batch, isInterrupted: isInterrupted) else { continue }
                     throw SheafError(
                         .interrupted,
-                        "batch '\(batch)' was never published in full and its creator is gone: it can not finish by itself; "
-                            + "'sheaf create --resume \(batch)' publishes the rest"
+                        "batch '\(batch)' cannot finish: it was not published in full, and its creator is gone",
+                        advice: .resumeCreation(batch)
                     )
                 }
             }
@@ -72,8 +72,8 @@ struct BatchWatch: Sendable {
                     if summary.missing > 0 {
                         throw SheafError(
                             .interrupted,
-                            "the broker has lost \(summary.missing) of the tasks of batch '\(batch)', so it can not finish by "
-                                + "itself; 'sheaf retry \(batch) --missing' publishes them again"
+                            "batch '\(batch)' cannot finish: the broker has lost \(summary.missing) of its tasks",
+                            advice: .retryMissing(batch)
                         )
                     }
                 }
