@@ -61,14 +61,14 @@ import Testing
         /// Waits until the aggregator says what is asked for.
         @discardableResult
         func progress(until isWanted: @escaping @Sendable (BatchProgress) -> Bool) async throws -> BatchProgress {
-            let latest = LatestProgress()
             let batch = batch.id
             return try await withTimeLimit(.seconds(30), "no such progress") {
+                var latest = LatestProgress()
                 try await self.client.broker.follow(self.client.names.progress, from: .last) { chunk in
-                    await latest.apply(chunk)
-                    return await latest.batches[batch].map { !isWanted($0) } ?? true
+                    latest.apply(chunk)
+                    return latest.batches[batch].map { !isWanted($0) } ?? true
                 }
-                guard let progress = await latest.batches[batch] else { throw CancellationError() }
+                guard let progress = latest.batches[batch] else { throw CancellationError() }
                 return progress
             }
         }

@@ -132,12 +132,16 @@ import Testing
                 try await client.broker.append(letters, to: names.dead)
                 let listed = try await client.deadLetters()
                 #expect(listed.map(\.task) == Array(repeating: "\(batch.id):1", count: 4))
-                let words = ["sheaf retry \(batch.id) --index 1", "is gone", "is not a queue of tasks", "nothing says"]
-                for (letter, words) in zip(listed, words) {
+                let words = ["has failed", "no longer exists", "is not a task queue", "its original queue is unknown"]
+                let advice: [Advice?] = [
+                    .retryTask(batch.id, index: 1), .showDeadLetter(listed[1].offset), nil, nil,
+                ]
+                for (place, letter) in listed.enumerated() {
                     let error = await #expect(throws: SheafError.self) {
                         try await client.requeueDeadLetter(at: letter.offset)
                     }
-                    #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+                    #expect(error?.message.contains(words[place]) == true, "\(error?.message ?? "")")
+                    #expect(error?.advice == advice[place])
                 }
                 #expect(try await client.requeueDeadLetters().allSatisfy { $0.refusal != nil })
                 #expect(try await client.deadLetters() == listed)

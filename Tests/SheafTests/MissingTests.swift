@@ -40,7 +40,7 @@ import Testing
                 )
                 try await client.broker.append(stop.message, to: names.journal)
                 let refused = await #expect(throws: SheafError.self) { try await client.resume(batch.id.text) }
-                #expect(refused?.message.contains("--missing") == true)
+                #expect(refused?.advice == .retryMissing(batch.id))
 
                 for other in [(5, "r"), (6, "x")] {
                     let wrong = await #expect(throws: SheafError.self) {

@@ -2,27 +2,29 @@ import Logging
 import SheafBroker
 import SheafCore
 
-/// Folds the results of all active batches into progress for everybody, applies their policies and ends them.
+/// Folds the results of all active batches into progress, applies their error policies and ends them.
 ///
-/// One at a time by a lock; two for a few seconds do no harm, because all they write can be written twice.
+/// A lock elects one aggregator at a time. Two at once for a few seconds do no harm, because every entry that they write
+/// may be written twice.
 package actor Aggregator {
-    let client: SheafClient
-    let journal: Journal
-    let timing: AggregatorTiming
-    var folds: [Name: BatchFold] = [:]
-    var signals = LiveWorkers()
+    private let client: SheafClient
+    private let journal: Journal
+    private let timing: AggregatorTiming
+    private var folds: [Name: BatchFold] = [:]
+    private var workers = LiveWorkers()
     /// The generation whose end is being written, by batch.
-    var ending: [Name: Int] = [:]
-    var cancelSeen: [Name: ContinuousClock.Instant] = [:]
-    /// What the aggregator before this one has said last, for batches that this one has not read yet.
-    var inherited: [Name: BatchProgress] = [:]
-    /// Since when the locks of workers with leases were seen free.
-    var silentWorkers: [String: ContinuousClock.Instant] = [:]
-    /// How many tasks each batch has lost, as far as was looked for them.
-    var missing: [Name: Int] = [:]
-    /// Whether it aggregates for others, as against having folded once for a reader when nobody else did.
-    var isLeading = false
-    let changed = Changes()
+    private var ending: [Name: Int] = [:]
+    private var cancelSeen: [Name: ContinuousClock.Instant] = [:]
+    /// The last report of the previous aggregator, for batches that this one has not read yet.
+    private var inherited: [Name: BatchProgress] = [:]
+    /// How many tasks each batch has lost, as of the last check.
+    private var missing: [Name: Int] = [:]
+    /// Whether this aggregator holds the lock continuously; false if it folds once on behalf of a reader.
+    private var isLeading = false
+    private let changed = Changes()
+
+    /// How long a checkpoint is searched for at the offset that the previous aggregator reported.
+    private static let checkpointPatience = Duration.seconds(3)
 
     package init(client: SheafClient, journal: Journal, timing: AggregatorTiming = AggregatorTiming()) {
         self.client = client
@@ -30,9 +32,9 @@ package actor Aggregator {
         self.timing = timing
     }
 
-    /// Stands by, and aggregates whenever nobody else does, until cancelled.
+    /// Stands by, and aggregates whenever the lock is free, until cancelled.
     ///
-    /// Needs the journal to be followed meanwhile.
+    /// The journal must be followed in the meantime.
     package func run() async throws {
         var backoff = Backoff()
         while true {
@@ -49,7 +51,7 @@ package actor Aggregator {
                 }
                 try await Task.sleep(for: timing.interval)
             } catch let error as BrokerError where error.isRetryable {
-                client.logger.warning("aggregating is interrupted: \(error)")
+                client.logger.warning("aggregation is interrupted: \(error)")
                 try await backoff.pause()
             }
         }
@@ -59,35 +61,35 @@ package actor Aggregator {
         folds = [:]
         ending = [:]
         cancelSeen = [:]
-        silentWorkers = [:]
         missing = [:]
         try await inheritProgress()
         isLeading = true
         defer { isLeading = false }
+        let lost = LostTasks(client: client, journal: journal, timing: timing, aggregator: self)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.followHeartbeats() }
-            group.addTask { try await self.followDead() }
             group.addTask { try await self.reportProgress() }
             group.addTask { try await self.watch(lock) }
-            group.addTask { try await self.watchLeases() }
-            group.addTask { try await self.watchForMissing() }
             group.addTask { try await self.cleanUpRecent() }
             group.addTask { try await self.followBatches() }
+            group.addTask { try await lost.followDeadLetters() }
+            group.addTask { try await lost.watchLeases() }
+            group.addTask { try await lost.watchForMissing() }
             try await group.waitForAll()
         }
     }
 
-    /// Starts to follow each batch that is not finished, as the journal tells of it.
+    /// Follows each active batch from the moment the journal names it.
     private func followBatches() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for await _ in journal.changes() {
                 try Task.checkCancellation()
-                for record in journal.state.batches where record.ending == nil {
-                    if folds[record.id] == nil {
-                        folds[record.id] = BatchFold(batch: record.id)
-                        group.addTask { try await self.followUntilGone(record.id) }
+                for batch in journal.state.batches where batch.ending == nil {
+                    if folds[batch.id] == nil {
+                        folds[batch.id] = BatchFold(batch: batch.id)
+                        group.addTask { try await self.followUntilOver(batch.id) }
                     } else {
-                        try await decide(record.id)
+                        try await decide(batch.id)
                     }
                 }
                 changed.notify()
@@ -96,8 +98,8 @@ package actor Aggregator {
         }
     }
 
-    /// Follows a batch until it has ended, and again where a retry has opened it meanwhile.
-    private func followUntilGone(_ batch: Name) async throws {
+    /// Follows a batch until it has ended; starts over if a retry has reopened it in the meantime.
+    private func followUntilOver(_ batch: Name) async throws {
         while true {
             folds[batch] = try await restore(batch)
             try await decide(batch)
@@ -109,7 +111,7 @@ package actor Aggregator {
                 try await group.next()
                 group.cancelAll()
             }
-            try Task.checkCancellation()  // a cancelled wait ends like one that has seen the end
+            try Task.checkCancellation()  // a cancelled wait returns as if the batch were over
             try await cleanUp(batch)
             guard journal.isOver(batch) else { continue }
             forget(batch)
@@ -125,35 +127,338 @@ package actor Aggregator {
         missing[batch] = nil
     }
 
-    /// Signals fall silent without a word, so batches that wait for that are looked at again and again.
+    /// Checks cancelled batches regularly, because a worker that falls silent sends no message that would trigger it.
     private func watch(_ lock: any BrokerLock) async throws {
         while true {
             try await Task.sleep(for: timing.interval)
             guard await lock.isHeld else { throw BrokerError(.connectionLost, "the aggregator's lock is lost") }
-            for record in journal.state.batches where record.ending == nil && record.cancelled != nil {
-                try await decide(record.id)
+            for batch in journal.state.batches where batch.ending == nil && batch.cancelled != nil {
+                try await decide(batch.id)
             }
+        }
+    }
+
+    private func followHeartbeats() async throws {
+        try await client.broker.follow(client.names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
+            self.applyHeartbeats(chunk)
+            self.changed.notify()
+            return true
+        }
+    }
+
+    private func applyHeartbeats(_ chunk: LogChunk) {
+        for entry in chunk.entries { workers.apply(entry.message) }
+    }
+}
+
+// MARK: - Folding results
+
+extension Aggregator {
+    /// Restores the state of a batch from its newest checkpoint.
+    ///
+    /// Returns an empty state, so that the log is read from its start, if there is no checkpoint.
+    func restore(_ batch: Name) async throws -> BatchFold {
+        guard let place = inherited[batch]?.checkpoint else { return BatchFold(batch: batch) }
+        let log = client.names.results(batch: batch)
+        var found: BatchFold?
+        do {
+            found = try await withTimeLimit(Self.checkpointPatience, "no checkpoint at \(place) of log \(log)") {
+                let reader = try await self.client.broker.read(log, from: .offset(place))
+                do {
+                    var fold: BatchFold?
+                    while fold == nil, let chunk = try await reader.next() {
+                        guard let entry = chunk.entries.first else { continue }
+                        guard entry.offset == place, let saved = ResultMessage.checkpoint(entry.message) else { break }
+                        fold = BatchFold(batch: batch, state: saved.state, upTo: saved.offset, checkpoint: place)
+                    }
+                    await reader.cancel()
+                    return fold
+                } catch {
+                    await reader.cancel()
+                    throw error
+                }
+            }
+        } catch let error as SheafError where error.code == .timedOut {
+            found = nil
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            found = nil
+        }
+        if let found { return found }
+        client.logger.warning("batch \(batch): its checkpoint is damaged or gone; its results are read from the start")
+        return BatchFold(batch: batch)
+    }
+
+    /// Follows the results of a batch indefinitely.
+    private func followResults(_ batch: Name) async throws {
+        let log = client.names.results(batch: batch)
+        do {
+            try await client.broker.follow(log, from: .offset(folds[batch]?.nextOffset ?? 0)) { chunk in
+                self.apply(chunk, to: batch)
+                if self.isLeading { try await self.saveIfDue(batch) }
+                try await self.decide(batch)
+                return true
+            }
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            try await loseResults(of: batch)
+        }
+    }
+
+    /// Stops a batch whose results log was deleted: the batch must not run on if its outcomes cannot be counted.
+    private func loseResults(of batch: Name) async throws {
+        try await journal.catchUp()
+        guard let info = journal[batch], info.ending == nil else { return }
+        let log = client.names.results(batch: batch)
+        let reason = "\(LossReason.results.rawValue): the results log '\(log)' was deleted, with all outcomes in it"
+        client.logger.error("batch \(batch): \(reason)")
+        if info.isRunnable { try await journal.append(.stopped(reason: reason), to: batch, flow: info.flow) }
+        // There is nothing left to follow; wait for the end of the batch, or of this aggregator.
+        for await _ in journal.changes() where journal.isOver(batch) { return }
+        try Task.checkCancellation()
+    }
+
+    private func apply(_ chunk: LogChunk, to batch: Name) {
+        let wasTrimmed = folds[batch]?.isTrimmed
+        folds[batch]?.apply(chunk)
+        if wasTrimmed == false, folds[batch]?.isTrimmed == true {
+            client.logger.error(
+                "batch \(batch): the first entries of its results log were removed; outcomes are not counted"
+            )
+        }
+        missing[batch] = nil
+        changed.notify()
+    }
+
+    /// Appends a checkpoint if the next aggregator would have much to read without it; returns whether it did.
+    @discardableResult
+    private func saveIfDue(_ batch: Name) async throws -> Bool {
+        guard let fold = folds[batch], fold.needsCheckpoint(every: timing.checkpointEvery) else { return false }
+        let message = ResultMessage.checkpoint(batch: batch, of: fold.state, upTo: fold.nextOffset)
+        folds[batch]?.willWriteCheckpoint(of: message.body.count)
+        guard message.body.count <= BatchFold.largestSnapshot else { return false }
+        try await client.broker.append(message, to: client.names.results(batch: batch))
+        return true
+    }
+
+    /// Reads the results of a batch to their present end.
+    func catchUp(_ batch: Name) async throws {
+        if folds[batch] == nil { folds[batch] = try await restore(batch) }
+        let start = folds[batch]?.nextOffset ?? 0
+        try await client.broker.replay(client.names.results(batch: batch), from: .offset(start)) { chunk in
+            self.folds[batch]?.apply(chunk)
+        }
+    }
+
+    /// Folds batches to their present end, ends those that are done, and writes progress; the caller holds the lock.
+    func foldOnce(_ batches: [BatchInfo]) async throws -> [Name: BatchProgress] {
+        try await inheritProgress()
+        try await client.broker.replay(client.names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
+            self.applyHeartbeats(chunk)
+        }
+        for batch in batches {
+            do {
+                try await catchUp(batch.id)
+                try await Self.unlessBlocked {
+                    // If workers die before they have read this far, the reader's checkpoint saves the next one the work.
+                    if try await saveIfDue(batch.id) { try await catchUp(batch.id) }
+                    try await decide(batch.id)
+                }
+            } catch let error as BrokerError where error.code == .notFound {
+                client.logger.warning("batch \(batch.id): its results log is gone")
+            }
+        }
+        try await journal.catchUp()
+        try await Self.unlessBlocked { try await writeProgress() }
+        return Dictionary(uniqueKeysWithValues: folds.keys.map { ($0, progress(of: $0)) })
+    }
+
+    /// Writes what a reader can do without while the broker is blocked; a later aggregator writes it then.
+    private static func unlessBlocked(_ call: () async throws -> Void) async throws {
+        do {
+            try await call()
+        } catch let error as BrokerError where error.code == .blocked {}
+    }
+}
+
+// MARK: - Reporting progress
+
+extension Aggregator {
+    /// Reads the last report of the previous aggregator, which names the offsets of the checkpoints.
+    func inheritProgress() async throws {
+        var latest = LatestProgress()
+        try await client.broker.replay(client.names.progress, from: .last) { latest.apply($0) }
+        inherited = latest.batches
+    }
+
+    /// The progress of a batch; the previous aggregator's report until the log is read as far as that one had.
+    func progress(of batch: Name) -> BatchProgress {
+        let fold = folds[batch] ?? BatchFold(batch: batch)
+        if var before = inherited[batch], before.offset > fold.nextOffset {
+            before.running = workers.running(batch)
+            before.limited = workers.limited(batch)
+            return before
+        }
+        var progress = BatchProgress(
+            batch: batch,
+            state: fold.state,
+            running: workers.running(batch),
+            offset: fold.nextOffset
+        )
+        progress.checkpoint = fold.checkpoint ?? inherited[batch]?.checkpoint
+        progress.missing = missing[batch] ?? 0
+        progress.limited = workers.limited(batch)
+        progress.isTrimmed = fold.isTrimmed
+        return progress
+    }
+
+    /// Writes the progress of all active batches; those not read yet keep the inherited one.
+    private func writeProgress() async throws {
+        let batches = journal.state.batches.filter { $0.ending == nil }.compactMap { batch in
+            folds[batch.id] == nil ? inherited[batch.id] : progress(of: batch.id)
+        }
+        try await client.broker.append(ProgressMessage(at: .now, batches: batches).message, to: client.names.progress)
+    }
+
+    private func reportProgress() async throws {
+        for await _ in changed.stream() {
+            try await writeProgress()
+            try await Task.sleep(for: timing.progressInterval)
         }
     }
 }
 
-/// How patient an aggregator is.
-package struct AggregatorTiming: Sendable {
-    /// How often somebody who stands by tries to take over, and how often cancelled batches are looked at.
-    var interval = Duration.milliseconds(400)
-    /// How long after a cancel a worker may still say for the first time that it runs a task.
-    var signalGrace = Duration.milliseconds(800)
-    /// The most often that progress is written.
-    var progressInterval = Duration.seconds(1)
-    /// How long the lock of a worker must be free before its leased tasks go back: a lost connection comes back sooner.
-    var leaseGrace = Duration.seconds(10)
-    /// How long nothing must be heard of a batch before its tasks can count as missing.
-    var missingGrace = Duration.seconds(10)
-    /// How many bytes of a results log are read between checkpoints, at the least.
-    var checkpointEvery = BatchFold.checkpointEvery
+// MARK: - Ending batches
+
+extension Aggregator {
+    /// Stops the batch if its error policy is exceeded, and ends it if all its tasks have ended.
+    private func decide(_ batch: Name) async throws {
+        guard let info = journal[batch], info.ending == nil else { return }
+        folds[batch]?.apply(info)
+        // Until the tasks of a retry are reopened, the settled tasks are those of the previous generation.
+        guard let fold = folds[batch], ending[batch] != info.generation, fold.state.hasReopened(info.reopenings)
+        else {
+            return
+        }
+        let settled = fold.state.settled
+        let policy = info.options.errorPolicy
+        let failures = settled.policyFailures - info.tolerated
+        if info.isRunnable, policy.isExceeded(failures: failures, total: info.sealedTotal) {
+            let since = info.tolerated > 0 ? " since it was resumed" : ""
+            let reason = "\(failures) tasks have failed\(since), more than '\(policy)' allows"
+            try await journal.append(.stopped(reason: reason), to: batch, flow: info.flow)
+        }
+        if info.cancelled != nil {
+            try await endCancelled(info)
+        } else if let total = info.sealedTotal, settled.count == total {
+            try await end(info, total: total)
+        }
+    }
+
+    /// Ends a cancelled batch once its creator is gone, its queues are empty and no worker runs its tasks.
+    ///
+    /// A worker reports a task shortly after it began. An aggregator that leads therefore waits for `signalGrace` first.
+    private func endCancelled(_ batch: BatchInfo) async throws {
+        let seen = cancelSeen[batch.id] ?? .now
+        cancelSeen[batch.id] = seen
+        guard workers.running(batch.id) == 0, !isLeading || .now - seen >= timing.signalGrace,
+            try await !client.broker.isLocked(client.names.creatingLock(batch: batch.id)), ending[batch.id] == nil
+        else { return }
+        ending[batch.id] = batch.generation
+        do {
+            try await purgeQueues(of: batch)
+            try await catchUp(batch.id)
+        } catch {
+            ending[batch.id] = nil
+            // If the results log was deleted, the outcomes counted so far are all that can be reported.
+            guard let error = error as? BrokerError, error.code == .notFound else { throw error }
+        }
+        ending[batch.id] = nil
+        let settled = folds[batch.id]?.state.settled.count ?? 0
+        try await end(batch, total: max(batch.sealedTotal ?? batch.published, settled))
+    }
+
+    private func end(_ batch: BatchInfo, total: Int) async throws {
+        guard let fold = folds[batch.id], ending.updateValue(batch.generation, forKey: batch.id) != batch.generation
+        else {
+            return
+        }
+        let settled = fold.state.settled
+        let isCancelled = batch.cancelled != nil
+        let counts = BatchCounts(total: total, settled: settled, running: 0, isCancelled: isCancelled)
+        do {
+            try await journal.append(
+                .finished(
+                    generation: batch.generation,
+                    endOffset: fold.nextOffset,
+                    counts: counts,
+                    startedAt: fold.state.startedAt,
+                    usage: fold.state.usage
+                ),
+                to: batch.id,
+                flow: batch.flow
+            )
+        } catch {
+            ending[batch.id] = nil
+            throw error
+        }
+    }
+
+    private func purgeQueues(of batch: BatchInfo) async throws {
+        for generation in batch.generations {
+            do {
+                try await client.broker.purgeQueue(
+                    client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
+                )
+            } catch let error as BrokerError where error.code == .notFound {
+                continue
+            }
+        }
+    }
+
+    /// Deletes the queues of a batch that has ended, once no process publishes to them.
+    private func cleanUp(_ batch: Name) async throws {
+        guard let info = journal[batch], info.ending != nil else { return }
+        while try await client.broker.isLocked(client.names.creatingLock(batch: batch)) {
+            try await Task.sleep(for: timing.interval)
+        }
+        // A retry in the meantime uses queues of its own generation, so these are unused whatever has happened.
+        for generation in info.generations {
+            try await client.broker.deleteQueue(
+                client.names.tasks(flow: info.flow, batch: batch, generation: generation)
+            )
+        }
+        try await client.broker.deleteQueue(client.names.permits(batch: batch, generation: info.oldestQueue))
+    }
+
+    /// Deletes queues that the previous aggregator may have left when it died.
+    private func cleanUpRecent() async throws {
+        let recent = Timestamp.now + .seconds(-600)
+        for batch in journal.state.batches where batch.ending.map({ $0.at > recent }) == true {
+            try await cleanUp(batch.id)
+        }
+    }
 }
 
-extension Journal {
-    /// Whether nothing more happens to a batch: it has ended, or was deleted.
-    func isOver(_ batch: Name) -> Bool { self[batch].map { $0.ending != nil } ?? true }
+// MARK: - For the search for lost tasks
+
+extension Aggregator {
+    /// The state of a batch, or nil if it is not followed.
+    func fold(of batch: Name) -> BatchFold? { folds[batch] }
+
+    /// The leases that count, each with its batch.
+    var leases: [(batch: Name, lease: TaskLease)] {
+        folds.flatMap { batch, fold in
+            fold.state.leases.values.filter { $0.generation == fold.state.generation(of: $0.index) }.map { (batch, $0) }
+        }
+    }
+
+    /// Whether a live worker holds tasks of a batch.
+    func isHeld(_ batch: Name) -> Bool { workers.isHeld(batch) }
+
+    /// Records how many tasks of a batch are lost; returns whether that is new.
+    func note(missing count: Int, of batch: Name) -> Bool {
+        if count == missing[batch] ?? 0 { return false }
+        missing[batch] = count
+        changed.notify()
+        return true
+    }
 }

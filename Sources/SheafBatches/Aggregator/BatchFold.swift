@@ -81,3 +81,19 @@ struct BatchFold: Sendable {
     /// Whether a task waits for its next attempt.
     func isDelayed(now: ContinuousClock.Instant = .now) -> Bool { delays.values.contains { $0 > now } }
 }
+
+/// The intervals and grace periods of an aggregator.
+package struct AggregatorTiming: Sendable {
+    /// How often a standby tries to take over, and how often cancelled batches are checked.
+    var interval = Duration.milliseconds(400)
+    /// How long after a cancel a worker may still report for the first time that it runs a task.
+    var signalGrace = Duration.milliseconds(800)
+    /// The shortest time between two progress messages.
+    var progressInterval = Duration.seconds(1)
+    /// How long a worker's lock must be free before its leased tasks are returned; a lost connection is back sooner.
+    var leaseGrace = Duration.seconds(10)
+    /// How long a batch must be quiet before its tasks can count as missing.
+    var missingGrace = Duration.seconds(10)
+    /// How many bytes of a results log are read between two checkpoints, at least.
+    var checkpointEvery = BatchFold.checkpointEvery
+}

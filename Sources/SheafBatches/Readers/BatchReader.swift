@@ -1,5 +1,6 @@
-package import SheafBroker
+import SheafBroker
 package import SheafCore
+import Synchronization
 
 /// Finds out how far batches are, at the same cost whatever their size where somebody aggregates.
 package struct BatchReader {
@@ -59,31 +60,17 @@ package struct BatchReader {
 
     /// The aggregator's latest word, and its next one where that does not know all the batches yet.
     private func latestProgress(about wanted: Set<Name>) async throws -> [Name: BatchProgress] {
-        let latest = LatestProgress()
+        let latest = Mutex(LatestProgress())
         do {
             try await withTimeLimit(Self.patience, "") {
                 try await client.broker.follow(client.names.progress, from: .last) { chunk in
-                    await latest.apply(chunk)
-                    return await !latest.covers(wanted)
+                    latest.withLock { $0.apply(chunk) }
+                    return !latest.withLock { $0.covers(wanted) }
                 }
             }
         } catch let error as SheafError where error.code == .timedOut {
-            // A batch the aggregator has not noticed yet has made no progress.
+            // A batch that the aggregator has not noticed yet has made no progress.
         }
-        return await latest.batches
+        return latest.withLock { $0.batches }
     }
-}
-
-/// The newest progress message seen.
-package actor LatestProgress {
-    private(set) var batches: [Name: BatchProgress] = [:]
-
-    package func apply(_ chunk: LogChunk) {
-        guard let newest = chunk.entries.reversed().lazy.compactMap({ ProgressMessage($0.message) }).first else {
-            return
-        }
-        for progress in newest.batches { batches[progress.batch] = progress }
-    }
-
-    package func covers(_ wanted: Set<Name>) -> Bool { wanted.allSatisfy { batches[$0] != nil } }
 }

@@ -1,7 +1,6 @@
-import SheafBroker
 import SheafCore
 
-/// Follows one batch until nothing more happens to it, and aggregates meanwhile if nobody else does.
+/// Follows one batch until it ends, is stopped or cannot go on, and aggregates if no other process does.
 struct BatchWatch: Sendable {
     let client: SheafClient
     let reference: String
@@ -21,74 +20,44 @@ struct BatchWatch: Sendable {
     }
 
     private func run(_ emit: @escaping @Sendable (BatchSummary) -> Void) async throws {
-        let journal = try await Journal.read(from: client)
-        let batch = try journal.find(reference).id
-        let latest = LatestProgress()
-        let questions = OpenQuestionCount()
-        let changed = Changes()
+        let directory = try await BatchDirectory(client: client, isAggregating: true, only: reference)
+        let batch = try directory.summary(of: reference).record.id
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await journal.run() }
-            group.addTask { try await Aggregator(client: client, journal: journal).run() }
+            group.addTask { try await directory.run() }
             group.addTask {
-                try await client.broker.follow(client.names.progress, from: .last) { chunk in
-                    await latest.apply(chunk)
-                    changed.notify()
-                    return true
-                }
-            }
-            group.addTask { for await _ in journal.changes() { changed.notify() } }
-            if journal[batch]?.options.isInteractive == true {
-                group.addTask {
-                    try await QuestionLog(client: client, batch: batch).followOpen { count in
-                        await questions.set(count)
-                        changed.notify()
-                    }
-                    // The log goes with its batch; what ends the watch is the journal.
-                    for await _ in changed.stream() {}
-                }
-            }
-            group.addTask {
-                // A creator that dies says nothing, so somebody has to look.
-                var interruptions = LastingInterruptions()
-                while true {
-                    try await Task.sleep(for: .seconds(2))
-                    if journal[batch]?.cancelled != nil { continue }
-                    let isInterrupted = try await BatchReader(client: client).isInterrupted(batch, journal)
-                    guard interruptions.note(batch, isInterrupted: isInterrupted) else { continue }
-                    throw SheafError(
-                        .interrupted,
-                        "batch '\(batch)' cannot finish: it was not published in full, and its creator is gone",
-                        advice: .resumeCreation(batch)
-                    )
-                }
-            }
-            group.addTask {
-                for await _ in changed.stream() {
-                    guard let record = journal[batch] else { return }
-                    var summary = BatchSummary(record: record, progress: await latest.batches[batch])
-                    if record.ending == nil, record.cancelled == nil { summary.questions = await questions.count }
+                for await _ in directory.changes() {
+                    let summary = try directory.summary(of: batch.text)
                     emit(summary)
-                    if record.ending != nil || record.stopped != nil { return }
-                    if summary.missing > 0 {
-                        throw SheafError(
-                            .interrupted,
-                            "batch '\(batch)' cannot finish: the broker has lost \(summary.missing) of its tasks",
-                            advice: .retryMissing(batch)
-                        )
-                    }
+                    if summary.record.ending != nil || summary.record.stopped != nil { return }
+                    try Self.refuseLost(summary)
                 }
             }
-            // The first to end is the last one; the others follow for ever, and so can only throw.
+            // The directory runs indefinitely and can only throw, so the first task to return has seen the end.
             try await group.next()
             group.cancelAll()
         }
-        emit(try await client.batch(batch.text))
+        try Task.checkCancellation()
+        let last = try directory.summary(of: batch.text)
+        // The journal has the final counts of a batch that has ended; those of one that was stopped must be folded.
+        emit(last.record.ending != nil ? last : try await client.batch(batch.text))
     }
-}
 
-/// How many questions of a batch are open.
-private actor OpenQuestionCount {
-    private(set) var count = 0
-
-    func set(_ count: Int) { self.count = count }
+    /// Throws if the batch cannot finish by itself.
+    private static func refuseLost(_ summary: BatchSummary) throws(SheafError) {
+        let batch = summary.record.id
+        if summary.isInterrupted, summary.record.cancelled == nil {
+            throw SheafError(
+                .interrupted,
+                "batch '\(batch)' cannot finish: it was not published in full, and its creator is gone",
+                advice: .resumeCreation(batch)
+            )
+        }
+        if summary.missing > 0 {
+            throw SheafError(
+                .interrupted,
+                "batch '\(batch)' cannot finish: the broker has lost \(summary.missing) of its tasks",
+                advice: .retryMissing(batch)
+            )
+        }
+    }
 }

@@ -1,0 +1,182 @@
+import Logging
+import SheafBroker
+import SheafCore
+
+/// Finds tasks that no worker will end: leased to dead workers, dead-lettered, or lost by the broker.
+///
+/// Runs beside an aggregator that leads, and ends with it.
+actor LostTasks {
+    private let client: SheafClient
+    private let journal: Journal
+    private let timing: AggregatorTiming
+    private let aggregator: Aggregator
+    /// Since when the locks of workers with leases have been free.
+    private var silentWorkers: [String: ContinuousClock.Instant] = [:]
+
+    init(client: SheafClient, journal: Journal, timing: AggregatorTiming, aggregator: Aggregator) {
+        self.client = client
+        self.journal = journal
+        self.timing = timing
+        self.aggregator = aggregator
+    }
+
+    // MARK: Leases
+
+    /// Returns leased tasks of dead workers to their queues.
+    func watchLeases() async throws {
+        while true {
+            try await Task.sleep(for: timing.interval)
+            let leases = await aggregator.leases
+            let workers = Set(leases.map(\.lease.worker))
+            silentWorkers = silentWorkers.filter { workers.contains($0.key) }
+            for worker in workers {
+                if try await client.broker.isLocked(client.names.workerLock(worker)) {
+                    silentWorkers[worker] = nil
+                } else if silentWorkers[worker] == nil {
+                    silentWorkers[worker] = .now
+                }
+            }
+            for (batch, lease) in leases {
+                guard let since = silentWorkers[lease.worker], .now - since >= timing.leaseGrace else { continue }
+                try await putBack(lease, of: batch)
+            }
+        }
+    }
+
+    /// Returns a leased task to its queue, or fails it if it was delivered too often.
+    private func putBack(_ lease: TaskLease, of batch: Name) async throws {
+        let log = client.names.results(batch: batch)
+        guard let info = journal[batch], info.ending == nil,
+            await aggregator.fold(of: batch)?.state.leases[lease.index] == lease,
+            let message = try await entry(at: lease.offset, of: log), TaskLease(message)?.id == lease.id,
+            var task = TaskLease.task(of: message)
+        else { return }
+        client.logger.warning("task \(task.id): its worker is gone, so it is returned to its queue")
+        if task.attempt >= QueueDeclaration.deliveriesBeforeDeath {
+            try await giveUp(task, attempts: task.attempt)
+        } else if info.cancelled == nil {
+            task.attempt += 1
+            let queue = client.names.tasks(flow: info.flow, batch: batch, generation: task.generation)
+            do {
+                try await client.broker.publish(task.message, to: queue)
+            } catch let error as BrokerError where error.code == .notFound {
+                return  // the workers report a lost queue; the task stays leased
+            }
+        }
+        try await client.broker.append(ResultMessage.returned(batch: batch, lease: lease.id), to: log)
+    }
+
+    private func entry(at offset: Int64, of log: String) async throws -> Message? {
+        let reader = try await client.broker.read(log, from: .offset(offset))
+        var found: LogEntry?
+        while found == nil, let chunk = try await reader.next() { found = chunk.entries.first }
+        await reader.cancel()
+        return found?.offset == offset ? found?.message : nil
+    }
+
+    // MARK: Dead letters
+
+    /// Turns dead-lettered tasks into failed outcomes; messages that cannot be read stay dead letters.
+    ///
+    /// If the broker's log has no times, it also appends when dead letters were first seen, for the list of them.
+    func followDeadLetters() async throws {
+        let log = client.names.dead
+        let end = try await client.broker.endOffset(of: log) ?? 0
+        var (newest, seen): (Int64, Int64) = (-1, -1)
+        try await client.broker.follow(log, from: .first) { chunk in
+            for entry in chunk.entries {
+                try await self.fail(entry.message)
+                if let sighting = DeadLetterSighting(entry.message) {
+                    seen = max(seen, sighting.last)
+                } else if entry.time == nil, Dismissal(entry.message) == nil {
+                    newest = max(newest, entry.offset)
+                }
+            }
+            // Another aggregator may have seen the entries that were there before; its sighting comes later in the log.
+            guard newest > seen, chunk.nextOffset >= end else { return true }
+            try await self.client.broker.append(DeadLetterSighting(last: newest, at: .now).message, to: log)
+            seen = newest
+            return true
+        }
+    }
+
+    private func fail(_ message: Message) async throws {
+        guard message.string(DeathHeaders.reason) == "delivery_limit", let task = try? BatchTask(message),
+            let batch = journal[task.batch], batch.ending == nil, batch.generations.contains(task.generation)
+        else { return }
+        if let state = await aggregator.fold(of: task.batch)?.state,
+            state.isSettled(task.index) || state.generation(of: task.index) > task.generation
+        {
+            return
+        }
+        try await giveUp(task, attempts: task.attempt - 1 + QueueDeclaration.deliveriesBeforeDeath)
+    }
+
+    /// Writes a failed outcome for a task whose workers were all lost.
+    private func giveUp(_ task: BatchTask, attempts: Int) async throws {
+        let now = Timestamp.now
+        let outcome = Outcome(
+            index: task.index,
+            generation: task.generation,
+            status: .failed,
+            recordID: task.record.id,
+            error: Outcome.Failure(
+                type: Outcome.Failure.workerLost,
+                message: "every worker that took this task was lost before it reported an outcome"
+            ),
+            attempts: attempts,
+            startedAt: now,
+            finishedAt: now,
+            worker: "",
+            record: task.record,
+            parameters: task.parameters,
+            errors: task.errors
+        )
+        var line: [UInt8] = []
+        outcome.writeLine(to: &line)
+        try await client.broker.append(
+            ResultMessage.outcomes(batch: task.batch, lines: line),
+            to: client.names.results(batch: task.batch)
+        )
+    }
+
+    // MARK: Missing tasks
+
+    /// Reports tasks of quiet batches that are neither queued, held, leased nor delayed.
+    func watchForMissing() async throws {
+        while true {
+            try await Task.sleep(for: timing.missingGrace / 2)
+            for batch in journal.state.batches {
+                let count = try await missingTasks(of: batch)
+                guard await aggregator.note(missing: count, of: batch.id), count > 0 else { continue }
+                client.logger.error(
+                    "batch \(batch.id): the broker has lost \(count) of its tasks; its missing tasks can be retried"
+                )
+            }
+        }
+    }
+
+    private func missingTasks(of batch: BatchInfo) async throws -> Int {
+        guard let before = await quietFold(of: batch), let total = batch.sealedTotal else { return 0 }
+        for generation in batch.generations {
+            let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
+            if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return 0 }
+        }
+        if let suspects = try await client.broker.queueStatus(client.names.suspects(flow: batch.flow)),
+            suspects.ready > 0
+        {
+            return 0
+        }
+        guard let after = await quietFold(of: batch), after.nextOffset == before.nextOffset else { return 0 }
+        return total - after.state.settled.count
+    }
+
+    /// The state of a batch that should be running and of which no sign of life was seen; nil for any other batch.
+    private func quietFold(of batch: BatchInfo) async -> BatchFold? {
+        guard batch.isRunnable, let total = batch.sealedTotal, let fold = await aggregator.fold(of: batch.id),
+            fold.state.settled.count < total, fold.state.hasReopened(batch.reopenings), fold.state.leases.isEmpty,
+            !fold.isDelayed(), .now - fold.lastChange >= timing.missingGrace, await !aggregator.isHeld(batch.id)
+        else { return nil }
+        return fold
+    }
+}
