@@ -66,13 +66,13 @@ package final class Journal: Sendable {
             }
             return newest
         }
-        guard let name = Name(reference), let record = state[name] else {
+        guard let name = Name(reference), let info = state[name] else {
             if let name = Name(reference), state.isDeleted(name) {
                 throw SheafError(.notFound, "batch '\(name)' was deleted")
             }
             throw SheafError(.notFound, "batch '\(reference)' does not exist", advice: .listBatches)
         }
-        return record
+        return info
     }
 
     /// Reads what has been appended since, up to now.

@@ -21,37 +21,37 @@ struct Deleter {
             try await end(try journal.find(reference), journal, force: force)
         }
         return try await client.holding(id, journal) { held in
-            guard let record = held.journal[id] else {
+            guard let batch = held.journal[id] else {
                 try await removeRest(of: id)
                 return DeletedBatch(id: id, wasDeleted: true)
             }
-            guard record.ending != nil else { throw refusal(record) }
+            guard batch.ending != nil else { throw refusal(batch) }
             try await retrying(for: .seconds(30)) {
-                try await journal.append(.deleted, to: id, flow: record.flow)
+                try await journal.append(.deleted, to: id, flow: batch.flow)
             }
-            try await remove(id, flow: record.flow, generation: record.generation)
+            try await remove(id, flow: batch.flow, generation: batch.generation)
             return DeletedBatch(id: id, wasDeleted: false)
         }
     }
 
-    private func refusal(_ record: BatchInfo) -> SheafError {
+    private func refusal(_ batch: BatchInfo) -> SheafError {
         SheafError(
             .notNow,
-            "cannot delete batch '\(record.id)': it has not ended",
-            advice: .cancelOrForceDeletion(record.id)
+            "cannot delete batch '\(batch.id)': it has not ended",
+            advice: .cancelOrForceDeletion(batch.id)
         )
     }
 
     /// Cancels a batch and waits for its end.
-    private func end(_ record: BatchInfo, _ journal: Journal, force: Bool) async throws {
-        guard force else { throw refusal(record) }
+    private func end(_ batch: BatchInfo, _ journal: Journal, force: Bool) async throws {
+        guard force else { throw refusal(batch) }
         do {
-            try await client.cancel(record.id.text, now: true)
+            try await client.cancel(batch.id.text, now: true)
         } catch let error as SheafError where error.code == .alreadyFinished {
             // It has ended by itself meanwhile.
         }
         let client = self.client
-        let id = record.id
+        let id = batch.id
         try await withTimeLimit(
             Self.patience,
             "batch '\(id)' is cancelled, and has not ended within \(Self.patience.components.seconds) seconds: "

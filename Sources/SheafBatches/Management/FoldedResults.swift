@@ -8,19 +8,19 @@ struct FoldedResults {
     /// Tasks that wait for another attempt, and how long at most.
     let delays: [Int: Duration]
     private let client: SheafClient
-    private let record: BatchInfo
+    private let batch: BatchInfo
     private let end: Int64
 
     /// Folds the results of a batch; throws `notFound` where its log is gone.
-    init(of record: BatchInfo, client: SheafClient) async throws {
-        let log = client.names.results(batch: record.id)
-        var end = record.ending?.endOffset
+    init(of batch: BatchInfo, client: SheafClient) async throws {
+        let log = client.names.results(batch: batch.id)
+        var end = batch.ending?.endOffset
         if end == nil { end = try await retrying(for: .seconds(15)) { try await client.broker.endOffset(of: log) } }
-        guard let end else { throw BatchResults.gone(record.id) }
+        guard let end else { throw BatchResults.gone(batch.id) }
         var state = BatchState()
-        state.apply(record)
+        state.apply(batch)
         var delays: [Int: Duration] = [:]
-        try await Self.read(record.id, upTo: end, client) { message in
+        try await Self.read(batch.id, upTo: end, client) { message in
             let event = ResultEvent(message)
             state.apply(event)
             if case .delayed(let index, let generation, let delay) = event, generation == state.generation(of: index) {
@@ -30,15 +30,15 @@ struct FoldedResults {
         self.state = state
         self.delays = delays.filter { !state.isSettled($0.key) }
         self.client = client
-        self.record = record
+        self.batch = batch
         self.end = end
     }
 
     /// Reads the log again and hands out the failed outcomes that stand, unreadable records left out.
     func standingFailures(_ body: (Outcome) async throws -> Void) async throws {
         var fold = BatchState()
-        fold.apply(record)
-        try await Self.read(record.id, upTo: end, client) { message in
+        fold.apply(batch)
+        try await Self.read(batch.id, upTo: end, client) { message in
             let event = ResultEvent(message)
             guard case .outcomes(let summaries, _) = event else { return fold.apply(event) }
             var standing: Set<Int> = []
@@ -56,9 +56,9 @@ struct FoldedResults {
         }
     }
 
-    /// Reads the log again and hands out all failed outcomes that carry a record.
+    /// Reads the log again and hands out all failed outcomes that carry a batch.
     func failuresWithRecord(_ body: (Outcome) async throws -> Void) async throws {
-        try await Self.read(record.id, upTo: end, client) { message in
+        try await Self.read(batch.id, upTo: end, client) { message in
             let (summaries, _) = ResultMessage.summaries(of: message)
             guard summaries.contains(where: { $0.status == .failed }) else { return }
             for outcome in ResultMessage.outcomes(of: message) where outcome.record != nil { try await body(outcome) }

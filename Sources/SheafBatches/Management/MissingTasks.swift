@@ -10,19 +10,19 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
     /// Opens the input that the batch was made from; asked only where records are needed that no outcome has.
     let open: (BatchInfo) async throws -> Items
 
-    func choose(_ record: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
+    func choose(_ batch: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
         var chosen = ChosenTasks()
-        for index in 0..<(record.sealedTotal ?? 0) where results.state.standing(of: index) == .open {
+        for index in 0..<(batch.sealedTotal ?? 0) where results.state.standing(of: index) == .open {
             chosen.tasks.append(index)
         }
         if chosen.tasks.isEmpty || isForced { return chosen }
-        let traces = try await TaskTraces(client: client).find(of: record, results)
+        let traces = try await TaskTraces(client: client).find(of: batch, results)
         guard traces.isEmpty else {
             throw SheafError(
                 .notNow,
-                "\(chosen.tasks.count) tasks of batch '\(record.id)' have no outcome yet, and they may not be lost: "
+                "\(chosen.tasks.count) tasks of batch '\(batch.id)' have no outcome yet, and they may not be lost: "
                     + traces.joined(separator: ", "),
-                advice: .forceRetryMissing(record.id)
+                advice: .forceRetryMissing(batch.id)
             )
         }
         return chosen
@@ -30,17 +30,17 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
 
     func provide(
         _ tasks: IndexRanges,
-        of record: BatchInfo,
+        of batch: BatchInfo,
         generation: Int,
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws {
-        try await mendQueues(of: record)
-        // Those that ran again before have failed before, and so an outcome has their record.
+        try await mendQueues(of: batch)
+        // Those that ran again before have failed before, and so an outcome has their batch.
         var left = Set(tasks.indices)
         if left.contains(where: { results.state.generation(of: $0) > 0 }) {
             try await results.failuresWithRecord { outcome in
-                guard left.contains(outcome.index), let task = outcome.task(of: record, generation: generation) else {
+                guard left.contains(outcome.index), let task = outcome.task(of: batch, generation: generation) else {
                     return
                 }
                 left.remove(outcome.index)
@@ -48,35 +48,35 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
             }
         }
         if left.isEmpty { return }
-        try await publishFromInput(left, record, generation, publisher)
+        try await publishFromInput(left, batch, generation, publisher)
     }
 
     /// As many as before: what was lost has not failed, and a batch that its policy has halted is halted again.
-    func tolerated(_ record: BatchInfo, _ results: FoldedResults, retried: Int) -> Int { record.tolerated }
+    func tolerated(_ batch: BatchInfo, _ results: FoldedResults, retried: Int) -> Int { batch.tolerated }
 
     /// Makes the queues of earlier generations again, so that workers do not find the batch broken.
-    private func mendQueues(of record: BatchInfo) async throws {
-        for generation in record.generations {
+    private func mendQueues(of batch: BatchInfo) async throws {
+        for generation in batch.generations {
             try await client.broker.declareQueue(
-                .tasks(of: record.id, flow: record.flow, generation: generation, client.names)
+                .tasks(of: batch.id, flow: batch.flow, generation: generation, client.names)
             )
         }
-        let permits = Permits(of: record.id, from: record.oldestQueue, client: client)
-        if record.maxRunning != nil, try await client.broker.queueStatus(permits.queue) == nil {
-            try await permits.mintAll(record.permits)
+        let permits = Permits(of: batch.id, from: batch.oldestQueue, client: client)
+        if batch.maxRunning != nil, try await client.broker.queueStatus(permits.queue) == nil {
+            try await permits.mintAll(batch.permits)
         }
     }
 
     private func publishFromInput(
         _ wanted: Set<Int>,
-        _ record: BatchInfo,
+        _ batch: BatchInfo,
         _ generation: Int,
         _ publisher: TaskPublisher
     ) async throws {
-        let variants = try record.variants().variants
+        let variants = try batch.variants().variants
         var seen = ItemDigest()
         var items = 0
-        for try await chunk in try await open(record) {
+        for try await chunk in try await open(batch) {
             items += chunk.count
             for item in chunk {
                 seen.add(item)
@@ -86,8 +86,8 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
                     guard wanted.contains(index) else { continue }
                     try await publisher.add(
                         BatchTask(
-                            flow: record.flow,
-                            batch: record.id,
+                            flow: batch.flow,
+                            batch: batch.id,
                             index: index,
                             generation: generation,
                             record: content,
@@ -98,15 +98,67 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
             }
         }
         // Nothing counts yet, so an input that is not the batch's does no harm when it is noticed at its end.
-        guard items * variants.count == record.sealedTotal else {
+        guard items * variants.count == batch.sealedTotal else {
             throw SheafError(
                 .invalid,
-                "the input makes \(items * variants.count) tasks, and batch '\(record.id)' has "
-                    + "\(record.sealedTotal ?? 0): it is not what the batch was made from"
+                "the input makes \(items * variants.count) tasks, and batch '\(batch.id)' has "
+                    + "\(batch.sealedTotal ?? 0): it is not what the batch was made from"
             )
         }
-        if record.published == record.sealedTotal, let digest = record.publishedDigest, digest != seen.text {
-            throw SheafError(.invalid, "the records are not those that batch '\(record.id)' was made from")
+        if batch.published == batch.sealedTotal, let digest = batch.publishedDigest, digest != seen.text {
+            throw SheafError(.invalid, "the records are not those that batch '\(batch.id)' was made from")
         }
+    }
+}
+
+/// Looks for tasks of a batch that have no outcome and are not lost.
+struct TaskTraces {
+    let client: SheafClient
+
+    /// What was found, for people; empty where nothing is anywhere.
+    func find(of batch: BatchInfo, _ results: FoldedResults) async throws -> [String] {
+        var traces: [String] = []
+        var waiting = 0
+        for generation in batch.generations {
+            waiting += try await ready(client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation))
+        }
+        if waiting > 0 { traces.append("\(waiting) wait in their queue") }
+        let suspects = try await ready(client.names.suspects(flow: batch.flow))
+        if suspects > 0 { traces.append("\(suspects) tasks of the flow wait to be tried alone") }
+        let running = try await running(batch.id)
+        if running > 0 { traces.append("\(running) are being run") }
+        let leases = results.state.leases.count
+        if leases > 0 { traces.append("\(leases) are kept by workers for long") }
+        let delayed = try await delayed(of: batch, results)
+        if delayed > 0 { traces.append("\(delayed) may wait for another attempt") }
+        return traces
+    }
+
+    private func ready(_ queue: String) async throws -> Int {
+        try await retrying(for: .seconds(15)) { try await client.broker.queueStatus(queue) }?.ready ?? 0
+    }
+
+    private func running(_ batch: Name) async throws -> Int {
+        var board = LiveWorkers()
+        try await client.broker.replay(client.names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
+            for entry in chunk.entries { board.apply(entry.message) }
+        }
+        return board.running(batch)
+    }
+
+    /// How many tasks were put off so lately that the longest of their delays may not be over.
+    private func delayed(of batch: BatchInfo, _ results: FoldedResults) async throws -> Int {
+        guard let longest = results.delays.values.max() else { return 0 }
+        var indices: Set<Int> = []
+        let log = client.names.results(batch: batch.id)
+        // The broker rounds a delay up to its next step, at most to twice as much.
+        try await client.broker.replay(log, from: .since(longest * 2 + .seconds(1))) { chunk in
+            for entry in chunk.entries {
+                if case .delayed(let index, _, _) = ResultEvent(entry.message), results.delays[index] != nil {
+                    indices.insert(index)
+                }
+            }
+        }
+        return indices.count
     }
 }

@@ -4,17 +4,17 @@ import SheafCore
 /// What a retry is for: which tasks run again, and where their records come from.
 protocol Reopening {
     /// Chooses the tasks; throws what keeps them from being run again.
-    func choose(_ record: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks
-    /// Hands the chosen tasks to the publisher; those whose record it does not find stay as they are.
+    func choose(_ info: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks
+    /// Hands the chosen tasks to the publisher; those whose info it does not find stay as they are.
     func provide(
         _ tasks: IndexRanges,
-        of record: BatchInfo,
+        of info: BatchInfo,
         generation: Int,
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws
     /// How many failures the error policy does not look at afterwards.
-    func tolerated(_ record: BatchInfo, _ results: FoldedResults, retried: Int) -> Int
+    func tolerated(_ info: BatchInfo, _ results: FoldedResults, retried: Int) -> Int
 }
 
 /// Tasks to run again, and what is left out.
@@ -49,31 +49,31 @@ struct Reopener {
 
     /// Nil where the batch has changed meanwhile in a way that this was not prepared for.
     private func attempt(_ held: HeldBatch, _ reopening: some Reopening) async throws -> RetryReport? {
-        let record = try held.record()
-        try refuse(record)
-        let results = try await FoldedResults(of: record, client: client)
-        let chosen = try await reopening.choose(record, results)
-        let generation = record.generation + 1
+        let info = try held.info()
+        try refuse(info)
+        let results = try await FoldedResults(of: info, client: client)
+        let chosen = try await reopening.choose(info, results)
+        let generation = info.generation + 1
         var opened = IndexRanges()
         if !chosen.tasks.isEmpty {
-            try await prepare(record, generation)
-            opened = try await publish(record, generation) { publisher in
-                try await reopening.provide(chosen.tasks, of: record, generation: generation, results, to: publisher)
+            try await prepare(info, generation)
+            opened = try await publish(info, generation) { publisher in
+                try await reopening.provide(chosen.tasks, of: info, generation: generation, results, to: publisher)
             }
             if opened.isEmpty {
-                try await withdraw(record, generation)
+                try await withdraw(info, generation)
             } else {
-                let tolerated = reopening.tolerated(record, results, retried: opened.count)
-                guard try await commit(opened, record, generation, tolerated, held) else {
-                    if held.journal[record.id].map({ $0.generation < generation }) != false {
-                        try await withdraw(record, generation)
+                let tolerated = reopening.tolerated(info, results, retried: opened.count)
+                guard try await commit(opened, info, generation, tolerated, held) else {
+                    if held.journal[info.id].map({ $0.generation < generation }) != false {
+                        try await withdraw(info, generation)
                     }
                     return nil
                 }
             }
         }
-        let batch = try await client.batch(record.id.text)
-        var report = RetryReport(batch: batch, generation: opened.isEmpty ? record.generation : generation)
+        let batch = try await client.batch(info.id.text)
+        var report = RetryReport(batch: batch, generation: opened.isEmpty ? info.generation : generation)
         report.retried = opened.count
         report.invalid = chosen.invalid
         report.withoutRecord = chosen.tasks.count - opened.count
@@ -81,39 +81,39 @@ struct Reopener {
         return report
     }
 
-    private func refuse(_ record: BatchInfo) throws {
-        if record.cancelled != nil {
+    private func refuse(_ info: BatchInfo) throws {
+        if info.cancelled != nil {
             throw SheafError(
                 .alreadyFinished,
-                "batch '\(record.id)' was cancelled; a cancelled batch does not run again: create a new one"
+                "batch '\(info.id)' was cancelled; a cancelled batch does not run again: create a new one"
             )
         }
-        if record.sealedTotal == nil {
+        if info.sealedTotal == nil {
             throw SheafError(
                 .notNow,
-                "batch '\(record.id)' was not published in full, and its creator is gone",
-                advice: .resumeCreation(record.id)
+                "batch '\(info.id)' was not published in full, and its creator is gone",
+                advice: .resumeCreation(info.id)
             )
         }
     }
 
     /// Makes the generation's queue, empty, and its permits, which count if the batch has ended when this is done.
-    private func prepare(_ record: BatchInfo, _ generation: Int) async throws {
-        let declaration = QueueDeclaration.tasks(of: record.id, flow: record.flow, generation: generation, client.names)
+    private func prepare(_ info: BatchInfo, _ generation: Int) async throws {
+        let declaration = QueueDeclaration.tasks(of: info.id, flow: info.flow, generation: generation, client.names)
         try await retrying(for: .seconds(30)) {
-            try await client.broker.declareQueue(.suspects(of: record.flow, client.names))
+            try await client.broker.declareQueue(.suspects(of: info.flow, client.names))
             try await client.broker.declareQueue(declaration)
             try await client.broker.purgeQueue(declaration.name)
         }
-        try await Permits(of: record.id, from: generation, client: client).mintAll(record.permits)
+        try await Permits(of: info.id, from: generation, client: client).mintAll(info.permits)
     }
 
     private func publish(
-        _ record: BatchInfo,
+        _ info: BatchInfo,
         _ generation: Int,
         _ provide: (TaskPublisher) async throws -> Void
     ) async throws -> IndexRanges {
-        let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
+        let queue = client.names.tasks(flow: info.flow, batch: info.id, generation: generation)
         let publisher = TaskPublisher(client: client, queue: queue)
         do {
             try await provide(publisher)
@@ -127,13 +127,13 @@ struct Reopener {
     /// Makes it count; false where the journal has not accepted it.
     private func commit(
         _ tasks: IndexRanges,
-        _ record: BatchInfo,
+        _ info: BatchInfo,
         _ generation: Int,
         _ tolerated: Int,
         _ held: HeldBatch
     ) async throws -> Bool {
         let nonce = String(UInt64.random(in: 0...UInt64.max), radix: 36)
-        let log = client.names.results(batch: record.id)
+        let log = client.names.results(batch: info.id)
         var entries: [Message] = []
         func append() async throws {
             let messages = entries
@@ -141,40 +141,40 @@ struct Reopener {
             try await retrying(for: .seconds(30)) { try await client.broker.append(messages, to: log) }
         }
         for chunk in tasks.chunks(of: Self.tasksInEntry) {
-            entries.append(ResultMessage.reopened(batch: record.id, generation: generation, nonce: nonce, tasks: chunk))
+            entries.append(ResultMessage.reopened(batch: info.id, generation: generation, nonce: nonce, tasks: chunk))
             if entries.count == Self.entriesAtOnce { try await append() }
         }
         if !entries.isEmpty { try await append() }
         guard await held.lock.isHeld else {
             throw BrokerError(
                 .connectionLost,
-                "the connection was lost before tasks of batch '\(record.id)' ran again; nothing has changed, try again"
+                "the connection was lost before tasks of batch '\(info.id)' ran again; nothing has changed, try again"
             )
         }
         try await retrying(for: .seconds(30)) {
             try await held.journal.append(
                 .retried(generation: generation, nonce: nonce, count: tasks.count, tolerated: tolerated),
-                to: record.id,
-                flow: record.flow
+                to: info.id,
+                flow: info.flow
             )
         }
         try await held.journal.catchUp()
-        guard let after = held.journal[record.id], after.reopenings.contains(where: { $0.nonce == nonce }) else {
+        guard let after = held.journal[info.id], after.reopenings.contains(where: { $0.nonce == nonce }) else {
             return false
         }
-        if record.maxRunning != nil, after.oldestQueue < generation {
+        if info.maxRunning != nil, after.oldestQueue < generation {
             // The batch has not ended, so the permits it had still count.
-            try await client.broker.deleteQueue(client.names.permits(batch: record.id, generation: generation))
+            try await client.broker.deleteQueue(client.names.permits(batch: info.id, generation: generation))
         }
         return true
     }
 
     /// Removes what was prepared and does not count.
-    private func withdraw(_ record: BatchInfo, _ generation: Int) async throws {
+    private func withdraw(_ info: BatchInfo, _ generation: Int) async throws {
         let names = client.names
-        try await client.broker.deleteQueue(names.tasks(flow: record.flow, batch: record.id, generation: generation))
-        if record.maxRunning != nil {
-            try await client.broker.deleteQueue(names.permits(batch: record.id, generation: generation))
+        try await client.broker.deleteQueue(names.tasks(flow: info.flow, batch: info.id, generation: generation))
+        if info.maxRunning != nil {
+            try await client.broker.deleteQueue(names.permits(batch: info.id, generation: generation))
         }
     }
 }
@@ -198,5 +198,125 @@ extension IndexRanges {
             }
         }
         return chunks
+    }
+}
+
+/// Runs again what failed: the outcomes have the records.
+struct FailedTasks: Reopening {
+    /// The tasks that somebody has named, or nil for all.
+    let wanted: IndexRanges?
+
+    func choose(_ batch: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
+        let total = batch.sealedTotal ?? 0
+        if let last = wanted?.ranges.last?.upperBound, last > total {
+            throw SheafError(
+                .invalid,
+                "batch '\(batch.id)' has no task \(last - 1): its \(total) tasks are numbered from 0 to \(total - 1)"
+            )
+        }
+        var chosen = ChosenTasks()
+        for range in wanted?.ranges ?? [0..<total] {
+            for index in range {
+                switch results.state.standing(of: index) {
+                case .failed: chosen.tasks.append(index)
+                case .invalid: chosen.invalid += 1
+                case .open, .succeeded: if wanted != nil { chosen.unaffected += 1 }
+                }
+            }
+        }
+        return chosen
+    }
+
+    func provide(
+        _ tasks: IndexRanges,
+        of batch: BatchInfo,
+        generation: Int,
+        _ results: FoldedResults,
+        to publisher: TaskPublisher
+    ) async throws {
+        try await results.standingFailures { outcome in
+            guard tasks.contains(outcome.index), let task = outcome.task(of: batch, generation: generation) else {
+                return
+            }
+            try await publisher.add(task)
+        }
+    }
+
+    func tolerated(_ batch: BatchInfo, _ results: FoldedResults, retried: Int) -> Int {
+        results.state.settled.policyFailures - retried
+    }
+}
+
+extension Outcome {
+    /// The task of a failed outcome as it runs in a later generation; nil where the outcome does not have the batch.
+    func task(of batch: BatchInfo, generation: Int) -> BatchTask? {
+        record.map {
+            BatchTask(
+                flow: batch.flow,
+                batch: batch.id,
+                index: index,
+                generation: generation,
+                record: $0,
+                parameters: parameters
+            )
+        }
+    }
+}
+
+/// Publishes tasks to a queue in windows, a few of which are on their way at a time, so that memory does not grow with them.
+actor TaskPublisher {
+    private let client: SheafClient
+    private let queue: String
+    private var window: [Message] = []
+    private var bytes = 0
+    private var onTheWay: [Task<Void, any Error>] = []
+    private var indices: [Int] = []
+
+    private static let windowCount = 500
+    private static let windowBytes = 4 << 20
+    private static let windowsOnTheWay = 4
+    /// How long a confirmation may take before publishing is given up.
+    private static let patience = Duration.seconds(60)
+
+    init(client: SheafClient, queue: String) {
+        self.client = client
+        self.queue = queue
+    }
+
+    /// How many tasks it was given.
+    var count: Int { indices.count }
+
+    /// Takes a task; waits where much is on its way.
+    func add(_ task: BatchTask) async throws {
+        try Task.checkCancellation()
+        indices.append(task.index)
+        let message = task.message
+        window.append(message)
+        bytes += message.body.count
+        if window.count >= Self.windowCount || bytes >= Self.windowBytes { try await send() }
+    }
+
+    /// Returns when everything is confirmed: which tasks that are.
+    func finish() async throws -> IndexRanges {
+        try await send()
+        while !onTheWay.isEmpty { try await onTheWay.removeFirst().value }
+        return IndexRanges(rising: indices.sorted())
+    }
+
+    /// Sends nothing more, and returns when nothing is on its way.
+    func abandon() async {
+        for task in onTheWay { task.cancel() }
+        for task in onTheWay { _ = await task.result }
+        onTheWay = []
+    }
+
+    private func send() async throws {
+        if window.isEmpty { return }
+        if onTheWay.count >= Self.windowsOnTheWay { try await onTheWay.removeFirst().value }
+        let (client, queue, messages) = (client, queue, window)
+        (window, bytes) = ([], 0)
+        onTheWay.append(
+            Task { try await retrying(for: Self.patience) { try await client.broker.publish(messages, to: queue) } }
+        )
     }
 }

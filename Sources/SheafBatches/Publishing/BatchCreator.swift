@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 import SheafSources
 
-/// Publishes one batch, from its first record to its seal, or from where an earlier creator was interrupted.
+/// Publishes one batch, from its first batch to its seal, or from where an earlier creator was interrupted.
 struct BatchCreator: Sendable {
     let client: SheafClient
     let publishTimeout: Duration
@@ -53,28 +53,28 @@ struct BatchCreator: Sendable {
     ) async throws -> CreatedBatch where Items.Element == [SourceItem] {
         try await stalls.watching {
             let journal = try await stalls.during { try await Journal.read(from: client) }
-            let record = try resumable(id, journal)
-            if let total = record.sealedTotal { return CreatedBatch(id: id, flow: record.flow, total: total) }
+            let batch = try resumable(id, journal)
+            if let total = batch.sealedTotal { return CreatedBatch(id: id, flow: batch.flow, total: total) }
             return try await locked(id, journal, waiting: .seconds(3)) { lock in
                 // Whoever held the lock until now may have gone on meanwhile, or have ended it.
                 try await stalls.during { try await journal.catchUp() }
-                let record = try resumable(id, journal)
-                if let total = record.sealedTotal { return CreatedBatch(id: id, flow: record.flow, total: total) }
-                let variants = try record.variants()
-                let (position, start) = (record.published / variants.variants.count, record.published)
+                let batch = try resumable(id, journal)
+                if let total = batch.sealedTotal { return CreatedBatch(id: id, flow: batch.flow, total: total) }
+                let variants = try batch.variants()
+                let (position, start) = (batch.published / variants.variants.count, batch.published)
                 events.onCreated(id)
                 events.onConfirmed(start)
                 var iterator = try await items(comparing ? 0 : position).makeAsyncIterator()
-                let publisher = publisher(id, record.flow, variants, journal, lock)
+                let publisher = publisher(id, batch.flow, variants, journal, lock)
                 var (rest, digest): ([SourceItem]?, ItemDigest?) = (nil, start == 0 ? ItemDigest() : nil)
                 if comparing, start > 0 {
-                    let prefix = StreamPrefix(count: position, digest: record.publishedDigest)
+                    let prefix = StreamPrefix(count: position, digest: batch.publishedDigest)
                     (rest, digest) = try await prefix.pass(&iterator)
                 }
                 let sum = try await publisher.publish(rest, &iterator, startingAt: start, digest: digest)
                 return CreatedBatch(
                     id: id,
-                    flow: record.flow,
+                    flow: batch.flow,
                     total: sum.total,
                     invalid: sum.invalid,
                     resumedAt: start
@@ -83,11 +83,11 @@ struct BatchCreator: Sendable {
         }
     }
 
-    /// The record of a batch, where there is nothing against publishing the rest of it.
+    /// The batch of a batch, where there is nothing against publishing the rest of it.
     private func resumable(_ id: Name, _ journal: Journal) throws -> BatchInfo {
-        let record = try journal.find(id.text)
-        try record.refuseResuming()
-        return record
+        let batch = try journal.find(id.text)
+        try batch.refuseResuming()
+        return batch
     }
 
     private func publisher(
@@ -130,5 +130,40 @@ struct BatchCreator: Sendable {
             await lock.release()
             throw error
         }
+    }
+}
+
+/// The records of a stream that were published before, which are read again only to see whether they are the same.
+struct StreamPrefix {
+    let count: Int
+    /// What the journal says of them.
+    let digest: String?
+
+    /// Reads them; returns what came behind them in the same chunk, and the digest to go on with.
+    ///
+    /// Throws a ``SourceError`` where the stream is shorter than that or other records are in it.
+    func pass<Iterator: AsyncIteratorProtocol>(
+        _ iterator: inout Iterator
+    ) async throws -> (rest: [SourceItem], digest: ItemDigest) where Iterator.Element == [SourceItem] {
+        var seen = ItemDigest()
+        var passed = 0
+        while passed < count {
+            guard let chunk = try await iterator.next(isolation: #isolation) else {
+                throw SourceError(
+                    .changed,
+                    "the stream ends after \(passed) records; \(count) were published when it was read first"
+                )
+            }
+            let mine = chunk.prefix(count - passed)
+            for item in mine { seen.add(item) }
+            passed += mine.count
+            if passed == count {
+                if let digest, seen.text != digest {
+                    throw SourceError(.changed, "the first \(count) records are not those that were published")
+                }
+                return (Array(chunk[mine.endIndex...]), seen)
+            }
+        }
+        return ([], seen)
     }
 }

@@ -69,7 +69,7 @@ actor CreatingLock {
         while true {
             if let lock = try await client.broker.acquireLock(client.names.creatingLock(batch: batch)) {
                 try await journal.catchUp()
-                guard let record = journal[batch], record.sealedTotal != nil || record.ending != nil else {
+                guard let info = journal[batch], info.sealedTotal != nil || info.ending != nil else {
                     return lock
                 }
                 await lock.release()

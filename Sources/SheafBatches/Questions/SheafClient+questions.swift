@@ -1,4 +1,4 @@
-import SheafCore
+public import SheafCore
 
 extension SheafClient {
     /// The questions that wait for an answer, of one batch or of all that have not ended, oldest batch first.
@@ -6,20 +6,20 @@ extension SheafClient {
     /// Throws `notFound` where there is no such batch, and `invalid` where it is not interactive.
     public func questions(of reference: String? = nil) async throws -> [OpenQuestion] {
         let journal = try await Journal.read(from: self)
-        let records: [BatchInfo]
+        let batches: [BatchInfo]
         if let reference {
-            let record = try journal.find(reference)
-            guard record.options.isInteractive else { throw Self.notInteractive(record.id) }
-            records = [record]
+            let batch = try journal.find(reference)
+            guard batch.options.isInteractive else { throw Self.notInteractive(batch.id) }
+            batches = [batch]
         } else {
-            records = journal.state.batches.filter(\.options.isInteractive)
+            batches = journal.state.batches.filter(\.options.isInteractive)
         }
         var questions: [OpenQuestion] = []
-        for record in records where record.ending == nil && record.cancelled == nil {
-            let state = try await QuestionLog(client: self, batch: record.id).read().state
+        for batch in batches where batch.ending == nil && batch.cancelled == nil {
+            let state = try await QuestionLog(client: self, batch: batch.id).read().state
             questions += state.open.map { id, standing in
                 OpenQuestion(
-                    batch: record.id,
+                    batch: batch.id,
                     id: id,
                     question: standing.question,
                     worker: standing.worker,
@@ -52,14 +52,14 @@ extension SheafClient {
                 advice: .listQuestions
             )
         }
-        let record = try await Journal.read(from: self).find(String(parts[0]))
-        guard record.options.isInteractive else { throw Self.notInteractive(record.id) }
-        guard record.ending == nil, record.cancelled == nil else {
-            throw SheafError(.alreadyFinished, "batch '\(record.id)' has ended; its tasks wait for no answer any more")
+        let batch = try await Journal.read(from: self).find(String(parts[0]))
+        guard batch.options.isInteractive else { throw Self.notInteractive(batch.id) }
+        guard batch.ending == nil, batch.cancelled == nil else {
+            throw SheafError(.alreadyFinished, "batch '\(batch.id)' has ended; its tasks wait for no answer any more")
         }
-        let log = QuestionLog(client: self, batch: record.id)
+        let log = QuestionLog(client: self, batch: batch.id)
         let questions = try await log.read().state.questions(of: index)
-        let name = "\(record.id):\(index)"
+        let name = "\(batch.id):\(index)"
         guard let (id, standing) = questions.first(where: { $0.standing.isOpen }) else {
             guard let last = questions.last else {
                 throw SheafError(.notFound, "task \(name) has not asked a question", advice: .listQuestions)
@@ -68,7 +68,7 @@ extension SheafClient {
             throw SheafError(.notFound, "task \(name) does not wait for an answer any more")
         }
         let open = OpenQuestion(
-            batch: record.id,
+            batch: batch.id,
             id: id,
             question: standing.question,
             worker: standing.worker,
@@ -107,4 +107,30 @@ extension SheafClient {
             advice: .createInteractive
         )
     }
+}
+
+/// A question that a task asks people.
+public struct OpenQuestion: Sendable, Equatable {
+    /// The batch.
+    public var batch: Name
+    /// Which question of which task.
+    public var id: QuestionID
+    /// The question.
+    public var question: Question
+    /// The worker that asked last.
+    public var worker: String
+    /// When it was asked last.
+    public var askedAt: Timestamp
+
+    /// Makes a question.
+    public init(batch: Name, id: QuestionID, question: Question, worker: String, askedAt: Timestamp) {
+        self.batch = batch
+        self.id = id
+        self.question = question
+        self.worker = worker
+        self.askedAt = askedAt
+    }
+
+    /// The id of the task, as `batch:index`.
+    public var task: String { "\(batch):\(id.index)" }
 }

@@ -18,11 +18,11 @@ package struct BatchReader {
         let open = journal.state.batches.filter { $0.ending == nil && isWanted($0) }
         let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
         var summaries: [BatchSummary] = []
-        for record in journal.state.batches where isWanted(record) {
-            var summary = BatchSummary(record: record, progress: progress[record.id])
-            summary.isInterrupted = try await isInterrupted(record.id, journal)
-            if record.options.isInteractive, record.ending == nil, record.cancelled == nil {
-                summary.questions = try await QuestionLog(client: client, batch: record.id).read().state.open.count
+        for batch in journal.state.batches where isWanted(batch) {
+            var summary = BatchSummary(record: batch, progress: progress[batch.id])
+            summary.isInterrupted = try await isInterrupted(batch.id, journal)
+            if batch.options.isInteractive, batch.ending == nil, batch.cancelled == nil {
+                summary.questions = try await QuestionLog(client: client, batch: batch.id).read().state.open.count
             }
             summaries.append(summary)
         }
@@ -72,5 +72,28 @@ package struct BatchReader {
             // A batch that the aggregator has not noticed yet has made no progress.
         }
         return latest.withLock { $0.batches }
+    }
+}
+
+/// Tells which batches are without a creator for so long that none is to be expected.
+///
+/// A creator that loses its connection loses the lock that shows it, and takes it again as soon as the broker is there.
+package struct LastingInterruptions {
+    private var since: [Name: ContinuousClock.Instant] = [:]
+
+    package init() {}
+
+    /// How long a creator may not be seen; longer than it pauses between two tries to connect.
+    package static let patience = Duration.seconds(10)
+
+    /// Notes whether a batch has no creator at the moment; true where that has lasted.
+    package mutating func note(_ batch: Name, isInterrupted: Bool, at now: ContinuousClock.Instant = .now) -> Bool {
+        guard isInterrupted else {
+            since[batch] = nil
+            return false
+        }
+        let first = since[batch] ?? now
+        since[batch] = first
+        return now - first >= Self.patience
     }
 }

@@ -1,6 +1,56 @@
 import SheafBroker
 public import SheafCore
 
+/// What became of a batch that somebody wanted to be paused or to go on.
+public struct BatchChange: Sendable, Equatable {
+    /// Where it stands now.
+    public var batch: BatchSummary
+    /// False where it was so already.
+    public var hasChanged: Bool
+
+    /// Makes a change.
+    public init(batch: BatchSummary, hasChanged: Bool) {
+        self.batch = batch
+        self.hasChanged = hasChanged
+    }
+}
+
+/// Which tasks of a batch run again, and which of those asked for do not.
+public struct RetryReport: Sendable, Equatable {
+    /// Where the batch stands now.
+    public var batch: BatchSummary
+    /// How many tasks run again; 0 where there was nothing to run, and then nothing has changed.
+    public var retried = 0
+    /// The generation they run for.
+    public var generation: Int
+    /// Failed tasks that are left out because their record could not be read: there is nothing to run.
+    public var invalid = 0
+    /// Tasks that are left out because their record is not to be had: no outcome or input has it.
+    public var withoutRecord = 0
+    /// Tasks that were named and did not fail.
+    public var unaffected = 0
+
+    /// Makes a report.
+    public init(batch: BatchSummary, generation: Int) {
+        self.batch = batch
+        self.generation = generation
+    }
+}
+
+/// A batch that is gone; its name is not used again.
+public struct DeletedBatch: Sendable, Equatable {
+    /// The batch.
+    public var id: Name
+    /// Whether it had been deleted before, so that only what that had left was removed.
+    public var wasDeleted: Bool
+
+    /// Makes a deleted batch.
+    public init(id: Name, wasDeleted: Bool) {
+        self.id = id
+        self.wasDeleted = wasDeleted
+    }
+}
+
 /// A message that was given up: one that nobody could read, or a task that took its workers down again and again.
 public struct DeadLetter: Sendable, Equatable {
     /// Its place in the log of dead letters, which names it.
