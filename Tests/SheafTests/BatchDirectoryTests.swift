@@ -175,7 +175,8 @@ import Testing
     }
 
     /// Collects the status of the newest batch at each change; nil if there is no batch.
-    private static func collect(_ directory: BatchDirectory) -> (seen: Shared<[BatchStatus?]>, task: Task<Void, Never>) {
+    private static func collect(_ directory: BatchDirectory) -> (seen: Shared<[BatchStatus?]>, task: Task<Void, Never>)
+    {
         let seen = Shared<[BatchStatus?]>([])
         let task = Task {
             for await _ in directory.changes() {

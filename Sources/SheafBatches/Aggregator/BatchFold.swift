@@ -1,12 +1,12 @@
 import SheafBroker
 import SheafCore
 
-/// The state of one batch, and how far its results log was read for it.
+/// The state of one batch, and how far its results log was read.
 struct BatchFold: Sendable {
     let batch: Name
     private(set) var state = BatchState()
     private(set) var nextOffset: Int64 = 0
-    /// Where the newest checkpoint stands in the log, as far as is known.
+    /// The offset of the newest checkpoint in the log, or nil if none is known.
     private(set) var checkpoint: Int64?
     /// Whether entries were removed from the log before they were read.
     private(set) var isTrimmed = false
@@ -15,21 +15,21 @@ struct BatchFold: Sendable {
     private var snapshotSize = 0
     /// Until when tasks wait for their next attempt.
     private var delays: [Int: ContinuousClock.Instant] = [:]
-    /// When something was last heard of the batch.
+    /// When the log last had an entry, or the journal a newly published task.
     private(set) var lastChange = ContinuousClock.now
 
-    /// The least that is read before another checkpoint is worth its place.
+    /// How many bytes justify another checkpoint, at least.
     static let checkpointEvery = 16 << 20
-    /// A checkpoint is written when this many times its size has been read.
+    /// A checkpoint is written after this many times its size has been read.
     private static let checkpointShare = 32
-    /// A state larger than this makes no checkpoint: it would not fit into a message.
+    /// A larger state is not written as a checkpoint, because it would not fit into a message.
     static let largestSnapshot = 7 << 20
-    /// How much later than said a task may come back from a delay.
+    /// How much later than scheduled a delayed task may return.
     private static let delaySlack = Duration.seconds(30)
 
     init(batch: Name) { self.batch = batch }
 
-    /// Begins with what a checkpoint holds; it stands at `place`.
+    /// Creates the state of a checkpoint at offset `place`.
     init(batch: Name, state: BatchState, upTo offset: Int64, checkpoint place: Int64) {
         self.batch = batch
         self.state = state
@@ -37,16 +37,16 @@ struct BatchFold: Sendable {
         self.checkpoint = place
     }
 
-    /// Takes over what the journal says of the batch.
-    mutating func apply(_ record: BatchInfo) {
+    /// Applies what the journal reports of the batch.
+    mutating func apply(_ info: BatchInfo) {
         let before = state.published
-        state.apply(record)
+        state.apply(info)
         if state.published != before { lastChange = .now }
     }
 
-    /// Applies entries of the results log; those applied before change nothing.
+    /// Applies entries of the results log; entries that were applied before are skipped.
     mutating func apply(_ chunk: LogChunk, now: ContinuousClock.Instant = .now) {
-        // Streams leave out an offset where a segment begins.
+        // Streams skip an offset at the start of a segment.
         if chunk.startOffset > nextOffset + 1 { isTrimmed = true }
         for entry in chunk.entries where entry.offset >= nextOffset {
             let event = ResultEvent(entry.message)
@@ -67,12 +67,12 @@ struct BatchFold: Sendable {
         nextOffset = max(nextOffset, chunk.nextOffset)
     }
 
-    /// Whether so much was read since the newest checkpoint that another is worth it.
+    /// Whether enough was read since the newest checkpoint to justify another.
     func needsCheckpoint(every bytes: Int) -> Bool {
         unsavedBytes >= max(bytes, snapshotSize * Self.checkpointShare)
     }
 
-    /// Notes that a checkpoint is on its way, so that not each chunk until it is read back asks for another.
+    /// Records that a checkpoint is being written, so that the chunks until it is read back do not ask for another.
     mutating func willWriteCheckpoint(of size: Int) {
         unsavedBytes = 0
         snapshotSize = size

@@ -5,9 +5,9 @@ import SheafEmbedded
 import SheafRabbitMQ
 import SystemPackage
 
-/// A connection to Sheaf on one broker: creates batches, follows them, reads their results, and is what workers run on.
+/// A connection to one broker that creates and manages batches, reads their results and runs workers.
 ///
-/// It may be used from many tasks. Close it when done, or use ``withClient(broker:namespace:logger:_:)``.
+/// It may be used by many tasks at once. Close it when done, or use ``withClient(broker:namespace:logger:_:)``.
 public final class SheafClient: Sendable {
     /// The broker.
     public let broker: any Broker
@@ -15,7 +15,7 @@ public final class SheafClient: Sendable {
     public let names: WireNames
     package let logger: Logger
 
-    /// Makes a client of a broker that is open already; declares what all batches share.
+    /// Creates a client of an open broker, and declares the logs that all batches share.
     public init(broker: any Broker, namespace: Name? = nil, logger: Logger = Logger(label: "sheaf")) async throws {
         self.broker = broker
         self.names = WireNames(namespace: namespace)
@@ -23,7 +23,7 @@ public final class SheafClient: Sendable {
         try await declareShared()
     }
 
-    /// Connects to a broker; throws `BrokerError` where it can not be reached or refuses.
+    /// Connects to a broker; throws `BrokerError` if it cannot be reached or refuses the connection.
     public static func connect(
         to reference: BrokerReference,
         namespace: Name? = nil,
@@ -45,7 +45,7 @@ public final class SheafClient: Sendable {
         }
     }
 
-    /// Connects, runs the body and closes, whatever happens.
+    /// Connects, runs the body, and closes the connection in any case.
     public static func withClient<Result: Sendable>(
         broker reference: BrokerReference,
         namespace: Name? = nil,
@@ -63,12 +63,12 @@ public final class SheafClient: Sendable {
         }
     }
 
-    /// Lets go of the broker.
+    /// Closes the connection to the broker.
     public func close() async {
         await broker.close()
     }
 
-    /// Logs that only matter for seconds are bounded; see the design for what their sizes must be.
+    /// Logs whose entries matter for seconds only are bounded.
     private func declareShared() async throws {
         try await broker.declareLog(LogDeclaration(name: names.journal))
         try await broker.declareLog(LogDeclaration(name: names.dead))
@@ -79,50 +79,54 @@ public final class SheafClient: Sendable {
 }
 
 extension SheafClient {
-    /// All batches, oldest first, each as far as it is now.
+    /// All batches as they are now, oldest first.
+    ///
+    /// Each call reads the journal again; a process that looks often uses a ``BatchDirectory``.
     public func batches() async throws -> [BatchSummary] {
         try await BatchReader(client: self).summaries(in: Journal.read(from: self)) { _ in true }
     }
 
-    /// A batch by its id, or the newest for `last`; throws `notFound`.
+    /// A batch by its id, or the newest for `last`; throws ``SheafError`` with `notFound`.
     public func batch(_ reference: String) async throws -> BatchSummary {
         let journal = try await Journal.read(from: self)
         let record = try journal.find(reference)
         let summaries = try await BatchReader(client: self).summaries(in: journal) { $0.id == record.id }
         guard let summary = summaries.first else {
-            throw SheafError(.notFound, "batch '\(reference)' is gone")
+            throw SheafError(.notFound, "batch '\(reference)' no longer exists")
         }
         return summary
     }
 
-    /// Cancels a batch: what waits is dropped, what runs may finish, or is ended too with `now`.
+    /// Cancels a batch: waiting tasks are dropped; running tasks may finish, or are ended too with `now`.
     ///
-    /// Throws `alreadyFinished` where the batch has ended, and `notFound`. Workers that start later see it as well.
+    /// Workers that start later respect it too.
+    ///
+    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch has ended, and `notFound`.
     @discardableResult
     public func cancel(_ reference: String, now: Bool = false) async throws -> BatchSummary {
         try await Canceller(client: self).cancel(reference, now: now)
     }
 
-    /// Follows a batch until it has ended, or its policy has stopped it; the last element is the final state.
+    /// Follows a batch until it has ended, or its error policy has stopped it; the last element is the final state.
     ///
-    /// Elements come at most about once a second and whenever the journal tells of a change.
+    /// Elements arrive about once a second, and at each change in the journal. This process aggregates if no other does.
     public func progress(of reference: String) -> AsyncThrowingStream<BatchSummary, any Error> {
         BatchWatch(client: self, reference: reference).stream()
     }
 
-    /// Waits until a batch has ended or its policy has stopped it; throws `timedOut` where that takes longer.
+    /// Waits until a batch has ended or its error policy has stopped it; throws `timedOut` after the timeout.
     public func wait(for reference: String, timeout: Duration? = nil) async throws -> BatchSummary {
-        try await withTimeLimit(timeout, "batch \(reference) was not finished in time") {
+        try await withTimeLimit(timeout, "batch '\(reference)' did not end in time") {
             var latest: BatchSummary?
             for try await summary in self.progress(of: reference) { latest = summary }
-            guard let latest else { throw SheafError(.notFound, "batch '\(reference)' is gone") }
+            guard let latest else { throw SheafError(.notFound, "batch '\(reference)' no longer exists") }
             return latest
         }
     }
 
-    /// The outcomes of a batch that are known now, one for each task that has one.
+    /// The present outcomes of a batch, one for each task that has one.
     ///
-    /// In the order of the log, or by index when `ordered`.
+    /// They are in the order of the log, or by task number if `ordered`.
     public func results(of reference: String, ordered: Bool = false) async throws -> BatchResults {
         try await BatchResults.open(client: self, reference: reference, ordered: ordered)
     }

@@ -2,12 +2,12 @@ import SheafBroker
 package import SheafCore
 import Synchronization
 
-/// The journal as this process knows it: replayed at first, then followed.
+/// This process's copy of the journal: replayed first, then followed.
 package final class Journal: Sendable {
     private struct Contents {
         var state = JournalState()
-        /// What was asked for since the last change, so that it is not copied again for each task.
-        var asked: [Name: Boxed<BatchInfo>] = [:]
+        /// The batches requested since the last change, boxed so that they are not copied for each task.
+        var boxes: [Name: Boxed<BatchInfo>] = [:]
         var nextOffset: Int64 = 0
     }
 
@@ -24,31 +24,31 @@ package final class Journal: Sendable {
         }
     }
 
-    /// Reads the journal to its present end.
+    /// Reads the journal up to its present end.
     package static func read(from client: SheafClient) async throws -> Journal {
         Journal(client: client, try await JournalReplay(client: client).read())
     }
 
-    /// What is known now.
+    /// The folded journal as far as it was read.
     package var state: JournalState { contents.withLock { $0.state } }
 
-    /// What is known of a batch now.
+    /// A batch as far as the journal was read; nil if it does not exist.
     package subscript(_ batch: Name) -> BatchInfo? { contents.withLock { $0.state[batch] } }
 
-    /// What is known of a batch now, by reference.
+    /// A batch by reference, so that it is not copied for each task.
     package func boxed(_ batch: Name) -> Boxed<BatchInfo>? {
         contents.withLock { contents in
-            if let known = contents.asked[batch] { return known }
+            if let known = contents.boxes[batch] { return known }
             let box = contents.state[batch].map { Boxed(wrappedValue: $0) }
-            contents.asked[batch] = box
+            contents.boxes[batch] = box
             return box
         }
     }
 
-    /// Grows with each change.
+    /// A number that grows with each change.
     package var revision: Int { changeCount.load(ordering: .sequentiallyConsistent) }
 
-    /// Whether the running tasks of a batch are to end at once.
+    /// Whether the running tasks of a batch must end at once.
     package func isCancelledNow(_ batch: Name) -> Bool { contents.withLock { $0.state[batch]?.cancelled?.now == true } }
 
     /// Whether nothing more happens to a batch: it has ended, or was deleted.
@@ -57,7 +57,7 @@ package final class Journal: Sendable {
     /// A stream with an element at first and after each change.
     package func changes() -> AsyncStream<Void> { changed.stream() }
 
-    /// The batch of that id, or the newest for `last`; throws `notFound`.
+    /// Finds a batch by its id, or the newest for `last`; throws `notFound`.
     package func find(_ reference: String) throws -> BatchInfo {
         let state = self.state
         if reference == "last" {
@@ -75,7 +75,7 @@ package final class Journal: Sendable {
         return info
     }
 
-    /// Reads what has been appended since, up to now.
+    /// Reads the entries appended since the last read, up to the present end.
     package func catchUp() async throws {
         let offset = contents.withLock { $0.nextOffset }
         try await retrying(for: .seconds(15)) {
@@ -94,14 +94,14 @@ package final class Journal: Sendable {
 
     /// Appends an entry and returns when it is confirmed.
     ///
-    /// Whether it changed anything is known once it was read back.
+    /// Whether the entry changed anything is known only after it was read back.
     package func append(_ event: JournalEntry.Event, to batch: Name, flow: Name) async throws {
         let message = JournalEntry(batch: batch, flow: flow, at: .now, event: event).message
         guard message.body.count <= JournalEntry.maximumSize else {
             throw SheafError(
                 .invalid,
-                "what the journal is to say of batch '\(batch)' has \(message.body.count) bytes; the limit is "
-                    + "\(JournalEntry.maximumSize); give it less parameters"
+                "the journal entry of batch '\(batch)' has \(message.body.count) bytes; the limit is "
+                    + "\(JournalEntry.maximumSize) bytes; use fewer parameters"
             )
         }
         try await client.broker.append(message, to: client.names.journal)
@@ -110,7 +110,7 @@ package final class Journal: Sendable {
     @Sendable
     private func apply(_ chunk: LogChunk) {
         let hasChanged = contents.withLock { contents in
-            // Two may read at once (following and catching up); what one has applied the other leaves out.
+            // Following and catching up may read at once; entries that one has applied are skipped by the other.
             let fresh = chunk.entries.filter { $0.offset >= contents.nextOffset }
             contents.nextOffset = max(contents.nextOffset, chunk.nextOffset)
             var hasChanged = false
@@ -118,7 +118,7 @@ package final class Journal: Sendable {
                 guard let event = JournalEntry(entry.message) else { continue }
                 if contents.state.apply(event) { hasChanged = true }
             }
-            if hasChanged { contents.asked = [:] }
+            if hasChanged { contents.boxes = [:] }
             return hasChanged
         }
         guard hasChanged else { return }

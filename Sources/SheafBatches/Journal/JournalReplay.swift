@@ -2,25 +2,24 @@ import Logging
 import SheafBroker
 import SheafCore
 
-/// Reads a journal to its present end: from its newest checkpoint on, where there is one, and leaves one for those who come
-/// later where there was much to read.
+/// Reads the journal from its newest checkpoint to its present end, and writes a new checkpoint if there was much to
+/// read.
 struct JournalReplay {
     let client: SheafClient
 
-    /// A journal that is this much longer than its checkpoint says gets a new one; so many entries are read from a stream in
-    /// the time in which a checkpoint is written.
+    /// How many entries after the checkpoint justify a new one: reading them takes as long as writing a checkpoint.
     private static let worthWriting: Int64 = 64
-    /// After how long reading or writing a checkpoint is given up; without one, more is to be read, and nothing is lost.
+    /// The time limit for reading or writing a checkpoint; without one there is more to read, and nothing is lost.
     private static let patience = Duration.seconds(2)
 
-    /// What the journal says up to its present end.
+    /// Reads the journal up to its present end.
     func read() async throws -> JournalCheckpoint {
         async let newest = newest()
         var end = try await end()
         var known = await newest
-        // One that is newer than the end that was asked for beside it speaks of a later one.
+        // The checkpoint may be newer than the end that was requested at the same time.
         if let known, known.nextOffset > end { end = try await self.end() }
-        // One that still speaks of more than there is belongs to a journal that somebody has removed.
+        // A checkpoint that covers more than there is belongs to a journal that was deleted.
         if let offset = known?.nextOffset, offset > end { known = nil }
         let present = end
         var history = known?.history ?? JournalHistory()
@@ -33,7 +32,7 @@ struct JournalReplay {
             }
         }
         let checkpoint = JournalCheckpoint(nextOffset: next, history: history)
-        // Where much matters, writing it down again has to be worth more.
+        // The larger the checkpoint, the more entries must justify writing it again.
         if next - start >= max(Self.worthWriting, Int64(history.count / 4)) { await write(checkpoint) }
         return checkpoint
     }
@@ -42,7 +41,7 @@ struct JournalReplay {
         try await retrying(for: .seconds(15)) { try await client.broker.presentEnd(of: client.names.journal) }
     }
 
-    /// The newest checkpoint; nil where there is none, or none that can be read.
+    /// The newest checkpoint, or nil if there is none that can be read.
     private func newest() async -> JournalCheckpoint? {
         let (broker, log) = (client.broker, client.names.checkpoints)
         do {
@@ -58,10 +57,10 @@ struct JournalReplay {
                 }
             }
         } catch let error as BrokerError where error.code == .notFound {
-            // Nobody has had much to read yet, which is nothing to speak of.
+            // The first checkpoint has not been written yet.
             return nil
         } catch {
-            client.logger.debug("no checkpoint of the journal could be read: \(error)")
+            client.logger.debug("cannot read a checkpoint of the journal: \(error)")
             return nil
         }
     }
@@ -69,12 +68,12 @@ struct JournalReplay {
     private func write(_ checkpoint: JournalCheckpoint) async {
         guard checkpoint.history.size < JournalCheckpoint.maximumSize else { return complain("it would be too large") }
         let message = checkpoint.message
-        // What nobody could read would be written again by everybody.
+        // Every process would write a checkpoint again that none can read.
         guard JournalCheckpoint(message) != nil else { return complain("it could not be read again") }
         let (broker, log) = (client.broker, client.names.checkpoints)
         do {
             try await withTimeLimit(Self.patience, "it took longer than \(Self.patience)") {
-                // By whoever writes the first, so that a small journal costs nobody anything.
+                // Declared with the first checkpoint, so that a small journal costs nothing.
                 try await broker.declareLog(LogDeclaration(name: log, maximumBytes: 64 << 20))
                 try await broker.append(message, to: log)
             }
@@ -84,6 +83,6 @@ struct JournalReplay {
     }
 
     private func complain(_ reason: String) {
-        client.logger.debug("no checkpoint of the journal is written: \(reason)")
+        client.logger.debug("cannot write a checkpoint of the journal: \(reason)")
     }
 }

@@ -1,10 +1,10 @@
 package import SheafBroker
 
 extension Broker {
-    /// Hands every chunk of a log from a position on to the body, for ever; goes on by itself after a lost connection.
+    /// Passes every chunk of a log from a position on to the body, indefinitely; reconnects after a lost connection.
     ///
-    /// The body may get a chunk again that it has thrown at. Ends when the body returns false; throws what does not pass by
-    /// itself, such as `notFound`.
+    /// If the body throws a retryable error, it gets the same chunk again. Ends when the body returns false; throws errors
+    /// that are not retryable, such as `notFound`.
     package func follow(
         _ log: String,
         from start: LogPosition,
@@ -18,7 +18,7 @@ extension Broker {
                 do {
                     while let chunk = try await reader.next() {
                         let goesOn = try await body(chunk)
-                        // Not before: what the body could not do for a lost connection is done again with the same chunk.
+                        // Not earlier: if the body fails because of a lost connection, it gets the same chunk again.
                         position = .offset(chunk.nextOffset)
                         backoff.reset()
                         guard goesOn else {
@@ -37,20 +37,20 @@ extension Broker {
         }
     }
 
-    /// Hands every entry that is in a log now to the body, from a position on.
+    /// Passes the present entries of a log from a position on to the body, in chunks.
     package func replay(_ log: String, from start: LogPosition, _ body: (LogChunk) async throws -> Void) async throws {
         try await replay(log, from: start, to: presentEnd(of: log), body)
     }
 
-    /// Where a log ends now; throws `notFound` where there is none.
+    /// The present end of a log; throws `notFound` if the log does not exist.
     package func presentEnd(of log: String) async throws -> Int64 {
         guard let end = try await endOffset(of: log) else {
-            throw BrokerError(.notFound, "there is no log '\(log)'")
+            throw BrokerError(.notFound, "log '\(log)' does not exist")
         }
         return end
     }
 
-    /// Hands every entry of a log to the body from a position on, to where it ended when somebody looked.
+    /// Passes the entries of a log from a position to an earlier read end to the body, in chunks.
     package func replay(
         _ log: String,
         from start: LogPosition,
@@ -67,10 +67,10 @@ extension Broker {
 }
 
 extension Broker {
-    /// Hands the entries of a log before an offset to the body, and throws whatever the body throws.
+    /// Passes the entries of a log before an offset to the body, and rethrows every error of the body.
     ///
-    /// Following a log goes on by itself after an error that passes; one of the body's own must not be taken for that: it
-    /// would be handed the same chunk again and again.
+    /// ``follow(_:from:_:)`` retries after a retryable error. An error of the body must not be retried here, or the body
+    /// would get the same chunk again and again.
     package func entries(
         of log: String,
         from start: LogPosition,

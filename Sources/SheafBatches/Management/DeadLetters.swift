@@ -1,13 +1,13 @@
 import SheafBroker
 import SheafCore
 
-/// The log of dead letters as operators see it.
+/// The log of dead letters, as operators see it.
 ///
-/// It is a log, which others follow too: nothing is ever removed. An entry says what needs no attention any more.
+/// Other processes follow the log too, so entries are never removed. A dismissal is an entry of its own.
 struct DeadLetters {
     let client: SheafClient
 
-    /// Those that still need attention, oldest first.
+    /// The dead letters that were neither dismissed nor requeued, oldest first.
     func list() async throws -> [DeadLetter] {
         var letters: [DeadLetter] = []
         try await read(from: .first) { entry in
@@ -16,7 +16,7 @@ struct DeadLetters {
             case .requeued(let offset)?: letters.removeAll { $0.offset == offset }
             case nil:
                 if let sighting = DeadLetterSighting(entry.message) {
-                    // All before one that was seen were seen, too.
+                    // A sighting covers all entries before it.
                     for place in letters.indices.reversed() {
                         guard letters[place].at == nil else { break }
                         if letters[place].offset <= sighting.last { letters[place].at = sighting.at }
@@ -29,12 +29,12 @@ struct DeadLetters {
         return letters
     }
 
-    /// One of them with its message, dismissed or not; throws `notFound`.
+    /// A dead letter with its message, dismissed or not; throws `notFound`.
     func letter(at offset: Int64) async throws -> (letter: DeadLetter, message: Message) {
         var found: LogEntry?
         var sighting: DeadLetterSighting?
         if (0..<Int64.max).contains(offset) {
-            // To the end of the log: when it was seen is said behind it.
+            // Read to the end of the log, because the sighting comes after the dead letter.
             try await read(from: .offset(offset)) { entry in
                 if let seen = DeadLetterSighting(entry.message) {
                     if sighting == nil, seen.last >= offset { sighting = seen }
@@ -51,7 +51,7 @@ struct DeadLetters {
         return (letter, found.message)
     }
 
-    /// Puts one back to the queue it came from; throws `notNow` or `notFound` where that makes no sense.
+    /// Requeues a dead letter to its original queue; throws `notNow` or `notFound` if that is impossible.
     func requeue(_ offset: Int64) async throws -> RequeuedLetter {
         let (letter, message) = try await letter(at: offset)
         let journal = try await Journal.read(from: client)
@@ -60,7 +60,7 @@ struct DeadLetters {
         return RequeuedLetter(offset: letter.offset, queue: letter.queue)
     }
 
-    /// Puts back all that can go back, and says why the others can not.
+    /// Requeues all dead letters for which that is possible, and reports why it is not for the others.
     func requeueAll() async throws -> [RequeuedLetter] {
         let journal = try await Journal.read(from: client)
         let waiting = Set(try await list().map(\.offset))
@@ -82,7 +82,7 @@ struct DeadLetters {
         return results
     }
 
-    /// Dismisses all that there are now, and returns how many those were.
+    /// Dismisses all present dead letters, and returns their number.
     func dismissAll() async throws -> Int {
         let letters = try await list()
         if let last = letters.last { try await append(.before(last.offset + 1)) }
@@ -90,7 +90,7 @@ struct DeadLetters {
     }
 
     private func refusal(_ letter: DeadLetter, _ message: Message, _ journal: Journal) async throws -> SheafError? {
-        // Its outcome stands, or will in a moment; another run of the same generation would count for nothing.
+        // Its failure is recorded, or will be shortly; another run in the same generation would not count.
         if letter.reason == "delivery_limit", let task = try? BatchTask(message), journal[task.batch] != nil {
             return SheafError(
                 .notNow,
@@ -116,7 +116,7 @@ struct DeadLetters {
         return nil
     }
 
-    /// Confirmed in its queue before it is dismissed, so that it may come back twice and is never lost.
+    /// The message is confirmed in its queue before it is dismissed: it may be requeued twice, but is never lost.
     private func publish(_ message: Message, of letter: DeadLetter) async throws {
         var message = message
         message.headers.removeAll { $0.name == DeathHeaders.reason || $0.name == DeathHeaders.queue }

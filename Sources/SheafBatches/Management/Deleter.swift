@@ -1,11 +1,11 @@
 import SheafBroker
 import SheafCore
 
-/// Removes a batch from the broker: its journal entry first, so that nobody looks for what is going.
+/// Deletes a batch: first by an entry in the journal, so that no process looks for it, then its queues and logs.
 struct Deleter {
     let client: SheafClient
 
-    /// How long a batch that is cancelled for this may take to end.
+    /// How long a batch that is cancelled for its deletion may take to end.
     private static let patience = Duration.seconds(60)
 
     func delete(_ reference: String, force: Bool) async throws -> DeletedBatch {
@@ -48,14 +48,15 @@ struct Deleter {
         do {
             try await client.cancel(batch.id.text, now: true)
         } catch let error as SheafError where error.code == .alreadyFinished {
-            // It has ended by itself meanwhile.
+            // It has just ended by itself.
         }
         let client = self.client
         let id = batch.id
         try await withTimeLimit(
             Self.patience,
-            "batch '\(id)' is cancelled, and has not ended within \(Self.patience.components.seconds) seconds: "
-                + "somebody still runs or publishes its tasks; try again when that is over"
+            "cannot delete batch '\(id)': it was cancelled and has not ended within "
+                + "\(Self.patience.components.seconds) seconds, because its tasks are still being run or published; "
+                + "try again later"
         ) {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await journal.run() }
@@ -69,7 +70,7 @@ struct Deleter {
         }
     }
 
-    /// Removes what an interrupted deletion may have left; only the journal's own entries still tell its name.
+    /// Removes what an interrupted deletion may have left; its flow is known from the journal's entries only.
     private func removeRest(of id: Name) async throws {
         var flow: Name?
         var generation = 0
@@ -86,7 +87,7 @@ struct Deleter {
 
     private func remove(_ id: Name, flow: Name, generation: Int) async throws {
         let (broker, names) = (client.broker, client.names)
-        // One more, which a retry may have prepared that was interrupted.
+        // One generation more, which an interrupted retry may have prepared.
         for generation in 0...generation + 1 {
             try await retrying(for: .seconds(30)) {
                 try await broker.deleteQueue(names.tasks(flow: flow, batch: id, generation: generation))

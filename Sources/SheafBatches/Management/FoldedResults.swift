@@ -1,17 +1,17 @@
 import SheafBroker
 import SheafCore
 
-/// What the results of a batch amount to, up to its end or up to now.
+/// The folded results of a batch, up to its end or up to now.
 struct FoldedResults {
     /// The fold.
     let state: BatchState
-    /// Tasks that wait for another attempt, and how long at most.
+    /// The tasks that wait for another attempt, with the longest delay of each.
     let delays: [Int: Duration]
     private let client: SheafClient
     private let batch: BatchInfo
     private let end: Int64
 
-    /// Folds the results of a batch; throws `notFound` where its log is gone.
+    /// Folds the results of a batch; throws `notFound` if its log is gone.
     init(of batch: BatchInfo, client: SheafClient) async throws {
         let log = client.names.results(batch: batch.id)
         var end = batch.ending?.endOffset
@@ -34,7 +34,7 @@ struct FoldedResults {
         self.end = end
     }
 
-    /// Reads the log again and hands out the failed outcomes that stand, unreadable records left out.
+    /// Reads the log again and passes on the failed outcomes that count, without those of unreadable records.
     func standingFailures(_ body: (Outcome) async throws -> Void) async throws {
         var fold = BatchState()
         fold.apply(batch)
@@ -56,7 +56,7 @@ struct FoldedResults {
         }
     }
 
-    /// Reads the log again and hands out all failed outcomes that carry a batch.
+    /// Reads the log again and passes on all failed outcomes that carry a record.
     func failuresWithRecord(_ body: (Outcome) async throws -> Void) async throws {
         try await Self.read(batch.id, upTo: end, client) { message in
             let (summaries, _) = ResultMessage.summaries(of: message)
@@ -65,7 +65,7 @@ struct FoldedResults {
         }
     }
 
-    /// Whether a generation is that for which the task was opened last.
+    /// Whether a generation is the latest one of a task.
     private func isOfNow(_ index: Int, _ generation: Int) -> Bool { state.generation(of: index) == generation }
 
     private static func read(

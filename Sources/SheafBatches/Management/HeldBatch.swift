@@ -1,18 +1,18 @@
 import SheafBroker
 import SheafCore
 
-/// A batch that nobody else publishes to meanwhile: no creator, no retry, no change of its limit, no deletion.
+/// A batch whose creating lock this process holds: no creation, retry, change of limit or deletion runs elsewhere.
 struct HeldBatch {
     let id: Name
     let journal: Journal
     let lock: any BrokerLock
 
-    /// What the journal says now; throws `notFound` where the batch was deleted.
+    /// The batch as the journal describes it now; throws `notFound` if it was deleted.
     func info() throws -> BatchInfo { try journal.find(id.text) }
 }
 
 extension SheafClient {
-    /// Runs the body while this process holds the batch, with a journal that was read after that was sure.
+    /// Runs the body while this process holds a batch; the journal is read after the lock was taken.
     func holding<Result>(
         _ id: Name,
         _ journal: Journal,
@@ -23,8 +23,8 @@ extension SheafClient {
             throw SheafError(
                 .notNow,
                 isNew
-                    ? "batch '\(id)' is being created at this moment; try again when that is done"
-                    : "somebody else changes batch '\(id)' at this moment; try again when that is done"
+                    ? "batch '\(id)' is still being created; try again when that is done"
+                    : "batch '\(id)' is being changed by another process; try again when that is done"
             )
         }
         do {
@@ -39,28 +39,28 @@ extension SheafClient {
     }
 }
 
-/// The permits of a batch whose tasks may only run so many at a time; whoever mints some holds the batch.
+/// The permits of a batch that limits how many of its tasks run at once; a process that mints some holds the batch.
 struct Permits {
     let client: SheafClient
     let queue: String
 
-    /// The permits that count for a batch from a generation on.
+    /// The permits that count from a generation on.
     init(of batch: Name, from generation: Int, client: SheafClient) {
         self.client = client
         queue = client.names.permits(batch: batch, generation: generation)
     }
 
-    /// Makes the queue.
+    /// Declares the queue of permits.
     func declare() async throws {
         try await retrying(for: .seconds(30)) {
             try await client.broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: nil))
         }
     }
 
-    /// Adds the permits that the latest change of the limit asks for.
+    /// Publishes the permits that the latest change of the limit adds.
     func mint(_ rules: PermitRules) async throws { try await mint(rules.minted, rules) }
 
-    /// Makes the queue anew with all permits that the limit allows; nobody may use it yet.
+    /// Fills an empty queue with all permits that the limit allows; it must not be in use yet.
     func mintAll(_ rules: PermitRules) async throws {
         guard let limit = rules.limit else { return }
         try await declare()
@@ -73,12 +73,12 @@ struct Permits {
         do {
             _ = try await retrying(for: .seconds(30)) { try await client.broker.purgeQueue(queue) }
         } catch let error as BrokerError where error.code == .notFound {
-            // Nothing waits where there is no queue.
+            // A queue that does not exist has no permits.
         }
     }
 
     private func mint(_ numbers: Range<Int>, _ rules: PermitRules) async throws {
-        // A repetition of what was confirmed in part would allow more than the limit, so nothing is tried again here.
+        // Not retried: repeating a publish that was confirmed in part would allow more tasks than the limit.
         let permits = numbers.map { Permit(change: rules.change, number: $0).message }
         if !permits.isEmpty { try await client.broker.publish(permits, to: queue) }
     }

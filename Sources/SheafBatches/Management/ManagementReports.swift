@@ -1,76 +1,76 @@
 import SheafBroker
 public import SheafCore
 
-/// What became of a batch that somebody wanted to be paused or to go on.
+/// The result of pausing or resuming a batch.
 public struct BatchChange: Sendable, Equatable {
-    /// Where it stands now.
+    /// The batch as it is now.
     public var batch: BatchSummary
-    /// False where it was so already.
+    /// Whether the call changed anything; false if the batch was paused, or running, before.
     public var hasChanged: Bool
 
-    /// Makes a change.
+    /// Creates a result.
     public init(batch: BatchSummary, hasChanged: Bool) {
         self.batch = batch
         self.hasChanged = hasChanged
     }
 }
 
-/// Which tasks of a batch run again, and which of those asked for do not.
+/// The result of a retry: how many tasks run again, and how many do not.
 public struct RetryReport: Sendable, Equatable {
-    /// Where the batch stands now.
+    /// The batch as it is now.
     public var batch: BatchSummary
-    /// How many tasks run again; 0 where there was nothing to run, and then nothing has changed.
+    /// How many tasks run again; if 0, nothing has changed.
     public var retried = 0
-    /// The generation they run for.
+    /// The generation in which they run.
     public var generation: Int
-    /// Failed tasks that are left out because their record could not be read: there is nothing to run.
+    /// How many failed tasks are left out because their record could not be read.
     public var invalid = 0
-    /// Tasks that are left out because their record is not to be had: no outcome or input has it.
+    /// How many tasks are left out because their record is available neither in an outcome nor in the input.
     public var withoutRecord = 0
-    /// Tasks that were named and did not fail.
+    /// How many of the requested tasks have not failed.
     public var unaffected = 0
 
-    /// Makes a report.
+    /// Creates a report.
     public init(batch: BatchSummary, generation: Int) {
         self.batch = batch
         self.generation = generation
     }
 }
 
-/// A batch that is gone; its name is not used again.
+/// The result of deleting a batch, whose id cannot be used again.
 public struct DeletedBatch: Sendable, Equatable {
     /// The batch.
     public var id: Name
-    /// Whether it had been deleted before, so that only what that had left was removed.
+    /// Whether the batch had already been deleted, so that at most remains of that deletion were removed.
     public var wasDeleted: Bool
 
-    /// Makes a deleted batch.
+    /// Creates a result.
     public init(id: Name, wasDeleted: Bool) {
         self.id = id
         self.wasDeleted = wasDeleted
     }
 }
 
-/// A message that was given up: one that nobody could read, or a task that took its workers down again and again.
+/// A message that the broker gave up delivering: no worker could read it, or its workers died repeatedly.
 public struct DeadLetter: Sendable, Equatable {
-    /// Its place in the log of dead letters, which names it.
+    /// Its offset in the log of dead letters, which identifies it.
     public var offset: Int64
-    /// When it came there, or was first seen there where the broker's log tells no times; nil where nobody knows.
+    /// When it was dead-lettered, or first seen if the broker's log has no times; nil if that is unknown.
     public var at: Timestamp?
-    /// The broker's word for why it died, such as `rejected` or `delivery_limit`; empty where nothing says so.
+    /// The broker's reason, such as `rejected` or `delivery_limit`; empty if unknown.
     public var reason: String
-    /// The queue it died in first; empty where nothing says so.
+    /// The queue in which it was dead-lettered first; empty if unknown.
     public var queue: String
-    /// The message's type; `task` where it is one, or should be.
+    /// The type of the message; `task` for a task, readable or not.
     public var type: String
-    /// The task, where it can be read as one.
+    /// The id of the task, or nil if the message cannot be decoded as a task.
     public var task: String?
     /// The size of the body in bytes.
     public var size: Int
     /// The beginning of the body.
     public var preview: [UInt8]
 
-    /// How much of a body is kept for ``preview``, in bytes.
+    /// The size limit of ``preview``, in bytes.
     public static let previewSize = 200
 
     init(_ entry: LogEntry) {
@@ -86,11 +86,11 @@ public struct DeadLetter: Sendable, Equatable {
     }
 }
 
-/// What became of a dead letter that was to go back to its queue.
+/// The result of requeuing a dead letter.
 public struct RequeuedLetter: Sendable, Equatable {
-    /// Its place in the log of dead letters.
+    /// Its offset in the log of dead letters.
     public var offset: Int64
-    /// The queue it died in first.
+    /// The queue in which it was dead-lettered first.
     public var queue: String
     /// Why it was not requeued; nil if it was.
     public var refusal: String?

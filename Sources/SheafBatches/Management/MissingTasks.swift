@@ -2,12 +2,12 @@ import SheafBroker
 import SheafCore
 import SheafSources
 
-/// Publishes again what the broker lost: tasks without an outcome that wait nowhere and that nobody runs.
+/// Publishes tasks again that the broker lost: they have no outcome, wait in no queue and run on no worker.
 struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [SourceItem] {
     let client: SheafClient
-    /// Whether tasks that may wait somewhere are published again, too.
+    /// Whether tasks that may not be lost are published again too.
     let isForced: Bool
-    /// Opens the input that the batch was made from; asked only where records are needed that no outcome has.
+    /// Opens the input of the batch; called only if records are needed that no outcome has.
     let open: (BatchInfo) async throws -> Items
 
     func choose(_ batch: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
@@ -35,8 +35,8 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws {
-        try await mendQueues(of: batch)
-        // Those that ran again before have failed before, and so an outcome has their batch.
+        try await restoreQueues(of: batch)
+        // Tasks that were retried before have failed before, so an outcome has their record.
         var left = Set(tasks.indices)
         if left.contains(where: { results.state.generation(of: $0) > 0 }) {
             try await results.failuresWithRecord { outcome in
@@ -51,11 +51,11 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
         try await publishFromInput(left, batch, generation, publisher)
     }
 
-    /// As many as before: what was lost has not failed, and a batch that its policy has halted is halted again.
+    /// Unchanged: lost tasks have not failed, and a batch that its policy has stopped must be stopped again.
     func tolerated(_ batch: BatchInfo, _ results: FoldedResults, retried: Int) -> Int { batch.tolerated }
 
-    /// Makes the queues of earlier generations again, so that workers do not find the batch broken.
-    private func mendQueues(of batch: BatchInfo) async throws {
+    /// Declares the queues of earlier generations again, so that workers do not report them as lost.
+    private func restoreQueues(of batch: BatchInfo) async throws {
         for generation in batch.generations {
             try await client.broker.declareQueue(
                 .tasks(of: batch.id, flow: batch.flow, generation: generation, client.names)
@@ -97,25 +97,28 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
                 }
             }
         }
-        // Nothing counts yet, so an input that is not the batch's does no harm when it is noticed at its end.
+        // Nothing counts yet, so it is early enough to find at the end that the input is a different one.
         guard items * variants.count == batch.sealedTotal else {
             throw SheafError(
                 .invalid,
-                "the input makes \(items * variants.count) tasks, and batch '\(batch.id)' has "
-                    + "\(batch.sealedTotal ?? 0): it is not what the batch was made from"
+                "wrong input: it yields \(items * variants.count) tasks, but batch '\(batch.id)' has "
+                    + "\(batch.sealedTotal ?? 0)"
             )
         }
         if batch.published == batch.sealedTotal, let digest = batch.publishedDigest, digest != seen.text {
-            throw SheafError(.invalid, "the records are not those that batch '\(batch.id)' was made from")
+            throw SheafError(
+                .invalid,
+                "wrong input: its records are not those from which batch '\(batch.id)' was created"
+            )
         }
     }
 }
 
-/// Looks for tasks of a batch that have no outcome and are not lost.
+/// Searches for tasks of a batch that have no outcome and may not be lost.
 struct TaskTraces {
     let client: SheafClient
 
-    /// What was found, for people; empty where nothing is anywhere.
+    /// Where tasks were found, as phrases for an error message; empty if all are lost.
     func find(of batch: BatchInfo, _ results: FoldedResults) async throws -> [String] {
         var traces: [String] = []
         var waiting = 0
@@ -124,11 +127,11 @@ struct TaskTraces {
         }
         if waiting > 0 { traces.append("\(waiting) wait in their queue") }
         let suspects = try await ready(client.names.suspects(flow: batch.flow))
-        if suspects > 0 { traces.append("\(suspects) tasks of the flow wait to be tried alone") }
+        if suspects > 0 { traces.append("\(suspects) tasks of the flow wait in the queue of suspects") }
         let running = try await running(batch.id)
         if running > 0 { traces.append("\(running) are being run") }
         let leases = results.state.leases.count
-        if leases > 0 { traces.append("\(leases) are kept by workers for long") }
+        if leases > 0 { traces.append("\(leases) are leased by workers") }
         let delayed = try await delayed(of: batch, results)
         if delayed > 0 { traces.append("\(delayed) may wait for another attempt") }
         return traces
@@ -146,7 +149,7 @@ struct TaskTraces {
         return board.running(batch)
     }
 
-    /// How many tasks were put off so lately that the longest of their delays may not be over.
+    /// How many tasks were delayed so recently that the longest of their delays may not be over.
     private func delayed(of batch: BatchInfo, _ results: FoldedResults) async throws -> Int {
         guard let longest = results.delays.values.max() else { return 0 }
         var indices: Set<Int> = []

@@ -1,23 +1,23 @@
 import SheafBroker
 import SheafCore
 
-/// What a retry is for: which tasks run again, and where their records come from.
+/// The tasks that a retry runs again, and the source of their records.
 protocol Reopening {
-    /// Chooses the tasks; throws what keeps them from being run again.
-    func choose(_ info: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks
-    /// Hands the chosen tasks to the publisher; those whose info it does not find stay as they are.
+    /// Chooses the tasks; throws if they cannot be run again.
+    func choose(_ batch: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks
+    /// Passes the chosen tasks to the publisher; a task whose record is not found stays as it is.
     func provide(
         _ tasks: IndexRanges,
-        of info: BatchInfo,
+        of batch: BatchInfo,
         generation: Int,
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws
-    /// How many failures the error policy does not look at afterwards.
-    func tolerated(_ info: BatchInfo, _ results: FoldedResults, retried: Int) -> Int
+    /// How many failures the error policy ignores afterwards.
+    func tolerated(_ batch: BatchInfo, _ results: FoldedResults, retried: Int) -> Int
 }
 
-/// Tasks to run again, and what is left out.
+/// The tasks to run again, and how many are left out.
 struct ChosenTasks {
     var tasks = IndexRanges()
     var invalid = 0
@@ -26,8 +26,8 @@ struct ChosenTasks {
 
 /// Opens tasks of a batch again for its next generation.
 ///
-/// Everything is prepared where nobody looks: a queue of tasks that no worker knows, `reopened` entries that no reader
-/// counts. The journal's `retried` makes all of it count at once. Whoever is interrupted before has changed nothing, and
+/// Everything is prepared out of sight: a task queue that no worker knows, and `reopened` entries that no reader counts.
+/// The journal entry `retried` makes all of it count at once. A retry that is interrupted before has changed nothing, and
 /// the next one begins with an empty queue and another nonce.
 struct Reopener {
     let client: SheafClient
@@ -47,7 +47,7 @@ struct Reopener {
         }
     }
 
-    /// Nil where the batch has changed meanwhile in a way that this was not prepared for.
+    /// Returns nil if the batch has changed in the meantime, so that the attempt must be repeated.
     private func attempt(_ held: HeldBatch, _ reopening: some Reopening) async throws -> RetryReport? {
         let info = try held.info()
         try refuse(info)
@@ -85,7 +85,7 @@ struct Reopener {
         if info.cancelled != nil {
             throw SheafError(
                 .alreadyFinished,
-                "batch '\(info.id)' was cancelled; a cancelled batch does not run again: create a new one"
+                "batch '\(info.id)' was cancelled, and a cancelled batch does not run again; create a new one"
             )
         }
         if info.sealedTotal == nil {
@@ -97,7 +97,7 @@ struct Reopener {
         }
     }
 
-    /// Makes the generation's queue, empty, and its permits, which count if the batch has ended when this is done.
+    /// Declares the queue of the generation, empty, and its permits, which count only if the batch has ended by then.
     private func prepare(_ info: BatchInfo, _ generation: Int) async throws {
         let declaration = QueueDeclaration.tasks(of: info.id, flow: info.flow, generation: generation, client.names)
         try await retrying(for: .seconds(30)) {
@@ -124,7 +124,7 @@ struct Reopener {
         }
     }
 
-    /// Makes it count; false where the journal has not accepted it.
+    /// Makes the retry count; returns false if the journal has not accepted it.
     private func commit(
         _ tasks: IndexRanges,
         _ info: BatchInfo,
@@ -148,7 +148,7 @@ struct Reopener {
         guard await held.lock.isHeld else {
             throw BrokerError(
                 .connectionLost,
-                "the connection was lost before tasks of batch '\(info.id)' ran again; nothing has changed, try again"
+                "cannot retry batch '\(info.id)': the connection was lost; nothing has changed, try again"
             )
         }
         try await retrying(for: .seconds(30)) {
@@ -169,7 +169,7 @@ struct Reopener {
         return true
     }
 
-    /// Removes what was prepared and does not count.
+    /// Removes the queues of a retry that does not count.
     private func withdraw(_ info: BatchInfo, _ generation: Int) async throws {
         let names = client.names
         try await client.broker.deleteQueue(names.tasks(flow: info.flow, batch: info.id, generation: generation))
@@ -180,7 +180,7 @@ struct Reopener {
 }
 
 extension IndexRanges {
-    /// The numbers in sets of at most that many.
+    /// Splits the numbers into sets of at most the given size.
     func chunks(of size: Int) -> [IndexRanges] {
         var chunks: [IndexRanges] = []
         var room = 0
@@ -201,9 +201,9 @@ extension IndexRanges {
     }
 }
 
-/// Runs again what failed: the outcomes have the records.
+/// Runs failed tasks again, with the records that their outcomes carry.
 struct FailedTasks: Reopening {
-    /// The tasks that somebody has named, or nil for all.
+    /// The requested tasks, or nil for all.
     let wanted: IndexRanges?
 
     func choose(_ batch: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
@@ -248,7 +248,7 @@ struct FailedTasks: Reopening {
 }
 
 extension Outcome {
-    /// The task of a failed outcome as it runs in a later generation; nil where the outcome does not have the batch.
+    /// The task of a failed outcome for a later generation, or nil if the outcome does not carry the record.
     func task(of batch: BatchInfo, generation: Int) -> BatchTask? {
         record.map {
             BatchTask(
@@ -263,19 +263,19 @@ extension Outcome {
     }
 }
 
-/// Publishes tasks to a queue in windows, a few of which are on their way at a time, so that memory does not grow with them.
+/// Publishes tasks to a queue in windows, at most four of them unconfirmed, so that memory stays bounded.
 actor TaskPublisher {
     private let client: SheafClient
     private let queue: String
     private var window: [Message] = []
     private var bytes = 0
-    private var onTheWay: [Task<Void, any Error>] = []
+    private var unconfirmed: [Task<Void, any Error>] = []
     private var indices: [Int] = []
 
     private static let windowCount = 500
     private static let windowBytes = 4 << 20
-    private static let windowsOnTheWay = 4
-    /// How long a confirmation may take before publishing is given up.
+    private static let windowsUnconfirmed = 4
+    /// How long a confirmation may take before publishing fails.
     private static let patience = Duration.seconds(60)
 
     init(client: SheafClient, queue: String) {
@@ -283,10 +283,10 @@ actor TaskPublisher {
         self.queue = queue
     }
 
-    /// How many tasks it was given.
+    /// How many tasks were added.
     var count: Int { indices.count }
 
-    /// Takes a task; waits where much is on its way.
+    /// Adds a task; waits if too many windows are unconfirmed.
     func add(_ task: BatchTask) async throws {
         try Task.checkCancellation()
         indices.append(task.index)
@@ -296,26 +296,26 @@ actor TaskPublisher {
         if window.count >= Self.windowCount || bytes >= Self.windowBytes { try await send() }
     }
 
-    /// Returns when everything is confirmed: which tasks that are.
+    /// Returns the published tasks once all are confirmed.
     func finish() async throws -> IndexRanges {
         try await send()
-        while !onTheWay.isEmpty { try await onTheWay.removeFirst().value }
+        while !unconfirmed.isEmpty { try await unconfirmed.removeFirst().value }
         return IndexRanges(rising: indices.sorted())
     }
 
-    /// Sends nothing more, and returns when nothing is on its way.
+    /// Publishes nothing more, and returns once no window is unconfirmed.
     func abandon() async {
-        for task in onTheWay { task.cancel() }
-        for task in onTheWay { _ = await task.result }
-        onTheWay = []
+        for task in unconfirmed { task.cancel() }
+        for task in unconfirmed { _ = await task.result }
+        unconfirmed = []
     }
 
     private func send() async throws {
         if window.isEmpty { return }
-        if onTheWay.count >= Self.windowsOnTheWay { try await onTheWay.removeFirst().value }
+        if unconfirmed.count >= Self.windowsUnconfirmed { try await unconfirmed.removeFirst().value }
         let (client, queue, messages) = (client, queue, window)
         (window, bytes) = ([], 0)
-        onTheWay.append(
+        unconfirmed.append(
             Task { try await retrying(for: Self.patience) { try await client.broker.publish(messages, to: queue) } }
         )
     }

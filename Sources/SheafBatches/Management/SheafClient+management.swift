@@ -1,31 +1,36 @@
 public import SheafCore
 public import SheafSources
 
-// What an operator does to a batch. Each call may be repeated after it was interrupted, and then does what was left.
-// All throw `SheafError` with `notFound` for a batch that is not there, and what the broker throws.
+// Operations on a batch. Each may be repeated after an interruption, and then completes what was left.
+// All throw `SheafError` with `notFound` if the batch does not exist, and `BrokerError`.
 
 extension SheafClient {
-    /// Halts a batch for now: no more tasks start, those that run finish; workers that start later see it as well.
+    /// Pauses a batch: no more tasks start, and running tasks finish.
     ///
-    /// Throws `alreadyFinished` where it has ended or was cancelled.
+    /// Workers that start later respect the pause too.
+    ///
+    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch has ended or was cancelled.
     @discardableResult
     public func pause(_ reference: String) async throws -> BatchChange {
         try await Pauser(client: self).pause(reference)
     }
 
-    /// Lets a batch go on that was paused, or that its error policy has stopped.
+    /// Resumes a batch that was paused, or that its error policy has stopped.
     ///
-    /// After a stop the policy counts from the failures there are now. Throws `alreadyFinished` where it has ended or was
-    /// cancelled, and `notNow` where it was stopped because the broker lost its tasks.
+    /// After a stop the policy counts only failures from now on.
+    ///
+    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch has ended or was cancelled, and `notNow` if it was
+    ///   stopped because the broker lost its tasks.
     @discardableResult
     public func resume(_ reference: String) async throws -> BatchChange {
         try await Pauser(client: self).resume(reference)
     }
 
-    /// Changes how many tasks of a batch may run at once over all workers; nil lifts the limit.
+    /// Changes how many tasks of a batch may run at once over all workers; nil removes the limit.
     ///
-    /// Tasks that run go on. The same value again mends a change that was interrupted. Throws `alreadyFinished`, and `notNow`
-    /// while somebody publishes tasks of the batch.
+    /// Running tasks continue. Setting the same value again completes a change that was interrupted.
+    ///
+    /// - Throws: ``SheafError`` with `invalid`, `alreadyFinished`, or `notNow` while tasks of the batch are published.
     @discardableResult
     public func setMaxRunning(_ limit: Int?, of reference: String) async throws -> BatchSummary {
         if let limit, !(1...BatchState.maximumTasks).contains(limit) {
@@ -37,25 +42,28 @@ extension SheafClient {
         return try await MaxRunningChanger(client: self).change(reference, to: limit)
     }
 
-    /// Runs failed tasks of a batch again, all or those of these numbers, under the same ids; the batch goes back to processing.
+    /// Runs failed tasks of a batch again under the same ids, all of them or those with the given numbers.
     ///
-    /// Whether it has ended, runs, or was stopped by its policy: that stop is lifted. Nothing has changed where this throws or
-    /// is interrupted, except that it may have been done in full just then. Throws `alreadyFinished` where the batch was
-    /// cancelled, `invalid` for numbers that it does not have, and `notNow` where it was not published in full, or while somebody
-    /// publishes its tasks.
+    /// The batch may have ended, be running, or be stopped by its policy; a stop is lifted. If the call throws or is
+    /// interrupted, either nothing has changed or everything was done.
+    ///
+    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch was cancelled, `invalid` for numbers that it does not
+    ///   have, and `notNow` if it was not published in full, or while its tasks are published.
     @discardableResult
     public func retry(_ reference: String, only tasks: IndexRanges? = nil) async throws -> RetryReport {
         try await Reopener(client: self).run(reference, FailedTasks(wanted: tasks))
     }
 
-    /// Publishes tasks of a batch again that the broker lost: those without an outcome that wait nowhere and nobody runs.
+    /// Publishes tasks of a batch again that the broker lost.
+    ///
+    /// Lost are tasks without an outcome that wait in no queue, are not delayed or leased, and run on no worker.
     ///
     /// - Parameters:
     ///   - reference: The batch's id, or `last`.
-    ///   - isForced: Whether to publish also what may not be lost; what is not then runs twice, and counts once.
-    ///   - open: Opens what the batch was made from, to be read in full; asked for tasks that did not fail before.
-    ///
-    /// Throws as ``retry(_:only:)`` does, `notNow` where the tasks may not be lost, and `invalid` where the input is another one.
+    ///   - isForced: Whether to publish tasks that may not be lost too; those may run twice, and count once.
+    ///   - open: Opens the input of the batch from its beginning; called only for tasks that did not fail before.
+    /// - Throws: The errors of ``retry(_:only:)``, `notNow` if the tasks may not be lost, and `invalid` if the input is
+    ///   a different one.
     @discardableResult
     public func retryMissing<Items: AsyncSequence>(
         _ reference: String,
@@ -66,16 +74,18 @@ extension SheafClient {
         return try await Reopener(client: self).run(reference, missing)
     }
 
-    /// Removes a batch with its queues, results and all that was known of it; its name is not used again.
+    /// Deletes a batch with its queues and results; its id cannot be used again.
     ///
-    /// With `force` a batch that has not ended is cancelled first, running tasks included. A batch that was deleted before is no
-    /// error. Throws `notNow` where it has not ended.
+    /// With `force`, a batch that has not ended is cancelled first, including its running tasks. Deleting a batch again is
+    /// not an error.
+    ///
+    /// - Throws: ``SheafError`` with `notNow` if the batch has not ended.
     @discardableResult
     public func delete(_ reference: String, force: Bool = false) async throws -> DeletedBatch {
         try await Deleter(client: self).delete(reference, force: force)
     }
 
-    /// The batches that ended before a moment, oldest first.
+    /// The batches that ended before a timestamp, oldest first.
     public func batches(endedBefore moment: Timestamp) async throws -> [BatchSummary] {
         let journal = try await Journal.read(from: self)
         return journal.state.batches.filter { $0.ending.map { $0.at < moment } ?? false }
@@ -84,29 +94,29 @@ extension SheafClient {
 }
 
 extension SheafClient {
-    /// The messages that were given up and that nobody has seen to yet, oldest first.
+    /// The dead letters that were neither requeued nor dismissed, oldest first.
     public func deadLetters() async throws -> [DeadLetter] { try await DeadLetters(client: self).list() }
 
-    /// A message that was given up, in full; throws `notFound`.
+    /// A dead letter with its message; throws `notFound`.
     public func deadLetter(at offset: Int64) async throws -> (letter: DeadLetter, message: Message) {
         try await DeadLetters(client: self).letter(at: offset)
     }
 
-    /// Puts a message that was given up back to the queue it came from.
+    /// Requeues a dead letter to its original queue.
     ///
-    /// Throws `notFound` where there is no such message or its queue is gone, and `notNow` where another run would count for
-    /// nothing, because its task has failed: that is what ``retry(_:only:)`` is for.
+    /// - Throws: ``SheafError`` with `notFound` if the dead letter or its queue does not exist, and `notNow` if its task
+    ///   has failed, so that another run would not count; use ``retry(_:only:)`` then.
     @discardableResult
     public func requeueDeadLetter(at offset: Int64) async throws -> RequeuedLetter {
         try await DeadLetters(client: self).requeue(offset)
     }
 
-    /// Puts all messages back that were given up and can go back; the others say why not.
+    /// Requeues all dead letters for which that is possible; the others get a refusal.
     public func requeueDeadLetters() async throws -> [RequeuedLetter] {
         try await DeadLetters(client: self).requeueAll()
     }
 
-    /// Takes all messages that were given up off the list, and returns how many they were.
+    /// Dismisses all dead letters, and returns their number.
     @discardableResult
     public func dismissDeadLetters() async throws -> Int { try await DeadLetters(client: self).dismissAll() }
 }

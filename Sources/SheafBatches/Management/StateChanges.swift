@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 
-/// Halts a batch for now, and lets it go on: entries of the journal, which workers see that start later, too.
+/// Pauses and resumes batches through journal entries, which workers that start later read too.
 struct Pauser {
     let client: SheafClient
 
@@ -11,7 +11,7 @@ struct Pauser {
         try refuseEnded(batch, "cannot pause batch '\(batch.id)'")
         if batch.isPaused { return try await change(batch, hasChanged: false) }
         try await append(.paused, to: batch, journal)
-        // The end may have come first; then the journal has it before this, for every reader.
+        // If the batch ended first, the journal has the end before this entry, and every reader ignores this one.
         try refuseEnded(try journal.find(batch.id.text), "cannot pause batch '\(batch.id)'")
         return try await change(batch, hasChanged: true)
     }
@@ -57,7 +57,7 @@ struct Pauser {
     }
 }
 
-/// Cancels a batch, durably, and ends it at once where nobody else does.
+/// Cancels a batch durably, and ends it at once if no other process does.
 struct Canceller {
     let client: SheafClient
 
@@ -68,9 +68,9 @@ struct Canceller {
             try refuseEnded(batch)
             try await journal.append(.cancelled(now: now), to: batch.id, flow: batch.flow)
             try await journal.catchUp()
-            // The end may have come first; then the journal has it before this, for every reader.
+            // If the batch ended first, the journal has the end before this entry, and every reader ignores this one.
             if let after = journal[batch.id], after.cancelled == nil { try refuseEnded(after) }
-            // A retry may have come first, too, and then there is another queue.
+            // A retry may have come first too, and then there is another queue.
             batch = journal[batch.id] ?? batch
         }
         for generation in batch.generations { try await purge(batch, generation) }
@@ -82,7 +82,7 @@ struct Canceller {
             let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
             try await client.broker.purgeQueue(queue)
         } catch let error as BrokerError where error.code == .notFound {
-            // Nothing waits where there is no queue.
+            // A queue that does not exist has no messages.
         }
     }
 
@@ -91,16 +91,16 @@ struct Canceller {
         let status = batch.status(hasStarted: true).rawValue
         throw SheafError(
             .alreadyFinished,
-            "batch '\(batch.id)' has ended already (\(status)); there is nothing to cancel"
+            "cannot cancel batch '\(batch.id)': it has already ended (\(status))"
         )
     }
 }
 
-/// Changes how many tasks of a batch may run at once.
+/// Changes how many tasks of a batch may run at once, over all workers.
 struct MaxRunningChanger {
     let client: SheafClient
 
-    /// The journal knows of the change before its permits are there, so that an interrupted one allows less, never more.
+    /// The journal has the change before its permits exist, so that an interrupted change allows fewer tasks, never more.
     func change(_ reference: String, to limit: Int?) async throws -> BatchSummary {
         let journal = try await Journal.read(from: client)
         let id = try journal.find(reference).id
@@ -110,7 +110,7 @@ struct MaxRunningChanger {
                 let status = batch.status(hasStarted: true).rawValue
                 throw SheafError(
                     .alreadyFinished,
-                    "batch '\(id)' has ended already (\(status)); its max_running can no longer be changed"
+                    "cannot change max_running of batch '\(id)': it has already ended (\(status))"
                 )
             }
             let permits = Permits(of: id, from: batch.oldestQueue, client: client)
@@ -119,12 +119,12 @@ struct MaxRunningChanger {
             try await journal.catchUp()
             let after = try held.info()
             guard after.ending == nil, after.maxRunning == limit else {
-                throw SheafError(.alreadyFinished, "batch '\(id)' has ended meanwhile; nothing was changed")
+                throw SheafError(.alreadyFinished, "cannot change max_running of batch '\(id)': it has just ended")
             }
             if limit != nil {
                 try await permits.mint(after.permits)
             } else if batch.maxRunning != nil {
-                // None of them counts any more, whoever holds some.
+                // No permit counts any longer, including those that workers hold.
                 try await permits.purge()
             }
             return try await client.batch(id.text)

@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 import SheafSources
 
-/// Publishes one batch, from its first batch to its seal, or from where an earlier creator was interrupted.
+/// Publishes one batch from its first record to its seal, or from where an earlier creator was interrupted.
 struct BatchCreator: Sendable {
     let client: SheafClient
     let publishTimeout: Duration
@@ -27,10 +27,10 @@ struct BatchCreator: Sendable {
             throw SheafError(.invalid, error.description)
         }
         return try await stalls.watching {
-            // The first records are read before anything is made, so that an empty input leaves nothing behind.
+            // The first records are read before anything is declared, so that an empty input leaves no batch.
             var iterator = items.makeAsyncIterator()
             guard let first = try await iterator.next(isolation: #isolation) else {
-                throw SheafError(.invalid, "the input holds no records, so there is nothing to create")
+                throw SheafError(.invalid, "the input has no records, so there is no batch to create")
             }
             let journal = try await stalls.during { try await Journal.read(from: client) }
             var generator = SystemRandomNumberGenerator()
@@ -56,7 +56,7 @@ struct BatchCreator: Sendable {
             let batch = try resumable(id, journal)
             if let total = batch.sealedTotal { return CreatedBatch(id: id, flow: batch.flow, total: total) }
             return try await locked(id, journal, waiting: .seconds(3)) { lock in
-                // Whoever held the lock until now may have gone on meanwhile, or have ended it.
+                // The previous holder of the lock may have published more in the meantime, or have finished.
                 try await stalls.during { try await journal.catchUp() }
                 let batch = try resumable(id, journal)
                 if let total = batch.sealedTotal { return CreatedBatch(id: id, flow: batch.flow, total: total) }
@@ -83,7 +83,7 @@ struct BatchCreator: Sendable {
         }
     }
 
-    /// The batch of a batch, where there is nothing against publishing the rest of it.
+    /// Finds a batch; throws if the rest of it must not be published.
     private func resumable(_ id: Name, _ journal: Journal) throws -> BatchInfo {
         let batch = try journal.find(id.text)
         try batch.refuseResuming()
@@ -109,7 +109,7 @@ struct BatchCreator: Sendable {
         )
     }
 
-    /// Runs the body while this process has the right to publish the batch, and follows the journal meanwhile.
+    /// Runs the body while this process holds the creating lock of the batch and follows the journal.
     private func locked<Result>(
         _ id: Name,
         _ journal: Journal,
@@ -133,15 +133,15 @@ struct BatchCreator: Sendable {
     }
 }
 
-/// The records of a stream that were published before, which are read again only to see whether they are the same.
+/// The first records of a stream, which were published before and are read again only to compare them.
 struct StreamPrefix {
     let count: Int
-    /// What the journal says of them.
+    /// Their digest in the journal.
     let digest: String?
 
-    /// Reads them; returns what came behind them in the same chunk, and the digest to go on with.
+    /// Reads them; returns the items that follow in the same chunk, and the digest to continue with.
     ///
-    /// Throws a ``SourceError`` where the stream is shorter than that or other records are in it.
+    /// Throws ``SourceError`` if the stream is shorter or has other records.
     func pass<Iterator: AsyncIteratorProtocol>(
         _ iterator: inout Iterator
     ) async throws -> (rest: [SourceItem], digest: ItemDigest) where Iterator.Element == [SourceItem] {

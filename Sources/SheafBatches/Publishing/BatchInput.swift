@@ -2,35 +2,35 @@ import BitCollections
 public import SheafCore
 public import SheafSources
 
-/// How to read the records of a batch again, as its `created` entry says it.
+/// How to read the records of a batch again, as its `created` entry in the journal describes it.
 public struct BatchInput: Sendable, Equatable {
-    /// Which records were left out because they had succeeded in an earlier batch.
+    /// The records that were left out because they had succeeded in an earlier batch.
     public struct Skip: Sendable, Equatable {
         /// The earlier batch.
         public var batch: Name
-        /// Where in its results log outcomes stopped to count.
+        /// The offset in its results log before which outcomes counted.
         public var endOffset: Int64
 
-        /// Makes a reference to an earlier batch.
+        /// Creates a reference to an earlier batch.
         public init(batch: Name, endOffset: Int64) {
             self.batch = batch
             self.endOffset = endOffset
         }
     }
 
-    /// What was read; nil where the records came from a program.
+    /// The source that was read, or nil if the records came from a program.
     public var source: SourceConfiguration?
-    /// The digest of the inputs as they were given, which are missing in `source` where they were very many.
+    /// The digest of the names of all inputs; `source` does not list them if there were very many.
     public var inputsDigest: String
-    /// What tells whether the input is still the same.
+    /// The fingerprint that shows whether the input is still the same.
     public var fingerprint: InputFingerprint?
-    /// Which records were left out.
+    /// The records that were left out, or nil if none were.
     public var skip: Skip?
-    /// Whether one bad record was to keep all from being published.
+    /// Whether one unreadable record prevented the creation.
     public var isStrict: Bool
-    /// The parameters that the flow had by default.
+    /// The default parameters of the flow.
     public var defaults: JSONValue
-    /// The machine that the paths are of.
+    /// The machine on which the paths are valid.
     public var host: String
 
     /// Describes an input on this machine.
@@ -58,7 +58,7 @@ public struct BatchInput: Sendable, Equatable {
         ]
     }
 
-    /// Reads a description; nil where it is none.
+    /// Decodes a description; returns nil if the value is not one.
     public init?(json: JSONValue) {
         guard json.objectValue != nil else { return nil }
         source = json["source"].flatMap { SourceConfiguration(json: $0) }
@@ -76,10 +76,10 @@ public struct BatchInput: Sendable, Equatable {
 }
 
 extension BatchInfo {
-    /// How to read its records again, where its creator has said so.
+    /// How to read the records of the batch again, or nil if the creator did not record it.
     public var batchInput: BatchInput? { BatchInput(json: input) }
 
-    /// The choices of parameters of each of its records, by which task and record numbers are related.
+    /// The parameter variants of each record, which relate the numbers of tasks and records.
     func variants() throws(SheafError) -> ParameterVariants {
         do {
             return try ParameterVariants(defaults: batchInput?.defaults ?? [:], parameters: options.parameters)
@@ -89,28 +89,31 @@ extension BatchInfo {
     }
 }
 
-/// The records all of whose tasks succeeded in a batch, by their ids.
+/// The ids of the records of a batch whose tasks have all succeeded.
 ///
-/// Reading them takes 24 bytes of memory a record and a bit a task, keeping them 16 bytes a record.
+/// Reading them takes 24 bytes of memory per record and one bit per task; keeping them takes 16 bytes per record.
 public struct SucceededRecords: Sendable {
-    /// The batch, and how far its outcomes count.
+    /// The batch, and the offset before which its outcomes count.
     public let skip: BatchInput.Skip
     /// The ids.
     public let ids: RecordIDSet
 }
 
 extension SheafClient {
-    /// Finds the records of a batch (or of the newest, for `last`) all of whose tasks succeeded, up to an end offset of its
-    /// results log or to the present end.
+    /// Finds the records of a batch whose tasks have all succeeded.
     ///
-    /// Throws `notNow` where the batch neither has ended nor is halted (cancelled, stopped or paused), and `notFound`.
+    /// - Parameters:
+    ///   - reference: The id of the batch, or `last` for the newest.
+    ///   - end: The offset of its results log up to which outcomes count, or nil for all.
+    /// - Throws: ``SheafError`` with `notFound`, and `notNow` if the batch is still running (not ended, cancelled, stopped
+    ///   or paused).
     public func succeededRecords(of reference: String, upTo end: Int64? = nil) async throws -> SucceededRecords {
         let results = try await BatchResults.open(client: self, reference: reference, ordered: false, upTo: end)
         let batch = results.batch
         if end == nil, batch.isRunnable {
             throw SheafError(
                 .notNow,
-                "batch '\(batch.id)' still goes on; what has succeeded in it can be left out once it has ended or is paused"
+                "batch '\(batch.id)' is still running; its successful records can be skipped once it has ended or is paused"
             )
         }
         let variants = try batch.variants().variants.count
@@ -119,7 +122,7 @@ extension SheafClient {
         for try await outcomes in results {
             for outcome in outcomes {
                 guard outcome.status == .succeeded else {
-                    succeeded.remove(outcome.index)  // an earlier success was tried again, and failed
+                    succeeded.remove(outcome.index)  // an earlier success was run again, and failed
                     continue
                 }
                 succeeded.insert(outcome.index)

@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 
-/// Makes what a batch needs, and its entry in the journal; the first creation of an id wins.
+/// Declares the queues and logs of a batch and writes its entry to the journal; the first creation of an id wins.
 struct BatchOpening: Sendable {
     let client: SheafClient
     let plan: BatchPlan
@@ -14,7 +14,7 @@ struct BatchOpening: Sendable {
     private var permits: String { client.names.permits(batch: id, generation: 0) }
 
     func run() async throws {
-        // Somebody may have had the lock, and been done, between our reading of the journal and our taking it.
+        // Another creator may have held the lock and finished after this process read the journal.
         try await stalls.during { try await journal.catchUp() }
         guard journal[id] == nil else { throw taken }
         if journal.state.isDeleted(id) {
@@ -27,14 +27,14 @@ struct BatchOpening: Sendable {
         do {
             try await makeQueues()
         } catch {
-            // Nothing was said of the batch yet, so what there is of it is nobody's.
+            // The journal does not have the batch yet, so its queues and logs are unused.
             try? await withoutCancellation { try await removeQueues() }
             throw error
         }
         try await announce()
     }
 
-    /// What a creator that was killed before its entry in the journal has left is used again, emptied.
+    /// Declares the queues; those that a creator left when it was killed before its journal entry are emptied.
     private func makeQueues() async throws {
         let (broker, names, stalls) = (client.broker, client.names, stalls)
         try await stalls.during { try await broker.declareLog(LogDeclaration(name: names.results(batch: id))) }
@@ -45,7 +45,7 @@ struct BatchOpening: Sendable {
         try await stalls.during { try await broker.declareQueue(.tasks(of: id, flow: plan.flow, generation: 0, names)) }
         try await stalls.during { _ = try await broker.purgeQueue(tasks) }
         guard let limit = plan.options.maxRunning else { return }
-        // Minted under the creating lock and before the batch is known, so nobody mints or takes them at the same time.
+        // Minted under the creating lock and before the batch is known, so no other process mints or takes them.
         try await stalls.during {
             try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
             try await broker.purgeQueue(permits)
@@ -53,7 +53,9 @@ struct BatchOpening: Sendable {
         }
     }
 
-    /// Nothing is removed where the entry was sent and not confirmed: it may arrive yet, and the batch exists then.
+    /// Writes the entry to the journal.
+    ///
+    /// Nothing is removed if the entry was sent and not confirmed: it may still arrive, and the batch exists then.
     private func announce() async throws {
         let nonce = String(UInt64.random(in: 0...UInt64.max), radix: 36)
         var input = plan.input ?? BatchInput()
@@ -70,7 +72,7 @@ struct BatchOpening: Sendable {
         }
         try await stalls.during { try await journal.catchUp() }
         guard journal[id]?.nonce == nonce else {
-            // Somebody of another flow was first: the log is theirs, but this queue is nobody's.
+            // A batch of another flow was first: the results log belongs to it, but this task queue is unused.
             if let winner = journal[id], winner.flow != plan.flow { try await client.broker.deleteQueue(tasks) }
             throw taken
         }
@@ -94,10 +96,10 @@ struct BatchOpening: Sendable {
 extension QueueDeclaration {
     private static let returnsOfTasks = 3
     private static let returnsOfSuspects = 2
-    /// How often a task is delivered before it is given up: once more than it may come back, in each of the two queues.
+    /// How often a task is delivered before it is dead-lettered: in each of the two queues once more than its limit.
     static let deliveriesBeforeDeath = returnsOfTasks + 1 + returnsOfSuspects + 1
 
-    /// The queue of a batch's tasks; what comes back too often becomes a suspect.
+    /// The task queue of a batch; a task that is returned too often becomes a suspect.
     static func tasks(of batch: Name, flow: Name, generation: Int, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
             name: names.tasks(flow: flow, batch: batch, generation: generation),
@@ -107,7 +109,7 @@ extension QueueDeclaration {
         )
     }
 
-    /// The queue of a flow's suspects; what takes its worker down even alone is given up.
+    /// The queue of a flow's suspects; a task whose worker dies even while it runs alone is dead-lettered.
     static func suspects(of flow: Name, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
             name: names.suspects(flow: flow),

@@ -1,23 +1,23 @@
 public import SheafCore
 
-/// What a new batch is to be.
+/// The description of a batch to create.
 public struct BatchPlan: Sendable {
-    /// The flow that is to run its tasks.
+    /// The flow that runs its tasks.
     public var flow: Name
-    /// The id, or nil for one that is made up.
+    /// The id, or nil to generate one.
     public var id: Name?
     /// The options.
     public var options: BatchOptions
-    /// The parameters that the flow has by default: an object; those of the options are laid over them.
+    /// The default parameters of the flow, an object; the parameters of the options override them.
     public var defaults: JSONValue
-    /// Where the records come from, for people.
+    /// Where the records come from, as text for people.
     public var source: String
-    /// How to read the records again, or nil where that can not be said; only then an interrupted creation can be resumed.
+    /// How to read the records again; if nil, an interrupted creation cannot be resumed.
     public var input: BatchInput?
-    /// How long the broker may confirm nothing before publishing is given up.
+    /// How long the broker may confirm nothing before publishing fails.
     public var publishTimeout: Duration
 
-    /// Makes a plan.
+    /// Creates a plan.
     public init(
         flow: Name,
         id: Name? = nil,
@@ -37,17 +37,17 @@ public struct BatchPlan: Sendable {
     }
 }
 
-/// A batch all of whose tasks are confirmed.
+/// A batch whose tasks are all confirmed by the broker.
 public struct CreatedBatch: Sendable, Equatable {
     /// The batch.
     public var id: Name
     /// Its flow.
     public var flow: Name
-    /// The number of its tasks, unreadable records among them.
+    /// The number of its tasks, including those of unreadable records.
     public var total: Int
-    /// How many tasks failed because their record could not be read; after a resumption, those of the part published then.
+    /// How many tasks failed because their record was unreadable; after a resumption, those of the resumed part only.
     public var invalid: Int
-    /// How many tasks were in the queue already when an interrupted creation was resumed; nil where it never was.
+    /// How many tasks were published before an interrupted creation was resumed; nil if it was not interrupted.
     public var resumedAt: Int?
 
     /// Describes a batch.
@@ -60,16 +60,16 @@ public struct CreatedBatch: Sendable, Equatable {
     }
 }
 
-/// What is told while a batch is being created.
+/// Callbacks during the creation of a batch.
 public struct CreationEvents: Sendable {
-    /// The batch exists, or is gone on with.
+    /// Called when the batch exists, or when its creation is resumed.
     public var onCreated: @Sendable (Name) -> Void
-    /// So many of its tasks are confirmed.
+    /// Called with the number of tasks that are confirmed.
     public var onConfirmed: @Sendable (Int) -> Void
-    /// Publishing waits for the broker; nil when it goes on.
+    /// Called when publishing waits for the broker, and with nil when it continues.
     public var onStall: @Sendable (PublishingStall?) -> Void
 
-    /// Listens to some of it.
+    /// Creates callbacks; those left out do nothing.
     public init(
         onCreated: @escaping @Sendable (Name) -> Void = { _ in },
         onConfirmed: @escaping @Sendable (Int) -> Void = { _ in },

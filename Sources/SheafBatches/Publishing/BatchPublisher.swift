@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 import SheafSources
 
-/// Streams items into the queue of a batch that is open, with some windows of unconfirmed messages under way.
+/// Streams items into the task queue of an open batch, with at most four windows of unconfirmed messages.
 struct BatchPublisher: Sendable {
     let client: SheafClient
     let flow: Name
@@ -13,22 +13,22 @@ struct BatchPublisher: Sendable {
     let stalls: StallWatch
     let onConfirmed: @Sendable (Int) -> Void
 
-    /// How many tasks go into one publish.
+    /// How many tasks one publish has.
     static let window = 500
     /// How many publishes may wait for their confirmation.
     static let windowsInFlight = 4
-    /// How often the lock and the journal are looked after while the input has nothing.
+    /// How often the lock and the journal are checked while the input yields nothing.
     private static let attention = Duration.milliseconds(300)
 
-    /// What was published.
+    /// The totals of a publication.
     struct Sum: Sendable {
         /// All confirmed tasks of the batch.
         var total: Int
-        /// Those published now whose record could not be read.
+        /// How many of the tasks published now have an unreadable record.
         var invalid: Int
     }
 
-    /// Publishes from a task on; `digest` is that of the records before it, where one is kept.
+    /// Publishes items from a task number on; `digest` covers the records before it, if a digest is kept.
     func publish<Iterator: AsyncIteratorProtocol>(
         _ first: [SourceItem]?,
         _ rest: inout Iterator,
@@ -62,7 +62,7 @@ struct BatchPublisher: Sendable {
                             try await send(built)
                             try await ledger.close(mine)
                         } catch {
-                            stalls.fail(error)  // the input may keep everybody else waiting
+                            stalls.fail(error)  // the input may otherwise block the other tasks of the group
                             throw error
                         }
                     }
@@ -103,16 +103,16 @@ struct BatchPublisher: Sendable {
         }
     }
 
-    /// Does what is due whether the input has something or not; ends everything where somebody has cancelled the batch.
+    /// Keeps the lock and the journal current while the input yields nothing, and stops if the batch is cancelled.
     private func attend(to ledger: PublishingLedger) async {
         do {
             while true {
                 try await Task.sleep(for: Self.attention)
                 if journal[batch]?.cancelled != nil {
-                    throw SheafError(.cancelled, "batch \(batch) was cancelled while it was being created")
+                    throw SheafError(.cancelled, "batch '\(batch)' was cancelled while it was being created")
                 }
                 if await !lock.isHeld { try await stalls.during { try await lock.hold() } }
-                try await ledger.tellIfDue()
+                try await ledger.recordIfDue()
             }
         } catch is CancellationError {
             return  // all is published

@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 
-/// The right to publish a batch, taken again after a lost connection.
+/// The lock that a process holds while it publishes a batch; taken again after a lost connection.
 actor CreatingLock {
     private let client: SheafClient
     private let batch: Name
@@ -9,7 +9,8 @@ actor CreatingLock {
     private var lock: any BrokerLock
     private var taking: Task<any BrokerLock, any Error>?
 
-    /// A broker may take its time to notice that our own old connection is gone, and shows the lock as held until then.
+    /// How long taking the lock again may take: the broker reports it as held until it notices that the old connection
+    /// is gone.
     private let patience: Duration
 
     init(_ lock: any BrokerLock, of batch: Name, client: SheafClient, journal: Journal, patience: Duration) {
@@ -20,7 +21,7 @@ actor CreatingLock {
         self.patience = patience
     }
 
-    /// Takes the right to publish a batch, or throws `alreadyExists` where somebody has it.
+    /// Takes the lock; throws `alreadyExists` if another process holds it.
     static func take(
         _ batch: Name,
         client: SheafClient,
@@ -28,23 +29,23 @@ actor CreatingLock {
         waiting: Duration,
         patience: Duration
     ) async throws -> CreatingLock {
-        // The broker may need a moment to see that a creator was killed.
+        // The broker may need some time to notice that a creator was killed.
         let deadline = ContinuousClock.now + waiting
         while true {
             if let lock = try await client.broker.acquireLock(client.names.creatingLock(batch: batch)) {
                 return CreatingLock(lock, of: batch, client: client, journal: journal, patience: patience)
             }
             guard .now < deadline else {
-                throw SheafError(.alreadyExists, "batch '\(batch)' is being created by somebody else at this moment")
+                throw SheafError(.alreadyExists, "batch '\(batch)' is being created by another process")
             }
             try await Task.sleep(for: .milliseconds(100))
         }
     }
 
-    /// Returns once the lock is held; throws `alreadyExists` where it was lost and somebody else has it or is done.
+    /// Returns once the lock is held; throws `alreadyExists` if it was lost and another process holds it or is done.
     func hold() async throws {
         if await lock.isHeld { return }
-        // All who ask meanwhile wait for one attempt: to the broker, two of this process would be two that compete.
+        // All callers wait for one attempt: two attempts of one process would compete at the broker.
         let task = taking ?? Task { try await again() }
         taking = task
         defer { taking = nil }
@@ -54,7 +55,7 @@ actor CreatingLock {
     /// Whether it is held now.
     var isHeld: Bool { get async { await lock.isHeld } }
 
-    /// Gives the right back.
+    /// Releases the lock.
     func release() async {
         taking?.cancel()
         await lock.release()
@@ -63,7 +64,7 @@ actor CreatingLock {
     private func again() async throws -> any BrokerLock {
         let taken = SheafError(
             .alreadyExists,
-            "batch '\(batch)' is being created by somebody else since the connection was lost; nothing more is published here"
+            "batch '\(batch)' was taken over by another creator after the connection was lost; this one has stopped"
         )
         let deadline = ContinuousClock.now + patience
         while true {

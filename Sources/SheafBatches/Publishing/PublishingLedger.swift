@@ -1,37 +1,37 @@
 import SheafCore
 
-/// Keeps account of what is confirmed, as confirmations come, and tells the journal.
+/// Tracks which tasks are confirmed, and records the position in the journal.
 actor PublishingLedger {
-    /// How often the journal is told, in tasks.
+    /// After how many tasks the position is recorded.
     static let journalEvery = 10_000
-    /// The same in time, for sources that are slow.
+    /// After what time the position is recorded, for slow sources.
     private static let journalInterval = Duration.seconds(2)
 
     private var position: ConfirmedPosition
-    /// How far the journal is known to say.
+    /// The position that the journal has.
     private var journalled: Int
-    private var isTelling = false
+    private var isRecording = false
     private let onConfirmed: @Sendable (Int) -> Void
-    private let tell: @Sendable (Int, String?) async throws -> Void
+    private let record: @Sendable (Int, String?) async throws -> Void
 
-    /// - Parameter tell: Puts a number of confirmed tasks, and the digest of their records, into the journal.
+    /// - Parameter record: Writes a number of confirmed tasks, and the digest of their records, to the journal.
     init(
         startingAt start: Int,
         onConfirmed: @escaping @Sendable (Int) -> Void,
-        tell: @escaping @Sendable (Int, String?) async throws -> Void
+        record: @escaping @Sendable (Int, String?) async throws -> Void
     ) {
         position = ConfirmedPosition(startingAt: start)
         journalled = start
         self.onConfirmed = onConfirmed
-        self.tell = tell
+        self.record = record
     }
 
-    /// The tasks confirmed without a gap.
+    /// How many tasks are confirmed without a gap.
     var confirmed: Int { position.confirmed }
 
-    /// Waits while so much is published that the journal does not speak of that it has to catch up first.
+    /// Waits if too many tasks are published that the journal does not have yet.
     ///
-    /// It bounds what is published twice after a crash.
+    /// This bounds how many tasks are published twice after a crash.
     func waitForJournal() async throws {
         let limit = Self.journalEvery + BatchPublisher.window * (BatchPublisher.windowsInFlight - 1)
         while position.opened - journalled > limit { try await Task.sleep(for: .milliseconds(2)) }
@@ -45,44 +45,44 @@ actor PublishingLedger {
         let before = position.confirmed
         position.close(window)
         if position.confirmed > before { onConfirmed(position.confirmed) }
-        try await tellIfDue()
+        try await recordIfDue()
     }
 
-    /// Tells the journal where enough was confirmed, or enough time has passed, since it was told last.
-    func tellIfDue() async throws {
-        if isTelling { return }
-        isTelling = true
-        defer { isTelling = false }
+    /// Records the position if enough tasks were confirmed, or enough time has passed, since the last time.
+    func recordIfDue() async throws {
+        if isRecording { return }
+        isRecording = true
+        defer { isRecording = false }
         while position.isNews(after: Self.journalEvery, or: Self.journalInterval) {
             let (confirmed, digest) = (position.confirmed, position.digest)
-            try await tell(confirmed, digest)
+            try await record(confirmed, digest)
             journalled = confirmed
         }
     }
 }
 
-/// How many tasks from the first one on are confirmed, while windows are confirmed in any order.
+/// How many tasks are confirmed without a gap, while windows are confirmed in any order.
 struct ConfirmedPosition {
-    /// A run of tasks that is confirmed as one.
+    /// Consecutive tasks that are confirmed together.
     struct Window: Hashable, Sendable {
         let start: Int
         let count: Int
-        /// The digest of all records up to its end, where one is kept.
+        /// The digest of all records up to its end, if a digest is kept.
         var digest: String?
     }
 
-    /// The tasks confirmed without a gap.
+    /// How many tasks are confirmed without a gap.
     private(set) var confirmed: Int
-    /// The digest of their records, where one is kept.
+    /// The digest of their records, if a digest is kept.
     private(set) var digest: String?
-    /// How many tasks were begun with.
+    /// How many tasks were sent.
     private(set) var opened: Int
     private var closed: [Int: Window] = [:]
-    private var told: Int
-    private var toldAt: ContinuousClock.Instant?
+    private var reported: Int
+    private var reportedAt: ContinuousClock.Instant?
 
-    /// Starts behind tasks that were confirmed before.
-    init(startingAt position: Int = 0) { (confirmed, opened, told) = (position, position, position) }
+    /// Starts after tasks that were confirmed before.
+    init(startingAt position: Int = 0) { (confirmed, opened, reported) = (position, position, position) }
 
     mutating func open(count: Int, digest: String? = nil) -> Window {
         defer { opened += count }
@@ -97,11 +97,11 @@ struct ConfirmedPosition {
         }
     }
 
-    /// Whether the position is worth telling: the first one, and then after so many tasks or so much time.
+    /// Whether the position should be recorded: the first one, and then after the given number of tasks or time.
     mutating func isNews(after count: Int, or interval: Duration, now: ContinuousClock.Instant = .now) -> Bool {
-        guard confirmed > told else { return false }
-        if let toldAt, confirmed - told < count, now - toldAt < interval { return false }
-        (told, toldAt) = (confirmed, now)
+        guard confirmed > reported else { return false }
+        if let reportedAt, confirmed - reported < count, now - reportedAt < interval { return false }
+        (reported, reportedAt) = (confirmed, now)
         return true
     }
 }

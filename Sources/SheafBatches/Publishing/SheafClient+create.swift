@@ -2,12 +2,14 @@ public import SheafCore
 public import SheafSources
 
 extension SheafClient {
-    /// Publishes a batch: one task for each item and variant of its parameters; returns when all are confirmed.
+    /// Creates a batch with one task for each item and parameter variant; returns when all tasks are confirmed.
     ///
-    /// An item that is no record becomes a failed outcome. Throws `invalid` where there is no item at all (and leaves no batch
-    /// behind), `alreadyExists`, `cancelled` where somebody cancels it meanwhile, and what the items or the broker throw.
-    /// While the broker confirms nothing it waits, at most as long as the plan says, and throws the broker's reason then;
-    /// what was published stays, and ``resume(_:publishTimeout:comparing:events:from:)`` goes on.
+    /// An item that is not a record becomes a failed outcome. If the broker confirms nothing for the plan's
+    /// `publishTimeout`, the call throws the broker's reason; the tasks published so far stay, and
+    /// ``resume(_:publishTimeout:comparing:events:from:)`` publishes the rest.
+    ///
+    /// - Throws: ``SheafError`` with `invalid` if there are no items (no batch is created then), `alreadyExists`, or
+    ///   `cancelled` if the batch is cancelled in the meantime; the errors of the items; `BrokerError`.
     @discardableResult
     public func create<Items: AsyncSequence & Sendable>(
         _ plan: BatchPlan,
@@ -17,14 +19,19 @@ extension SheafClient {
         try await BatchCreator(client: self, publishTimeout: plan.publishTimeout, events: events).create(plan, items)
     }
 
-    /// Publishes the rest of a batch whose creator was interrupted; returns when all of its tasks are confirmed.
+    /// Publishes the rest of a batch whose creator was interrupted; returns when all its tasks are confirmed.
     ///
-    /// `items` is asked for the items of the same input from a position on, in the same order: the first one not known to be
-    /// confirmed. Up to 12,000 tasks before that point may be published twice. With `comparing`, for a stream that can only be read
-    /// from its beginning, it is asked for all of them, and those before the position are compared with what the journal
-    /// says of them. Returns at once where all tasks are published. Throws `alreadyExists` where somebody else publishes the
-    /// batch, `cancelled`, `alreadyFinished`, `notFound`, a ``SourceError`` with the code `changed` where a stream is not
-    /// what it was, and what creating throws.
+    /// Returns at once if all tasks are published. Up to 12,000 tasks may be published twice.
+    ///
+    /// - Parameters:
+    ///   - batch: The id of the batch.
+    ///   - publishTimeout: How long the broker may confirm nothing before the call fails.
+    ///   - comparing: For a stream that can only be read from its beginning: `items` is called for position 0, and the
+    ///     items that were published before are compared with their digest in the journal.
+    ///   - events: Callbacks.
+    ///   - items: Opens the same input, in the same order, from the given position on.
+    /// - Throws: ``SheafError`` with `notFound`, `cancelled`, `alreadyFinished`, or `alreadyExists` if another process
+    ///   publishes the batch; ``SourceError`` with `changed` if the stream is a different one; the errors of creating.
     @discardableResult
     public func resume<Items: AsyncSequence & Sendable>(
         _ batch: Name,
@@ -37,16 +44,18 @@ extension SheafClient {
             .resume(batch, comparing: comparing, items)
     }
 
-    /// What the journal says of a batch (or of the newest, for `last`) that is to be resumed.
+    /// Finds a batch whose creation can be resumed, by its id, or the newest for `last`.
     ///
-    /// Throws `cancelled` or `alreadyFinished` where it can not be; a batch that is published in full has a `sealedTotal`.
+    /// A batch that is already published in full is returned too; it has a `sealedTotal`.
+    ///
+    /// - Throws: ``SheafError`` with `notFound`, or with `cancelled` or `alreadyFinished` if the creation cannot be resumed.
     public func recordToResume(_ reference: String) async throws -> BatchInfo {
-        let record = try await Journal.read(from: self).find(reference)
-        try record.refuseResuming()
-        return record
+        let batch = try await Journal.read(from: self).find(reference)
+        try batch.refuseResuming()
+        return batch
     }
 
-    /// Publishes a batch from any sequence of records.
+    /// Creates a batch from any sequence of records.
     @discardableResult
     public func create<Records: AsyncSequence & Sendable>(
         _ plan: BatchPlan,
@@ -57,13 +66,13 @@ extension SheafClient {
 }
 
 extension BatchInfo {
-    /// Throws where the batch is over, so that nothing more may be published of it.
+    /// Throws if the batch is over, so that nothing more of it may be published.
     func refuseResuming() throws(SheafError) {
         if cancelled != nil {
-            throw SheafError(.cancelled, "batch '\(id)' was cancelled; nothing more of it is published")
+            throw SheafError(.cancelled, "cannot resume the creation of batch '\(id)': the batch was cancelled")
         }
         if sealedTotal == nil, ending != nil {
-            throw SheafError(.alreadyFinished, "batch '\(id)' has ended; nothing more of it is published")
+            throw SheafError(.alreadyFinished, "cannot resume the creation of batch '\(id)': the batch has ended")
         }
     }
 }

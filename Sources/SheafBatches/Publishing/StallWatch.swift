@@ -1,23 +1,23 @@
 import SheafBroker
 import Synchronization
 
-/// What keeps publishing waiting.
+/// Why publishing is waiting for the broker.
 public struct PublishingStall: Sendable, Equatable {
-    /// Why, for people.
+    /// The cause, as text for people.
     public var reason: String
-    /// How much longer it is waited for at most.
+    /// How much longer publishing waits at most.
     public var patience: Duration
 }
 
-/// Sees to it that publishing waits for the broker so long and no longer, and that somebody is told of it.
+/// Limits how long publishing waits for the broker, and reports that it waits.
 ///
-/// The time runs while something is under way and nothing comes to its end; it does not while the input has nothing.
+/// The time runs while calls are under way and none completes; it does not run while the input yields nothing.
 final class StallWatch: Sendable {
     private struct State {
         var underWay = 0
         var since = ContinuousClock.now
         var latest: BrokerError?
-        var isTold = false
+        var isReported = false
         var failure: (any Error)?
     }
 
@@ -27,9 +27,9 @@ final class StallWatch: Sendable {
     private let state = Mutex(State())
 
     private static let tick = Duration.milliseconds(100)
-    /// A broker that only is slow is not worth a word before this.
+    /// How long a broker may be slow, without an alarm or an error, before that is reported.
     private static let slowness = Duration.seconds(5)
-    /// Confirmations that are on their way in spite of an alarm come within this.
+    /// Within this time, confirmations still arrive that were under way when an alarm was raised.
     private static let blockedGrace = Duration.milliseconds(500)
 
     init(broker: any Broker, limit: Duration, onStall: @escaping @Sendable (PublishingStall?) -> Void) {
@@ -38,7 +38,7 @@ final class StallWatch: Sendable {
         self.onStall = onStall
     }
 
-    /// Runs something that needs the broker, again and again while it fails in a way that passes by itself.
+    /// Runs a call of the broker, and repeats it while its error is retryable.
     func during<Result: Sendable>(_ operation: () async throws -> Result) async throws -> Result {
         state.withLock { state in
             if state.underWay == 0 { state.since = .now }
@@ -53,20 +53,20 @@ final class StallWatch: Sendable {
                 throw error
             }
         }
-        let wasTold = state.withLock { state in
-            defer { (state.since, state.latest, state.isTold) = (.now, nil, false) }
-            return state.isTold
+        let wasReported = state.withLock { state in
+            defer { (state.since, state.latest, state.isReported) = (.now, nil, false) }
+            return state.isReported
         }
-        if wasTold { onStall(nil) }
+        if wasReported { onStall(nil) }
         return result
     }
 
-    /// Ends the watch, and with it all that is watched, with an error.
+    /// Ends the watch, and everything that runs under it, with an error.
     func fail(_ error: any Error) {
         state.withLock { $0.failure = $0.failure ?? error }
     }
 
-    /// Runs the body under watch; throws what it throws, or the broker's reason where the time is over.
+    /// Runs the body under watch; throws its error, or the broker's reason if the time is over.
     func watching<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask { try await body() }
@@ -83,16 +83,16 @@ final class StallWatch: Sendable {
     }
 
     private func look() async throws {
-        let (isBusy, since, latest, isTold, failure) = state.withLock {
-            ($0.underWay > 0, $0.since, $0.latest, $0.isTold, $0.failure)
+        let (isBusy, since, latest, isReported, failure) = state.withLock {
+            ($0.underWay > 0, $0.since, $0.latest, $0.isReported, $0.failure)
         }
         if let failure { throw failure }
         let stalled = ContinuousClock.now - since
         guard isBusy, stalled >= Self.blockedGrace else { return }
         let alarm = await broker.blockedReason
         if stalled >= limit { throw error(alarm, latest, after: stalled) }
-        guard !isTold, alarm != nil || latest != nil || stalled >= Self.slowness else { return }
-        state.withLock { $0.isTold = true }
+        guard !isReported, alarm != nil || latest != nil || stalled >= Self.slowness else { return }
+        state.withLock { $0.isReported = true }
         onStall(PublishingStall(reason: Self.reason(alarm, latest), patience: limit - stalled))
     }
 

@@ -1,17 +1,17 @@
 import SheafCore
 import SheafSources
 
-/// Turns items of an input into the messages of a batch.
+/// Converts items of an input to messages of a batch.
 struct TaskBuilder: Sendable {
-    /// What becomes of some items.
+    /// The messages for some items.
     struct Built: Sendable {
         /// Tasks to publish.
         var tasks: [Message] = []
-        /// Lines of outcomes for what is no record.
+        /// Lines of outcomes for items that are not records.
         var outcomes: [UInt8] = []
-        /// How many of the items are no records.
+        /// How many tasks have no readable record.
         var invalid = 0
-        /// How many indices of the batch this covers.
+        /// How many task numbers of the batch this covers.
         var count = 0
     }
 
@@ -54,7 +54,7 @@ struct TaskBuilder: Sendable {
         return built
     }
 
-    /// Why an item can not become a task, or nil.
+    /// Why an item cannot become a task, or nil if it can.
     private func problem(of item: SourceItem) -> String? {
         switch item.content {
         case .invalid(let message): message
@@ -85,7 +85,7 @@ struct TaskBuilder: Sendable {
 }
 
 extension Array {
-    /// The elements in slices of at most that many.
+    /// Splits the elements into slices of at most the given size.
     func chunks(of size: Int) -> [ArraySlice<Element>] {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }

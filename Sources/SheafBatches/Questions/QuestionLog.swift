@@ -1,7 +1,7 @@
 import SheafBroker
 package import SheafCore
 
-/// The log of a batch's questions.
+/// The log of the questions and answers of a batch.
 package struct QuestionLog: Sendable {
     let client: SheafClient
     let batch: Name
@@ -13,7 +13,7 @@ package struct QuestionLog: Sendable {
 
     private var name: String { client.names.questions(batch: batch) }
 
-    /// Reads the log up to now; a batch whose log is gone asks nothing.
+    /// Reads the log up to its present end; returns an empty state if the log is gone.
     package func read() async throws -> (state: QuestionState, nextOffset: Int64) {
         let reading = QuestionReading()
         do {
@@ -26,7 +26,7 @@ package struct QuestionLog: Sendable {
         return await (reading.state, reading.nextOffset)
     }
 
-    /// Hands on how many questions are open, as often as somebody asks or answers, until the log is gone.
+    /// Passes on the number of open questions after each entry, until the log is gone.
     package func followOpen(_ body: (Int) async throws -> Void) async throws {
         let reading = QuestionReading()
         do {
@@ -46,7 +46,7 @@ package struct QuestionLog: Sendable {
         try await retrying { try await client.broker.append(entry.message, to: name) }
     }
 
-    /// Waits until a question is answered, however often the connection is lost meanwhile.
+    /// Waits until a question is answered; reconnects after a lost connection.
     package func answer(to id: QuestionID, from offset: Int64, in state: QuestionState) async throws -> String? {
         let reading = QuestionReading(state: state, nextOffset: offset)
         try await client.broker.follow(name, from: offset == 0 ? .first : .offset(offset)) { chunk in
@@ -56,14 +56,14 @@ package struct QuestionLog: Sendable {
         return await reading.state[id]?.answer?.value
     }
 
-    /// Gives an answer; returns the one that counts, which is another where somebody was faster.
+    /// Records an answer; returns the question with the answer that counts, which may be an earlier one.
     package func give(_ answer: String, to id: QuestionID, by author: String) async throws -> QuestionState.Standing? {
         try await append(.answered(answer), to: id, by: author)
         return try await read().state[id]
     }
 }
 
-/// What was read of a log of questions.
+/// The state of a log of questions, as far as it was read.
 private actor QuestionReading {
     private(set) var state: QuestionState
     private(set) var nextOffset: Int64

@@ -1,9 +1,9 @@
 public import SheafCore
 
 extension SheafClient {
-    /// The questions that wait for an answer, of one batch or of all that have not ended, oldest batch first.
+    /// The open questions of one batch, or of all batches that have not ended, oldest batch first.
     ///
-    /// Throws `notFound` where there is no such batch, and `invalid` where it is not interactive.
+    /// - Throws: ``SheafError`` with `notFound` if the batch does not exist, and `invalid` if it is not interactive.
     public func questions(of reference: String? = nil) async throws -> [OpenQuestion] {
         let journal = try await Journal.read(from: self)
         let batches: [BatchInfo]
@@ -35,10 +35,10 @@ extension SheafClient {
     /// - Parameters:
     ///   - task: The task as `batch:index`, the batch also as `last`.
     ///   - text: The answer; an empty one stands for the question's default.
-    ///   - author: Who answers, for the log.
-    /// - Returns: The question, and the answer that it has now.
-    /// - Throws: `notFound` where there is no such task or it asks nothing, `invalid` where the question does not allow that
-    ///   answer, `alreadyFinished` where it has one, which the message names, or where the batch has ended.
+    ///   - author: The name of the person or program that answers, for the log.
+    /// - Returns: The question, and the answer that was recorded.
+    /// - Throws: ``SheafError`` with `notFound` if the task does not exist or has no open question, `invalid` if the question
+    ///   does not allow the answer, `alreadyFinished` if it has an answer or the batch has ended.
     public func answer(
         _ task: String,
         with text: String,
@@ -55,7 +55,7 @@ extension SheafClient {
         let batch = try await Journal.read(from: self).find(String(parts[0]))
         guard batch.options.isInteractive else { throw Self.notInteractive(batch.id) }
         guard batch.ending == nil, batch.cancelled == nil else {
-            throw SheafError(.alreadyFinished, "batch '\(batch.id)' has ended; its tasks wait for no answer any more")
+            throw SheafError(.alreadyFinished, "batch '\(batch.id)' has ended; its tasks no longer wait for answers")
         }
         let log = QuestionLog(client: self, batch: batch.id)
         let questions = try await log.read().state.questions(of: index)
@@ -65,7 +65,7 @@ extension SheafClient {
                 throw SheafError(.notFound, "task \(name) has not asked a question", advice: .listQuestions)
             }
             if let answer = last.standing.answer { throw Self.answered(name, answer) }
-            throw SheafError(.notFound, "task \(name) does not wait for an answer any more")
+            throw SheafError(.notFound, "task \(name) no longer waits for an answer")
         }
         let open = OpenQuestion(
             batch: batch.id,
@@ -77,16 +77,19 @@ extension SheafClient {
         guard let answer = standing.question.answer(text) else {
             let choices = standing.question.choices
             let wanted = choices.isEmpty ? "an answer that is not empty" : "one of: \(choices.joined(separator: ", "))"
-            throw SheafError(.invalid, "task \(name) takes no '\(text)'; it wants \(wanted)")
+            throw SheafError(.invalid, "invalid answer '\(text)' for task \(name): expected \(wanted)")
         }
         guard answer.utf8.count <= QuestionEntry.maximumSize else {
-            throw SheafError(.invalid, "an answer has at most \(QuestionEntry.maximumSize) bytes")
+            throw SheafError(
+                .invalid,
+                "the answer has \(answer.utf8.count) bytes; the limit is \(QuestionEntry.maximumSize) bytes"
+            )
         }
-        // Told apart from the same answer by somebody else only by its author.
+        // Distinguishes this answer from an equal one that another author gives at the same time.
         let nonce = "\(author)#\(String(UInt64.random(in: .min ... .max), radix: 36))"
         let after = try await log.give(answer, to: id, by: nonce)
         guard let counted = after?.answer else {
-            throw SheafError(.notFound, "task \(name) does not wait for an answer any more")
+            throw SheafError(.notFound, "task \(name) no longer waits for an answer")
         }
         guard counted.by == nonce else { throw Self.answered(name, counted) }
         return (open, answer)
@@ -96,7 +99,7 @@ extension SheafClient {
         let author = answer.by.prefix { $0 != "#" }
         return SheafError(
             .alreadyFinished,
-            "task \(task) was answered already, with '\(answer.value)' by \(author) at \(answer.at)"
+            "task \(task) already has the answer '\(answer.value)' by \(author) at \(answer.at)"
         )
     }
 
@@ -109,20 +112,20 @@ extension SheafClient {
     }
 }
 
-/// A question that a task asks people.
+/// A question of a task that waits for an answer.
 public struct OpenQuestion: Sendable, Equatable {
     /// The batch.
     public var batch: Name
-    /// Which question of which task.
+    /// The id of the question, which includes the number of the task.
     public var id: QuestionID
     /// The question.
     public var question: Question
-    /// The worker that asked last.
+    /// The worker that asked most recently.
     public var worker: String
-    /// When it was asked last.
+    /// When it was asked most recently.
     public var askedAt: Timestamp
 
-    /// Makes a question.
+    /// Creates an open question.
     public init(batch: Name, id: QuestionID, question: Question, worker: String, askedAt: Timestamp) {
         self.batch = batch
         self.id = id

@@ -2,7 +2,7 @@ import SheafBroker
 package import SheafCore
 import Synchronization
 
-/// Finds out how far batches are, at the same cost whatever their size where somebody aggregates.
+/// Reports batch progress; constant-time while an aggregator is running.
 package struct BatchReader {
     let client: SheafClient
 
@@ -10,10 +10,10 @@ package struct BatchReader {
         self.client = client
     }
 
-    /// How long a reader waits for the aggregator's next word on a batch it has said nothing of yet.
+    /// How long to wait for the aggregator's next report if it has not reported a batch yet.
     private static let patience = Duration.milliseconds(1300)
 
-    /// How far the wanted batches are, of those a journal knows that was read just now.
+    /// The summaries of the wanted batches of a journal that was just read.
     package func summaries(in journal: Journal, where isWanted: (BatchInfo) -> Bool) async throws -> [BatchSummary] {
         let open = journal.state.batches.filter { $0.ending == nil && isWanted($0) }
         let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
@@ -29,17 +29,17 @@ package struct BatchReader {
         return summaries
     }
 
-    /// Whether a batch is not sealed and nobody publishes it any more.
+    /// Whether a batch is not published in full and has no creator.
     package func isInterrupted(_ batch: Name, _ journal: Journal) async throws -> Bool {
         func isOpen() -> Bool { journal[batch].map { $0.sealedTotal == nil && $0.ending == nil } == true }
         guard isOpen(), try await !client.broker.isLocked(client.names.creatingLock(batch: batch)) else { return false }
-        // It may have been sealed between the two looks.
+        // It may have been sealed between the two checks.
         try await journal.catchUp()
         return isOpen()
     }
 
     private func progress(of open: [BatchInfo], _ journal: Journal) async throws -> [Name: BatchProgress] {
-        // Another reader holds the lock for a moment only; an aggregator keeps it.
+        // Another reader holds the lock briefly; an aggregator keeps it.
         for attempt in 0..<4 {
             if let lock = try await client.broker.acquireLock(client.names.aggregatorLock) {
                 do {
@@ -58,7 +58,7 @@ package struct BatchReader {
         return progress
     }
 
-    /// The aggregator's latest word, and its next one where that does not know all the batches yet.
+    /// The latest report of the aggregator, and the next one if that does not cover all wanted batches.
     private func latestProgress(about wanted: Set<Name>) async throws -> [Name: BatchProgress] {
         let latest = Mutex(LatestProgress())
         do {
@@ -75,18 +75,18 @@ package struct BatchReader {
     }
 }
 
-/// Tells which batches are without a creator for so long that none is to be expected.
+/// Tracks which batches have had no creator for so long that none is coming back.
 ///
-/// A creator that loses its connection loses the lock that shows it, and takes it again as soon as the broker is there.
+/// A creator that loses its connection loses its lock too, and takes it again as soon as it has reconnected.
 package struct LastingInterruptions {
     private var since: [Name: ContinuousClock.Instant] = [:]
 
     package init() {}
 
-    /// How long a creator may not be seen; longer than it pauses between two tries to connect.
+    /// How long a creator may be absent; longer than its pause between two attempts to connect.
     package static let patience = Duration.seconds(10)
 
-    /// Notes whether a batch has no creator at the moment; true where that has lasted.
+    /// Records whether a batch has no creator now; returns true if that has lasted.
     package mutating func note(_ batch: Name, isInterrupted: Bool, at now: ContinuousClock.Instant = .now) -> Bool {
         guard isInterrupted else {
             since[batch] = nil

@@ -2,9 +2,9 @@ import SheafBroker
 public import SheafCore
 import SheafSources
 
-/// The outcomes of a batch that stand, one for each task that has one, in chunks.
+/// The outcomes of a batch that count, one for each task that has one, in chunks.
 ///
-/// Up to the batch's end where it has one, else up to the moment of asking. Outcomes of tasks that a cancel has ended come last.
+/// They reach to the end of the batch, or to the time of the call if it has not ended. Outcomes of cancelled tasks come last.
 public struct BatchResults: AsyncSequence, Sendable {
     /// Some outcomes.
     public typealias Element = [Outcome]
@@ -28,16 +28,16 @@ public struct BatchResults: AsyncSequence, Sendable {
     }
 
     static func gone(_ batch: Name) -> SheafError {
-        SheafError(.notFound, "the results of batch '\(batch)' are gone: somebody has deleted its log from the broker")
+        SheafError(.notFound, "the results of batch '\(batch)' are gone: its results log was deleted from the broker")
     }
 
-    /// Begins to read.
+    /// Starts reading.
     public func makeAsyncIterator() -> Iterator {
         let cursor = ResultCursor(client: client, batch: batch, end: end)
         return Iterator(cursor: cursor, isOrdered: isOrdered)
     }
 
-    /// Reads chunk by chunk.
+    /// Reads the outcomes in chunks.
     public struct Iterator: AsyncIteratorProtocol {
         let cursor: ResultCursor
         let isOrdered: Bool
@@ -48,7 +48,7 @@ public struct BatchResults: AsyncSequence, Sendable {
             self.isOrdered = isOrdered
         }
 
-        /// The next outcomes, or nil at the end; throws what the broker throws.
+        /// The next outcomes, or nil at the end; throws `BrokerError`, and `notFound` if the log was deleted.
         public mutating func next() async throws -> [Outcome]? {
             guard isOrdered else { return try await cursor.next() }
             if sorted == nil {
@@ -61,7 +61,7 @@ public struct BatchResults: AsyncSequence, Sendable {
     }
 }
 
-/// Reads a results log up to an offset and lets through what stands.
+/// Reads a results log up to an offset and passes on the outcomes that count.
 actor ResultCursor {
     private let client: SheafClient
     private let batch: BatchInfo
@@ -103,7 +103,7 @@ actor ResultCursor {
         return rest.isEmpty ? nil : rest
     }
 
-    /// Reads which tasks were opened again, so that an outcome is only let through when no later one can take its place.
+    /// Reads which tasks were reopened, so that only outcomes are passed on that no later one replaces.
     private func readReopened() async throws {
         while !fold.hasReopened(batch.reopenings), nextOffset < end {
             for entry in try await nextChunk() {
@@ -124,7 +124,7 @@ actor ResultCursor {
         let log = client.names.results(batch: batch.id)
         if reader == nil { reader = try await client.broker.read(log, from: .offset(nextOffset)) }
         guard let chunk = try await reader?.next() else {
-            throw BrokerError(.closed, "reading the results of batch '\(batch.id)' was ended")
+            throw BrokerError(.closed, "the reader of the results of batch '\(batch.id)' was closed")
         }
         nextOffset = chunk.nextOffset
         return chunk.entries.filter { $0.offset < end }
@@ -138,9 +138,9 @@ actor ResultCursor {
     }
 }
 
-/// Puts outcomes in the order of their index on disk, so that memory does not grow with the batch.
+/// Sorts outcomes by task number on disk, so that memory does not grow with the batch.
 ///
-/// Lines go to one file as they come; another holds, at 16 bytes an index, where the line of each begins and how long it is.
+/// One file has the lines as they arrive; another has the position and length of each line, 16 bytes per task.
 final class SortedOutcomes {
     private let lines: TemporaryFile
     private let places: TemporaryFile

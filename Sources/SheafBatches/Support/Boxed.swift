@@ -1,6 +1,6 @@
-/// A value behind a reference: for what is large, handed on from part to part, and hardly ever changed.
+/// A value stored by reference: for large values that are passed on often and hardly ever changed.
 ///
-/// Copying it counts one reference instead of all those within.
+/// A copy retains one reference instead of all those inside the value.
 @propertyWrapper
 package struct Boxed<Value: Sendable>: Sendable {
     private final class Box: Sendable {
@@ -21,7 +21,7 @@ package struct Boxed<Value: Sendable>: Sendable {
     package var projectedValue: Boxed<Value> { self }
 }
 
-/// As ``Boxed``, for a value that is mostly not there.
+/// Like ``Boxed``, for a value that is usually nil.
 @propertyWrapper
 package struct BoxedIfAny<Value: Sendable>: Sendable {
     private var box: Boxed<Value>?

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Tells any number of listeners that something has changed, without saying what; a slow listener hears of many at once.
+/// Notifies any number of listeners of changes; a slow listener gets one notification for several changes.
 package final class Changes: Sendable {
     private struct State {
         var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
@@ -32,7 +32,7 @@ package final class Changes: Sendable {
         return stream
     }
 
-    /// Tells all listeners.
+    /// Notifies all listeners.
     package func notify() {
         for listener in state.withLock({ Array($0.listeners.values) }) { listener.yield() }
     }

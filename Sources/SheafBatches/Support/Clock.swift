@@ -15,7 +15,7 @@ extension Timestamp {
     }
 }
 
-/// The name of this machine, for people.
+/// The name of this machine, as text for people.
 var hostName: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }

@@ -1,6 +1,6 @@
 package import SheafBroker
 
-/// Waits that grow from one try to the next, with jitter so that many do not come back at once.
+/// Delays that double from one try to the next, with jitter so that many clients do not retry at once.
 package struct Backoff {
     private var delay: Duration
     private let first: Duration
@@ -12,7 +12,7 @@ package struct Backoff {
         self.delay = first
     }
 
-    /// Waits; throws `CancellationError` where the task is cancelled.
+    /// Waits; throws `CancellationError` if the task is cancelled.
     package mutating func pause() async throws {
         try await Task.sleep(for: delay * Double.random(in: 0.5...1))
         delay = min(delay * 2, ceiling)
@@ -21,7 +21,9 @@ package struct Backoff {
     package mutating func reset() { delay = first }
 }
 
-/// Repeats an operation while it fails in a way that passes by itself, or in one of these ways; anything else is thrown.
+/// Repeats an operation while its error is retryable, or has one of the given codes; throws any other error.
+///
+/// After the limit the last error is thrown.
 package func retrying<Result>(
     for limit: Duration? = nil,
     while codes: Set<BrokerError.Code>? = nil,
@@ -40,7 +42,7 @@ package func retrying<Result>(
     }
 }
 
-/// Runs an operation; throws ``SheafError/Code/timedOut`` with the message where it takes longer than the limit.
+/// Runs an operation; throws ``SheafError/Code/timedOut`` with the message if it takes longer than the limit.
 package func withTimeLimit<Result: Sendable>(
     _ limit: Duration?,
     _ message: @autoclosure () -> String,
@@ -60,16 +62,16 @@ package func withTimeLimit<Result: Sendable>(
     return result
 }
 
-/// Runs an operation to its end even when the calling task is cancelled meanwhile.
+/// Runs an operation to its end, even if the calling task is cancelled.
 ///
-/// For what must not be left half done, such as telling the broker how a delivery ended.
+/// For operations that must not be left half done, such as settling a delivery.
 package func withoutCancellation<Result: Sendable>(
     _ operation: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
     try await Task { try await operation() }.value
 }
 
-/// Runs an operation for so long at most, whatever becomes of the calling task; nil where it took longer and was cancelled.
+/// Runs an operation, even if the calling task is cancelled; returns nil if it took longer than the limit and was cancelled.
 package func within<Result: Sendable>(
     _ limit: Duration,
     _ operation: @escaping @Sendable () async throws -> Result
@@ -87,7 +89,7 @@ package func within<Result: Sendable>(
     }
 }
 
-/// Runs an operation that, when the calling task is cancelled, may go on for so long before it is cancelled too.
+/// Runs an operation; if the calling task is cancelled, the operation is cancelled too after the given time.
 package func finishing<Result: Sendable>(
     within limit: Duration,
     _ operation: @escaping @Sendable () async throws -> Result
