@@ -4,30 +4,30 @@ import SheafCore
 import SheafTesting
 import Synchronization
 
-/// A broker whose user dies at a chosen call: that one and all later ones throw.
+/// A broker whose caller dies at a chosen call: that call and all later ones throw.
 final class FailingBroker: BrokerWrapper {
-    /// When at the call it dies.
+    /// When the caller dies during the call.
     enum Moment: CaseIterable {
-        /// Before the call does anything.
+        /// Before the call has an effect.
         case before
-        /// When the call has done its work, and before it says so.
+        /// After the call has had its effect and before it returns.
         case after
     }
 
-    /// What calls throw from then on.
+    /// The error that calls throw from then on.
     struct Death: Error {}
 
     let inner: any Broker
     private let left = Mutex(Int.max)
     private let moment: Moment
 
-    /// Dies at the call after so many more.
+    /// How many more calls succeed before one fails.
     init(_ inner: any Broker, moment: Moment) {
         self.inner = inner
         self.moment = moment
     }
 
-    /// Lets so many more calls do well.
+    /// Lets the given number of calls succeed first.
     func die(after calls: Int) { left.withLock { $0 = calls } }
 
     func passing<Result>(_ call: () async throws -> Result) async throws -> Result {
@@ -43,7 +43,7 @@ final class FailingBroker: BrokerWrapper {
 }
 
 extension Stage {
-    /// Runs the body as a process that dies at a call; returns whether it came to its end before that.
+    /// Runs the body as a process that dies at a call; returns whether the body completed before that.
     func dying(
         after calls: Int,
         _ moment: FailingBroker.Moment,

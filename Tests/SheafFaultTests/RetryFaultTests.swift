@@ -3,9 +3,9 @@ import SheafBroker
 import SheafCore
 import Testing
 
-/// Whoever changes a batch may die at any of its calls to the broker; doing it again always leads to the same.
-@Suite(.serialized) struct RetryFaultTests {
-    /// A batch of six tasks, of which every other has failed.
+/// A process may die at any of its calls to the broker; repeating the operation always has the same result.
+@Suite("Operations interrupted at any call", .serialized) struct RetryFaultTests {
+    /// A batch of six tasks, every second of which has failed.
     private func halfFailed(_ client: SheafClient) async throws -> CreatedBatch {
         let batch = try await client.create(plan { $0.options.maxRunning = 2 }, records: records(6))
         try await client.runByHand(batch) { $0.index.isMultiple(of: 2) ? .failed : .succeeded }
@@ -13,7 +13,11 @@ import Testing
         return batch
     }
 
-    @Test(arguments: BrokerKind.allCases, FailingBroker.Moment.allCases)
+    @Test(
+        "A retry that is killed at any call can be repeated",
+        arguments: BrokerKind.allCases,
+        FailingBroker.Moment.allCases
+    )
     func aRetryKilledAtAnyStep(kind: BrokerKind, moment: FailingBroker.Moment) async throws {
         try await Stage.with(kind, timeout: .seconds(300)) { stage in
             var (step, isWhole) = (0, false)
@@ -42,7 +46,11 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases, FailingBroker.Moment.allCases)
+    @Test(
+        "A deletion that is killed at any call can be repeated",
+        arguments: BrokerKind.allCases,
+        FailingBroker.Moment.allCases
+    )
     func aDeletionKilledAtAnyStep(kind: BrokerKind, moment: FailingBroker.Moment) async throws {
         try await Stage.with(kind, timeout: .seconds(300)) { stage in
             var (step, isWhole) = (0, false)
@@ -65,7 +73,11 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases, FailingBroker.Moment.allCases)
+    @Test(
+        "A change of the limit that is killed at any call can be repeated",
+        arguments: BrokerKind.allCases,
+        FailingBroker.Moment.allCases
+    )
     func aChangeOfTheLimitKilledAtAnyStep(kind: BrokerKind, moment: FailingBroker.Moment) async throws {
         try await Stage.with(kind, timeout: .seconds(300)) { stage in
             var (step, isWhole) = (0, false)
@@ -88,7 +100,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Concurrent retries reopen each task once", arguments: BrokerKind.allCases)
     func retriesRacingWithEachOther(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             for _ in 0..<5 {
@@ -120,7 +132,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A retry that races with a cancellation leaves a consistent batch", arguments: BrokerKind.allCases)
     func aRetryRacingWithACancel(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             for round in 0..<6 {

@@ -3,7 +3,7 @@ import SheafBroker
 import SheafCore
 import Testing
 
-/// What tests of workers say to the journal and read from the logs.
+/// Helpers with which tests of workers write to the journal and read the logs.
 extension SheafClient {
     /// Appends an entry to the journal, as a command would.
     func journal(_ event: JournalEntry.Event, _ record: BatchInfo) async throws {
@@ -11,7 +11,7 @@ extension SheafClient {
         try await broker.append(entry.message, to: names.journal)
     }
 
-    /// All that is in a log now.
+    /// The present entries of a log.
     func entries(of log: String) async throws -> [LogEntry] {
         guard let end = try await broker.endOffset(of: log), end > 0 else { return [] }
         let reader = try await broker.read(log, from: .first)
@@ -24,7 +24,7 @@ extension SheafClient {
         return entries
     }
 
-    /// What the results log of a batch says, in order.
+    /// The events in the results log of a batch, in order.
     func events(of batch: Name) async throws -> [ResultEvent] {
         try await entries(of: names.results(batch: batch)).map { ResultEvent($0.message) }
     }
@@ -36,7 +36,7 @@ extension SheafClient {
     }
 }
 
-/// Waits until a condition holds, and says so where it takes too long.
+/// Waits until a condition holds; fails the test if that takes too long.
 func until(
     _ what: Comment,
     limit: Duration = .seconds(30),

@@ -5,8 +5,8 @@ import Testing
 @testable import SheafBatches
 @testable import SheafWorker
 
-@Suite struct AggregatorTests {
-    /// A batch whose results this test writes itself.
+@Suite("Aggregator") struct AggregatorTests {
+    /// A batch whose results the test writes itself.
     private struct Scene {
         let client: SheafClient
         let batch: CreatedBatch
@@ -58,7 +58,7 @@ import Testing
             }
         }
 
-        /// Waits until the aggregator says what is asked for.
+        /// Waits until the aggregator reports the wanted progress.
         @discardableResult
         func progress(until isWanted: @escaping @Sendable (BatchProgress) -> Bool) async throws -> BatchProgress {
             let batch = batch.id
@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The next aggregator continues from the checkpoint", arguments: BrokerKind.allCases)
     func theNextAggregatorBeginsAtTheCheckpoint(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 1000) { scene in
             try await scene.append(0..<400)
@@ -108,7 +108,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A reader that folds results writes a checkpoint", arguments: BrokerKind.allCases)
     func aReaderKeepsWhatItHasRead(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 500) { scene in
             try await scene.append(0..<400)
@@ -127,7 +127,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A damaged checkpoint is ignored", arguments: BrokerKind.allCases)
     func aTornCheckpointIsLeftAside(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 50) { scene in
             try await scene.append(0..<20)
@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The leased tasks of a dead worker are returned to the queue", arguments: BrokerKind.allCases)
     func whatALostWorkerHadLeasedGoesBack(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 2) { scene in
             let (client, names) = (scene.client, scene.client.names)
@@ -173,7 +173,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Tasks that the broker lost are reported as missing", arguments: BrokerKind.allCases)
     func whatTheBrokerHasLostIsMissing(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 10) { scene in
             try await scene.append(0..<4)
@@ -181,14 +181,14 @@ import Testing
             try await scene.aggregating({ $0.missingGrace = .milliseconds(300) }) { _ in
                 try await scene.progress { $0.missing == 6 }
                 #expect(try await scene.client.batch(scene.batch.id.text).missing == 6)
-                // One comes after all, and so nothing is said until it is quiet again.
+                // An outcome arrives after all; missing tasks are reported again once the batch is quiet.
                 try await scene.append(4..<5)
                 try await scene.progress { $0.missing == 5 }
             }
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A retried task has one row in the results", arguments: BrokerKind.allCases)
     func aRetriedTaskHasOneRow(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 10) { scene in
             let client = scene.client
@@ -226,7 +226,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Several aggregators at once count every outcome once", arguments: BrokerKind.allCases)
     func twoAggregatorsDoNoHarm(kind: BrokerKind) async throws {
         try await Self.with(kind, tasks: 500) { scene in
             let journal = try await Journal.read(from: scene.client)
@@ -234,7 +234,7 @@ import Testing
                 for start in stride(from: 0, to: 500, by: 50) {
                     group.addTask {
                         try await scene.append(start..<start + 50)
-                        // Each aggregates without asking for the lock, as after a black hole.
+                        // Each aggregates without the lock, as after a network partition.
                         let other = Aggregator(
                             client: scene.client,
                             journal: try await Journal.read(from: scene.client)
@@ -249,7 +249,7 @@ import Testing
         }
     }
 
-    @Test func whatWasTrimmedIsNoticed() throws {
+    @Test("A fold notices that its log was trimmed") func whatWasTrimmedIsNoticed() throws {
         let batch = try #require(Name("b"))
         func chunk(_ start: Int64) -> LogChunk {
             LogChunk(entries: [], nextOffset: start + 10, startOffset: start)

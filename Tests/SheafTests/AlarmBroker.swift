@@ -3,7 +3,7 @@ import SheafCore
 import SheafTesting
 import Synchronization
 
-/// A broker that refuses to append to one log while it is told to, as RabbitMQ does under an alarm.
+/// A broker that refuses to append to a blocked log, as RabbitMQ does under an alarm.
 final class AlarmBroker: BrokerWrapper {
     let inner: any Broker
     private let blocked = Mutex<String?>(nil)
@@ -11,10 +11,10 @@ final class AlarmBroker: BrokerWrapper {
 
     init(_ inner: any Broker) { self.inner = inner }
 
-    /// How often something was refused.
+    /// How many appends were refused.
     var refusals: Int { count.withLock { $0 } }
 
-    /// Blocks a log, or none.
+    /// Blocks a log; nil blocks none.
     func block(_ log: String?) { blocked.withLock { $0 = log } }
 
     func append(_ messages: [Message], to log: String) async throws {

@@ -6,8 +6,8 @@ import SheafFlows
 import Synchronization
 import Testing
 
-@Suite struct BlockedTests {
-    @Test(arguments: BrokerKind.allCases)
+@Suite("Blocked broker") struct BlockedTests {
+    @Test("A worker starts no tasks while it cannot write outcomes", arguments: BrokerKind.allCases)
     func nothingNewIsStartedWhileOutcomesCanNotBeWritten(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()
@@ -30,20 +30,20 @@ import Testing
             async let working: Void = worker.run()
             try await until("tasks run") { await gauge.total > 10 }
             broker.block(results)
-            try await until("the worker says that it waits") { lines.count(of: "takes no outcomes for now") == 1 }
-            try await until("what ran has ended") { await gauge.now == 0 }
+            try await until("the worker logs that it waits") { lines.count(of: "takes no outcomes for now") == 1 }
+            try await until("running tasks have ended") { await gauge.now == 0 }
             let begun = await gauge.total
             let settled = try await client.batch(batch.id.text).counts.settled
             #expect(begun > settled)
-            // Long enough for some tries to write and for many tasks.
+            // Long enough for some attempts to write and for many tasks.
             try await until("it has tried again") { broker.refusals >= 6 }
-            #expect(await gauge.total == begun, "tasks were begun while nothing could be written")
+            #expect(await gauge.total == begun, "tasks were started while no outcome could be written")
             #expect(try await client.batch(batch.id.text).counts.settled == settled)
             broker.block(nil)
             try await working
-            #expect(await gauge.total == 200, "nothing that had ended was run again")
+            #expect(await gauge.total == 200, "a task that had ended was run again")
             #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 200))
-            // Once, and not for every try; a busy machine may make a wait of its own.
+            // Once and not for every attempt; a busy machine may cause one wait of its own.
             let waits = lines.count(of: "takes no outcomes for now")
             #expect((1...3).contains(waits) && lines.count(of: "takes outcomes again") == waits)
             await client.close()
@@ -51,7 +51,7 @@ import Testing
     }
 }
 
-/// Keeps what is logged.
+/// Collects log lines.
 private final class Lines: Sendable {
     private let lines = Mutex<[String]>([])
 

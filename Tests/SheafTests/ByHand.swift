@@ -4,7 +4,7 @@ import SheafCore
 import Testing
 
 extension SheafClient {
-    /// Takes tasks that wait in a generation's queue, writes how each ended, as a worker does, and returns their numbers.
+    /// Takes tasks from a generation's queue, writes their outcomes as a worker does, and returns their numbers.
     @discardableResult
     func runByHand(
         _ batch: CreatedBatch,
@@ -47,7 +47,7 @@ extension SheafClient {
         )
     }
 
-    /// How many messages wait in the queue of a generation, or nil where there is none.
+    /// How many messages wait in the queue of a generation, or nil if the queue does not exist.
     func waiting(_ batch: CreatedBatch, generation: Int) async throws -> Int? {
         try await broker.queueStatus(names.tasks(flow: batch.flow, batch: batch.id, generation: generation))?.ready
     }

@@ -8,9 +8,9 @@ import Testing
 @testable import SheafBatches
 @testable import SheafWorker
 
-/// Creations that something comes between.
-@Suite struct CreatingTests {
-    /// Items that come when the test says so.
+/// Creations that are interrupted or delayed.
+@Suite("Creating batches") struct CreatingTests {
+    /// Items that arrive when the test provides them.
     private func items() -> (
         stream: AsyncStream<[SourceItem]>, give: @Sendable (Range<Int>) -> Void, end: @Sendable () -> Void
     ) {
@@ -29,7 +29,7 @@ import Testing
         )
     }
 
-    /// Waits until a condition holds, within the time of the test.
+    /// Waits until a condition holds, within the time limit of the test.
     private func until(_ condition: () async throws -> Bool) async throws {
         while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
     }
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Confirmed tasks are recorded while the input yields nothing", arguments: BrokerKind.allCases)
     func confirmationsAreCollectedWhileTheInputIsSilent(kind: BrokerKind) async throws {
         try await on(kind) { client, _ in
             let (stream, give, end) = items()
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A creator takes its lost lock again", arguments: BrokerKind.allCases)
     func aLostLockIsTakenAgain(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
             let (stream, give, end) = items()
@@ -72,7 +72,7 @@ import Testing
             try await until { (try? await client.recordToResume("b").published) == 3 }
             await broker.loseLock()
             let name = client.names.creatingLock(batch: try #require(Name("b")))
-            // Also while the input has nothing.
+            // Also while the input yields nothing.
             try await until { try await broker.isLocked(name) }
             give(3..<5)
             end()
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A creation ends if another creator has taken its lock", arguments: BrokerKind.allCases)
     func aLockLostToSomebodyElseEndsTheCreation(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { inner in
@@ -101,7 +101,7 @@ import Testing
                     let lock = try #require(try await Self.take(name, on: other.broker))
                     give(3..<5)
                     let error = await #expect(throws: SheafError.self) { _ = try await creation.value }
-                    #expect(error?.code == .alreadyExists && error?.message.contains("somebody else") == true)
+                    #expect(error?.code == .alreadyExists && error?.message.contains("another creator") == true)
                     #expect(broker.published == 3, "nothing was published without the lock")
                     await lock.release()
                 }
@@ -119,7 +119,7 @@ import Testing
         return nil
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A creation waits for a blocked broker", arguments: BrokerKind.allCases)
     func aBlockedBrokerIsWaitedFor(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
             let (stream, give, end) = items()
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A creation fails if the broker stays blocked", arguments: BrokerKind.allCases)
     func aBrokerThatStaysBlockedIsGivenUp(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
             let (stream, give, end) = items()
@@ -170,7 +170,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A creation that fails before its journal entry leaves no queues or logs", arguments: BrokerKind.allCases)
     func aCreationThatFailsBeforeItsEntryLeavesNothing(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
             let batch = try #require(Name("b"))
@@ -184,7 +184,7 @@ import Testing
                 continuation.yield([SourceItem(index: 0, place: "r", content: .record(record))])
                 continuation.finish()
             }
-            // The permits can not be published.
+            // The permits cannot be published.
             broker.block(true)
             let error = await #expect(throws: BrokerError.self) { _ = try await client.create(plan, from: stream) }
             #expect(error?.code == .blocked)
@@ -200,7 +200,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The queues that a killed creator left are emptied and used", arguments: BrokerKind.allCases)
     func whatAKilledCreatorHasLeftIsUsedAgain(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
             let batch = try #require(Name("b"))
@@ -224,7 +224,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The creation of a batch that is over cannot be resumed", arguments: BrokerKind.allCases)
     func aBatchThatIsOverIsNotResumed(kind: BrokerKind) async throws {
         try await on(kind) { client, _ in
             let plan = try plan { $0.id = Name("b") }

@@ -3,8 +3,8 @@ import SheafBroker
 import SheafCore
 import Testing
 
-@Suite struct DeadLetterTests {
-    /// Publishes a message to a batch's queue and refuses it until it is dead.
+@Suite("Dead letters") struct DeadLetterTests {
+    /// Publishes a message to a batch's queue and rejects it until it is dead-lettered.
     private func kill(_ message: Message, in batch: CreatedBatch, _ client: SheafClient) async throws {
         let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
         try await client.broker.publish(message, to: queue)
@@ -29,7 +29,7 @@ import Testing
         body: Array("\u{1B}[2Jbody".utf8)
     )
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("An unreadable message is listed and can be requeued", arguments: BrokerKind.allCases)
     func whatNobodyCanReadIsListedAndGoesBackToItsQueue(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -49,7 +49,7 @@ import Testing
                 #expect(try await client.deadLetters().isEmpty)
                 let delivery = try #require(try await client.broker.get(queue))
                 var message = delivery.message
-                message.headers.sort { $0.name < $1.name }  // their order means nothing
+                message.headers.sort { $0.name < $1.name }  // their order is not significant
                 #expect(message == junk)
                 #expect(delivery.death == nil)
                 try await client.broker.settle(delivery, as: .rejected)
@@ -57,14 +57,14 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A dead letter has the time at which it arrived or was first seen", arguments: BrokerKind.allCases)
     func eachSaysWhenItCame(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
                 let log = client.names.dead
                 let start = Timestamp.now
                 try await client.broker.append(junk, to: log)
-                // The log of RabbitMQ knows no times, and nobody has seen it yet.
+                // RabbitMQ's log has no times, and no aggregator has seen the dead letter yet.
                 let unseen = try #require(try await client.deadLetters().first)
                 #expect((unseen.at == nil) == (kind == .rabbitMQ))
                 let flow = try FlowDefinition.work { _ in .value(1) }
@@ -80,7 +80,7 @@ import Testing
                 let letters = try await client.deadLetters()
                 #expect(letters.count == 2 && letters.first == first)
                 let times = letters.compactMap(\.at)
-                // The embedded broker's clock is set by that on the wall to a millisecond or two.
+                // The embedded broker's clock agrees with the wall clock to a millisecond or two.
                 let end = Timestamp.now + .milliseconds(5)
                 #expect(times == times.sorted() && times.allSatisfy { $0 <= end && $0 + .milliseconds(5) >= start })
                 for letter in letters { #expect(try await client.deadLetter(at: letter.offset).letter == letter) }
@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Dismissed dead letters leave the list and stay in the log", arguments: BrokerKind.allCases)
     func aPurgeTakesThemOffTheListAndKeepsThem(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A dead letter that cannot be requeued has a reason", arguments: BrokerKind.allCases)
     func whatCanNotGoBackSaysWhy(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in

@@ -3,8 +3,8 @@ import SheafBroker
 import SheafCore
 import Testing
 
-@Suite struct DeleteTests {
-    @Test(arguments: BrokerKind.allCases)
+@Suite("Deleting batches") struct DeleteTests {
+    @Test("Only a batch that has ended can be deleted without force", arguments: BrokerKind.allCases)
     func onlyABatchThatHasEndedGoesWithoutForce(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Batches that ended before a timestamp are found", arguments: BrokerKind.allCases)
     func batchesThatEndedLongAgoAreFound(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in

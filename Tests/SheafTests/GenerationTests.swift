@@ -4,7 +4,7 @@ import SheafCore
 import SheafFlows
 import Testing
 
-@Suite struct GenerationTests {
+@Suite("Generations of tasks") struct GenerationTests {
     /// Declares the queue of a later generation, as a retry does.
     private func declare(_ generation: Int, of record: BatchInfo, _ client: SheafClient) async throws -> String {
         let name = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
@@ -19,10 +19,10 @@ import Testing
         return name
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Tasks of all generations run, and a retry lifts the stop of a batch", arguments: BrokerKind.allCases)
     func tasksOfAllGenerationsAreRunAndAHaltEndsWithThem(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            // Which tasks ran, as index and attempt; the first run of 0 stops the batch.
+            // Records which tasks ran, as index and attempt; the first run of task 0 stops the batch.
             let (gauge, failed) = (Gauge(), Gate())
             let flow = try FlowDefinition.work { task in
                 await gauge.enter()
@@ -42,12 +42,12 @@ import Testing
                     }
                 }
                 await failed.wait()
-                try await until("the batch is halted") {
+                try await until("the batch is stopped") {
                     try await client.batch(batch.id.text).record.stopped != nil
                 }
                 let record = try await client.batch(batch.id.text).record
                 #expect(record.continuations == 0)
-                // Opens task 0 again while the others still wait in the queue of the first generation.
+                // Reopens task 0 while the others still wait in the queue of the first generation.
                 let queue = try await declare(1, of: record, client)
                 let task = BatchTask(
                     flow: record.flow,
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Tasks of a deleted batch are dropped", arguments: BrokerKind.allCases)
     func tasksOfADeletedBatchAreForgotten(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()
@@ -97,7 +97,7 @@ import Testing
                 try await client.broker.settle(delivery, as: .acknowledged)
                 try await stage.work([flow]) { configuration in
                     configuration.untilEmpty = false
-                    // Nothing is held for so long: the suspect is dropped by then.
+                    // No delivery is held longer than this: the suspect is dropped by then.
                     configuration.idleTimeout = .seconds(10)
                 }
                 #expect(try await client.broker.queueStatus(suspects)?.ready == 0)

@@ -9,7 +9,7 @@ import Testing
 struct JournalReplayTests {
     private static let flow = Name("echo")
 
-    /// Appends this many entries to the journal, all of one batch but its creation.
+    /// Appends the given number of entries of one batch to the journal, without its creation.
     private func fill(_ client: SheafClient, _ batch: Name, _ count: Int) async throws {
         let flow = try #require(Self.flow)
         let events: [JournalEntry.Event] =
@@ -25,14 +25,18 @@ struct JournalReplayTests {
         return chunk.entries.last.flatMap { JournalCheckpoint($0.message) }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: BrokerKind.allCases)
+    @Test(
+        "Reading a long journal writes a checkpoint for the next reader",
+        .timeLimit(.minutes(2)),
+        arguments: BrokerKind.allCases
+    )
     func whoReadsALongJournalSparesItTheNext(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
                 let (first, second) = (try #require(Name("first")), try #require(Name("second")))
                 try await fill(client, first, 10)
                 #expect(try await Journal.read(from: client)[first]?.published == 9)
-                // A short journal is not written down.
+                // A short journal gets no checkpoint.
                 await #expect(throws: BrokerError.self) { try await newestCheckpoint(client) }
                 try await fill(client, second, 100)
                 let journal = try await Journal.read(from: client)
@@ -40,7 +44,7 @@ struct JournalReplayTests {
                 #expect(checkpoint.history.state == journal.state)
                 #expect(checkpoint.history.count == 4)
 
-                // What comes behind it is read as well, and by those who follow.
+                // Entries after the checkpoint are read too, also by followers.
                 let third = try #require(Name("third"))
                 try await fill(client, third, 5)
                 let later = try await Journal.read(from: client)
@@ -52,11 +56,15 @@ struct JournalReplayTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: BrokerKind.allCases)
+    @Test(
+        "A reader trusts a readable checkpoint and ignores others",
+        .timeLimit(.minutes(2)),
+        arguments: BrokerKind.allCases
+    )
     func aCheckpointIsWhatIsBelieved(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
-                // It says something else than the journal, which shows who was asked.
+                // The checkpoint differs from the journal, which shows which of them was read.
                 let (real, invented) = (try #require(Name("real")), try #require(Name("invented")))
                 try await fill(client, real, 20)
                 let end = try #require(try await client.broker.endOffset(of: client.names.journal))
@@ -72,7 +80,7 @@ struct JournalReplayTests {
                 }
                 let good = JournalCheckpoint(nextOffset: end, history: history).message
                 #expect(try await write(good) == [invented])
-                // One that is damaged, or speaks of a longer journal, is left aside.
+                // A checkpoint that is damaged, or covers more than the journal, is ignored.
                 var damaged = good
                 damaged.body += Array("{".utf8)
                 #expect(try await write(damaged) == [real])

@@ -3,13 +3,13 @@ import SheafCore
 import SheafTesting
 import Synchronization
 
-/// A broker whose locks can be lost, and which can be told to confirm nothing, as often as a test likes.
+/// A broker whose locks can be lost and whose confirms can be blocked.
 final class LosableBroker: BrokerWrapper {
     private struct State {
         var lock: LosableLock?
         var isBlocked = false
         var isLate = false
-        /// How often something was published.
+        /// How many messages were published.
         var published = 0
     }
 
@@ -18,16 +18,16 @@ final class LosableBroker: BrokerWrapper {
 
     init(_ inner: any Broker) { self.inner = inner }
 
-    /// How many messages have arrived.
+    /// How many messages were published.
     var published: Int { state.withLock { $0.published } }
 
-    /// Loses the lock that was taken last, as a lost connection does.
+    /// Loses the lock that was taken most recently, as a lost connection does.
     func loseLock() async { await state.withLock { $0.lock }?.lose() }
 
-    /// Has somebody else be quicker at every lock from now on.
+    /// Refuses every lock from now on, as if another process held it.
     func beLate() { state.withLock { $0.isLate = true } }
 
-    /// Takes no message from now on, or takes them again.
+    /// Blocks or unblocks publishing.
     func block(_ isBlocked: Bool) { state.withLock { $0.isBlocked = isBlocked } }
 
     var blockedReason: String? { get async { state.withLock { $0.isBlocked ? "low on patience" : nil } } }

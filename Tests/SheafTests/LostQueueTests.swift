@@ -4,8 +4,8 @@ import SheafCore
 import SheafFlows
 import Testing
 
-@Suite struct LostQueueTests {
-    @Test(arguments: BrokerKind.allCases)
+@Suite("Lost queues") struct LostQueueTests {
+    @Test("A batch whose task queue was deleted is stopped with a reason", arguments: BrokerKind.allCases)
     func aBatchWhoseQueueIsGoneIsHaltedWithAReason(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()

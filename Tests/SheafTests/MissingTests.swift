@@ -4,8 +4,8 @@ import SheafCore
 import SheafSources
 import Testing
 
-@Suite struct MissingTests {
-    /// The input that a batch of as many records was made from.
+@Suite("Missing tasks") struct MissingTests {
+    /// The input of a batch with the given number of records.
     private func input(_ count: Int, called letter: String = "r") -> AsyncStream<[SourceItem]> {
         AsyncStream { continuation in
             for number in 0..<count {
@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Missing tasks are published again from the input", arguments: BrokerKind.allCases)
     func tasksOfALostQueueAreReadFromTheInputAgain(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Missing tasks that failed before are published again from their outcomes", arguments: BrokerKind.allCases)
     func tasksThatRanAgainBeforeAreTakenFromTheirOutcomes(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Tasks that may not be lost are published again only with force", arguments: BrokerKind.allCases)
     func whatMayNotBeLostIsPublishedAgainByForceOnly(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -96,7 +96,7 @@ import Testing
                 try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0))
                 let signal = Heartbeat(worker: "w", running: [batch.id: [1]])
                 try await client.broker.append(signal.message, to: client.names.heartbeats)
-                // A worker says it again and again.
+                // A worker sends it repeatedly.
                 let worker = Task {
                     while true {
                         try await Task.sleep(for: .milliseconds(500))

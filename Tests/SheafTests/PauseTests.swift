@@ -4,8 +4,8 @@ import SheafCore
 import SheafFlows
 import Testing
 
-@Suite struct PauseTests {
-    @Test(arguments: BrokerKind.allCases)
+@Suite("Pausing and resuming") struct PauseTests {
+    @Test("Workers that start after a pause respect it", arguments: BrokerKind.allCases)
     func aPauseIsSeenByWorkersThatComeLater(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(1) }
@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Resuming a stopped batch tolerates its present failures", arguments: BrokerKind.allCases)
     func aStopIsLiftedAndItsFailuresAreTolerated(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -46,7 +46,7 @@ import Testing
                 let record = try await client.resume(batch.id.text).batch.record
                 #expect(record.tolerated == 3)
                 #expect(record.continuations == 1)
-                // A pause forgives nothing.
+                // A pause tolerates no further failures.
                 try await client.runByHand(batch, atMost: 1) { _ in .failed }
                 try await client.pause(batch.id.text)
                 #expect(try await client.resume(batch.id.text).batch.record.tolerated >= 3)
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The limit of running tasks can be changed while the batch runs", arguments: BrokerKind.allCases)
     func aCapCanBeChangedWhileTheBatchRuns(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in

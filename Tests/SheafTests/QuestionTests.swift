@@ -4,10 +4,10 @@ import SheafCore
 import SheafFlows
 import Testing
 
-@Suite struct QuestionTests {
+@Suite("Questions") struct QuestionTests {
     private static let question = Question("Keep it?", choices: ["yes", "no"], fallback: "yes")
 
-    /// Asks twice and returns both answers; counts how often it was begun.
+    /// A flow that asks twice and returns both answers; the gauge counts its runs.
     private func asking(_ gauge: Gauge, timeout: Duration? = nil, answerTimeout: Duration? = nil) throws
         -> FlowDefinition
     {
@@ -31,7 +31,7 @@ import Testing
         return questions
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("An answer reaches a task whose worker was killed after asking", arguments: BrokerKind.allCases)
     func anAnswerReachesATaskWhoseWorkerWasKilledMeanwhile(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (first, second) = (Gauge(), Gauge())
@@ -57,7 +57,7 @@ import Testing
                 }
                 killed.cancel()
                 _ = await killed.result
-                // The question is still there though its worker is not.
+                // The question is still open although its worker is gone.
                 #expect(try await open(client, batch).first?.question.text == "And why?")
                 _ = try await client.answer("last:0", with: "because", by: "somebody")
                 let late = await #expect(throws: SheafError.self) {
@@ -73,14 +73,14 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The progress of a batch has the number of open questions", arguments: BrokerKind.allCases)
     func whoWatchesSeesHowManyAreOpen(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
                 let interactive = try plan { $0.options.isInteractive = true }
                 let batch = try await client.create(interactive, records: records(2))
                 async let working = stage.work([try asking(Gauge())]) { $0.concurrency = 2 }
-                // Two tasks ask twice each: each answer opens the next question, but for the last two.
+                // Two tasks ask twice each: each answer opens the next question, except the last two.
                 var counts: [Int] = []
                 for try await summary in client.progress(of: batch.id.text) {
                     if summary.questions != counts.last { counts.append(summary.questions) }
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The open questions of a worker that leaves are taken over", arguments: BrokerKind.allCases)
     func whoeverLeavesLeavesItsQuestionsToOthers(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()
@@ -103,7 +103,7 @@ import Testing
                 let interactive = try plan { $0.options.isInteractive = true }
                 let batch = try await client.create(interactive, records: records(2))
                 let flow = try asking(gauge)
-                // It would wait for ever: nothing bounds its tasks.
+                // It would wait indefinitely, because its tasks have no time-out.
                 let report = try await stage.work([flow]) { configuration in
                     configuration.maxTime = .seconds(2)
                     configuration.grace = nil
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("An unanswered question ends by its time-out", arguments: BrokerKind.allCases)
     func aQuestionThatNobodyAnswersEndsByItsTime(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Only tasks of an interactive batch can ask", arguments: BrokerKind.allCases)
     func onlyAnInteractiveBatchAsks(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try asking(Gauge())
@@ -165,7 +165,7 @@ import Testing
         }
     }
 
-    /// Answers what it is asked, one after the other.
+    /// Answers questions one after the other.
     private actor Person: QuestionPrompt {
         private(set) var asked: [String] = []
         private(set) var most = 0
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A prompt at the worker gets one question at a time", arguments: BrokerKind.allCases)
     func thePersonAtTheWorkerIsAskedOneQuestionAtATime(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (flow, person) = (try asking(Gauge()), Person())

@@ -5,14 +5,14 @@ import SheafFlows
 import SheafSources
 import Testing
 
-@Suite struct RetryTests {
-    /// Notes which tasks were run.
+@Suite("Retrying failed tasks") struct RetryTests {
+    /// Records which tasks were run.
     actor Seen {
         private(set) var ids: [String] = []
         func note(_ task: FlowTask) { ids.append("\(task.batch):\(task.index)/\(task.attempt)") }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Failed tasks run again under the same ids", arguments: BrokerKind.allCases)
     func whatFailedRunsAgainUnderTheSameIDs(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let seen = Seen()
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Only the requested tasks run again, and late outcomes change nothing", arguments: BrokerKind.allCases)
     func onlyTheTasksNamedRunAgainAndLateOutcomesChangeNothing(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -53,7 +53,7 @@ import Testing
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 4, failed: 6))
                 let report = try await client.retry(batch.id.text, only: IndexRanges("1,3-4,8"))
                 #expect(report.retried == 3 && report.unaffected == 1)
-                // An outcome of the generation before, as of a worker that was cut off.
+                // An outcome of the previous generation, as of a worker that lost its connection.
                 let record = Record(id: "r3", kind: .json, bytes: Array("{}".utf8))
                 let late = BatchTask(flow: batch.flow, batch: batch.id, index: 3, record: record)
                 try await client.note(.succeeded, of: late)
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A retry lifts the stop of the error policy", arguments: BrokerKind.allCases)
     func aBatchThatItsPolicyHasStoppedGoesOn(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Unreadable records and cancelled batches do not run again", arguments: BrokerKind.allCases)
     func unreadableRecordsAndCancelledBatchesDoNotRunAgain(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -127,7 +127,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A retry keeps the number of permits of a limited batch", arguments: BrokerKind.allCases)
     func aCappedBatchHasAsManyPermitsAsBefore(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Many tasks are reopened in chunks", arguments: BrokerKind.allCases)
     func manyTasksAreOpenedAgainInChunks(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in

@@ -6,7 +6,7 @@ import SheafCore
 import SheafFlows
 import Testing
 
-/// The two brokers that everything must work on.
+/// The brokers on which every test runs.
 enum BrokerKind: String, CaseIterable, CustomTestStringConvertible {
     case embedded
     case rabbitMQ
@@ -14,7 +14,7 @@ enum BrokerKind: String, CaseIterable, CustomTestStringConvertible {
     var testDescription: String { rawValue }
 }
 
-/// A place for one test: a broker of its own, or a namespace of its own in the shared one.
+/// The environment of one test: its own broker, or its own namespace in the shared one.
 struct Stage: Sendable {
     let reference: BrokerReference
     let namespace: Name
@@ -55,7 +55,7 @@ struct Stage: Sendable {
         }
     }
 
-    /// A connection of its own, closed at the end.
+    /// Runs the body with a connection of its own.
     func client<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
@@ -128,7 +128,7 @@ extension SheafClient {
     }
 }
 
-/// Counts how many are inside at the same time.
+/// Counts how many callers are inside at the same time.
 actor Gauge {
     private(set) var now = 0
     private(set) var most = 0
@@ -143,7 +143,7 @@ actor Gauge {
     func leave() { now -= 1 }
 }
 
-/// Opens once, for all who wait.
+/// A gate that opens once, for all waiting tasks.
 actor Gate {
     private var isOpen = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
