@@ -107,6 +107,13 @@ let package = Package(
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
 
         library("SheafTesting", ["SheafCore", "SheafBroker", subprocess, systemPackage]),
+        // What several test targets share: batches and workers in this process, and the real command on both brokers.
+        .target(
+            name: "SheafTestSupport",
+            dependencies: ["Sheaf", "SheafBroker", "SheafCore", "SheafTesting", logging],
+            path: "Tests/Support",
+            swiftSettings: strict
+        ),
         tests("AMQPClientTests", ["AMQPClient", "SheafTesting"]),
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
@@ -165,8 +172,11 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("CommandLineTests", ["sheaf-cli", "shorten", "SheafCore", "SheafTesting"]),
-        tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
-        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
+        tests(
+            "IntegrationTests",
+            ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting", "SheafTestSupport"]
+        ),
+        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting", "SheafTestSupport"]),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],

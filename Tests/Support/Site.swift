@@ -1,38 +1,25 @@
 import Foundation
-import Sheaf
-import SheafCore
-import SheafTesting
-import Testing
+package import Sheaf
+package import SheafCore
+package import SheafTesting
+package import Testing
 
-/// The real command on both brokers, several processes at a time.
-///
-/// One test after the other: each has processes enough to keep a small machine busy, and some measure times.
-@Suite(.serialized, .timeLimit(.minutes(2))) enum Integration {}
-
-/// The two brokers that everything must work on.
-enum BrokerKind: String, CaseIterable, CustomTestStringConvertible {
-    case embedded
-    case rabbitMQ
-
-    var testDescription: String { rawValue }
-}
-
-/// A workbench with a broker: a folder's own embedded one, or a namespace of its own on the tests' RabbitMQ.
-struct Site: Sendable {
-    let bench: Workbench
-    /// The broker, for what no command does.
-    let broker: BrokerReference
-    let namespace: Name
-    /// The flow that is there without a definition.
-    let echo: Name
+/// A workbench with a broker: an embedded one in its own folder, or a namespace of its own on the tests' RabbitMQ.
+package struct Site: Sendable {
+    package let bench: Workbench
+    /// The broker, for what no command can do.
+    package let broker: BrokerReference
+    package let namespace: Name
+    /// The built-in flow `echo`.
+    package let echo: Name
 
     private static let configuration = #"""
         flows:
-          # Notes who begins and who ends in a file.
+          # Writes the index of each task that begins and ends to a file.
           noted:
             exec: ["bash", "-c", 'echo "$SHEAF_TASK_INDEX" >> begun; sleep 0.05; echo "$SHEAF_TASK_INDEX" >> ended']
             retries: 0
-          # Notes when it begins; the record with "bad" fails, once three workers (the parents) have begun tasks.
+          # Writes its start time; the record with "bad" fails once three workers (the parent processes) have begun tasks.
           fragile:
             exec:
               - bash
@@ -45,10 +32,10 @@ struct Site: Sendable {
                 fi
                 sleep 0.04
             retries: 0
-          # Fails for records with "bad" until there is a file "mended".
-          mendable: { exec: ["bash", "-c", "[ -e mended ] || ! grep -q bad"], retries: 0 }
+          # Fails for records with "bad" until the file "fixed" exists.
+          fixable: { exec: ["bash", "-c", "[ -e fixed ] || ! grep -q bad"], retries: 0 }
           words: { exec: ["wc", "-w"] }
-          # Notes how many of its tasks run, itself included.
+          # Writes how many of its tasks run, itself included.
           counted:
             exec: ["bash", "-c", 'mkdir -p now; : > "now/$SHEAF_TASK_INDEX"; ls now | wc -l >> counts; sleep 0.2; rm "now/$SHEAF_TASK_INDEX"']
             retries: 0
@@ -66,14 +53,14 @@ struct Site: Sendable {
                     task = json.loads(line)
                     answers = [ask(question="keep it?", choices=["yes", "no"]), ask(question="why?")]
                     print(json.dumps({"task_id": task["task_id"], "output": answers}), flush=True)
-          # Sleeps for as many seconds as the record says, and notes that it began and that it ended.
+          # Sleeps for the number of seconds in its record, and writes its start and its end.
           sleeper:
             exec: ["bash", "-c", 'read -r s; echo "$SHEAF_TASK_INDEX" >> begun; sleep "$s"; echo "$SHEAF_TASK_INDEX" >> ended']
             retries: 0
         """#
 
-    /// Runs the body on a new site at a RabbitMQ of its own, which may be disturbed.
-    static func with(_ node: RabbitMQNode, _ body: (Site) async throws -> Void) async throws {
+    /// Runs the body on a new site with a RabbitMQ node of its own, which the test may disturb.
+    package static func with(_ node: RabbitMQNode, _ body: (Site) async throws -> Void) async throws {
         let namespace = try #require(Name("it-" + UUID().uuidString.lowercased()))
         let echo = try #require(Name("echo"))
         let variables = ["SHEAF_NAMESPACE": namespace.text, "SHEAF_BROKER": node.url]
@@ -83,7 +70,7 @@ struct Site: Sendable {
     }
 
     /// Runs the body on a new site.
-    static func with(_ kind: BrokerKind, _ body: (Site) async throws -> Void) async throws {
+    package static func with(_ kind: BrokerKind, _ body: (Site) async throws -> Void) async throws {
         let namespace = try #require(Name("it-" + UUID().uuidString.lowercased()))
         let echo = try #require(Name("echo"))
         var variables = ["SHEAF_NAMESPACE": namespace.text]
@@ -99,7 +86,7 @@ struct Site: Sendable {
     }
 
     /// The tests' RabbitMQ.
-    static var rabbitMQ: String {
+    package static var rabbitMQ: String {
         get throws {
             try #require(
                 ProcessInfo.processInfo.environment["SHEAF_TEST_AMQP_URL"],
@@ -108,14 +95,14 @@ struct Site: Sendable {
         }
     }
 
-    /// Connects to the broker as a program would.
-    func withClient(_ body: (SheafClient) async throws -> Void) async throws {
+    /// Connects to the broker as a Swift program does.
+    package func withClient(_ body: (SheafClient) async throws -> Void) async throws {
         try await SheafClient.withClient(broker: broker, namespace: namespace, body)
     }
 
     /// Runs `sheaf`.
     @discardableResult
-    func sheaf(
+    package func sheaf(
         _ arguments: String...,
         input: String? = nil,
         meanwhile: @escaping @Sendable (Int32) async throws -> Void = { _ in }
@@ -125,7 +112,7 @@ struct Site: Sendable {
 
     /// Creates a batch; returns what `create --json` prints.
     @discardableResult
-    func create(
+    package func create(
         _ arguments: String...,
         input: String? = nil,
         at place: SourceLocation = #_sourceLocation
@@ -135,8 +122,8 @@ struct Site: Sendable {
         return try run.json
     }
 
-    /// Runs three workers at once until all is done; returns what they left.
-    func work(_ arguments: String...) async throws -> [Workbench.Run] {
+    /// Runs three workers at once until every batch is finished; returns their exit codes and output.
+    package func work(_ arguments: String...) async throws -> [Workbench.Run] {
         try await withThrowingTaskGroup(of: Workbench.Run.self) { group in
             for _ in 0..<3 {
                 group.addTask {
@@ -147,23 +134,24 @@ struct Site: Sendable {
         }
     }
 
-    /// Where a batch, or else the newest one, stands.
-    func status(of batch: String = "last") async throws -> (json: JSONValue, counts: BatchCounts) {
+    /// The status of a batch, by default of the newest one.
+    package func status(of batch: String = "last") async throws -> (json: JSONValue, counts: BatchCounts) {
         let json = try await sheaf("status", batch, "--json").json
         return (json, BatchCounts(json: json["counts"] ?? [:]))
     }
 
-    /// The results of a batch, or else the newest one, by index, as many as there are.
-    func rows(of batch: String = "last") async throws -> [JSONValue] {
+    /// The results so far of a batch, by default of the newest one, ordered by index.
+    package func rows(of batch: String = "last") async throws -> [JSONValue] {
         let run = try await bench.sheaf(["results", batch, "--ordered"], limit: .seconds(300))
         #expect(run.code == 0, "\(run.talk)")
         return try run.lines.map { try JSON.parse($0) }
     }
 
-    /// Checks that a batch, or else the newest one, is complete, with these counts and one row for each index; returns
-    /// the rows.
+    /// Checks that a batch (by default the newest one) is complete, with these counts and one row for each index.
+    ///
+    /// Returns the rows.
     @discardableResult
-    func complete(
+    package func complete(
         _ counts: BatchCounts,
         of batch: String = "last",
         at place: SourceLocation = #_sourceLocation
@@ -180,8 +168,8 @@ struct Site: Sendable {
         return rows
     }
 
-    /// The indices that a flow has noted in a file, in the order of time.
-    func noted(_ file: String) throws -> [Int] {
+    /// The indices that a flow has written to a file, in order of time.
+    package func noted(_ file: String) throws -> [Int] {
         try bench.lines(of: file).compactMap { Int($0) }
     }
 }

@@ -4,17 +4,25 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// A creation that is killed again and again, and resumed until it is through.
-struct ResumeTrial {
-    let site: Site
-    let records: Int
-    let kills: Int
+/// A creation that is killed repeatedly and resumed until it is complete.
+package struct CreationTrial {
+    private let site: Site
+    package let records: Int
+    package let kills: Int
 
-    /// What one kill may make published twice: what was confirmed and not journalled, and what was on its way.
-    static let repeatsPerKill = 10_000 + 2_000
+    package init(site: Site, records: Int, kills: Int) {
+        self.site = site
+        self.records = records
+        self.kills = kills
+    }
 
-    /// Kills at points spread over the file, resumes to the end, counts the repeats in the queue, and runs all tasks.
-    func run() async throws -> Int {
+    /// How many tasks one kill may publish twice: those confirmed and not yet journalled, and those still unconfirmed.
+    package static let repeatsPerKill = 10_000 + 2_000
+
+    /// Kills at points spread over the file, resumes to the end, and runs all tasks.
+    ///
+    /// Returns how many tasks were in the queue more than once.
+    package func run() async throws -> Int {
         try write()
         var isDone = false
         for kill in 1...kills where !isDone {
@@ -25,7 +33,7 @@ struct ResumeTrial {
                 "b1",
                 beyond: point
             )
-            // It may have been quicker than the look at it.
+            // The creator may have finished before it was killed.
             #expect([0, 137].contains(run.code), "\(run.talk)")
             isDone = run.code == 0
         }
@@ -37,7 +45,7 @@ struct ResumeTrial {
         let again = try await site.sheaf("create", "--resume", "b1")
         #expect(again.code == 0 && again.talk.contains("nothing to resume"), "\(again.talk)")
         let indices = try await published("b1")
-        #expect(Set(indices) == Set(0..<records), "every index is there at least once, and no other")
+        #expect(Set(indices) == Set(0..<records), "every index is in the queue at least once, and no other")
         let worker = try await site.bench.sheaf(["run", "--until-empty", "-c", "16"], limit: .seconds(400))
         #expect(worker.code == 0, "\(worker.talk)")
         let rows = try await site.complete(BatchCounts(succeeded: records))
@@ -45,24 +53,24 @@ struct ResumeTrial {
         return indices.count - records
     }
 
-    func write() throws {
+    package func write() throws {
         try site.bench.write((0..<records).map { "{\"n\":\($0)}\n" }.joined(), to: "in.jsonl")
     }
 
-    /// Begins a batch and kills its creator, so that there is something left to publish.
-    func createAndKill(_ batch: String, beyond point: Int) async throws {
+    /// Begins a batch and kills its creator before all tasks are published.
+    package func createAndKill(_ batch: String, beyond point: Int) async throws {
         let run = try await killed(["create", "echo", "in.jsonl", "--batch-id", batch], batch, beyond: point)
         #expect(run.code == 137, "\(run.talk)")
     }
 
-    /// Runs a creation and kills it when it is so far in the file.
+    /// Runs a creation and kills it when it has published at least `point` tasks.
     private func killed(_ arguments: [String], _ batch: String, beyond point: Int) async throws -> Workbench.Run {
         let start = try await progress(of: batch)
         return try await site.bench.sheaf(arguments, limit: .seconds(300)) { number in
             try await site.withClient { client in
                 let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), generation: 0)
                 try await site.bench.until("the creation is at \(point)", limit: .seconds(280)) {
-                    // A process that has ended by itself was too quick.
+                    // The process has already ended by itself.
                     if Glibc.kill(number, 0) != 0 { return true }
                     let depth = try await client.broker.queueStatus(queue)?.ready ?? 0
                     return start.journalled + depth - start.depth >= point
@@ -72,7 +80,7 @@ struct ResumeTrial {
         }
     }
 
-    /// How far the journal knows a batch, and how many tasks are in its queue; a batch that is not there has none.
+    /// How many confirmed tasks the journal reports, and how many tasks are in the queue; zero if there is no such batch.
     private func progress(of batch: String) async throws -> (journalled: Int, depth: Int) {
         var progress = (journalled: 0, depth: 0)
         try await site.withClient { client in
@@ -83,8 +91,8 @@ struct ResumeTrial {
         return progress
     }
 
-    /// The indices of all tasks in the queue of a batch; they are taken out and published again.
-    func published(_ batch: String) async throws -> [Int] {
+    /// The indices of all tasks in the queue of a batch, which are taken out and published again.
+    package func published(_ batch: String) async throws -> [Int] {
         var messages: [Message] = []
         try await site.withClient { client in
             let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), generation: 0)
@@ -95,7 +103,7 @@ struct ResumeTrial {
                 try await client.broker.settle(more, as: .acknowledged)
             }
             let rest = try await consumer.cancel()
-            #expect(rest.isEmpty, "more tasks than the broker has counted")
+            #expect(rest.isEmpty, "no more tasks than the broker counted")
             try await client.broker.publish(messages, to: queue)
         }
         return messages.compactMap { $0.integer("sheaf-index") }
