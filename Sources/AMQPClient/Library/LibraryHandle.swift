@@ -217,12 +217,12 @@ extension LibraryHandle {
         let place = configuration.endpoint
         switch refusal {
         case 0 where crmq_tls_is_missing() != 0:
-            return AMQPError(.connectionFailed, "the server at \(place) does not use TLS", libraryStatus: status)
+            return AMQPError(.connectionFailed, "the server at \(place) does not speak TLS", libraryStatus: status)
         case 0:
             let error = AMQPError(status: status, .connectionFailed, "cannot connect to \(place) with TLS")
             return status == AMQP_STATUS_SSL_CONNECTION_FAILED.rawValue ? error.advising(configuration) : error
         case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
-            let what = "the certificate of \(place) is not valid for \(configuration.host)"
+            let what = "the certificate of \(place) is not for \(configuration.host)"
             return AMQPError(.untrusted, what, libraryStatus: status)
         default:
             let roots = tls.trustRootsPath.map { "the certificates in \($0)" } ?? "the system's certificates"
@@ -238,7 +238,7 @@ extension AMQPError {
     fileprivate func advising(_ configuration: AMQPConfiguration) -> AMQPError {
         let advice: String
         switch configuration.tls {
-        case nil: advice = "; if it expects TLS, use amqps://"
+        case nil: advice = "; if it expects TLS there, use amqps://"
         case let tls? where tls.certificatePath == nil:
             advice = "; if it expects a client certificate, set certfile and keyfile"
         default: return self

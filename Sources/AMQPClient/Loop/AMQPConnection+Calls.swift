@@ -45,7 +45,7 @@ extension AMQPConnection {
 
     /// The error for calls while the broker accepts no messages on this connection, or nil if it accepts them.
     var blockedError: AMQPError? {
-        blockedReason.map { AMQPError(.blocked, "the broker currently accepts no messages: \($0)") }
+        blockedReason.map { AMQPError(.blocked, "the broker takes no messages for now: \($0)") }
     }
 
     /// Closes a channel from this side.
