@@ -1,12 +1,12 @@
 import CRabbitMQ
 
 extension ByteArena {
-    /// Makes the library's form of message properties, valid until the arena is reset.
+    /// Converts message properties for the library; the result is valid until the arena is reset.
     func properties(_ source: AMQPProperties) -> amqp_basic_properties_t {
         var result = amqp_basic_properties_t()
         func set(_ text: String?, _ flag: Int32, _ path: WritableKeyPath<amqp_basic_properties_t, amqp_bytes_t>) {
             guard let text else { return }
-            result[keyPath: path] = self.bytes(text)
+            result[keyPath: path] = bytes(text)
             result._flags |= UInt32(flag)
         }
         set(source.contentType, AMQP_BASIC_CONTENT_TYPE_FLAG, \.content_type)
@@ -19,7 +19,7 @@ extension ByteArena {
         set(source.userID, AMQP_BASIC_USER_ID_FLAG, \.user_id)
         set(source.appID, AMQP_BASIC_APP_ID_FLAG, \.app_id)
         if let headers = source.headers {
-            result.headers = self.table(headers)
+            result.headers = table(headers)
             result._flags |= UInt32(AMQP_BASIC_HEADERS_FLAG)
         }
         if let mode = source.deliveryMode {
@@ -39,25 +39,25 @@ extension ByteArena {
 }
 
 extension AMQPProperties {
-    /// Copies the properties of the library.
+    /// Copies message properties of the library.
     init(_ source: amqp_basic_properties_t, contentTypes: inout StringCache) {
         self.init()
         let flags = source._flags
         func has(_ flag: Int32) -> Bool { flags & UInt32(flag) != 0 }
-        if has(AMQP_BASIC_CONTENT_TYPE_FLAG) { self.contentType = contentTypes.text(source.content_type) }
-        if has(AMQP_BASIC_CONTENT_ENCODING_FLAG) { self.contentEncoding = source.content_encoding.text }
-        if has(AMQP_BASIC_HEADERS_FLAG) { self.headers = AMQPTable(source.headers) }
+        if has(AMQP_BASIC_CONTENT_TYPE_FLAG) { contentType = contentTypes.text(source.content_type) }
+        if has(AMQP_BASIC_CONTENT_ENCODING_FLAG) { contentEncoding = source.content_encoding.text }
+        if has(AMQP_BASIC_HEADERS_FLAG) { headers = AMQPTable(source.headers) }
         if has(AMQP_BASIC_DELIVERY_MODE_FLAG) {
             self.deliveryMode = AMQPDeliveryMode(rawValue: source.delivery_mode)
         }
-        if has(AMQP_BASIC_PRIORITY_FLAG) { self.priority = source.priority }
-        if has(AMQP_BASIC_CORRELATION_ID_FLAG) { self.correlationID = source.correlation_id.text }
-        if has(AMQP_BASIC_REPLY_TO_FLAG) { self.replyTo = source.reply_to.text }
-        if has(AMQP_BASIC_EXPIRATION_FLAG) { self.expiration = source.expiration.text }
-        if has(AMQP_BASIC_MESSAGE_ID_FLAG) { self.messageID = source.message_id.text }
-        if has(AMQP_BASIC_TIMESTAMP_FLAG) { self.timestamp = source.timestamp }
-        if has(AMQP_BASIC_TYPE_FLAG) { self.type = source.type.text }
-        if has(AMQP_BASIC_USER_ID_FLAG) { self.userID = source.user_id.text }
-        if has(AMQP_BASIC_APP_ID_FLAG) { self.appID = source.app_id.text }
+        if has(AMQP_BASIC_PRIORITY_FLAG) { priority = source.priority }
+        if has(AMQP_BASIC_CORRELATION_ID_FLAG) { correlationID = source.correlation_id.text }
+        if has(AMQP_BASIC_REPLY_TO_FLAG) { replyTo = source.reply_to.text }
+        if has(AMQP_BASIC_EXPIRATION_FLAG) { expiration = source.expiration.text }
+        if has(AMQP_BASIC_MESSAGE_ID_FLAG) { messageID = source.message_id.text }
+        if has(AMQP_BASIC_TIMESTAMP_FLAG) { timestamp = source.timestamp }
+        if has(AMQP_BASIC_TYPE_FLAG) { type = source.type.text }
+        if has(AMQP_BASIC_USER_ID_FLAG) { userID = source.user_id.text }
+        if has(AMQP_BASIC_APP_ID_FLAG) { appID = source.app_id.text }
     }
 }
