@@ -44,7 +44,7 @@ public struct FlowSettings: Sendable {
             retries: retries,
             retryRule: retryRule,
             parameters: parameters,
-            limit: limit,
+            rateLimit: limit,
             answerTimeout: answerTimeout
         )
     }

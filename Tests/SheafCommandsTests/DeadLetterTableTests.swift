@@ -2,7 +2,7 @@ import SheafBroker
 import SheafCore
 import Testing
 
-@testable import Sheaf
+@testable import SheafBatches
 @testable import SheafCommands
 
 @Suite struct DeadLetterTableTests {

@@ -23,7 +23,8 @@ import Testing
         case 10: .retried(generation: Int.random(in: 1...3), nonce: "z\(small)", count: small, tolerated: small)
         case 11: .changed(maxRunning: Bool.random() ? small + 1 : nil)
         case 12: small == 0 ? .deleted : .paused
-        default: .finished(generation: small, endOffset: Int64(small), counts: BatchCounts(succeeded: small), startedAt: nil)
+        default:
+            .finished(generation: small, endOffset: Int64(small), counts: BatchCounts(succeeded: small), startedAt: nil)
         }
     }
 

@@ -88,7 +88,8 @@ import Testing
             .created(options: options, source: "a.csv", nonce: "x"), .published(count: 10), .sealed(total: 11),
             .stopped(reason: "why"), .cancelled(now: true), .paused, .resumed(tolerated: 3),
             .created(options: options, source: "-", nonce: "y", input: ["format": "jsonl"]),
-            .retried(generation: 2, nonce: "z", count: 5, tolerated: 1), .changed(maxRunning: 9), .changed(maxRunning: nil),
+            .retried(generation: 2, nonce: "z", count: 5, tolerated: 1), .changed(maxRunning: 9),
+            .changed(maxRunning: nil),
             .deleted,
             .finished(
                 generation: 1,

@@ -17,13 +17,17 @@ import Testing
                 let again = (0..<total).filter { !open.contains($0) && Bool.random(using: &generator) }
                 let tasks = IndexRanges(rising: again)
                 results.append(.reopened(generation: generation, nonce: "n\(generation)", tasks: tasks))
-                results.append(.reopened(generation: generation, nonce: "given up", tasks: IndexRanges(rising: 0..<total)))
+                results.append(
+                    .reopened(generation: generation, nonce: "given up", tasks: IndexRanges(rising: 0..<total))
+                )
                 retries.append(reopening(generation, again.count))
                 open = Set(again)
             }
             for index in open.sorted() where Bool.random(using: &generator) {
                 let status: Outcome.Status = Bool.random(using: &generator) ? .succeeded : .failed
-                results.append(.outcomes([OutcomeSummary(index: index, generation: generation, status: status)], unreadable: 0))
+                results.append(
+                    .outcomes([OutcomeSummary(index: index, generation: generation, status: status)], unreadable: 0)
+                )
             }
         }
         return (results, retries)

@@ -6,7 +6,9 @@ import Testing
 @Suite struct UsageTests {
     private static let usage = Usage(["input_tokens": 12, "output_tokens": 3])
 
-    private func outcome(_ index: Int, _ usage: Usage, status: Outcome.Status = .succeeded, generation: Int = 0) -> Outcome {
+    private func outcome(_ index: Int, _ usage: Usage, status: Outcome.Status = .succeeded, generation: Int = 0)
+        -> Outcome
+    {
         Outcome(
             index: index,
             generation: generation,

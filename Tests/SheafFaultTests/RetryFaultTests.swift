@@ -150,7 +150,9 @@ import Testing
                     #expect(summary.counts.total == 6)
                     #expect(summary.counts.failed + summary.counts.cancelled == 6)
                     #expect(summary.counts.failed == (summary.record.generation == 0 ? 3 : 0))
-                    for generation in 0...1 { #expect(try await client.waiting(batch, generation: generation) ?? 0 == 0) }
+                    for generation in 0...1 {
+                        #expect(try await client.waiting(batch, generation: generation) ?? 0 == 0)
+                    }
                     let other = try await stage.client { try await $0.batch(batch.id.text) }
                     #expect(other == summary)
                 }

@@ -2,7 +2,8 @@ import SheafBroker
 import SheafCore
 import Testing
 
-@testable import Sheaf
+@testable import SheafBatches
+@testable import SheafWorker
 
 @Suite struct AggregatorTests {
     /// A batch whose results this test writes itself.

@@ -5,7 +5,8 @@ import SheafTesting
 import Synchronization
 import Testing
 
-@testable import Sheaf
+@testable import SheafBatches
+@testable import SheafWorker
 
 /// Creations that something comes between.
 @Suite struct CreatingTests {
@@ -189,7 +190,9 @@ import Testing
             #expect(error?.code == .blocked)
             broker.block(false)
             let names = client.names
-            for queue in [names.tasks(flow: plan.flow, batch: batch, generation: 0), names.permits(batch: batch, generation: 0)] {
+            for queue in [
+                names.tasks(flow: plan.flow, batch: batch, generation: 0), names.permits(batch: batch, generation: 0),
+            ] {
                 #expect(try await broker.queueStatus(queue) == nil)
             }
             #expect(try await broker.endOffset(of: names.results(batch: batch)) == nil)
@@ -206,7 +209,8 @@ import Testing
                 $0.options.maxRunning = 2
             }
             let (queue, permits) = (
-                client.names.tasks(flow: plan.flow, batch: batch, generation: 0), client.names.permits(batch: batch, generation: 0)
+                client.names.tasks(flow: plan.flow, batch: batch, generation: 0),
+                client.names.permits(batch: batch, generation: 0)
             )
             try await broker.declareLog(LogDeclaration(name: client.names.results(batch: batch)))
             try await broker.declareQueue(.suspects(of: plan.flow, client.names))

@@ -2,7 +2,8 @@ import SheafBroker
 import SheafCore
 import Testing
 
-@testable import Sheaf
+@testable import SheafBatches
+@testable import SheafWorker
 
 @Suite("A journal is read from its newest checkpoint")
 struct JournalReplayTests {
@@ -43,7 +44,7 @@ struct JournalReplayTests {
                 let third = try #require(Name("third"))
                 try await fill(client, third, 5)
                 let later = try await Journal.read(from: client)
-                #expect(later.batches.order == [first, second, third])
+                #expect(later.state.order == [first, second, third])
                 try await later.append(.sealed(total: 4), to: third, flow: try #require(Self.flow))
                 try await later.catchUp()
                 #expect(later[third]?.sealedTotal == 4 && later[second]?.published == 99)
@@ -67,7 +68,7 @@ struct JournalReplayTests {
                 try await client.broker.declareLog(LogDeclaration(name: client.names.checkpoints))
                 func write(_ checkpoint: Message) async throws -> [Name] {
                     try await client.broker.append(checkpoint, to: client.names.checkpoints)
-                    return try await Journal.read(from: client).batches.order
+                    return try await Journal.read(from: client).state.order
                 }
                 let good = JournalCheckpoint(nextOffset: end, history: history).message
                 #expect(try await write(good) == [invented])

@@ -19,7 +19,9 @@ import Testing
                 let other = try await client.create(plan(), records: records(30))
                 async let working = stage.work([flow])
                 try await until("tasks run") { await gauge.total > 10 }
-                try await client.broker.deleteQueue(client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0))
+                try await client.broker.deleteQueue(
+                    client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
+                )
                 _ = try await working
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .failed)

@@ -2,7 +2,8 @@ import SheafBroker
 import SheafCore
 import Testing
 
-@testable import Sheaf
+@testable import SheafBatches
+@testable import SheafWorker
 
 @Suite struct PartsTests {
     @Test(arguments: [1, 5, 64])

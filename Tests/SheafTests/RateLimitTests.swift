@@ -30,7 +30,9 @@ import Testing
         }
     }
 
-    private static func definition(_ name: String, _ limit: FlowRateLimit?, _ flow: ClosureFlow) throws -> FlowDefinition {
+    private static func definition(_ name: String, _ limit: FlowRateLimit?, _ flow: ClosureFlow) throws
+        -> FlowDefinition
+    {
         FlowDefinition(name: try #require(Name(name)), flow: flow, retries: 0, rateLimit: limit)
     }
 

@@ -49,7 +49,8 @@ extension BatchState {
         switch event {
         case .started(let moment): applyStarted(at: moment)
         case .outcomes(let outcomes, _): for outcome in outcomes { apply(outcome) }
-        case .reopened(let generation, let nonce, let tasks): applyReopened(generation: generation, nonce: nonce, tasks: tasks)
+        case .reopened(let generation, let nonce, let tasks):
+            applyReopened(generation: generation, nonce: nonce, tasks: tasks)
         case .leased(var lease):
             lease.offset = offset
             applyLeased(lease)

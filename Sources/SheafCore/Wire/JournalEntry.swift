@@ -25,7 +25,13 @@ public struct JournalEntry: Sendable, Equatable {
         /// Its queues and logs are gone, and so is all that was known of it.
         case deleted
         /// Nothing more will happen: outcomes at or behind the end offset of the results log do not count.
-        case finished(generation: Int, endOffset: Int64, counts: BatchCounts, startedAt: Timestamp?, usage: Usage = Usage())
+        case finished(
+            generation: Int,
+            endOffset: Int64,
+            counts: BatchCounts,
+            startedAt: Timestamp?,
+            usage: Usage = Usage()
+        )
 
         /// The word that names the event on the wire.
         public var type: String {
@@ -141,7 +147,9 @@ public struct JournalEntry: Sendable, Equatable {
         case "paused": return .paused
         case "resumed": return .resumed(tolerated: count("tolerated") ?? 0)
         case "retried":
-            guard let generation = count("generation"), generation > 0, let nonce = body["nonce"]?.stringValue else { return nil }
+            guard let generation = count("generation"), generation > 0, let nonce = body["nonce"]?.stringValue else {
+                return nil
+            }
             return .retried(
                 generation: generation,
                 nonce: nonce,

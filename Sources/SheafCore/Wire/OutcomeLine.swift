@@ -17,7 +17,9 @@ extension Outcome {
             moment.write(to: &output)
             output.append(UInt8(ascii: "\""))
         }
-        output.append(contentsOf: "{\"index\":\(index),\"generation\":\(generation),\"status\":\"\(status.rawValue)\"".utf8)
+        output.append(
+            contentsOf: "{\"index\":\(index),\"generation\":\(generation),\"status\":\"\(status.rawValue)\"".utf8
+        )
         if !usage.isEmpty {
             field("usage")
             usage.json.write(to: &output)
@@ -84,7 +86,8 @@ extension Outcome {
             switch name {
             case "output": output = output ?? Array(line[range])
             case "record": record = record ?? Array(line[range])
-            case "index", "generation", "status", "record_id", "error", "attempts", "started_at", "finished_at", "worker",
+            case "index", "generation", "status", "record_id", "error", "attempts", "started_at", "finished_at",
+                "worker",
                 "record_kind", "record_base64", "parameters", "errors", "usage":
                 if fields[name] == nil { fields[name] = try JSON.parse(Array(line[range])) }
             default: continue

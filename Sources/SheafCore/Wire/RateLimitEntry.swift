@@ -60,7 +60,8 @@ public struct RateLimitEntry: Sendable, Equatable {
 
     /// Reads an entry; nil where the message is none.
     public init?(_ message: Message) {
-        guard let body = try? JSON.parse(message.body), let key = body["key"]?.stringValue.flatMap({ RateLimitKey($0) }),
+        guard let body = try? JSON.parse(message.body),
+            let key = body["key"]?.stringValue.flatMap({ RateLimitKey($0) }),
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) }),
             let event = Self.event(message.type, body)
         else { return nil }

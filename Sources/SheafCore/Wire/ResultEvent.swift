@@ -26,7 +26,8 @@ public enum ResultEvent: Sendable, Equatable {
         case ResultMessage.startedType:
             self = ResultMessage.startedAt(message).map { .started(at: $0) } ?? .unknown
         case ResultMessage.reopenedType:
-            guard let body = try? JSON.parse(message.body), let generation = body["generation"]?.intValue, generation > 0,
+            guard let body = try? JSON.parse(message.body), let generation = body["generation"]?.intValue,
+                generation > 0,
                 let nonce = body["nonce"]?.stringValue,
                 let tasks = body["tasks"]?.stringValue.flatMap({ IndexRanges($0) })
             else {
@@ -45,7 +46,11 @@ public enum ResultEvent: Sendable, Equatable {
                 self = .unknown
                 return
             }
-            self = .delayed(index: index, generation: message.integer("sheaf-generation") ?? 0, for: .milliseconds(delay))
+            self = .delayed(
+                index: index,
+                generation: message.integer("sheaf-generation") ?? 0,
+                for: .milliseconds(delay)
+            )
         case ResultMessage.checkpointType: self = .checkpoint
         default: self = .unknown
         }

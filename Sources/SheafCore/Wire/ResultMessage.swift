@@ -50,7 +50,8 @@ public enum ResultMessage {
         return Message(
             type: delayedType,
             headers: header(task.batch) + [
-                .init("sheaf-index", .integer(Int64(task.index))), .init("sheaf-generation", .integer(Int64(task.generation))),
+                .init("sheaf-index", .integer(Int64(task.index))),
+                .init("sheaf-generation", .integer(Int64(task.generation))),
                 .init("sheaf-delay", .integer(milliseconds)),
             ]
         )

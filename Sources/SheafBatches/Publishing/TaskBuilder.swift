@@ -1,0 +1,92 @@
+import SheafCore
+import SheafSources
+
+/// Turns items of an input into the messages of a batch.
+struct TaskBuilder: Sendable {
+    /// What becomes of some items.
+    struct Built: Sendable {
+        /// Tasks to publish.
+        var tasks: [Message] = []
+        /// Lines of outcomes for what is no record.
+        var outcomes: [UInt8] = []
+        /// How many of the items are no records.
+        var invalid = 0
+        /// How many indices of the batch this covers.
+        var count = 0
+    }
+
+    let flow: Name
+    let batch: Name
+    let variants: ParameterVariants
+    private let worker = processName
+
+    init(flow: Name, batch: Name, variants: ParameterVariants) {
+        self.flow = flow
+        self.batch = batch
+        self.variants = variants
+    }
+
+    func build(_ items: some Sequence<SourceItem>) -> Built {
+        var built = Built()
+        for item in items {
+            let first = item.index * variants.variants.count
+            built.count += variants.variants.count
+            switch problem(of: item) {
+            case nil:
+                guard case .record(let record) = item.content else { continue }
+                for (offset, parameters) in variants.variants.enumerated() {
+                    let task = BatchTask(
+                        flow: flow,
+                        batch: batch,
+                        index: first + offset,
+                        record: record,
+                        parameters: parameters
+                    )
+                    built.tasks.append(task.message)
+                }
+            case let problem?:
+                built.invalid += variants.variants.count
+                for offset in variants.variants.indices {
+                    outcome(index: first + offset, item, problem).writeLine(to: &built.outcomes)
+                }
+            }
+        }
+        return built
+    }
+
+    /// Why an item can not become a task, or nil.
+    private func problem(of item: SourceItem) -> String? {
+        switch item.content {
+        case .invalid(let message): message
+        case .record(let record):
+            if record.bytes.count > Record.maximumSize {
+                "the record has \(record.bytes.count) bytes; the limit is \(Record.maximumSize)"
+            } else if record.id.utf8.count > Record.maximumIDSize {
+                "the record's id has \(record.id.utf8.count) bytes; the limit is \(Record.maximumIDSize)"
+            } else {
+                nil
+            }
+        }
+    }
+
+    private func outcome(index: Int, _ item: SourceItem, _ problem: String) -> Outcome {
+        let now = Timestamp.now
+        return Outcome(
+            index: index,
+            status: .failed,
+            recordID: String(item.place.prefix(Record.maximumIDSize)),
+            error: Outcome.Failure(type: Outcome.Failure.invalidRecord, message: "\(item.place): \(problem)"),
+            attempts: 0,
+            startedAt: now,
+            finishedAt: now,
+            worker: worker
+        )
+    }
+}
+
+extension Array {
+    /// The elements in slices of at most that many.
+    func chunks(of size: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
+    }
+}
