@@ -13,7 +13,7 @@ assert all(row["attempts"] == 1 for row in rows), "waiting for a busy service mu
 
 with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/calls") as response:
     calls = json.load(response)
-assert len(calls) == 41, f"{len(calls)} calls instead of 40 and one that was told to wait"
+assert len(calls) == 41, f"{len(calls)} calls instead of 40 and one that was asked to wait"
 # One call more than the rate and a burst: the server's clock starts when it reads a request, which may be later.
 busiest = max(sum(begin <= other < begin + 1 for other in calls) for begin in calls)
 assert busiest <= RATE + BURST + 1, f"{busiest} calls within a second"

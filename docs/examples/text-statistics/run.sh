@@ -22,4 +22,4 @@ expected = {
 }
 sys.exit(None if found == expected else f"expected {expected}, found {found}")
 '
-echo "the statistics of 3 texts are correct"
+echo "the statistics of 3 files are correct"
