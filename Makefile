@@ -1,8 +1,8 @@
-# make demo          a first batch on this machine, from nothing
+# make demo          a first batch on a fresh machine
 # make test          every test but the long ones, with private RabbitMQ nodes
 # make test-faults   the long tests of what happens when things break, with private RabbitMQ nodes
 # make fuzz          libFuzzer against every decoder, FUZZ_SECONDS each
-# make bench         what Sheaf costs, beside others; BENCH_ROWS="1 2" BENCH_RECORDS=20000 BENCH_ROUNDS=1 for a quick look
+# make bench         Sheaf's cost beside other programs; BENCH_ROWS="1 2" BENCH_RECORDS=20000 BENCH_ROUNDS=1 for a quick look
 # make               the release build, .build/release/sheaf
 
 SHELL := /bin/bash
@@ -14,14 +14,14 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config
 FUZZ_SECONDS ?= 600
 FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
-# Some tests take long and measure time; they run by themselves, one at a time.
+# The long tests measure time, so they run one at a time.
 FAULT_TARGETS := FaultTests SheafFaultTests SheafRabbitMQFaultTests
 TEST_TARGETS := $(filter-out $(FAULT_TARGETS),$(notdir $(wildcard Tests/*Tests)))
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 BENCH_PACKAGES := parallel findutils
 BENCH_PYTHON := .build/bench/bin/python
 
-# Installs what is missing of $(1); says nothing and asks nothing where everything is there.
+# Installs the missing packages of $(1); prints nothing if all are installed.
 define install
 	missing=(); \
 	for package in $(1); do \

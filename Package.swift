@@ -1,7 +1,7 @@
 // swift-tools-version: 6.3
 import PackageDescription
 
-/// One set of rules for every Swift target of ours.
+/// The compiler settings of every Swift target in this package.
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),  // SE-0335
@@ -30,20 +30,20 @@ let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "s
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
-/// A library target of ours.
+/// A library target of this package.
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-/// A test target of ours; what it tests comes first.
+/// A test target of this package; the target under test is the first dependency.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-/// `make fuzz` sets it: the decoders of Tests/FuzzingTests then become a program around libFuzzer instead of tests.
+/// `make fuzz` sets it: Tests/FuzzingTests is then built as a libFuzzer program instead of a test target.
 let isFuzzing = Context.environment["SHEAF_FUZZING"] != nil
 
-/// Every decoder of bytes from outside.
+/// The targets that decode bytes from outside.
 let decoders: [Target.Dependency] = [
     "AMQPClient", "SheafBroker", "SheafCore", "SheafEmbedded", "SheafFlows", "SheafRabbitMQ", "SheafSettings",
     "SheafSources", orderedCollections,
@@ -69,7 +69,7 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
-    // Nothing imports upward: each target uses those above it only.
+    // Nothing imports upward: each target uses only targets above it.
     targets: [
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
         library("AMQPClient", ["CRabbitMQ"]),
@@ -107,6 +107,13 @@ let package = Package(
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
 
         library("SheafTesting", ["SheafCore", "SheafBroker", subprocess, systemPackage]),
+        // What several test targets share: batches and workers in this process, and the real command on both brokers.
+        .target(
+            name: "SheafTestSupport",
+            dependencies: ["Sheaf", "SheafBroker", "SheafCore", "SheafTesting", logging],
+            path: "Tests/Support",
+            swiftSettings: strict
+        ),
         tests("AMQPClientTests", ["AMQPClient", "SheafTesting"]),
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
@@ -157,7 +164,7 @@ let package = Package(
                 systemPackage,
             ]
         ),
-        // The example package of docs/flows.md, built here with everything else; its own Package.swift only names Sheaf.
+        // The example package of docs/flows.md, built here too; its own Package.swift depends on Sheaf only.
         .executableTarget(
             name: "shorten",
             dependencies: ["Sheaf"],
@@ -165,8 +172,11 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("CommandLineTests", ["sheaf-cli", "shorten", "SheafCore", "SheafTesting"]),
-        tests("IntegrationTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
-        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting"]),
+        tests(
+            "IntegrationTests",
+            ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting", "SheafTestSupport"]
+        ),
+        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting", "SheafTestSupport"]),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],
@@ -187,7 +197,7 @@ let package = Package(
                 exclude: ["Corpus", "LibFuzzer.swift"],
                 swiftSettings: strict
             ),
-        // What `make bench` measures with: loops without Sheaf, and what the command can not do.
+        // The programs of `make bench`: loops without Sheaf, and what the command cannot do.
         .executableTarget(
             name: "RawLoops",
             dependencies: ["CRabbitMQ"],

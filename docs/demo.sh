@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real batch over real files: counts the words of every licence text on this machine, on the embedded broker.
+# A batch over real files: counts the words of every licence text on this machine, on the embedded broker.
 set -euo pipefail
 sheaf=$(readlink -f "${1:?usage: demo.sh PATH-OF-SHEAF}")
 

@@ -1,28 +1,28 @@
-/// A connection to a broker, for one use: once closed or lost it stays so.
+/// A single-use connection to a broker: after it is closed or lost, it cannot be reopened.
 ///
-/// Each connection has a thread of its own, which is also the executor of this actor. Use one connection to publish and
+/// Each connection has its own thread, which is also the executor of this actor. Use one connection to publish and
 /// another to consume: a broker short of memory stops reading from connections that publish, and acknowledgements sent
-/// on the same connection would wait with it. The thread keeps the connection alive until it is closed or lost.
+/// on the same connection would be delayed too. The thread keeps the connection alive until it is closed or lost.
 public actor AMQPConnection {
     enum Phase {
         case connecting
         case open
-        /// We said goodbye and wait for the answer until the deadline.
+        /// `connection.close` was queued, and the answer is awaited until the deadline.
         case closing(deadline: ContinuousClock.Instant)
-        /// Over: lost with an error, or closed here without.
+        /// Lost with an error, or closed by this process without one.
         case closed(AMQPError?)
     }
 
-    /// The number of this connection in the process; later connections have higher ones.
+    /// The number of this connection in the process; later connections have higher numbers.
     public nonisolated let epoch: UInt64
 
-    /// What it was connected with.
+    /// The configuration it was opened with.
     public nonisolated let configuration: AMQPConfiguration
 
-    /// What the broker says about itself.
-    public internal(set) var serverProperties = AMQPTable()
+    /// The broker's description of itself, such as its product and version.
+    public private(set) var serverProperties = AMQPTable()
 
-    /// Why the broker takes no messages on this connection for now, or nil while it does.
+    /// The reason why the broker currently accepts no messages on this connection, or nil if it accepts them.
     public internal(set) var blockedReason: String?
 
     nonisolated let loop: EventLoopThread
@@ -30,26 +30,26 @@ public actor AMQPConnection {
     var library: LibraryHandle?
     var phase = Phase.connecting
     var channels = ChannelTable()
-    /// Methods to write, in their order.
+    /// Methods to write, in order.
     var control = FIFO<(channel: UInt16, method: OutboundMethod)>()
     /// Channels with acknowledgements to write.
     var acknowledging: [ChannelState] = []
-    /// Calls with messages to write, in their order.
+    /// Calls with messages to write, in order.
     var outbox = FIFO<PublishCall>()
-    /// A message of which the body is not written completely; nothing else can be written until it is.
+    /// A message whose body is not completely written; nothing else can be written before its end.
     var partialBody: PartialBody?
     var budget = WriteBudget()
-    /// All calls of `publish` that are not done, oldest first, and some that are.
+    /// All unfinished calls of `publish`, oldest first, and some finished ones.
     var publishCalls = FIFO<PublishCall>()
     var unfinishedPublishCalls = 0
-    /// Consumers to look at after a batch of frames.
+    /// Consumers that received deliveries since their waiting tasks were last resumed.
     var touchedConsumers: [ConsumerState] = []
-    var closeWaiters: [UInt64: CheckedContinuation<AMQPError?, Never>] = [:]
-    var lastTicket: UInt64 = 0
+    private var closeWaiters: [UInt64: CheckedContinuation<AMQPError?, Never>] = [:]
+    private var lastTicket: UInt64 = 0
     var nextTick = ContinuousClock.now
 
     /// The thread of this connection, which runs everything isolated to it.
-    public nonisolated var unownedExecutor: UnownedSerialExecutor { self.loop.asUnownedSerialExecutor() }
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     init(configuration: AMQPConfiguration) throws(AMQPError) {
         self.configuration = configuration
@@ -59,7 +59,8 @@ public actor AMQPConnection {
 
     /// Connects and logs in.
     ///
-    /// - Throws: `connectionFailed`, `untrusted`, `accessRefused`, `invalidArgument` or `cancelled`, within the configured limits.
+    /// - Throws: `connectionFailed`, `untrusted`, `accessRefused`, `invalidArgument` or `cancelled`, within
+    ///   the configured time limits.
     public static func connect(_ configuration: AMQPConfiguration) async throws(AMQPError) -> AMQPConnection {
         try configuration.validate()
         let connection = try AMQPConnection(configuration: configuration)
@@ -78,54 +79,128 @@ public actor AMQPConnection {
     }
 
     /// The version of the broker, such as `3.10.8`.
-    public var serverVersion: String? { self.serverProperties["version"]?.string }
+    public var serverVersion: String? { serverProperties["version"]?.string }
 
-    /// Whether the broker takes no messages on this connection for now.
-    public var isBlocked: Bool { self.blockedReason != nil }
+    /// Whether the broker currently accepts no messages on this connection.
+    public var isBlocked: Bool { blockedReason != nil }
 
     /// Whether the connection can be used.
-    public var isOpen: Bool { if case .open = self.phase { true } else { false } }
+    public var isOpen: Bool { if case .open = phase { true } else { false } }
 
     /// Opens a channel.
     public func openChannel() async throws(AMQPError) -> AMQPChannel {
-        let library = try self.usableLibrary()
-        let channel = try self.channels.add(limit: library.channelMax)
-        _ = try await self.call(.channelOpen, on: channel)
+        let library = try usableLibrary()
+        let channel = try channels.add(limit: library.channelMax)
+        _ = try await call(.channelOpen, on: channel)
         return AMQPChannel(connection: self, number: channel.number, id: channel.id)
     }
 
-    /// Sends what is queued, says goodbye and closes; cuts the socket if that takes longer than configured.
+    /// Sends queued methods and closes the connection; shuts the socket down if that takes longer than `closeTimeout`.
     ///
-    /// What is still pending fails with `closed`. Closing a closed connection does nothing.
+    /// Pending calls fail with `closed`. Closing a closed connection has no effect.
     public nonisolated func close() async {
-        let limit = self.configuration.closeTimeout + .milliseconds(500)
+        let limit = configuration.closeTimeout + .milliseconds(500)
         let socketGuard = self.socketGuard
-        // For a thread that is stuck in a write, which nothing on that thread could free.
+        // Frees a thread that is stuck in a write, which only another thread can do.
         let watchdog = Task {
             do { try await Task.sleep(for: limit) } catch { return }
             socketGuard.cut()
         }
-        await self.sayGoodbye()
+        await closeGracefully()
         watchdog.cancel()
     }
 
-    /// Cuts the socket at once, without a goodbye: for a connection on which the broker does not answer.
+    /// Shuts the socket down at once, without the closing handshake, for use if the broker does not answer.
     ///
-    /// Returns before it has ended; what is pending then fails with `connectionLost`.
-    public nonisolated func cut() { self.socketGuard.cut() }
+    /// Returns before the connection has ended; pending calls then fail with `connectionLost`.
+    public nonisolated func cut() { socketGuard.cut() }
 
     /// Waits until the connection is closed or lost; returns nil if it was closed by this process.
     ///
-    /// Also returns, with `cancelled`, when the waiting task is cancelled.
+    /// Also returns if the waiting task is cancelled, with the error `cancelled`.
     public func waitUntilClosed() async -> AMQPError? {
-        let ticket = self.nextTicket()
+        let ticket = nextTicket()
         return await withTaskCancellationHandler {
-            await self.awaitClosure(ticket)
+            await awaitClosure(ticket)
         } onCancel: {
-            self.onLoop { connection in
+            onLoop { connection in
                 connection.closeWaiters.removeValue(forKey: ticket)?
                     .resume(returning: AMQPError(.cancelled, "the task waiting for closure was cancelled"))
             }
         }
+    }
+
+    /// Runs a closure asynchronously on the thread of the connection.
+    nonisolated func onLoop(_ body: @escaping @Sendable (isolated AMQPConnection) -> Void) {
+        Task { await body(self) }
+    }
+
+    /// Returns a number that identifies a wait on this connection.
+    func nextTicket() -> UInt64 {
+        lastTicket += 1
+        return lastTicket
+    }
+
+    /// Connects and logs in, which blocks only the thread of this connection.
+    func open() -> Result<Void, AMQPError> {
+        do throws(AMQPError) {
+            let library = try LibraryHandle()
+            self.library = library
+            try library.open(configuration, guardedBy: socketGuard)
+            serverProperties = try library.logIn(configuration)
+            phase = .open
+            return .success(())
+        } catch {
+            finish(error)
+            return .failure(error)
+        }
+    }
+
+    /// Starts the closing handshake and waits for its end, which has a deadline.
+    func closeGracefully() async {
+        if case .open = phase {
+            queueAcknowledgements()
+            control.append((0, .connectionClose))
+            phase = .closing(deadline: .now + configuration.closeTimeout)
+            failEverything(Self.closedHere)
+        }
+        _ = await awaitClosure(nil)
+    }
+
+    /// Waits for the end of the connection; with a ticket, the wait can be cancelled.
+    func awaitClosure(_ ticket: UInt64?) async -> AMQPError? {
+        if case .closed(let error) = phase { return error }
+        if ticket != nil, Task.isCancelled {
+            return AMQPError(.cancelled, "the task waiting for closure was cancelled")
+        }
+        let ticket = ticket ?? nextTicket()
+        return await withCheckedContinuation { closeWaiters[ticket] = $0 }
+    }
+
+    /// Ends the connection: with an error if it is lost, without one if this process closed it.
+    func finish(_ error: AMQPError?) {
+        if case .closed = phase { return }
+        // An error after `connection.close` was queued is not a loss of the connection.
+        let isOurs = if case .closing = phase { true } else { false }
+        let reason = isOurs ? nil : error
+        phase = .closed(reason)
+        socketGuard.release()
+        library = nil
+        control = FIFO()
+        partialBody = nil
+        blockedReason = nil
+        failEverything(reason ?? Self.closedHere)
+        for channel in channels.all { channels.remove(channel) }
+        let waiters = closeWaiters.values
+        closeWaiters = [:]
+        for waiter in waiters { waiter.resume(returning: reason) }
+    }
+
+    private func failEverything(_ reason: AMQPError) {
+        for channel in channels.all { channel.fail(reason) }
+        for call in publishCalls.drain() { finish(call, reason) }
+        outbox = FIFO()
+        touchedConsumers = []
+        acknowledging = []
     }
 }

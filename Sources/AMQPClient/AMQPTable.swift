@@ -1,4 +1,4 @@
-/// An AMQP field table: few names, each with a value, in the order they were given.
+/// An AMQP field table: an ordered list of names, each with a value.
 ///
 /// Tables are small, so a lookup compares the names one by one.
 public struct AMQPTable: Sendable {
@@ -16,34 +16,34 @@ public struct AMQPTable: Sendable {
         }
     }
 
-    /// The entries in their order.
+    /// The entries in order.
     public private(set) var entries: [Entry]
 
     /// Makes an empty table.
-    public init() { self.entries = [] }
+    public init() { entries = [] }
 
-    /// Makes a table of entries; of two with the same name the first is found.
+    /// Makes a table of entries; if two have the same name, lookups find the first.
     public init(_ entries: [Entry]) { self.entries = entries }
 
-    /// The value of a name; assigning nil removes the name.
+    /// Accesses the value of a name; assigning nil removes the name.
     public subscript(key: String) -> AMQPValue? {
-        get { self.entries.first { $0.key == key }?.value }
+        get { entries.first { $0.key == key }?.value }
         set {
-            let index = self.entries.firstIndex { $0.key == key }
+            let index = entries.firstIndex { $0.key == key }
             switch (index, newValue) {
-            case (let index?, let value?): self.entries[index].value = value
-            case (let index?, nil): self.entries.remove(at: index)
-            case (nil, let value?): self.entries.append(Entry(key: key, value: value))
+            case (let index?, let value?): entries[index].value = value
+            case (let index?, nil): entries.remove(at: index)
+            case (nil, let value?): entries.append(Entry(key: key, value: value))
             case (nil, nil): break
             }
         }
     }
 
     /// The number of names.
-    public var count: Int { self.entries.count }
+    public var count: Int { entries.count }
 
     /// Whether the table has no entries.
-    public var isEmpty: Bool { self.entries.isEmpty }
+    public var isEmpty: Bool { entries.isEmpty }
 }
 
 extension AMQPTable: Hashable {
@@ -54,13 +54,100 @@ extension AMQPTable: Hashable {
 
     /// Hashes the names regardless of their order.
     public func hash(into hasher: inout Hasher) {
-        hasher.combine(self.entries.reduce(into: 0) { $0 ^= $1.key.hashValue })
+        hasher.combine(entries.reduce(into: 0) { $0 ^= $1.key.hashValue })
     }
 }
 
 extension AMQPTable: ExpressibleByDictionaryLiteral {
-    /// Makes a table of the names and values given.
+    /// Makes a table of the given names and values.
     public init(dictionaryLiteral elements: (String, AMQPValue)...) {
         self.init(elements.map { Entry(key: $0.0, value: $0.1) })
+    }
+}
+
+/// A value in an AMQP field table.
+public enum AMQPValue: Sendable, Hashable {
+    /// A Boolean value.
+    case bool(Bool)
+    /// A signed integer of 8 bits.
+    case int8(Int8)
+    /// An unsigned integer of 8 bits.
+    case uint8(UInt8)
+    /// A signed integer of 16 bits.
+    case int16(Int16)
+    /// An unsigned integer of 16 bits.
+    case uint16(UInt16)
+    /// A signed integer of 32 bits.
+    case int32(Int32)
+    /// An unsigned integer of 32 bits.
+    case uint32(UInt32)
+    /// A signed integer of 64 bits.
+    case int64(Int64)
+    /// An unsigned integer of 64 bits, which RabbitMQ itself does not support.
+    case uint64(UInt64)
+    /// A floating point number of 32 bits.
+    case float(Float)
+    /// A floating point number of 64 bits.
+    case double(Double)
+    /// A decimal number: `value` divided by ten to the power of `scale`.
+    case decimal(scale: UInt8, value: UInt32)
+    /// A string in UTF-8.
+    case string(String)
+    /// Uninterpreted bytes.
+    case bytes([UInt8])
+    /// Seconds since 1970.
+    case timestamp(UInt64)
+    /// A list of values.
+    case array([AMQPValue])
+    /// A nested table.
+    case table(AMQPTable)
+    /// No value.
+    case null
+}
+
+extension AMQPValue {
+    /// The value of a string, or of bytes that are valid UTF-8.
+    public var string: String? {
+        switch self {
+        case .string(let text): text
+        case .bytes(let bytes): String(validating: bytes, as: UTF8.self)
+        default: nil
+        }
+    }
+
+    /// The value of any integer or timestamp if it fits into 64 signed bits.
+    public var integer: Int64? {
+        switch self {
+        case .int8(let value): Int64(value)
+        case .uint8(let value): Int64(value)
+        case .int16(let value): Int64(value)
+        case .uint16(let value): Int64(value)
+        case .int32(let value): Int64(value)
+        case .uint32(let value): Int64(value)
+        case .int64(let value): value
+        case .uint64(let value), .timestamp(let value): Int64(exactly: value)
+        default: nil
+        }
+    }
+}
+
+extension AMQPValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+    /// Makes a string.
+    public init(stringLiteral value: String) { self = .string(value) }
+
+    /// Makes a signed integer of 64 bits.
+    public init(integerLiteral value: Int64) { self = .int64(value) }
+
+    /// Makes a Boolean value.
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+}
+
+extension AMQPValue: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
+    /// Makes a list of values.
+    public init(arrayLiteral elements: AMQPValue...) { self = .array(elements) }
+
+    /// Makes a nested table.
+    public init(dictionaryLiteral elements: (String, AMQPValue)...) {
+        self = .table(AMQPTable(elements.map { AMQPTable.Entry(key: $0.0, value: $0.1) }))
     }
 }

@@ -1,20 +1,20 @@
 public import SheafBroker
-import SheafCore
+public import SheafCore
 public import SystemPackage
 
 /// A broker in one SQLite file, shared by any number of processes on one machine.
 ///
-/// What a process holds, messages as well as locks, is free again as soon as that process has ended, however it ended.
+/// Messages and locks held by a process are released when that process ends, however it ends.
 public final class SQLiteBroker: Broker {
-    /// Where the file is when nothing else is said.
+    /// The default folder of the broker.
     public static let defaultDirectory: FilePath = ".sheaf"
 
     let directory: BrokerDirectory
-    let clock: FileClock
-    let session: Session
+    private let clock: FileClock
+    private let session: Session
     let writer: Writer
     let reader: Reader
-    let watcher: Watcher
+    private let watcher: Watcher
 
     private init(directory: BrokerDirectory, clock: FileClock, writer: Writer) throws {
         self.directory = directory
@@ -27,14 +27,14 @@ public final class SQLiteBroker: Broker {
         }
     }
 
-    /// Opens the broker in a folder, and makes what is missing.
+    /// Opens the broker in a folder, and creates missing files.
     ///
-    /// Throws ``SheafBroker/BrokerError`` with code `storage` where that can not be, and `blocked` where the disk is full.
+    /// Throws ``SheafBroker/BrokerError`` with code `storage` if that fails, or `blocked` if the disk is full.
     public static func open(directory path: FilePath = defaultDirectory) async throws -> SQLiteBroker {
         try await open(directory: path, machine: .system)
     }
 
-    /// Opens the broker on a machine with these clocks.
+    /// Opens the broker with the clocks of a machine.
     package static func open(directory path: FilePath, machine: MachineClock) async throws -> SQLiteBroker {
         let directory = try BrokerDirectory(path)
         let opening = try await lock(directory.opening)
@@ -49,7 +49,7 @@ public final class SQLiteBroker: Broker {
         return broker
     }
 
-    /// The file, and that it is one for this machine.
+    /// The file and the version of SQLite, with a note that the broker works on one machine only.
     public var description: BrokerDescription {
         get async throws {
             let version = try await reader.read { try $0.libraryVersion() }
@@ -62,12 +62,12 @@ public final class SQLiteBroker: Broker {
         }
     }
 
-    /// Gives back what is held, frees the locks, and lets go of the file.
+    /// Returns held messages to their queues, releases the locks, and closes the file.
     public func close() async {
         guard await session.close() else { return }
         await watcher.close()
         let id = await session.currentID
-        // A failure leaves the session to be found dead by the others, since its file is unlocked all the same.
+        // If this fails, other processes find the session dead, since its file is unlocked anyway.
         try? await writer.close { transaction in
             if let id { try transaction.end(session: id) }
         }
@@ -75,7 +75,7 @@ public final class SQLiteBroker: Broker {
         await session.removeFile()
     }
 
-    /// Returns what dead sessions held, and removes what killed processes left over.
+    /// Returns messages that dead sessions held, and removes the remains of killed processes.
     private func tidy() async throws {
         let sessions = try await reader.read { try $0.sessions() }
         let dead = sessions.filter { (try? FileLock.isHeld(directory.session($0.file))) == false }
@@ -83,25 +83,25 @@ public final class SQLiteBroker: Broker {
         do {
             try await writer.perform { try $0.sweep() }
         } catch let error as BrokerError where error.code == .blocked {
-            // What is left over disturbs nobody, and a full disk must not keep anybody from reading.
+            // The remains are harmless, and reading must work on a full disk.
         }
-        // A file that nobody holds and that no session has belongs to one that was killed while it began.
+        // An unlocked file without a session belongs to a process that was killed while it started.
         let known = Set(sessions.map(\.file))
         for name in directory.sessionFiles() where !known.contains(name) {
             SessionFile.removeIfDead(directory.session(name))
         }
     }
 
-    /// Gives back what sessions held whose processes have ended.
+    /// Returns messages held by sessions whose processes have ended.
     private static func bury(_ dead: [SessionRow], in directory: BrokerDirectory, with writer: Writer) async {
         for row in dead {
-            // Where this fails the session stays, and is found dead again at the next look.
+            // If this fails, the session stays, and is found dead again at the next check.
             try? await writer.perform { try $0.end(session: row.id) }
             SessionFile.removeIfDead(directory.session(row.file))
         }
     }
 
-    /// Waits for the lock that one process holds while it opens the broker.
+    /// Waits for the lock that a process holds while it opens the broker.
     private static func lock(_ path: String) async throws -> FileLock {
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(30)
@@ -109,6 +109,212 @@ public final class SQLiteBroker: Broker {
             if let lock = try FileLock.take(path) { return lock }
             try await clock.sleep(for: .milliseconds(2))
         }
-        throw BrokerError(.timedOut, "another process does not finish opening the broker (\(path) is locked)")
+        throw BrokerError(.timedOut, "another process has not finished opening the broker: \(path) is locked")
+    }
+}
+
+// MARK: Queues
+
+extension SQLiteBroker {
+    /// Declares a queue; throws `mismatch` if a queue of that name exists with different properties.
+    public func declareQueue(_ declaration: QueueDeclaration) async throws {
+        try Argument.check(name: declaration.name)
+        if let limit = declaration.deliveryLimit, limit < 0 {
+            throw BrokerError(.invalidArgument, "the delivery limit must be at least 0, not \(limit)")
+        }
+        if let lifetime = declaration.lifetime {
+            guard lifetime >= .zero, case .queue = declaration.deadLetter else {
+                throw BrokerError(
+                    .invalidArgument,
+                    "a queue with a lifetime of \(lifetime) needs a dead-letter queue and a lifetime of at least 0"
+                )
+            }
+        }
+        try await writer.perform { try $0.declare(declaration) }
+    }
+
+    /// Deletes a queue and its messages; a queue that does not exist is not an error.
+    public func deleteQueue(_ name: String) async throws {
+        guard let id = try await writer.perform({ try $0.unname(queue: name) }) else { return }
+        while try await writer.perform({ try $0.removeQueue(id) }) {}
+    }
+
+    /// Removes the ready messages of a queue and returns their number.
+    @discardableResult
+    public func purgeQueue(_ name: String) async throws -> Int {
+        let purged = try await writer.perform { try $0.purge(name) }
+        if let keys = purged.keys {
+            while try await writer.perform({ try $0.removeMessages(keys) }) {}
+        }
+        return purged.count
+    }
+
+    /// Returns the number of ready messages and of consumers, or nil if the queue does not exist.
+    public func queueStatus(_ name: String) async throws -> QueueStatus? {
+        try await reader.read { try $0.status(of: name) }
+    }
+
+    /// Publishes messages to a queue in order, and returns when all of them are in the file.
+    public func publish(_ messages: [Message], to queue: String) async throws {
+        try Argument.check(messages)
+        try await writer.perform(rows: messages.count) { try $0.publish(messages, to: queue) }
+    }
+
+    /// Publishes a message that becomes ready after a delay, whatever happens to the wall clock meanwhile.
+    public func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
+        try Argument.check([message])
+        // One more, because the current time lies within its millisecond.
+        let due = clock.now + delay.milliseconds + 1
+        try await writer.perform { transaction in
+            if delay > .zero {
+                try transaction.publish(message, to: queue, due: due)
+            } else {
+                try transaction.publish([message], to: queue)
+            }
+        }
+    }
+
+    /// Starts a consumer of a queue, with at most `prefetch` unsettled deliveries at a time.
+    public func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
+        guard prefetch > 0 else {
+            throw BrokerError(.invalidArgument, "the prefetch must be at least 1, not \(prefetch)")
+        }
+        let holder = LeaseHolder(session: try await session.id, consumer: await session.nextNumber())
+        let id = try await writer.perform { try $0.addConsumer(holder, of: queue) }
+        let consumer = SQLiteConsumer(
+            queue: id,
+            name: queue,
+            prefetch: prefetch,
+            holder: holder,
+            writer: writer,
+            watcher: watcher,
+            session: session
+        )
+        await session.add(consumer, number: holder.consumer)
+        return consumer
+    }
+
+    /// Takes one message, or returns nil if none is ready.
+    public func get(_ queue: String) async throws -> Delivery? {
+        let holder = LeaseHolder(session: try await session.id, consumer: 0)
+        return try await writer.perform { transaction in
+            let row = try QueueRow.required(queue, in: transaction)
+            return try transaction.lease(row.id, atMost: 1, to: holder)?.first
+        }
+    }
+
+    /// Settles deliveries; those of another connection are ignored.
+    public func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
+        // A session that has never received anything holds no messages.
+        guard let id = await session.currentID else { return }
+        let own = deliveries.filter { $0.epoch == UInt64(id) }
+        let counts = try await writer.perform(rows: own.count) { try $0.settle(own, of: id, as: settlement) }
+        for (number, count) in counts { await session.consumer(number)?.settled(count) }
+    }
+}
+
+// MARK: Logs
+
+extension SQLiteBroker {
+    /// Declares a log; has no effect if a log of that name exists.
+    public func declareLog(_ declaration: LogDeclaration) async throws {
+        try Argument.check(name: declaration.name)
+        try await writer.perform { try $0.declare(declaration) }
+    }
+
+    /// Deletes a log; one that does not exist is not an error.
+    public func deleteLog(_ name: String) async throws {
+        guard let id = try await writer.perform({ try $0.unname(log: name) }) else { return }
+        while try await writer.perform({ try $0.removeLog(id) }) {}
+    }
+
+    /// Returns the offset of the next entry, or nil if the log does not exist.
+    public func endOffset(of log: String) async throws -> Int64? {
+        try await reader.read { try LogRow.named(log, in: $0)?.next }
+    }
+
+    /// Appends messages to a log in order, and returns when all of them are in the file.
+    public func append(_ messages: [Message], to log: String) async throws {
+        try Argument.check(messages)
+        try await writer.perform(rows: messages.count) { transaction in
+            try transaction.append(messages, to: try LogRow.required(log, in: transaction))
+        }
+    }
+
+    /// Reads a log from a position, and continues with entries appended later.
+    public func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
+        let start = try await reader.read { try $0.start(of: log, from: position) }
+        let isRelative =
+            switch position {
+            case .first, .offset: false
+            case .last, .next, .since: true
+            }
+        return SQLiteLogReader(
+            log: start.log,
+            name: log,
+            offset: start.offset,
+            reportsStart: isRelative,
+            number: await session.nextNumber(),
+            reader: reader,
+            watcher: watcher
+        )
+    }
+}
+
+// MARK: Locks
+
+extension SQLiteBroker {
+    /// Takes a lock for the lifetime of this process and connection, or returns nil if it is already held.
+    public func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
+        try Argument.check(name: name)
+        let path = try directory.lock(name)
+        guard await !session.isClosed else { throw Writer.closed }
+        guard let file = try FileLock.take(path) else { return nil }
+        let lock = SQLiteLock(name: name, file: file)
+        guard await session.add(lock) else {
+            await lock.release()
+            throw Writer.closed
+        }
+        return lock
+    }
+
+    /// Returns whether a lock is held.
+    public func isLocked(_ name: String) async throws -> Bool {
+        try Argument.check(name: name)
+        guard await !session.isClosed else { throw Writer.closed }
+        return try FileLock.isHeld(try directory.lock(name))
+    }
+}
+
+/// Checks arguments of callers against limits that apply to every broker.
+private enum Argument {
+    private static let (nameBytes, propertyBytes, messageBytes) = (233, 255, 128 << 20)
+
+    /// Throws if a name is empty or too long.
+    static func check(name: String) throws {
+        guard !name.isEmpty else { throw BrokerError(.invalidArgument, "a name must not be empty") }
+        guard name.utf8.count <= nameBytes else {
+            throw BrokerError(.invalidArgument, "the name \(name) is longer than \(nameBytes) bytes")
+        }
+    }
+
+    /// Throws if a message exceeds the limits of any broker.
+    static func check(_ messages: [Message]) throws {
+        for message in messages {
+            for property in [message.id, message.type, message.contentType] {
+                guard property.utf8.count <= propertyBytes else {
+                    throw BrokerError(.invalidArgument, "a property is longer than \(propertyBytes) bytes: \(property)")
+                }
+            }
+            for header in message.headers where header.name.utf8.count > propertyBytes {
+                throw BrokerError(.invalidArgument, "a header's name is longer than \(propertyBytes) bytes")
+            }
+            guard message.body.count <= messageBytes else {
+                throw BrokerError(
+                    .tooLarge,
+                    "message \(message.id) has \(message.body.count) bytes; the limit is \(messageBytes)"
+                )
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 import SheafBroker
 
-/// A subscription that takes messages out of the file when it is asked for them.
+/// A subscription that takes messages from the file on demand.
 actor SQLiteConsumer: QueueConsumer {
     private let queue: Int64
     private let name: String
@@ -9,9 +9,9 @@ actor SQLiteConsumer: QueueConsumer {
     private let writer: Writer
     private let watcher: Watcher
     private let session: Session
-    /// How many deliveries are not settled, those in the buffer included.
+    /// The number of unsettled deliveries, including those in the buffer.
     private var unsettled = 0
-    /// What was taken out for a call of next() that was cancelled meanwhile.
+    /// Deliveries taken for a call of `next()` that was then cancelled.
     private var buffer: [Delivery] = []
     private var isTaking = false
     private var isWaiting = false
@@ -51,7 +51,7 @@ actor SQLiteConsumer: QueueConsumer {
             isWaiting = true
             defer { isWaiting = false }
             try await watcher.wait(for: condition, as: UInt64(holder.consumer))
-            // The end of the queue wakes those who are full; they do not ask for messages and have to look themselves.
+            // A full consumer takes no messages, so it must check for itself whether the queue still exists.
             if unsettled >= prefetch { try await checkQueue() }
         }
     }
@@ -60,7 +60,7 @@ actor SQLiteConsumer: QueueConsumer {
         guard !isCancelled else { return [] }
         isCancelled = true
         await watcher.wake(UInt64(holder.consumer))
-        // What a call of next() is taking out belongs to the buffer.
+        // Deliveries that a call of `next()` is taking must be in the buffer first.
         if isTaking { await withCheckedContinuation { cancellation.append($0) } }
         await watcher.forget(UInt64(holder.consumer))
         let holder = holder
@@ -70,14 +70,14 @@ actor SQLiteConsumer: QueueConsumer {
         return buffer
     }
 
-    /// Makes room: this many deliveries have ended.
+    /// Records that `count` deliveries were settled, and wakes a consumer that was full.
     func settled(_ count: Int) async {
         let wasFull = unsettled >= prefetch
         unsettled -= count
         if wasFull, isWaiting { await watcher.wake(UInt64(holder.consumer)) }
     }
 
-    /// Takes messages out of the file into the buffer; goes to its end whether or not the task is cancelled.
+    /// Takes messages from the file into the buffer; completes even if the task is cancelled.
     private func take() async throws {
         isTaking = true
         defer {

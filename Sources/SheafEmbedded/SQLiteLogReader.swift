@@ -1,6 +1,6 @@
 import SheafBroker
 
-/// A position in a log of the file.
+/// A reader at a position in a log.
 actor SQLiteLogReader: LogReader {
     private let log: Int64
     private let name: String
@@ -9,14 +9,14 @@ actor SQLiteLogReader: LogReader {
     private let reader: Reader
     private let watcher: Watcher
     private var isCancelled = false
-    /// Whether the first chunk is to come at once, though it be empty, because the caller can not know where reading begins.
-    private var saysWhere: Bool
+    /// Whether to return the first chunk at once, even an empty one, since it tells the caller where reading begins.
+    private var reportsStart: Bool
 
     init(
         log: Int64,
         name: String,
         offset: Int64,
-        saysWhere: Bool,
+        reportsStart: Bool,
         number: Int64,
         reader: Reader,
         watcher: Watcher
@@ -24,7 +24,7 @@ actor SQLiteLogReader: LogReader {
         self.log = log
         self.name = name
         self.offset = offset
-        self.saysWhere = saysWhere
+        self.reportsStart = reportsStart
         self.number = number
         self.reader = reader
         self.watcher = watcher
@@ -37,8 +37,8 @@ actor SQLiteLogReader: LogReader {
             guard let chunk = try await reader.read({ try $0.entries(of: log, from: offset) }) else {
                 throw BrokerError(.queueGone, "log \(name) was deleted")
             }
-            if chunk.nextOffset > offset || saysWhere {
-                saysWhere = false
+            if chunk.nextOffset > offset || reportsStart {
+                reportsStart = false
                 self.offset = chunk.nextOffset
                 return chunk
             }

@@ -1,13 +1,13 @@
 import SheafBroker
 
-/// What one instance of the broker holds, under a number that is never used twice in a file.
+/// The consumers and locks of one broker instance, under a number that is never reused in a file.
 ///
-/// It is noted in the file when it first receives something: who only reads or publishes leaves no trace, and reads on
-/// a full disk too.
+/// It is registered in the file when it first receives a message: an instance that only reads or publishes writes no
+/// session, and can read on a full disk.
 actor Session {
     private let directory: BrokerDirectory
     private let writer: Writer
-    /// The number, and the locked file that tells others that this session lives.
+    /// The number, and the locked file that shows other processes that this session is alive.
     private var registered: Registered?
     private var registration: Task<Registered, any Error>?
     private(set) var isClosed = false
@@ -25,7 +25,7 @@ actor Session {
         self.writer = writer
     }
 
-    /// The number; notes the session where nobody has asked for it before.
+    /// The number of the session, which is registered at the first access.
     var id: Int64 {
         get async throws {
             if let registered { return registered.id }
@@ -43,11 +43,11 @@ actor Session {
         }
     }
 
-    /// The number, if the session was noted.
+    /// The number of the session, or nil if it is not registered.
     var currentID: Int64? { registered?.id }
 
     private static func register(_ directory: BrokerDirectory, _ writer: Writer) async throws -> Registered {
-        // Locked before it is noted, or others would take the session for dead.
+        // Locked before it is registered, or other processes would consider the session dead.
         let file = try SessionFile(directory)
         do {
             return Registered(id: try await writer.perform { try $0.register(file: file.name) }, file: file)
@@ -57,26 +57,26 @@ actor Session {
         }
     }
 
-    /// A number for a consumer or reader, never 0.
+    /// Returns a new number for a consumer or reader, never 0.
     func nextNumber() -> Int64 {
         lastNumber += 1
         return lastNumber
     }
 
-    /// Keeps a consumer until it ends.
+    /// Registers a consumer.
     func add(_ consumer: SQLiteConsumer, number: Int64) {
         consumers[number] = Subscriber(consumer: consumer)
     }
 
-    /// The consumer of that number, or nil when it has ended.
+    /// Returns the consumer with a number, or nil if it has ended.
     func consumer(_ number: Int64) -> SQLiteConsumer? { consumers[number]?.consumer }
 
-    /// Forgets a consumer.
+    /// Removes a consumer.
     func remove(consumer number: Int64) {
         consumers[number] = nil
     }
 
-    /// Keeps a lock, to free it when the session ends; false when it has ended.
+    /// Keeps a lock, to release it when the session ends; returns false if the session has already ended.
     func add(_ lock: SQLiteLock) async -> Bool {
         guard !isClosed else { return false }
         for (id, lock) in locks where await !lock.isHeld { locks[id] = nil }
@@ -85,7 +85,7 @@ actor Session {
         return true
     }
 
-    /// Ends the session and frees its locks; false when it has ended before.
+    /// Ends the session and releases its locks; returns false if it has already ended.
     func close() async -> Bool {
         guard !isClosed else { return false }
         isClosed = true
@@ -96,7 +96,7 @@ actor Session {
         return true
     }
 
-    /// Lets go of the file, so that others find the session dead where it could not be ended.
+    /// Removes the session file, so that other processes find the session dead if it could not be ended.
     func removeFile() {
         registered?.file.remove()
         registered = nil
@@ -104,7 +104,25 @@ actor Session {
     }
 }
 
-/// A consumer that belongs to whoever receives from it; it keeps the session alive, not the other way round.
+/// A weak reference to a consumer: the consumer keeps the session alive, not the other way round.
 private struct Subscriber {
     weak let consumer: SQLiteConsumer?
+}
+
+/// A named lock held through a locked file.
+actor SQLiteLock: BrokerLock {
+    nonisolated let name: String
+    private var file: FileLock?
+
+    init(name: String, file: FileLock) {
+        self.name = name
+        self.file = file
+    }
+
+    var isHeld: Bool { file != nil }
+
+    func release() {
+        file?.removeFile()
+        file = nil
+    }
 }

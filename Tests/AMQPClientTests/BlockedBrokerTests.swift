@@ -6,8 +6,10 @@ extension BrokerTests {
     struct BlockedBrokerTests {
         private static let node = Task { try await RabbitMQNode.start() }
 
-        /// A broker short of memory stops reading: publishing fails in time, all else lives on, also past heartbeats.
-        @Test func aBrokerShortOfMemoryBlocksPublishingOnly() async throws {
+        /// A broker short of memory stops reading: publishing fails in time, and everything else continues beyond
+        /// heartbeats.
+        @Test("A broker short of memory blocks only publishing")
+        func memoryAlarmBlocksPublishing() async throws {
             let node = try await Self.node.value
             var configuration = try AMQPConfiguration(url: node.url, connectionName: "AMQPClientTests")
             configuration.heartbeat = .seconds(1)
@@ -35,7 +37,7 @@ extension BrokerTests {
                     }
                     #expect(await publisher.isBlocked)
                     #expect(await publisher.blockedReason?.isEmpty == false)
-                    // The broker does not even read this; its late answer must disturb nobody.
+                    // The broker does not even read this; its late answer must have no effect.
                     let late = await errorOf { try await channel.declareQueue(queue, passive: true) }
                     #expect(late?.code == .blocked)
                     try await consuming.acknowledge(first.map(\.deliveryTag))
@@ -60,7 +62,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func closingABlockedConnectionIsBounded() async throws {
+        @Test("Closing a blocked connection ends within the time limit")
+        func closingBlockedConnection() async throws {
             let node = try await Self.node.value
             var configuration = try AMQPConfiguration(url: node.url, connectionName: "AMQPClientTests")
             configuration.closeTimeout = .seconds(1)

@@ -9,8 +9,8 @@ extension BrokerTests {
             0, 1, 32_768, 32_769, 65_528, 65_529, frame - 1, frame, frame + 1, 2 * frame, 1 << 20, 8 << 20,
         ]
 
-        @Test(arguments: sizes)
-        func bodiesOfAnySizeComeBackTheSame(size: Int) async throws {
+        @Test("A body of any size is delivered unchanged", arguments: sizes)
+        func bodySizes(size: Int) async throws {
             try await TestBroker.withQueue { channel, queue in
                 let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
                 let small = AMQPMessage(routingKey: queue, body: [9])
@@ -23,9 +23,14 @@ extension BrokerTests {
             }
         }
 
-        /// The kernel would hold such a body's last frame back for 200 ms; without, both take a fraction of one.
-        @Test(arguments: [4_096, 8_192, 131_072], [1, 3])
-        func aBodyThatFillsItsFramesIsConfirmedAtOnce(frameSize: Int, frames: Int) async throws {
+        /// Without splitting, the kernel would delay the last frame of such a body for 200 ms; normally both take under
+        /// 1 ms.
+        @Test(
+            "A body that fills its frames exactly is confirmed without delay",
+            arguments: [4_096, 8_192, 131_072],
+            [1, 3]
+        )
+        func exactFrames(frameSize: Int, frames: Int) async throws {
             try await TestBroker.withQueue({ $0.maximumFrameSize = frameSize }) { channel, queue in
                 let full = frames * (frameSize - 8)
                 var durations: [Int: [Duration]] = [:]
@@ -40,7 +45,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func aBodyOverTheLimitIsRefusedBeforeItIsSent() async throws {
+        @Test("A body above the size limit is refused before it is sent")
+        func bodyAboveLimit() async throws {
             try await TestBroker.withQueue({ $0.maximumBodySize = 100 }) { channel, queue in
                 let large = AMQPMessage(routingKey: queue, body: Array(repeating: 1, count: 101))
                 let error = await errorOf { try await channel.publish([large]) }
@@ -49,7 +55,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func largeAndSmallBodiesOnSeveralChannelsDoNotMix() async throws {
+        @Test("Large and small bodies on several channels do not mix")
+        func bodiesOnSeveralChannels() async throws {
             try await TestBroker.withQueue { channel, queue in
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for number in 0..<6 {

@@ -3,7 +3,8 @@ import Testing
 
 extension BrokerTests {
     struct ChannelErrorTests {
-        @Test func aMissingQueueClosesTheChannelAndNotTheConnection() async throws {
+        @Test("A missing queue closes the channel but not the connection")
+        func missingQueue() async throws {
             try await TestBroker.withConnection { connection in
                 let channel = try await connection.openChannel()
                 let missing = TestBroker.uniqueName("missing")
@@ -15,7 +16,7 @@ extension BrokerTests {
                 #expect(later?.code == .channelClosed)
                 #expect(later?.replyCode == 404)
                 try await channel.close()
-                // The number is used again, and the old handle must not reach the new channel.
+                // The number is reused, and the old handle must not reach the new channel.
                 let next = try await connection.openChannel()
                 #expect(next.number == channel.number)
                 #expect(await errorOf { try await channel.purgeQueue(missing) }?.code == .channelClosed)
@@ -24,7 +25,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func otherArgumentsAre406() async throws {
+        @Test("Redeclaring a queue with other arguments fails with 406")
+        func redeclaration() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let other = try await channel.connection.openChannel()
                 let error = await errorOf { try await other.declareQueue(queue, durable: false) }
@@ -33,7 +35,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func allCallsOfAClosedChannelFail() async throws {
+        @Test("All calls on a closed channel fail")
+        func callsOnClosedChannel() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let other = try await channel.connection.openChannel()
                 try await other.setPrefetch(1)
@@ -50,7 +53,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func anExclusiveQueueIsLockedForOthersUntilItsConnectionEnds() async throws {
+        @Test("An exclusive queue is locked for other connections until its connection ends")
+        func exclusiveQueue() async throws {
             try await TestBroker.withConnection { connection in
                 let queue = TestBroker.uniqueName("lock")
                 let owner = try await AMQPConnection.connect(connection.configuration)
@@ -64,7 +68,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func theBrokerNamesAQueueWithoutAName() async throws {
+        @Test("The broker chooses the name of a queue declared without one")
+        func generatedQueueName() async throws {
             try await TestBroker.withConnection { connection in
                 let channel = try await connection.openChannel()
                 let status = try await channel.declareQueue("", durable: false, exclusive: true)
@@ -73,7 +78,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func hundredsOfChannelsOpenAndClose() async throws {
+        @Test("Hundreds of channels open and close")
+        func manyChannels() async throws {
             try await TestBroker.withConnection { connection in
                 let channels = try await withThrowingTaskGroup(of: AMQPChannel.self) { group in
                     for _ in 0..<300 { group.addTask { try await connection.openChannel() } }

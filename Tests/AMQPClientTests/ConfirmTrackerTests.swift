@@ -3,7 +3,8 @@ import Testing
 @testable import AMQPClient
 
 struct ConfirmTrackerTests {
-    @Test func settlesOneByOneAndManyAtOnce() {
+    @Test("Confirms settle single messages and several at once")
+    func settlesSingleAndMultiple() {
         var tracker = ConfirmTracker<String>()
         let numbers = (1...10).map { tracker.record("m\($0)") }
         #expect(numbers == Array(1...10))
@@ -17,7 +18,8 @@ struct ConfirmTrackerTests {
         #expect(tracker.count == 5)
     }
 
-    @Test func settlesNothingTwice() {
+    @Test("A message is settled only once")
+    func settlesOnce() {
         var tracker = ConfirmTracker<Int>()
         _ = tracker.record(1)
         _ = tracker.record(2)
@@ -27,7 +29,8 @@ struct ConfirmTrackerTests {
         #expect(count == 2)
     }
 
-    @Test func zeroWithMultipleMeansAll() {
+    @Test("The number 0 with multiple settles all messages")
+    func zeroWithMultiple() {
         var tracker = ConfirmTracker<Int>()
         for number in 1...5 { _ = tracker.record(number) }
         var settled: [Int] = []
@@ -36,8 +39,11 @@ struct ConfirmTrackerTests {
         #expect(settled == [1, 2, 3, 4, 5])
     }
 
-    @Test(arguments: [(0, false), (3, false), (3, true)] as [(UInt64, Bool)])
-    func refusesNumbersNeverUsed(tag: UInt64, multiple: Bool) {
+    @Test(
+        "Numbers that were never used are refused",
+        arguments: [(0, false), (3, false), (3, true)] as [(UInt64, Bool)]
+    )
+    func refusesUnusedNumbers(tag: UInt64, multiple: Bool) {
         var tracker = ConfirmTracker<Int>()
         _ = tracker.record(1)
         _ = tracker.record(2)
@@ -46,8 +52,8 @@ struct ConfirmTrackerTests {
         #expect(tracker.count == 2)
     }
 
-    @Test(arguments: [1, 2, 3, 5, 8] as [UInt64])
-    func everyMessageIsSettledOnceInAnyOrder(seed: UInt64) {
+    @Test("Every message is settled once, in any order", arguments: [1, 2, 3, 5, 8] as [UInt64])
+    func anyOrder(seed: UInt64) {
         var random = SeededGenerator(state: seed)
         var tracker = ConfirmTracker<Int>()
         var open: Set<UInt64> = []
@@ -70,7 +76,8 @@ struct ConfirmTrackerTests {
         #expect(outcomes.values.allSatisfy { $0 == 1 })
     }
 
-    @Test func returnsAreMatchedInOrderAndTheSearchWrapsAround() {
+    @Test("Returns are matched in order, and the search wraps around")
+    func returnsInOrder() {
         var tracker = ConfirmTracker<String>()
         for owner in ["a", "b", "a", "c"] { _ = tracker.record(owner) }
         let found = ["a", "a", "b", "d"].map { wanted in tracker.matchReturn { owner, _ in owner == wanted }?.tag }
@@ -78,13 +85,13 @@ struct ConfirmTrackerTests {
     }
 }
 
-/// A generator that gives the same numbers for the same seed.
+/// A generator that produces the same numbers for the same seed.
 struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = self.state
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)

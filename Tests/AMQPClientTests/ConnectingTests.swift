@@ -5,7 +5,8 @@ import Testing
 
 extension BrokerTests {
     struct ConnectingTests {
-        @Test func theBrokerSaysItsVersion() async throws {
+        @Test("The broker reports its version")
+        func brokerVersion() async throws {
             try await TestBroker.withConnection { connection in
                 #expect(await connection.serverVersion?.contains(".") == true)
                 #expect(await connection.serverProperties["product"] == "RabbitMQ")
@@ -13,11 +14,12 @@ extension BrokerTests {
             }
         }
 
-        @Test func aWrongPasswordIsRefusedByName() async throws {
+        @Test("A wrong password is refused with an error that names the user")
+        func wrongPassword() async throws {
             var configuration = try TestBroker.configuration()
             configuration.password = AMQPSecret("wrong-and-secret")
             let start = ContinuousClock.now
-            let error = await self.connectError(configuration)
+            let error = await connectError(configuration)
             #expect(error?.code == .accessRefused)
             #expect(error?.replyCode == 403)
             #expect(error?.message.contains(configuration.user) == true)
@@ -26,21 +28,24 @@ extension BrokerTests {
             #expect(.now - start < .seconds(5))
         }
 
-        @Test func aMissingVirtualHostIsRefusedByName() async throws {
+        @Test("A missing virtual host is refused with an error that names it")
+        func missingVirtualHost() async throws {
             var configuration = try TestBroker.configuration()
             configuration.virtualHost = "no such host"
-            let error = await self.connectError(configuration)
+            let error = await connectError(configuration)
             #expect(error?.code == .accessRefused)
             #expect(error?.message.contains("no such host") == true)
         }
 
-        @Test func epochsIncrease() async throws {
+        @Test("Later connections have higher epochs")
+        func epochsIncrease() async throws {
             try await TestBroker.withConnection { first in
                 try await TestBroker.withConnection { second in #expect(second.epoch > first.epoch) }
             }
         }
 
-        @Test func aClosedConnectionSaysSo() async throws {
+        @Test("Calls on a closed connection fail with `closed`")
+        func callsOnClosedConnection() async throws {
             let connection = try await AMQPConnection.connect(try TestBroker.configuration())
             let channel = try await connection.openChannel()
             let waiting = Task { await connection.waitUntilClosed() }
@@ -52,7 +57,8 @@ extension BrokerTests {
             try await channel.close()
         }
 
-        @Test func waitingForClosureCanBeCancelled() async throws {
+        @Test("Waiting for closure can be cancelled")
+        func cancelledWaitForClosure() async throws {
             try await TestBroker.withConnection { connection in
                 let waiting = Task { await connection.waitUntilClosed() }
                 waiting.cancel()
@@ -60,7 +66,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func lossWakesAllWhoWait() async throws {
+        @Test("The loss of the connection fails all pending calls")
+        func lossFailsPendingCalls() async throws {
             let connection = try await AMQPConnection.connect(try TestBroker.configuration())
             let channel = try await connection.openChannel()
             let queue = try await channel.declareQueue("", durable: false, exclusive: true).name
@@ -93,18 +100,19 @@ extension BrokerTests {
     }
 }
 
-/// What can be said about connecting without a broker.
+@Suite("Connecting without a broker")
 struct UnreachableBrokerTests {
-    @Test func aRefusedPortFailsAtOnceByName() async throws {
+    @Test("A refused port fails at once with an error that names it")
+    func refusedPort() async throws {
         let port = try ListeningSocket().port
-        let error = await self.connectError(AMQPConfiguration(host: "127.0.0.1", port: port))
+        let error = await connectError(AMQPConfiguration(host: "127.0.0.1", port: port))
         #expect(error?.code == .connectionFailed)
         #expect(error?.systemError == ECONNREFUSED)
         #expect(error?.message.contains("127.0.0.1:\(port)") == true)
     }
 
-    @Test(arguments: [false, true])
-    func aSilentServerFailsByTheTimeout(isTLS: Bool) async throws {
+    @Test("A silent server fails after the time limit", arguments: [false, true])
+    func silentServer(isTLS: Bool) async throws {
         let listener = try ListeningSocket()
         var configuration = AMQPConfiguration(host: "localhost", port: listener.port)
         configuration.host = "127.0.0.1"
@@ -112,30 +120,33 @@ struct UnreachableBrokerTests {
         configuration.handshakeTimeout = .milliseconds(500)
         configuration.connectTimeout = .milliseconds(500)
         let start = ContinuousClock.now
-        let error = await self.connectError(configuration)
+        let error = await connectError(configuration)
         #expect(error?.code == .connectionFailed)
         #expect(.now - start < .seconds(5))
         withExtendedLifetime(listener) {}
     }
 
-    @Test func aConnectingTaskCanBeCancelled() async throws {
+    @Test("A connecting task can be cancelled")
+    func cancelledConnect() async throws {
         let listener = try ListeningSocket()
         let configuration = AMQPConfiguration(host: "127.0.0.1", port: listener.port)
-        let task = Task { await self.connectError(configuration) }
+        let task = Task { await connectError(configuration) }
         task.cancel()
         #expect(try await within(.seconds(5)) { await task.value }?.code == .cancelled)
         withExtendedLifetime(listener) {}
     }
 
-    @Test func aHostWithoutAddressIsNamed() async {
-        let error = await self.connectError(AMQPConfiguration(host: "no-such-host.invalid"))
+    @Test("A host without an address is named in the error")
+    func hostWithoutAddress() async {
+        let error = await connectError(AMQPConfiguration(host: "no-such-host.invalid"))
         #expect(error?.code == .connectionFailed)
         #expect(error?.message.contains("no-such-host.invalid") == true)
     }
 
-    @Test func certificatesThatCannotBeReadAreNamed() async {
+    @Test("Certificates that cannot be read are named in the error")
+    func unreadableCertificates() async {
         let tls = AMQPTLSConfiguration(trustRootsPath: "/no/such/file.pem")
-        let error = await self.connectError(AMQPConfiguration(host: "127.0.0.1", tls: tls))
+        let error = await connectError(AMQPConfiguration(host: "127.0.0.1", tls: tls))
         #expect(error?.code == .invalidArgument)
         #expect(error?.message.contains("/no/such/file.pem") == true)
     }
@@ -145,7 +156,7 @@ struct UnreachableBrokerTests {
     }
 }
 
-/// A port of the loopback address on which connections are taken and never answered, until it goes away.
+/// A port of the loopback address that accepts connections and never answers, until it is released.
 final class ListeningSocket: Sendable {
     let port: Int
     private let descriptor: Int32
@@ -166,5 +177,5 @@ final class ListeningSocket: Sendable {
         try #require(status == 0)
     }
 
-    deinit { close(self.descriptor) }
+    deinit { close(descriptor) }
 }

@@ -7,9 +7,10 @@ extension BrokerTests {
             try await channel.publish((0..<count).map { AMQPMessage(routingKey: queue, body: [UInt8($0)]) })
         }
 
-        @Test func whatIsNotSettledComesBack() async throws {
+        @Test("Unsettled deliveries return to the queue when the channel closes")
+        func unsettledDeliveriesReturn() async throws {
             try await TestBroker.withQueue { channel, queue in
-                try await self.fill(channel, queue, 4)
+                try await fill(channel, queue, 4)
                 let other = try await channel.connection.openChannel()
                 try await other.setPrefetch(10)
                 let deliveries = try await other.consume(queue).collect(4)
@@ -24,9 +25,10 @@ extension BrokerTests {
             }
         }
 
-        @Test func rejectingManyLeavesOutTheRest() async throws {
+        @Test("Rejecting several deliveries does not affect the others")
+        func rejectingSeveral() async throws {
             try await TestBroker.withQueue { channel, queue in
-                try await self.fill(channel, queue, 6)
+                try await fill(channel, queue, 6)
                 let consumer = try await channel.consume(queue)
                 let tags = try await consumer.collect(6).map(\.deliveryTag)
                 let wrong = await errorOf { try await channel.reject([tags[0], tags[1], 77], requeue: false) }
@@ -41,22 +43,24 @@ extension BrokerTests {
             }
         }
 
-        @Test func prefetchBoundsWhatIsOut() async throws {
+        @Test("The prefetch limits the number of unsettled deliveries")
+        func prefetchLimit() async throws {
             try await TestBroker.withQueue(prefetch: 3) { channel, queue in
-                try await self.fill(channel, queue, 10)
+                try await fill(channel, queue, 10)
                 let consumer = try await channel.consume(queue)
                 let deliveries = try await consumer.collect(3)
                 #expect(deliveries.count == 3)
-                // The passive declare is answered after anything that the broker has sent before.
+                // The answer to a passive declare arrives after everything that the broker sent earlier.
                 #expect(try await channel.declareQueue(queue, passive: true).messageCount == 7)
                 try await channel.acknowledge(upTo: deliveries[2].deliveryTag)
                 #expect(try await consumer.collect(3).map(\.body) == [[3], [4], [5]])
             }
         }
 
-        @Test func aWrongTagIsAnErrorHereAndNotOnTheBroker() async throws {
+        @Test("A wrong tag is an error here and is not sent to the broker")
+        func wrongTag() async throws {
             try await TestBroker.withQueue { channel, queue in
-                try await self.fill(channel, queue, 2)
+                try await fill(channel, queue, 2)
                 let deliveries = try await channel.consume(queue).collect(2)
                 let tag = deliveries[0].deliveryTag
                 try await channel.acknowledge([tag])
@@ -67,10 +71,11 @@ extension BrokerTests {
             }
         }
 
-        @Test func cancellingReturnsWhatWasNotHandedOut() async throws {
+        @Test("Cancelling a consumer returns its buffered deliveries")
+        func cancelReturnsBuffer() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let consumer = try await channel.consume(queue)
-                try await self.fill(channel, queue, 5)
+                try await fill(channel, queue, 5)
                 let rest = try await consumer.cancel()
                 #expect(try await consumer.next() == nil)
                 let ready = try await channel.declareQueue(queue, passive: true).messageCount
@@ -80,18 +85,20 @@ extension BrokerTests {
             }
         }
 
-        @Test func aCancelledTaskStopsWaitingAndLosesNothing() async throws {
+        @Test("A cancelled task stops waiting and loses no delivery")
+        func cancelledNext() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let consumer = try await channel.consume(queue)
                 let waiting = Task { await errorOf { _ = try await consumer.next() } }
                 waiting.cancel()
                 #expect(await waiting.value?.code == .cancelled)
-                try await self.fill(channel, queue, 1)
+                try await fill(channel, queue, 1)
                 #expect(try await consumer.collect(1).map(\.body) == [[0]])
             }
         }
 
-        @Test func aDeletedQueueEndsItsConsumer() async throws {
+        @Test("Deleting a queue ends its consumer")
+        func deletedQueue() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let consumer = try await channel.consume(queue)
                 let other = try await channel.connection.openChannel()
@@ -102,7 +109,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func consumingNeedsAPrefetchAndAnUnusedTag() async throws {
+        @Test("Consuming requires a prefetch and an unused tag")
+        func consumingRequirements() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let other = try await channel.connection.openChannel()
                 #expect(await errorOf { _ = try await other.consume(queue) }?.code == .invalidArgument)
@@ -112,7 +120,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func anExclusiveConsumerIsTheOnlyOne() async throws {
+        @Test("An exclusive consumer excludes others")
+        func exclusiveConsumer() async throws {
             try await TestBroker.withQueue { channel, queue in
                 _ = try await channel.consume(queue, exclusive: true)
                 let other = try await channel.connection.openChannel()
@@ -123,9 +132,10 @@ extension BrokerTests {
             }
         }
 
-        @Test func aStreamIsReadFromAnOffset() async throws {
+        @Test("A stream is read from an offset")
+        func streamOffset() async throws {
             try await TestBroker.withQueue(arguments: ["x-queue-type": "stream"]) { channel, queue in
-                try await self.fill(channel, queue, 20)
+                try await fill(channel, queue, 20)
                 let consumer = try await channel.consume(queue, arguments: ["x-stream-offset": 15])
                 let deliveries = try await consumer.collect(5)
                 #expect(deliveries.map(\.body) == (15..<20).map { [UInt8($0)] })

@@ -10,15 +10,16 @@ struct FieldTableTests {
         .array([.int32(1), .string("x"), .array([.null])]), .table([:]), .table(["a": ["b": ["c": 1]]]),
     ]
 
-    @Test(arguments: values)
-    func everyKindComesBackTheSame(value: AMQPValue) throws {
+    @Test("Every kind of value is encoded and decoded unchanged", arguments: values)
+    func everyKind(value: AMQPValue) throws {
         let table = AMQPTable([AMQPTable.Entry(key: "key", value: value)])
         let bytes = try FieldTableCodec.encode(table)
         #expect(bytes.count == (try table.encodedSize()))
         #expect(try FieldTableCodec.decode(bytes) == table)
     }
 
-    @Test func allKindsTogetherComeBackTheSame() throws {
+    @Test("A table with all kinds of values is encoded and decoded unchanged")
+    func allKindsTogether() throws {
         let entries = Self.values.enumerated().map { AMQPTable.Entry(key: "key \($0.offset)", value: $0.element) }
         let table = AMQPTable(entries)
         let bytes = try FieldTableCodec.encode(table)
@@ -26,7 +27,8 @@ struct FieldTableTests {
         #expect(try FieldTableCodec.decode(bytes) == table)
     }
 
-    @Test func largeTablesOutgrowABlockOfTheArena() throws {
+    @Test("Tables larger than a block of the arena are encoded")
+    func largeTables() throws {
         let entries = (0..<5_000).map { AMQPTable.Entry(key: "key \($0)", value: .string("value \($0)")) }
         let table = AMQPTable(
             entries + [AMQPTable.Entry(key: "large", value: .bytes(Array(repeating: 1, count: 50_000)))]
@@ -34,7 +36,8 @@ struct FieldTableTests {
         #expect(try FieldTableCodec.decode(try FieldTableCodec.encode(table)).entries == table.entries)
     }
 
-    @Test func nestingAndKeysAreLimited() {
+    @Test("Nesting depth and key length are limited")
+    func limits() {
         var deep: AMQPValue = 1
         for _ in 0..<100 { deep = .table(AMQPTable([AMQPTable.Entry(key: "t", value: deep)])) }
         #expect(throws: AMQPError.self) { try AMQPTable([AMQPTable.Entry(key: "d", value: deep)]).encodedSize() }
@@ -42,17 +45,22 @@ struct FieldTableTests {
         #expect(throws: AMQPError.self) { try AMQPTable([AMQPTable.Entry(key: longKey, value: 1)]).encodedSize() }
     }
 
-    @Test(arguments: [[1], [3, 97, 98], [1, 97, 83, 255, 255, 255, 255], [1, 97, 0]] as [[UInt8]])
-    func brokenBytesAreAnError(bytes: [UInt8]) {
+    @Test(
+        "Damaged bytes are an error",
+        arguments: [[1], [3, 97, 98], [1, 97, 83, 255, 255, 255, 255], [1, 97, 0]] as [[UInt8]]
+    )
+    func damagedBytes(bytes: [UInt8]) {
         #expect(throws: AMQPError.self) { try FieldTableCodec.decode(bytes) }
     }
 
-    @Test func textThatIsNotUTF8StaysBytes() throws {
+    @Test("Strings that are not valid UTF-8 are decoded as bytes")
+    func invalidUTF8() throws {
         let table = try FieldTableCodec.decode([1, 97, UInt8(ascii: "S"), 0, 0, 0, 1, 255])
         #expect(table["a"] == .bytes([255]))
     }
 
-    @Test func theSubscriptSetsReplacesAndRemoves() {
+    @Test("The subscript sets, replaces and removes values")
+    func subscripting() {
         var table: AMQPTable = ["a": 1, "b": "two"]
         table["a"] = 3
         table["c"] = true

@@ -3,7 +3,8 @@ import Testing
 
 extension BrokerTests {
     struct PublishingTests {
-        @Test func whatIsPublishedIsDeliveredWithAllItsProperties() async throws {
+        @Test("A published message is delivered with all its properties")
+        func allProperties() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let properties = AMQPProperties(
                     contentType: "text/plain",
@@ -36,7 +37,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func tenThousandMessagesInWindows() async throws {
+        @Test("Ten thousand messages are published and acknowledged in batches")
+        func tenThousandMessages() async throws {
             try await TestBroker.withQueue(prefetch: 500) { channel, queue in
                 let count = 10_000
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -60,7 +62,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func aMandatoryMessageWithoutQueueIsReturned() async throws {
+        @Test("A mandatory message without a queue is returned")
+        func mandatoryMessageReturned() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let messages = [queue, "nowhere", queue, "nowhere"].enumerated().map { index, key in
                     AMQPMessage(
@@ -75,7 +78,8 @@ extension BrokerTests {
                 #expect(error?.replyCode == 312)
                 #expect(error?.failedMessages == [1, 3])
                 try await unharmed
-                // Without the flag the broker confirms what it drops, and without identifiers bodies tell them apart.
+                // Without the flag the broker confirms dropped messages; without identifiers, bodies distinguish
+                // messages.
                 try await channel.publish(messages)
                 let plain = (0..<3).map { AMQPMessage(routingKey: $0 == 1 ? "nowhere" : queue, body: [UInt8($0)]) }
                 let second = await errorOf { try await channel.publish(plain, mandatory: true) }
@@ -83,7 +87,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func manyReturnsAreMatchedToTheirCalls() async throws {
+        @Test("Returned messages are matched to their calls")
+        func returnsMatchCalls() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let errors = try await withThrowingTaskGroup(of: [Int]?.self) { group in
                     for call in 0..<20 {
@@ -105,7 +110,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func aFullQueueThatRejectsIsANack() async throws {
+        @Test("A full queue that rejects publishing causes a nack")
+        func fullQueueNacks() async throws {
             let arguments: AMQPTable = ["x-max-length": 1, "x-overflow": "reject-publish"]
             try await TestBroker.withQueue(arguments: arguments) { channel, queue in
                 let messages = (0..<5).map { AMQPMessage(routingKey: queue, body: [UInt8($0)]) }
@@ -116,7 +122,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func aMissingExchangeFailsTheCallAndTheChannelOnly() async throws {
+        @Test("A missing exchange fails only the call and its channel")
+        func missingExchange() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let other = try await channel.connection.openChannel()
                 try await other.enableConfirms()
@@ -128,7 +135,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func confirmsMustBeEnabled() async throws {
+        @Test("Publishing requires confirms to be enabled")
+        func confirmsRequired() async throws {
             try await TestBroker.withConnection { connection in
                 let channel = try await connection.openChannel()
                 let error = await errorOf { try await channel.publish([AMQPMessage(routingKey: "x", body: [])]) }
@@ -136,7 +144,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func publishingToAnExchangeReachesItsBindings() async throws {
+        @Test("Publishing to an exchange reaches its bindings")
+        func exchangeBindings() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let exchange = TestBroker.uniqueName("exchange")
                 try await channel.declareExchange(exchange, type: "topic", durable: false)
@@ -151,7 +160,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func aCancelledPublishEndsAtOnce() async throws {
+        @Test("A cancelled publish call ends at once")
+        func cancelledPublish() async throws {
             try await TestBroker.withQueue { channel, queue in
                 let messages = Array(repeating: AMQPMessage(routingKey: queue, body: [1]), count: 20_000)
                 let task = Task { await errorOf { try await channel.publish(messages) } }

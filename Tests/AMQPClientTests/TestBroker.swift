@@ -2,7 +2,7 @@ import AMQPClient
 import Foundation
 import Testing
 
-/// The broker that the tests talk to, and what they need around it.
+/// The broker that the tests use, with helpers for connections and queues.
 enum TestBroker {
     struct Missing: Error, CustomStringConvertible {
         let description: String
@@ -19,7 +19,7 @@ enum TestBroker {
 
     static func uniqueName(_ prefix: String) -> String { "test.\(prefix).\(UUID().uuidString)" }
 
-    /// Runs a test on a connection of its own, bounded in time.
+    /// Runs a test on its own connection, with a time limit.
     static func withConnection(
         _ change: (inout AMQPConfiguration) -> Void = { _ in },
         _ body: @escaping @Sendable (AMQPConnection) async throws -> Void
@@ -36,7 +36,7 @@ enum TestBroker {
         await connection.close()
     }
 
-    /// Runs a test on a channel with confirms and a queue of its own, which is deleted afterwards.
+    /// Runs a test on a channel with confirms and its own queue, which is deleted afterwards.
     static func withQueue(
         prefetch: UInt16 = 100,
         arguments: AMQPTable = AMQPTable(),
@@ -60,10 +60,10 @@ enum TestBroker {
     }
 }
 
-/// A wait took too long.
+/// The error of a wait that exceeded its time limit.
 struct TooSlow: Error {}
 
-/// Runs a closure that must end in time, and is cancelled if it does not.
+/// Runs a closure, and cancels it after a time limit.
 func within<Value: Sendable>(
     _ limit: Duration,
     _ body: @escaping @Sendable () async throws -> Value
@@ -80,7 +80,7 @@ func within<Value: Sendable>(
     }
 }
 
-/// The error that a closure throws.
+/// Returns the error that a closure throws.
 func errorOf(_ body: () async throws -> Void) async -> AMQPError? {
     do {
         try await body()
@@ -91,17 +91,17 @@ func errorOf(_ body: () async throws -> Void) async -> AMQPError? {
 }
 
 extension AMQPConsumer {
-    /// Awaits a number of deliveries.
+    /// Waits for a number of deliveries.
     func collect(_ count: Int) async throws -> [AMQPDelivery] {
         var deliveries: [AMQPDelivery] = []
         while deliveries.count < count {
-            guard let batch = try await self.next() else { break }
+            guard let batch = try await next() else { break }
             deliveries += batch
         }
         return deliveries
     }
 }
 
-/// The tests that need a broker; one at a time, since some measure time.
-@Suite(.serialized)
+/// The tests that need a broker; they run one at a time, since some measure time.
+@Suite("A connection to a broker", .serialized)
 struct BrokerTests {}

@@ -10,14 +10,16 @@ struct UnsettledTagsTests {
         return tags
     }
 
-    @Test func aPrefixGoesInOneFrame() {
+    @Test("Tags without a gap are settled with one frame")
+    func contiguousTags() {
         var tags = self.tags(delivered: 5)
         #expect(tags.claim([3, 1, 2]) == nil)
         #expect(tags.settle([3, 1, 2]) == UnsettledTags.Plan(upTo: 3, single: []))
         #expect(tags.count == 2)
     }
 
-    @Test func whatLiesBehindAGapGoesOneByOne() {
+    @Test("Tags above a gap are settled one by one")
+    func tagsAboveGap() {
         var tags = self.tags(delivered: 6)
         #expect(tags.claim([1, 2, 4, 5]) == nil)
         #expect(tags.settle([1, 2, 4, 5]) == UnsettledTags.Plan(upTo: 2, single: [4, 5]))
@@ -26,21 +28,23 @@ struct UnsettledTagsTests {
         #expect(tags.count == 0)
     }
 
-    @Test func whatIsClaimedButNotSentIsNotCovered() {
+    @Test("Claimed tags that are not sent yet are not covered by a frame")
+    func claimedTagsNotCovered() {
         var tags = self.tags(delivered: 3)
         #expect(tags.claim([1]) == nil)
         #expect(tags.claim([2, 3]) == nil)
         #expect(tags.settle([2, 3]) == UnsettledTags.Plan(upTo: nil, single: [2, 3]))
     }
 
-    @Test(arguments: [[2, 2], [4], [0], [3, 9]] as [[UInt64]])
-    func aWrongTagChangesNothing(wrong: [UInt64]) {
+    @Test("A wrong tag changes nothing", arguments: [[2, 2], [4], [0], [3, 9]] as [[UInt64]])
+    func wrongTag(wrong: [UInt64]) {
         var tags = self.tags(delivered: 3)
         #expect(tags.claim(wrong) != nil)
         #expect(tags.claim([1, 2, 3]) == nil)
     }
 
-    @Test func aTagIsClaimedOnce() {
+    @Test("A tag can be claimed only once")
+    func claimedOnce() {
         var tags = self.tags(delivered: 2)
         #expect(tags.claim([1]) == nil)
         #expect(tags.claim([1]) == 1)
@@ -48,7 +52,8 @@ struct UnsettledTagsTests {
         #expect(tags.claim([1]) == 1)
     }
 
-    @Test func whatLiesAboveAGapWaitsForItToClose() {
+    @Test("Tags above a gap wait until it closes")
+    func tagsAboveGapWait() {
         var tags = self.tags(delivered: 6)
         #expect(tags.claim([1, 2, 4, 5]) == nil)
         let first = tags.settleCovered([1, 2, 4, 5])
@@ -64,7 +69,8 @@ struct UnsettledTagsTests {
         #expect(tags.span == 1)
     }
 
-    @Test func upToATagFindsTheHighestUnsettled() {
+    @Test("Settling up to a tag finds the highest unsettled one")
+    func settlesUpToTag() {
         var tags = self.tags(delivered: 4)
         #expect(tags.claim([3]) == nil)
         _ = tags.settle([3])
@@ -74,14 +80,15 @@ struct UnsettledTagsTests {
         #expect(tags.count == 0)
     }
 
-    @Test func tagsMustComeInOrder() {
+    @Test("Delivery tags must arrive in order")
+    func tagsInOrder() {
         var tags = self.tags(delivered: 2)
         let isInOrder = [2, 4, 3].map { tags.deliver($0) }
         #expect(isInOrder == [false, false, true])
     }
 
-    @Test(arguments: [1, 2, 3, 4] as [UInt64])
-    func framesSettleExactlyWhatWasAskedFor(seed: UInt64) {
+    @Test("Frames settle exactly the requested tags", arguments: [1, 2, 3, 4] as [UInt64])
+    func framesSettleRequestedTags(seed: UInt64) {
         var random = SeededGenerator(state: seed)
         var tags = UnsettledTags()
         var onBroker: Set<UInt64> = []

@@ -19,27 +19,30 @@ struct ValidationTests {
         AMQPMessage(routingKey: "", body: Array(repeating: 1, count: 1_001)),
     ]
 
-    @Test(arguments: wrongMessages)
-    func aMessageIsCheckedBeforeItIsSent(message: AMQPMessage) {
+    @Test("A message is validated before it is sent", arguments: wrongMessages)
+    func invalidMessages(message: AMQPMessage) {
         let error = #expect(throws: AMQPError.self) { try message.validate(frameMax: 4_096, maximumBodySize: 1_000) }
         #expect(error?.code == .invalidArgument)
     }
 
-    @Test func theLongestTextsAreFine() throws {
+    @Test("The longest allowed strings are valid")
+    func longestStrings() throws {
         let longest = String(repeating: "x", count: 255)
         let properties = AMQPProperties(contentType: longest, messageID: longest, appID: longest)
         let message = AMQPMessage(exchange: longest, routingKey: longest, properties: properties, body: [1])
         try message.validate(frameMax: 4_096, maximumBodySize: 1)
     }
 
-    @Test func argumentsMustFitAFrame() {
+    @Test("Arguments must fit into a frame")
+    func argumentsFitFrame() {
         let arguments: AMQPTable = ["x": .bytes(Array(repeating: 1, count: 4_000))]
         let method = OutboundMethod.consume("q", tag: "t", exclusive: false, arguments: arguments)
         #expect(throws: AMQPError.self) { try method.validate(frameMax: 4_096) }
         #expect(throws: Never.self) { try method.validate(frameMax: 8_192) }
     }
 
-    @Test func aQueueGivesWhatItTook() {
+    @Test("FIFO returns elements in order")
+    func fifoOrder() {
         var queue = FIFO<Int>()
         for number in 0..<1_000 {
             queue.append(number)

@@ -1,4 +1,4 @@
-"""Measures what Sheaf costs, beside what does the same without it, and prints a table. Run it by `make bench`.
+"""Measures what Sheaf costs, beside programs that do the same without it, and prints a table. Run it by `make bench`.
 
 BENCH_ROWS="1 2" measures some rows only, BENCH_RECORDS=20000 with fewer records, BENCH_ROUNDS=1 with fewer rounds."""
 

@@ -1,4 +1,4 @@
-"""Row 13: a program that lives for many tasks, beside the same program at a plain pipe."""
+"""Row 13: a program that lives for many tasks, beside the same program on a plain pipe."""
 
 import json
 import os
@@ -47,7 +47,7 @@ class Child:
             return {"pipe": run(self.command, stdin=lines, stdout=nowhere).seconds}
 
     def one_by_one(self):
-        """Each line when the one before is answered, as a worker does where answers name no tasks."""
+        """Each line after the answer to the line before, as a worker does if answers name no tasks."""
         lines = self.lines.read_bytes().splitlines(keepends=True)
         with subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             start = time.perf_counter()

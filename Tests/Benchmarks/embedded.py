@@ -7,7 +7,7 @@ from pathlib import Path
 from measuring import RECORDS, Figure, rate, rounds, run
 from sheaf import Sheaf, raw, records
 
-# As many as the embedded broker publishes, hands out and acknowledges at a time.
+# The batch size with which the embedded broker publishes, delivers and acknowledges.
 ROWS = 500
 PROGRAMS = max(100, RECORDS // 100)
 

@@ -1,4 +1,4 @@
-"""Rows 3 and 7: a batch from its creation until everybody has read its results, and one task alone."""
+"""Rows 3 and 7: a batch from its creation until its results are read, and one task alone."""
 
 import subprocess
 import time

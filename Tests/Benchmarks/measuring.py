@@ -1,4 +1,4 @@
-"""How the benchmarks measure: whole programs, in turn, round after round, and the medians of their ratios."""
+"""How the benchmarks measure: whole programs in turn, over several rounds, and the medians of their ratios."""
 
 import os
 import statistics
@@ -14,7 +14,7 @@ RECORD_SIZE = 200
 
 @dataclass
 class Run:
-    """What a program took: seconds, and the most memory it had, in MB."""
+    """The seconds a program took and its peak memory in MB."""
 
     seconds: float
     peak: float
@@ -23,7 +23,7 @@ class Run:
 
 @dataclass
 class Figure:
-    """A line of the table. `at_least` tells on which side of the target the figure has to be; no target, no verdict."""
+    """A line of the table. `at_least` says whether the figure must be above or below the target."""
 
     row: str
     work: str
@@ -49,7 +49,7 @@ class Figure:
 
 @dataclass
 class Series:
-    """What was measured of several things, each once a round."""
+    """Measurements of several things, each once per round."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class Series:
         return statistics.median(self.values[name])
 
     def per_round(self, figure, *names):
-        """The median of what a figure is in each round: what disturbs one round disturbs all sides of it."""
+        """The median of a figure over the rounds: a disturbance of one round affects all its sides."""
         return statistics.median(figure(*values) for values in zip(*(self.values[name] for name in names)))
 
     def ratio(self, above, below):
@@ -80,7 +80,7 @@ def rounds(work, *measures, count=None):
 
 
 def run(command, env=None, cwd=None, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL):
-    """Runs a program to its end, which must be a good one."""
+    """Runs a program to its end, which must be exit code 0."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True

@@ -1,10 +1,10 @@
-"""Row 9, and the memory of row 4: the most that a process had, as the kernel says it."""
+"""Row 9, and the memory of row 4: the peak of a process as reported by the kernel."""
 
 from measuring import RECORDS, Figure, rounds
 from sheaf import RABBITMQ, Sheaf, records
 
 SMALL, MIDDLE, LARGE = RECORDS // 10, RECORDS * 5, RECORDS * 10
-# What a process holds besides the states of tasks varies by so many MB from run to run.
+# The memory of a process apart from its task states varies by this many MB between runs.
 CONSTANT = 4
 
 

@@ -25,7 +25,7 @@ flows:
 
 
 class Sheaf:
-    """A folder with a configuration; each has its own namespace, so that what others did is not read again."""
+    """A folder with a configuration; each has its own namespace, so that the logs of other runs are not read."""
 
     def __init__(self, broker=None):
         self.folder = tempfile.TemporaryDirectory(prefix="sheaf-bench-")

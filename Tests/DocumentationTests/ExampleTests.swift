@@ -2,10 +2,10 @@ import Foundation
 import Sheaf
 import Testing
 
-/// The example of the documentation does what the text around it says.
-@Suite("The example in Swift", .timeLimit(.minutes(2)))
+/// The Swift example of the documentation works as the text around it states.
+@Suite("The Swift example", .timeLimit(.minutes(2)))
 struct ExampleTests {
-    @Test("It publishes, runs, follows and reads on the embedded broker")
+    @Test("The example publishes, runs, follows and reads a batch on the embedded broker")
     func runs() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-docs-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -17,7 +17,7 @@ struct ExampleTests {
         #expect(words == [1, 2, 3])
     }
 
-    @Test("It stands in the pages as it is compiled", arguments: Page.withExample)
+    @Test("The pages quote the example as it is compiled", arguments: Page.withExample)
     func isQuoted(page: String) throws {
         let source = try Page.read("Tests/DocumentationTests/WordCountExample.swift")
         let parts = source.components(separatedBy: "// example: ")

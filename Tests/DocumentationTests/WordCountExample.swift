@@ -1,4 +1,4 @@
-// Between the two marks stands the example of README.md and of the article "Getting started", word for word.
+// The code between the two marks is quoted word for word in README.md and in the article "Getting started".
 // example: begin
 import Logging
 import ServiceLifecycle
@@ -8,13 +8,13 @@ import Sheaf
 struct WordCount: Flow {
     func run(_ task: FlowTask) async throws -> FlowOutput {
         guard let text = try task.record.json.stringValue else {
-            throw FlowError(type: "not-text", message: "record \(task.record.id) is not a text")
+            throw FlowError(type: "not-text", message: "record \(task.record.id) is not a string")
         }
         return .value(["words": .integer(text.split(whereSeparator: \.isWhitespace).count)])
     }
 }
 
-/// Publishes a batch, runs it, and returns what became of each of its tasks.
+/// Publishes a batch, runs it, and returns the outcome of each task.
 func countWords(of texts: KeyValuePairs<String, String>, on broker: BrokerReference) async throws -> [Outcome] {
     guard let flow = Name("wordcount") else { preconditionFailure("'wordcount' is a name") }
     let logger = Logger(label: "word-count")
@@ -26,13 +26,13 @@ func countWords(of texts: KeyValuePairs<String, String>, on broker: BrokerRefere
         }
         let batch = try await client.create(BatchPlan(flow: flow), records: records)
 
-        // Run its tasks. A worker is a service; this process is not the only one that may run one.
+        // Run its tasks. A worker is a service; other processes may run more of them.
         let definition = FlowDefinition(name: flow, flow: WordCount(), timeout: .seconds(10), retries: 2)
         let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [definition], concurrency: 4))
         let group = ServiceGroup(services: [worker], logger: logger)
         async let work: Void = group.run()
 
-        // Follow it to its end, then let the worker go.
+        // Follow the batch to its end, then stop the worker.
         for try await summary in client.progress(of: batch.id.text) {
             print("\(summary.status): \(summary.counts.settled) of \(summary.total)")
         }

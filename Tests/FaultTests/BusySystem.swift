@@ -1,15 +1,16 @@
 import Sheaf
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
-/// A creation that is fed as long as it is wanted, and workers that run its tasks meanwhile, at a RabbitMQ of their own.
+/// A creation whose input goes on until the fault is over, and workers that run its tasks, on a RabbitMQ node of their own.
 struct BusySystem: Sendable {
     let node: RabbitMQNode
     let site: Site
     let workers: Int
 
-    /// A program that says by which worker it is run, and takes so long that no worker is without a task for long.
+    /// A program that writes which worker runs it, and takes long enough to keep every worker busy.
     private static let configuration = #"""
         flows:
           noted:
@@ -17,16 +18,16 @@ struct BusySystem: Sendable {
             retries: 0
         """#
 
-    /// What everybody has left.
+    /// What the processes left: exit codes, output and results.
     struct Left {
         let create: Workbench.Run
         let workers: [Workbench.Run]
-        /// The indices of the tasks in the order in which they were begun.
+        /// The indices of the tasks in the order in which they began.
         let begun: [Int]
         let rows: [JSONValue]
     }
 
-    /// Disturbs the system at work, lets it come to its end, and checks that all is complete.
+    /// Disturbs the running system, lets it finish, and checks that every task is complete.
     static func disturbed(
         workers: Int,
         by fault: (BusySystem) async throws -> Void,
@@ -42,7 +43,7 @@ struct BusySystem: Sendable {
 
     private func run(_ fault: (BusySystem) async throws -> Void) async throws -> Left {
         let bench = site.bench
-        // A few records at a time until the fault is over, and some after that; none for a folder that is gone.
+        // A few records at a time until the fault is over, and 200 after that; none once the folder is gone.
         let feed = """
             i=0
             while [ -e sheaf.yaml ] && [ ! -e over ]; do seq $i $((i + 4)); i=$((i + 5)); sleep 0.1; done
@@ -53,11 +54,11 @@ struct BusySystem: Sendable {
         async let create = bench.shell(line, limit: .seconds(300))
         try await bench.until("the batch exists") { try await bench.sheaf("status", "b1", "--json").code == 0 }
         async let work = work()
-        try await bench.until("all are at work") { try Set(begun().map(\.worker)).count == workers }
+        try await bench.until("all workers run tasks") { try Set(begun().map(\.worker)).count == workers }
         do {
             try await fault(self)
         } catch {
-            // What everybody said tells why.
+            // The output of all processes shows why.
             for talk in ["create.talk"] + (0..<workers).map({ "worker-\($0).talk" }) {
                 print("\(talk):", try bench.lines(of: talk).suffix(20).joined(separator: "\n"), separator: "\n")
             }
@@ -86,7 +87,7 @@ struct BusySystem: Sendable {
         }
     }
 
-    /// Which tasks were begun, and by which workers.
+    /// The tasks that began, with the workers that ran them.
     func begun() throws -> [(worker: Int, index: Int)] {
         try site.bench.lines(of: "begun").compactMap { line in
             let numbers = line.split(separator: " ").compactMap { Int($0) }
@@ -94,12 +95,12 @@ struct BusySystem: Sendable {
         }
     }
 
-    /// Whether the creator has said something once.
+    /// Whether the creator has printed these words exactly once.
     func creatorSays(_ words: String) throws -> Bool {
         try site.bench.lines(of: "create.talk").count { $0.contains(words) } == 1
     }
 
-    /// Whether each worker has said something once.
+    /// Whether each worker has printed these words exactly once.
     func workersSay(_ words: String) throws -> Bool {
         try (0..<workers).allSatisfy { number in
             try site.bench.lines(of: "worker-\(number).talk").count { $0.contains(words) } == 1

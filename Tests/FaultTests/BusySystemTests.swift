@@ -1,12 +1,14 @@
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
-/// What happens to a RabbitMQ while a creation and workers are at work, with the real command.
+/// A RabbitMQ that is disturbed while a creation and workers run, with the real command.
 @Suite(.serialized, .timeLimit(.minutes(6))) struct BusySystemTests {
-    @Test(arguments: [false, true]) func aRestartedBrokerIsWaitedFor(isKilled: Bool) async throws {
+    @Test("Creator and workers go on after the broker was restarted or killed", arguments: [false, true])
+    func aRestartedBrokerIsWaitedFor(isKilled: Bool) async throws {
         try await BusySystem.disturbed(workers: 3) { system in
-            // Queues and logs that are younger may not survive a crash of the broker.
+            // Younger queues and logs may not survive a crash of the broker.
             try await Task.sleep(for: .seconds(5))
             if isKilled { try await system.node.kill() } else { try await system.node.shutDown() }
             try await system.node.restart()
@@ -21,34 +23,35 @@ import Testing
         } check: { left in
             let again = left.begun.count - left.rows.count
             print("F4 killed: \(isKilled), \(left.rows.count) tasks, \(again) begun again")
-            // What a worker held when its connection was lost may have gone to another one.
+            // A task that a worker held when it lost its connection may have gone to another worker.
             #expect(again <= 3 * 4)
         }
     }
 
-    @Test(arguments: BrokerAlarm.all) func anAlarmIsWaitedFor(_ alarm: BrokerAlarm) async throws {
+    @Test("Creator and workers wait during an alarm and go on after it", arguments: BrokerAlarm.all)
+    func anAlarmIsWaitedFor(_ alarm: BrokerAlarm) async throws {
         try await BusySystem.disturbed(workers: 2) { system in
             let bench = system.site.bench
             try await system.node.rabbitmqctl(alarm.set)
-            try await bench.until("everybody says so") {
+            try await bench.until("all processes report the alarm") {
                 try system.creatorSays("waiting up to") && system.workersSay("takes no outcomes for now")
             }
-            try await bench.until("what has begun has ended") {
+            try await bench.until("the tasks that began have ended") {
                 try system.begun().count == system.site.noted("ended").count
             }
             let before = try system.begun().count
             try await Task.sleep(for: .seconds(3))
             let after = try system.begun().count
-            #expect(after == before, "nothing new is begun")
+            #expect(after == before, "no new task begins")
             try await system.node.rabbitmqctl(alarm.clear)
-            try await bench.until("everybody goes on") {
+            try await bench.until("all processes go on") {
                 try system.creatorSays("takes messages again") && system.workersSay("takes outcomes again")
                     && system.begun().count > before
             }
             let isSaidOnce = try system.creatorSays("waiting up to") && system.workersSay("takes no outcomes for now")
             #expect(isSaidOnce)
         } check: { left in
-            #expect(left.begun.count == left.rows.count, "nothing is run twice")
+            #expect(left.begun.count == left.rows.count, "no task runs twice")
             #expect(left.rows.allSatisfy { $0["attempts"] == 1 })
             print("F6 \(alarm.description): \(left.rows.count) tasks, each begun once")
         }

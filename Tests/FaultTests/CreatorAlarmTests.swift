@@ -2,16 +2,16 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// What `create` does while RabbitMQ is short of memory, on a node of its own.
+/// `create` while RabbitMQ has a memory alarm, on a node of its own.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct CreatorAlarmTests {
-    /// An alarm that is set under way, as somebody who feeds the creation line by line sees it.
+    /// Sets an alarm during a creation whose input arrives line by line, and checks how the creation ends.
     private func withAlarm(
         lasting isLasting: Bool,
         _ check: (Workbench, Workbench.Run) async throws -> Void
     ) async throws {
         try await RabbitMQNode.with { node in
             try await Workbench.with(configuration: "", environment: ["SHEAF_BROKER": node.url]) { bench in
-                // The first records are published; what comes after the file "go" exists meets the alarm.
+                // The first records are published; those read after the file "go" exists meet the alarm.
                 let feed = "seq 100; until [ -e go ]; do sleep 0.05; done; seq 101 5000"
                 let create =
                     "$SHEAF create echo - --no-shuffle --batch-id b1 --publish-timeout \(isLasting ? 8 : 60)s 2> talk"
@@ -22,7 +22,7 @@ import Testing
                     }
                     try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
                     try bench.write("", to: "go")
-                    try await bench.until("the alarm is told") {
+                    try await bench.until("the alarm is reported") {
                         try bench.lines(of: "talk").contains { $0.contains("alarm") }
                     }
                     if !isLasting { try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.4") }
@@ -33,7 +33,8 @@ import Testing
         }
     }
 
-    @Test func anAlarmThatPassesIsWaitedFor() async throws {
+    @Test("A creation waits for an alarm that passes")
+    func anAlarmThatPassesIsWaitedFor() async throws {
         try await withAlarm(lasting: false) { bench, run in
             let talk = try bench.lines(of: "talk")
             #expect(run.code == 0 && run.output == "b1\n", "\(talk)")
@@ -43,7 +44,8 @@ import Testing
         }
     }
 
-    @Test func anAlarmThatStaysEndsInAResumableBatch() async throws {
+    @Test("An alarm that lasts ends the creation with code 75 and a batch that can be resumed")
+    func anAlarmThatStaysEndsInAResumableBatch() async throws {
         try await withAlarm(lasting: true) { bench, run in
             let talk = try bench.lines(of: "talk")
             #expect(run.code == 75, "\(talk)")
@@ -55,7 +57,8 @@ import Testing
         }
     }
 
-    @Test func nothingIsMadeWhereTheAlarmCameFirst() async throws {
+    @Test("A creation that starts during an alarm leaves no batch")
+    func nothingIsMadeWhereTheAlarmCameFirst() async throws {
         try await RabbitMQNode.with { node in
             try await Workbench.with(configuration: "", environment: ["SHEAF_BROKER": node.url]) { bench in
                 try await bench.sheaf("list")

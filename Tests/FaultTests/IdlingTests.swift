@@ -1,13 +1,14 @@
 import Foundation
 import Sheaf
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
-/// A worker that has nothing to do, with ten times as many heartbeats as there are by default.
+/// A worker that has nothing to do, with ten times the default number of connection heartbeats.
 @Suite(.timeLimit(.minutes(6))) struct IdlingTests {
-    /// What a process holds.
-    private struct HeldTask: CustomStringConvertible {
+    /// The resources of a process.
+    private struct ProcessUsage: CustomStringConvertible {
         let descriptors: Int
         let threads: Int
         let kilobytes: Int
@@ -24,7 +25,8 @@ import Testing
         var description: String { "\(descriptors) descriptors, \(threads) threads, \(kilobytes) kB" }
     }
 
-    @Test func nothingGrowsInAnIdleWorker() async throws {
+    @Test("An idle worker gains no descriptors, threads or memory in 120 s")
+    func nothingGrowsInAnIdleWorker() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for kind in BrokerKind.allCases { group.addTask { try await idle(kind) } }
             try await group.waitForAll()
@@ -33,7 +35,7 @@ import Testing
 
     private func idle(_ kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
-            // What has ended, and what has not and may not be run.
+            // One batch that has ended, and one that is paused.
             let input = (0..<200).map { "\($0)\n" }.joined()
             try await site.create("words", "-", input: input)
             try await site.create("words", "-", "--batch-id", "paused", input: input)
@@ -46,18 +48,18 @@ import Testing
                     }
                 }
                 try await Task.sleep(for: .seconds(30))
-                let early = try HeldTask(process)
+                let early = try ProcessUsage(process)
                 try await Task.sleep(for: .seconds(120))
-                let late = try HeldTask(process)
+                let late = try ProcessUsage(process)
                 print("F12 idle, \(kind.rawValue): \(early); 120 s later \(late)")
                 #expect(late.descriptors <= early.descriptors + 2)
                 #expect(late.threads <= early.threads + 4)
-                // A page each heartbeat would be 480.
+                // A leak of one page per heartbeat would be 480 kB.
                 #expect(late.kilobytes <= early.kilobytes + 400)
                 kill(process, SIGTERM)
             }
             #expect(run.code == 143, "\(run.talk)")
-            #expect(!run.talk.contains("lost"), "no connection was lost: \(run.talk)")
+            #expect(!run.talk.contains("lost"), "a connection was lost: \(run.talk)")
         }
     }
 }

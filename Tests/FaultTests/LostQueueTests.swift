@@ -1,12 +1,17 @@
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
-/// Queues and logs that somebody deletes from the broker while workers use them, with the real command.
+/// Queues and logs that are deleted from the broker while workers use them, with the real command.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct LostQueueTests {
-    @Test(arguments: BrokerKind.allCases) func aLostTaskQueueIsSaidAndMended(kind: BrokerKind) async throws {
+    @Test(
+        "A deleted task queue fails its batch as queue-lost and retry --missing repairs it",
+        arguments: BrokerKind.allCases
+    )
+    func aLostTaskQueueIsReportedAndRepaired(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
             try site.bench.write((0..<300).map { "{\"n\":\($0)}\n" }.joined(), to: "in.jsonl")
             try await site.create("noted", "in.jsonl")
@@ -29,7 +34,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases) func aLostResultsLogIsSaid(kind: BrokerKind) async throws {
+    @Test("A deleted results log fails its batch and the batch can still be deleted", arguments: BrokerKind.allCases)
+    func aLostResultsLogIsReported(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
             try await site.create("noted", "-", input: (0..<200).map { "\($0)\n" }.joined())
             let run = try await site.sheaf("run", "--until-empty") { _ in
@@ -52,6 +58,6 @@ import Testing
 }
 
 extension String {
-    /// Without the line breaks at its end.
+    /// The string without the line breaks at its end.
     fileprivate var trimmedEnd: Substring { self[...].prefix { $0 != "\n" } }
 }

@@ -1,21 +1,22 @@
 import Glibc
+import SheafTestSupport
 import SheafTesting
 
-/// Workers at work side by side until all is done; where one is killed, another begins.
+/// Workers that run side by side until every batch is finished; a killed worker is replaced.
 actor WorkerCrew {
-    /// Which worker is to die.
+    /// Which worker to kill.
     enum Victim {
-        /// The one that is most surely at work.
+        /// The worker that most certainly runs tasks.
         case oldest
-        /// The one that has only begun, so that it may not have got its first task yet.
+        /// The worker that started last, which may not have received a task yet.
         case youngest
     }
 
     private let site: Site
     private let arguments: [String]
-    /// Those that live, the oldest first.
+    /// The living workers, oldest first.
     private var living: [(place: Int, process: Int32)] = []
-    /// How many were killed, by whomever.
+    /// How many workers were killed, by this test or by a task.
     private(set) var deaths = 0
 
     init(_ site: Site, _ arguments: String...) {
@@ -23,7 +24,7 @@ actor WorkerCrew {
         self.arguments = ["run", "--until-empty"] + arguments
     }
 
-    /// Keeps so many at work until all is done; returns how the last one of each place ended.
+    /// Keeps `count` workers running until every batch is finished; returns how the last worker of each place ended.
     nonisolated func work(_ count: Int) async throws -> [Workbench.Run] {
         try await withThrowingTaskGroup(of: Workbench.Run.self) { group in
             for place in 0..<count { group.addTask { try await self.fill(place) } }
@@ -31,7 +32,7 @@ actor WorkerCrew {
         }
     }
 
-    /// Kills one, and says whether there was one to kill.
+    /// Kills a worker; returns false if there was none.
     func kill(_ victim: Victim) -> Bool {
         guard !living.isEmpty else { return false }
         let worker = victim == .oldest ? living.removeFirst() : living.removeLast()

@@ -2,13 +2,14 @@ import Glibc
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Synchronization
 import Testing
 
-/// Workers and aggregators that are killed again and again, with the real command.
+/// Workers and aggregators that are killed repeatedly, with the real command.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct WorkerFaultTests {
-    /// A configuration whose tasks kill their worker where the record says so.
+    /// A configuration whose tasks kill their worker if the record contains "poison".
     private static let poison = #"""
         flows:
           fragile:
@@ -16,9 +17,10 @@ import Testing
             retries: 0
         """#
 
-    @Test(arguments: BrokerKind.allCases) func fiftyAggregatorsAreKilled(kind: BrokerKind) async throws {
+    @Test("Counts never go back while up to fifty aggregators are killed", arguments: BrokerKind.allCases)
+    func fiftyAggregatorsAreKilled(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
-            // Outputs so large that checkpoints are worth it.
+            // Outputs large enough for checkpoints.
             try site.bench.write("flows: { copy: { exec: [bash, -c, 'cat; sleep 0.05'] } }\n", to: "sheaf.yaml")
             let (total, text) = (6000, String(repeating: "x", count: 4000))
             try await site.create("copy", "-", input: (0..<total).map { "\($0) \(text)\n" }.joined())
@@ -26,7 +28,7 @@ import Testing
             let seen = Progress()
             while kills < 50, seen.settled < total {
                 let before = seen.settled
-                // The only process at work, so the one that aggregates.
+                // The only running process, and therefore the aggregator.
                 let run = try await site.sheaf("run", "-c", "4", "--until-empty") { number in
                     try await site.withClient { client in
                         try await site.bench.until("the aggregator has counted more") {
@@ -41,7 +43,7 @@ import Testing
                 if run.code != 137 { break }
                 kills += 1
             }
-            #expect(kills >= 20, "there were tasks enough for the kills")
+            #expect(kills >= 20, "there were enough tasks for the kills")
             #expect(try await site.work("-c", "16").allSatisfy { $0.code == 0 })
             let (json, counts) = try await site.status()
             #expect(json["status"] == "completed" && counts == BatchCounts(succeeded: total))
@@ -67,8 +69,12 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases, [1, 4]) func poisonAmongAThousand(kind: BrokerKind, poisons: Int) async throws
-    {
+    @Test(
+        "Tasks that kill their worker fail as worker-lost and their neighbours succeed",
+        arguments: BrokerKind.allCases,
+        [1, 4]
+    )
+    func poisonAmongAThousand(kind: BrokerKind, poisons: Int) async throws {
         try await Site.with(kind) { site in
             try site.bench.write(Self.poison, to: "sheaf.yaml")
             let good = 1000
@@ -88,13 +94,14 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases) func cancelRacesWithCompletion(kind: BrokerKind) async throws {
+    @Test("A cancel that races with completion leaves one final status", arguments: BrokerKind.allCases)
+    func cancelRacesWithCompletion(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
             for round in 0..<8 {
                 let total = 400
                 try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
                 async let work: Workbench.Run = site.sheaf("run", "--until-empty", "-c", "8") { number in
-                    // In some rounds the worker, which aggregates, dies with the cancel under way.
+                    // In even rounds the worker, which is also the aggregator, is killed while the cancel is in progress.
                     try await Task.sleep(for: .milliseconds(150 + round * 60))
                     if round.isMultiple(of: 2) { kill(number, SIGKILL) }
                 }
@@ -118,7 +125,7 @@ import Testing
     }
 }
 
-/// The most tasks that were seen settled.
+/// The highest number of settled tasks seen so far.
 private final class Progress: Sendable {
     private let most = Mutex(0)
 
@@ -127,7 +134,7 @@ private final class Progress: Sendable {
 }
 
 extension Site {
-    /// What is in a log now.
+    /// The present entries of a log.
     func entries(of log: String, _ client: SheafClient) async throws -> [Message] {
         guard let end = try await client.broker.endOffset(of: log), end > 0 else { return [] }
         let reader = try await client.broker.read(log, from: .first)

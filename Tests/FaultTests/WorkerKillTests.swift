@@ -1,20 +1,22 @@
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 /// Two hundred workers killed over fifty thousand tasks, with the real command.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct WorkerKillTests {
-    /// Tasks that are over at once, so that most kills meet what is between being run, written and acknowledged.
+    /// Very short tasks, so that most kills hit a task between its run, its outcome and its acknowledgement.
     private static let quick = 45_000
-    /// Tasks that are programs, so that some kills meet what runs.
+    /// Tasks that start a program, so that some kills hit a running task.
     private static let slow = 5_000
     private static let kills = 200
-    /// Tasks that are left for after the last kill.
+    /// Tasks left after the last kill.
     private static let rest = 3_000
 
-    @Test(arguments: BrokerKind.allCases) func twoHundredKills(kind: BrokerKind) async throws {
+    @Test("200 killed workers lose no task and count none twice", arguments: BrokerKind.allCases)
+    func twoHundredKills(kind: BrokerKind) async throws {
         try await Site.with(kind) { site in
             let start = ContinuousClock.now
             let batches = [("echo", "quick", Self.quick), ("words", "slow", Self.slow)]
@@ -42,7 +44,7 @@ import Testing
         }
     }
 
-    /// Kills one after the other, each when a random number of tasks has gone since the last.
+    /// Kills workers one by one, each after a random number of tasks since the last kill.
     private func kill(_ crew: WorkerCrew, at site: Site) async throws {
         var random = SeededGenerator(state: 1)
         try await site.withClient { client in
@@ -51,7 +53,7 @@ import Testing
             }
             for number in 0..<Self.kills {
                 let left = try await client.waiting(in: queues)
-                // On average such that the tasks last for the kills that are to come.
+                // On average, the remaining tasks last for the remaining kills.
                 let most = 2 * max(10, left - Self.rest) / (Self.kills - number)
                 let goal = left - Int.random(in: 0...most, using: &random)
                 try await site.bench.until("a worker has died at \(goal) tasks", limit: .seconds(120)) {
@@ -59,18 +61,18 @@ import Testing
                     return await crew.kill(number.isMultiple(of: 10) ? .youngest : .oldest)
                 }
             }
-            #expect(try await client.waiting(in: queues) > 0, "there were tasks enough for the kills")
+            #expect(try await client.waiting(in: queues) > 0, "there were enough tasks for the kills")
         }
     }
 
-    /// The number that a task has given out: as the text that it got, or its own.
+    /// The number in a task's output: the record itself, or a count of words.
     private static func number(_ output: JSONValue?) -> Int? {
         output?.intValue ?? output?.stringValue.flatMap { Int($0) }
     }
 }
 
 extension SheafClient {
-    /// How many tasks wait in these queues.
+    /// The number of tasks ready in these queues.
     fileprivate func waiting(in queues: [String]) async throws -> Int {
         var sum = 0
         for queue in queues { sum += try await broker.queueStatus(queue)?.ready ?? 0 }
@@ -79,7 +81,7 @@ extension SheafClient {
 }
 
 extension Site {
-    /// How many outcomes of a batch are in its log besides the first of each task.
+    /// The number of outcomes in a batch's log beyond the first of each task.
     fileprivate func repeatedOutcomes(of batch: String) async throws -> Int {
         var (all, indices) = (0, Set<Int>())
         try await withClient { client in
@@ -94,7 +96,7 @@ extension Site {
     }
 }
 
-/// A generator that gives the same numbers for the same seed.
+/// A generator that returns the same numbers for the same seed.
 private struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 

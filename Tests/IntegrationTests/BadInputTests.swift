@@ -1,12 +1,13 @@
 import Sheaf
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Bad input, one kind a test: a message with place and cause, and nothing lost.
+    /// Bad input, one kind per test: the error names place and cause, and no other record is lost.
     @Suite struct BadInputTests {
-        /// The only failure of the newest batch, all of whose other tasks have succeeded.
+        /// Runs the newest batch; returns the message of its only failure after checking that all other tasks succeeded.
         private func onlyFailure(_ site: Site, of total: Int) async throws -> String {
             #expect(try await site.work("--batch", "last").allSatisfy { $0.code == 1 })
             let rows = try await site.complete(BatchCounts(succeeded: total - 1, failed: 1))
@@ -15,13 +16,14 @@ extension Integration {
             return error["message"]?.stringValue ?? ""
         }
 
-        @Test(arguments: BrokerKind.allCases) func brokenJSON(kind: BrokerKind) async throws {
+        @Test("A broken JSON line becomes a failed task that names file and line", arguments: BrokerKind.allCases)
+        func brokenJSON(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let lines = (1...10).map { $0 == 7 ? #"{"id": oops"# : #"{"id":"r\#($0)"}"# }
                 try site.bench.write(lines.joined(separator: "\n"), to: "in.jsonl")
                 #expect(try await site.create("echo", "in.jsonl")["invalid"] == 1)
                 #expect(try await onlyFailure(site, of: 10).hasPrefix("in.jsonl:7: "))
-                // With --strict it is an error, and nothing is there.
+                // With --strict the command fails and creates no batch.
                 let strict = try await site.sheaf("create", "echo", "in.jsonl", "--strict")
                 #expect(strict.code == 65)
                 #expect(strict.talk.contains("in.jsonl:7: "))
@@ -29,7 +31,11 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func missingCell(kind: BrokerKind) async throws {
+        @Test(
+            "A CSV row with a missing cell becomes a failed task that names file and line",
+            arguments: BrokerKind.allCases
+        )
+        func missingCell(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 try site.bench.write("id,a,b\n1,x,y\n2,\"x\nx\",y\n3,x\n4,x,y\n", to: "in.csv")
                 try await site.create("echo", "in.csv")
@@ -37,7 +43,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func tooLarge(kind: BrokerKind) async throws {
+        @Test("A record above 1 MiB becomes a failed task that names the limit", arguments: BrokerKind.allCases)
+        func tooLarge(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let large = String(repeating: "x", count: 2 << 20)
                 try site.bench.write(
@@ -47,11 +54,12 @@ extension Integration {
                 try await site.create("echo", "in.jsonl")
                 let message = try await onlyFailure(site, of: 3)
                 #expect(message.hasPrefix("in.jsonl:2: "))
-                #expect(message.contains("1 MiB"), "it names the limit")
+                #expect(message.contains("1 MiB"), "the message names the limit")
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func unknownFlow(kind: BrokerKind) async throws {
+        @Test("An unknown flow is refused with the list of known flows", arguments: BrokerKind.allCases)
+        func unknownFlow(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 for arguments in [["create", "nosuch", "-"], ["run", "--flow", "nosuch"]] {
                     let run = try await site.bench.sheaf(arguments, input: "x\n")
@@ -64,7 +72,11 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func foreignMessages(kind: BrokerKind) async throws {
+        @Test(
+            "Foreign messages in a task queue go to the dead letters and harm no task",
+            arguments: BrokerKind.allCases
+        )
+        func foreignMessages(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let created = try await site.create("echo", "-", input: "a\nb\nc\n")
                 let batch = try #require(created["batch_id"]?.stringValue.flatMap { Name($0) })
@@ -91,7 +103,8 @@ extension Integration {
             }
         }
 
-        @Test func unreachableBrokers() async throws {
+        @Test("An unreachable broker ends each command within 10 s without showing the password")
+        func unreachableBrokers() async throws {
             try await Site.with(.embedded) { site in
                 try site.bench.write("", to: "file")
                 let brokers: [(String, Int32)] = [
@@ -110,7 +123,8 @@ extension Integration {
             }
         }
 
-        @Test func wrongPassword() async throws {
+        @Test("A wrong password ends each command with code 3 and is not shown")
+        func wrongPassword() async throws {
             let url = try Site.rabbitMQ
             try await Site.with(.rabbitMQ) { site in
                 let at = try #require(url.lastIndex(of: "@"))

@@ -1,16 +1,18 @@
 import Foundation
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Workers whose RabbitMQ is restarted, takes nothing for a while, or takes tasks back.
+    /// Workers whose RabbitMQ is restarted, blocks publishing for a while, or takes deliveries back.
     @Suite struct BrokerFaultTests {
-        @Test func aRestartLosesNoRunningTask() async throws {
+        @Test("A broker that is killed and restarted loses no running task")
+        func aRestartLosesNoRunningTask() async throws {
             try await RabbitMQNode.with { node in
                 try await Site.with(node) { site in
                     try await site.create("sleeper", "-", input: String(repeating: "3\n", count: 8))
-                    // Queues and logs that are younger may not survive a crash of the broker.
+                    // Younger queues and logs may not survive a crash of the broker.
                     try await Task.sleep(for: .seconds(5))
                     let run = try await site.sheaf("run", "-c", "4", "--until-empty") { _ in
                         try await site.bench.until("tasks run") { try site.noted("begun").count == 4 }
@@ -21,24 +23,25 @@ extension Integration {
                     try await site.complete(BatchCounts(succeeded: 8))
                     #expect(
                         try site.noted("begun").sorted() == Array(0..<8),
-                        "nothing is run twice by the worker that ran it"
+                        "no task runs twice"
                     )
                 }
             }
         }
 
-        @Test func anAlarmHoldsNewTasksBack() async throws {
+        @Test("During a memory alarm no new task starts")
+        func anAlarmHoldsNewTasksBack() async throws {
             try await RabbitMQNode.with { node in
                 try await Site.with(node) { site in
-                    // Enough to outlast the time that the alarm takes to be set.
+                    // Enough tasks to outlast the time in which the alarm is set.
                     let total = 160
                     try await site.create("sleeper", "-", input: String(repeating: "0.5\n", count: total))
                     let arguments = ["run", "-c", "4", "--until-empty"]
                     let run = try await site.bench.sheaf(arguments, limit: .seconds(110)) { _ in
-                        try await site.bench.until("some have ended") { try site.noted("ended").count >= 4 }
+                        try await site.bench.until("some tasks have ended") { try site.noted("ended").count >= 4 }
                         try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
                         var before = -1
-                        try await site.bench.until("nothing new is begun") {
+                        try await site.bench.until("no new task starts") {
                             let (begun, ended) = (try site.noted("begun").count, try site.noted("ended").count)
                             defer { before = begun }
                             try await Task.sleep(for: .seconds(2))
@@ -51,12 +54,15 @@ extension Integration {
                     #expect(run.talk.components(separatedBy: "takes no outcomes for now").count == 2, "\(run.talk)")
                     #expect(run.talk.components(separatedBy: "takes outcomes again").count == 2, "\(run.talk)")
                     try await site.complete(BatchCounts(succeeded: total))
-                    #expect(try site.noted("begun").sorted() == Array(0..<total), "nothing that had ended is run again")
+                    #expect(try site.noted("begun").sorted() == Array(0..<total), "no task that had ended runs again")
                 }
             }
         }
 
-        @Test(arguments: [true, false])
+        @Test(
+            "A task longer than the acknowledgement time-out runs once and has one outcome",
+            arguments: [true, false]
+        )
         func aTaskLongerThanTheTimeOutHasOneOutcome(isTold: Bool) async throws {
             let impatient = ["consumer_timeout=3000", "channel_tick_interval=500"]
             try await RabbitMQNode.with(settings: impatient) { node in

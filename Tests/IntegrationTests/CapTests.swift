@@ -1,11 +1,13 @@
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// A batch that may run only so many tasks at once, on all workers together.
+    /// A batch whose max_running applies to all workers together.
     @Suite struct CapTests {
-        @Test(arguments: BrokerKind.allCases) func workersShareTheCap(kind: BrokerKind) async throws {
+        @Test("Four workers together never run more tasks of a batch than max_running", arguments: BrokerKind.allCases)
+        func workersShareTheCap(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 60
                 let input = (0..<total).map { "\($0)\n" }.joined()
@@ -17,7 +19,7 @@ extension Integration {
                 try await site.complete(BatchCounts(succeeded: total))
                 let counts = try site.noted("counts")
                 #expect(counts.count == total)
-                #expect(counts.max() == 7, "never more, and as many")
+                #expect(counts.max() == 7, "never more than 7, and 7 at some time")
             }
         }
     }

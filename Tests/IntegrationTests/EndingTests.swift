@@ -1,18 +1,19 @@
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
     /// Batches that are stopped or cancelled.
     @Suite struct EndingTests {
-        /// When a worker decided to run a task, and when the program itself noted that it runs.
+        /// The time at which a worker started a task, and the time that the program itself wrote down.
         private struct Beginning {
             let worker: Substring
             let decided: Timestamp
             let noted: Timestamp
         }
 
-        /// How the tasks of the newest batch began.
+        /// The starts of the newest batch's tasks.
         private func beginnings(_ site: Site) async throws -> [Beginning] {
             var decided: [Int: Timestamp] = [:]
             for row in try await site.rows() {
@@ -30,7 +31,11 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func aFailureStopsAllWorkers(kind: BrokerKind) async throws {
+        @Test(
+            "With the policy stop, one failure stops the tasks of all workers within 250 ms",
+            arguments: BrokerKind.allCases
+        )
+        func aFailureStopsAllWorkers(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 1500
                 let input = (0..<total).map { $0 == 40 ? "bad\n" : "good\n" }.joined()
@@ -50,14 +55,15 @@ extension Integration {
                 #expect(Set(begun.map(\.worker)).count == 3)
                 let decided = begun.map(\.decided).max().map { $0 - stopped } ?? .zero
                 #expect(decided <= .milliseconds(250), "a worker began a task \(decided) after the stop")
-                // Programs say so themselves a little later: the time that this machine takes to start one.
+                // A program writes its own time later, by the time that this machine takes to start a process.
                 let delay = begun.filter { $0.decided < stopped }.map { $0.noted - $0.decided }.max() ?? .zero
                 let noted = begun.map(\.noted).max().map { $0 - stopped } ?? .zero
                 #expect(noted <= .milliseconds(250) + delay, "a task began \(noted) after the stop")
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func cancelledWhileNobodyWorks(kind: BrokerKind) async throws {
+        @Test("A batch that is cancelled while no worker runs is never started", arguments: BrokerKind.allCases)
+        func cancelledWhileNobodyWorks(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 try await site.create("noted", "-", input: (0..<50).map { "\($0)\n" }.joined())
                 #expect(try await site.sheaf("cancel", "last").code == 0)

@@ -1,13 +1,15 @@
 import Glibc
 import Sheaf
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Processes that are killed, or told to leave, in the middle of their work.
+    /// Processes that are killed or asked to leave in the middle of their work.
     @Suite struct KillTests {
-        @Test(arguments: BrokerKind.allCases) func workersAreKilled(kind: BrokerKind) async throws {
+        @Test("Tasks of killed workers run again and each has one outcome", arguments: BrokerKind.allCases)
+        func workersAreKilled(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 200
                 try await site.create("noted", "-", input: (0..<total).map { "\($0)\n" }.joined())
@@ -23,14 +25,15 @@ extension Integration {
                 }
                 #expect(try await site.work().allSatisfy { $0.code == 0 })
                 let rows = try await site.complete(BatchCounts(succeeded: total))
-                // What ran when its worker was killed has been run again.
+                // A task that was running when its worker was killed has run again.
                 let again = rows.filter { $0["attempts"] != 1 }
                 #expect(again.count >= 4)
                 #expect(Set(try site.noted("begun")) == Set(0..<total))
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func workersAreKilledInFullFlight(kind: BrokerKind) async throws {
+        @Test("Workers killed in the middle of short tasks lose and repeat no outcome", arguments: BrokerKind.allCases)
+        func workersAreKilledInFullFlight(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 2500
                 try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
@@ -43,7 +46,7 @@ extension Integration {
                         }
                         kill(number, SIGKILL)
                     }
-                    // It may have been quicker than the look at it.
+                    // The worker may have finished before it was killed.
                     #expect([0, 137].contains(run.code))
                 }
                 #expect(try await site.work().allSatisfy { $0.code == 0 })
@@ -52,7 +55,11 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func aWorkerIsToldToLeave(kind: BrokerKind) async throws {
+        @Test(
+            "A worker that receives SIGTERM finishes its running tasks and takes no more",
+            arguments: BrokerKind.allCases
+        )
+        func aWorkerIsToldToLeave(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 60
                 try await site.create("noted", "-", input: (0..<total).map { "\($0)\n" }.joined())
@@ -61,8 +68,8 @@ extension Integration {
                     kill(number, SIGTERM)
                 }
                 #expect(run.code == 143, "\(run.talk)")
-                #expect(!run.talk.contains("given back"), "\(run.talk)")
-                // It has finished what it began, and said so before it left.
+                #expect(!run.talk.contains("returned to the queue"), "\(run.talk)")
+                // The worker finished its running tasks and reported them before it left.
                 let ended = try site.noted("ended")
                 #expect(Set(ended) == Set(try site.noted("begun")))
                 #expect((12..<total).contains(ended.count))
@@ -74,14 +81,18 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func aCreatorIsKilled(kind: BrokerKind) async throws {
+        @Test(
+            "A batch whose creator was killed is reported as interrupted and can be cancelled",
+            arguments: BrokerKind.allCases
+        )
+        func aCreatorIsKilled(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
-                // A pipe that stays open: what is there is published, and then the creator waits for more.
+                // The pipe stays open: the creator publishes what it holds and then waits for more.
                 let line = "mkfifo in; exec 3<>in; seq 5000 >&3 & exec $SHEAF create echo - --no-shuffle <&3"
                 let create = try await site.bench.shell("\(line) --batch-id b1") { number in
                     try await site.withClient { client in
                         let queue = client.names.tasks(flow: site.echo, batch: try #require(Name("b1")), generation: 0)
-                        try await site.bench.until("much is published") {
+                        try await site.bench.until("1,000 tasks are published") {
                             try await client.broker.queueStatus(queue)?.ready ?? 0 >= 1000
                         }
                     }
@@ -93,7 +104,7 @@ extension Integration {
                 #expect(status.output.contains("interrupted: its creator is gone"), "\(status.output)")
                 #expect(try await site.status().json["interrupted"] == true)
                 #expect(try await site.sheaf("list").output.contains("(interrupted)"))
-                // Whatever waits for it is told, and not left waiting.
+                // Commands that wait for the batch report this and do not wait indefinitely.
                 let run = try await site.sheaf("run", "--until-empty")
                 #expect(run.code == 0)
                 #expect(run.talk.contains("sheaf: batch b1 was never published in full"), "\(run.talk)")
@@ -101,7 +112,7 @@ extension Integration {
                 let wait = try await site.sheaf("wait", "last")
                 #expect(wait.code == 1)
                 #expect(wait.talk.contains("creator is gone"), "\(wait.talk)")
-                // What was published was run, and the batch can be ended.
+                // The published tasks have run, and the batch can be cancelled.
                 let counts = try await site.status().counts
                 #expect(counts.succeeded >= 1000)
                 #expect(try await site.sheaf("cancel", "last").code == 0)

@@ -1,11 +1,13 @@
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
     /// The main job, from input to results, with three workers at once.
     @Suite struct MainJobTests {
-        @Test(arguments: BrokerKind.allCases) func tenThousandRecords(kind: BrokerKind) async throws {
+        @Test("10,000 records go from input to results, in random order and each once", arguments: BrokerKind.allCases)
+        func tenThousandRecords(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 10_000
                 let records = (0..<total).map { #"{"id":"r\#($0)","n":\#($0)}"# }
@@ -17,7 +19,7 @@ extension Integration {
                 let status = try await site.status()
                 #expect(status.json["status"] == "completed")
                 #expect(status.counts == BatchCounts(succeeded: total))
-                // So many rows are not parsed but compared as text, up to what differs from run to run.
+                // The rows are compared as strings up to the part that differs between runs: parsing 10,000 of them is slow.
                 let id = created["batch_id"]?.stringValue ?? ""
                 let rows = try await site.sheaf("results", "last", "--ordered").lines
                 let wrong = zip(rows.indices, rows).filter { number, row in
@@ -26,7 +28,7 @@ extension Integration {
                 }
                 #expect(rows.count == total)
                 #expect(wrong.isEmpty)
-                // They were run in another order than that of the input.
+                // The tasks ran in an order other than that of the input.
                 let first = try await site.bench.shell("$SHEAF results last | head -n 100").lines.map {
                     try JSON.parse($0)
                 }
@@ -46,7 +48,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func commaSeparated(kind: BrokerKind) async throws {
+        @Test("CSV with quotes, line breaks and a byte order mark arrives unchanged", arguments: BrokerKind.allCases)
+        func commaSeparated(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 2000
                 var table = "\u{FEFF}id,text,n\r\n"
@@ -63,7 +66,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func folderOfFiles(kind: BrokerKind) async throws {
+        @Test("Each file of a folder is a record", arguments: BrokerKind.allCases)
+        func folderOfFiles(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 for number in 1...60 {
                     let words = Array(repeating: "word", count: number).joined(separator: "\n")
@@ -80,7 +84,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func standardInput(kind: BrokerKind) async throws {
+        @Test("Records are read from standard input", arguments: BrokerKind.allCases)
+        func standardInput(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let input = (0..<1000).map { "line \($0)\n" }.joined()
                 try await site.create("echo", "-", "--no-shuffle", input: input)
@@ -90,7 +95,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func limits(kind: BrokerKind) async throws {
+        @Test("--max-records and -n are exact", arguments: BrokerKind.allCases)
+        func limits(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let input = (0..<500).map { "line \($0)\n" }.joined()
                 let created = try await site.create("echo", "-", "--max-records", "300", input: input)

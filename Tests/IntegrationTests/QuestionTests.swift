@@ -1,37 +1,38 @@
 import Glibc
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Tasks that ask people.
+    /// Tasks that ask questions.
     @Suite struct QuestionTests {
-        /// The questions of the newest batch that wait for an answer.
+        /// The open questions of the newest batch.
         private func questions(_ site: Site) async throws -> [String] {
             let run = try await site.sheaf("questions", "last", "--json")
             return try run.json.arrayValue?.compactMap { $0["question"]?.stringValue } ?? []
         }
 
-        @Test(arguments: BrokerKind.allCases) func anAnswerFromElsewhereSurvivesTheWorker(kind: BrokerKind) async throws
-        {
+        @Test("A question outlives its worker and the next worker gets the answer", arguments: BrokerKind.allCases)
+        func anAnswerFromElsewhereSurvivesTheWorker(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let batch = try await site.create("asker", "-", "--interactive", input: "one\n")
                 let task = "\(try #require(batch["batch_id"]?.stringValue)):0"
                 let killed = try await site.sheaf("run") { number in
-                    try await site.bench.until("the question is there") {
+                    try await site.bench.until("the question is open") {
                         try await questions(site) == ["keep it?"]
                     }
                     kill(number, SIGKILL)
                 }
                 #expect(killed.code == 137)
-                #expect(try await questions(site) == ["keep it?"], "it outlives its worker")
+                #expect(try await questions(site) == ["keep it?"], "the question outlives its worker")
                 let wrong = try await site.sheaf("answer", task, "maybe")
                 #expect(wrong.code == 65 && wrong.talk.contains("yes, no"), "\(wrong.talk)")
                 #expect(try await site.sheaf("answer", task, "yes").code == 0)
                 let late = try await site.sheaf("answer", task, "no")
                 #expect(late.code == 4 && late.talk.contains("answered already, with 'yes'"), "\(late.talk)")
                 let run = try await site.sheaf("run", "--until-empty") { _ in
-                    try await site.bench.until("the other question is there") { try await questions(site) == ["why?"] }
+                    try await site.bench.until("the second question is open") { try await questions(site) == ["why?"] }
                     #expect(try await site.sheaf("answer", task, "it is good").code == 0)
                 }
                 #expect(run.code == 0, "\(run.talk)")
@@ -41,7 +42,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func aBatchThatIsNotInteractiveFailsThem(kind: BrokerKind) async throws {
+        @Test("A task that asks in a batch that is not interactive fails", arguments: BrokerKind.allCases)
+        func aBatchThatIsNotInteractiveFailsThem(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 try await site.create("asker", "-", input: "one\n")
                 #expect(try await site.sheaf("run", "--until-empty").code == 0)

@@ -1,21 +1,24 @@
 import Glibc
 import Sheaf
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Creations that are killed, and go on.
+    /// Creations that are killed and resumed.
     @Suite struct ResumeTests {
-        @Test(arguments: BrokerKind.allCases) func aCreatorIsKilledAndResumed(kind: BrokerKind) async throws {
+        @Test("A creation killed three times is resumed with bounded repeats", arguments: BrokerKind.allCases)
+        func aCreatorIsKilledAndResumed(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
-                let trial = ResumeTrial(site: site, records: 10_000, kills: 3)
+                let trial = CreationTrial(site: site, records: 10_000, kills: 3)
                 let repeats = try await trial.run()
-                #expect(repeats <= 3 * ResumeTrial.repeatsPerKill)
+                #expect(repeats <= 3 * CreationTrial.repeatsPerKill)
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func aStreamIsFedAgain(kind: BrokerKind) async throws {
+        @Test("A creation from standard input is resumed only with the same input", arguments: BrokerKind.allCases)
+        func aStreamIsFedAgain(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let (bench, total) = (site.bench, 3000)
                 let lines = (0..<total).map { $0 % 500 == 7 ? "{broken \($0)" : "{\"n\":\($0)}" }
@@ -53,7 +56,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func ofTwoCreatesOneWins(kind: BrokerKind) async throws {
+        @Test("Of two creations with the same id exactly one wins", arguments: BrokerKind.allCases)
+        func ofTwoCreatesOneWins(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 try site.bench.write((0..<50).map { "\($0)\n" }.joined(), to: "in.txt")
                 for round in 0..<20 {
@@ -70,20 +74,21 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func ofTwoResumptionsOneWins(kind: BrokerKind) async throws {
+        @Test("Two resumptions of one creation publish every task and do not conflict", arguments: BrokerKind.allCases)
+        func ofTwoResumptionsOneWins(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
-                let trial = ResumeTrial(site: site, records: 10_000, kills: 0)
+                let trial = CreationTrial(site: site, records: 10_000, kills: 0)
                 try trial.write()
                 for round in 0..<3 {
                     try await trial.createAndKill("r\(round)", beyond: 500)
                     let runs = try await site.both("create", "--resume", "r\(round)")
-                    // The one that comes when the other is done finds nothing left to do.
+                    // A resumption that starts after the other has finished has nothing left to do and succeeds.
                     let losers = runs.filter { $0.code == 4 }
                     #expect(runs.allSatisfy { [0, 4].contains($0.code) } && losers.count < 2, "\(runs.map(\.talk))")
                     #expect(losers.allSatisfy { $0.talk.contains("being created by somebody else") })
                     let indices = try await trial.published("r\(round)")
                     #expect(Set(indices) == Set(0..<10_000))
-                    #expect(indices.count <= 10_000 + ResumeTrial.repeatsPerKill)
+                    #expect(indices.count <= 10_000 + CreationTrial.repeatsPerKill)
                 }
             }
         }
@@ -91,7 +96,7 @@ extension Integration {
 }
 
 extension Site {
-    /// Runs the same command twice at a time.
+    /// Runs the same command in two processes at once.
     func both(_ arguments: String...) async throws -> [Workbench.Run] {
         try await withThrowingTaskGroup(of: Workbench.Run.self) { group in
             for _ in 0..<2 { group.addTask { try await bench.sheaf(arguments) } }
@@ -99,11 +104,11 @@ extension Site {
         }
     }
 
-    /// Waits until the journal says that so many tasks of a batch are confirmed.
+    /// Waits until the journal reports at least `count` confirmed tasks of a batch.
     func published(_ count: Int, of batch: String) async throws {
         try await withClient { client in
             try await bench.until("\(count) tasks are confirmed") {
-                // There may be no such batch yet.
+                // The batch may not exist yet.
                 let record = try? await client.recordToResume(batch)
                 return record?.published ?? 0 >= count
             }

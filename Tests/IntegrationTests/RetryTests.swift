@@ -1,18 +1,20 @@
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Batches that run again.
+    /// Batches that are retried, paused and resumed.
     @Suite struct RetryTests {
-        @Test(arguments: BrokerKind.allCases) func whatFailedRunsAgainOnAllWorkers(kind: BrokerKind) async throws {
+        @Test("Retry runs failed tasks again on all workers", arguments: BrokerKind.allCases)
+        func whatFailedRunsAgainOnAllWorkers(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 300
                 let input = (0..<total).map { $0.isMultiple(of: 3) ? "bad\n" : "good\n" }.joined()
-                try await site.create("mendable", "-", input: input)
+                try await site.create("fixable", "-", input: input)
                 #expect(try await site.work("--batch", "last").allSatisfy { $0.code == 1 })
                 try await site.complete(BatchCounts(succeeded: 200, failed: 100))
-                try site.bench.write("", to: "mended")
+                try site.bench.write("", to: "fixed")
                 let retry = try await site.sheaf("retry", "last", "--json")
                 #expect(retry.code == 0, "\(retry.talk)")
                 #expect(try retry.json["retried"]?.intValue == 100)
@@ -23,7 +25,11 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func aBatchIsPausedWhileThreeWorkersRunIt(kind: BrokerKind) async throws {
+        @Test(
+            "Pausing a batch that three workers run stops it without a failure until it is resumed",
+            arguments: BrokerKind.allCases
+        )
+        func aBatchIsPausedWhileThreeWorkersRunIt(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 let total = 200
                 try await site.create("noted", "-", input: (0..<total).map { "\($0)\n" }.joined())

@@ -1,15 +1,19 @@
 import Glibc
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Testing
 
 extension Integration {
-    /// Workers that are told to leave while short and long tasks run.
+    /// Workers that receive SIGTERM while short and long tasks run.
     @Suite struct ShutdownTests {
-        @Test(arguments: BrokerKind.allCases) func whatEndsInTimeIsKeptAndTheRestGoesBack(kind: BrokerKind) async throws
-        {
+        @Test(
+            "After SIGTERM, tasks that end within the grace period are kept and the others return to the queue",
+            arguments: BrokerKind.allCases
+        )
+        func whatEndsInTimeIsKeptAndTheRestGoesBack(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
-                // Short ones at even places, long ones at odd places.
+                // Even indices are short tasks, odd indices are long ones.
                 let input = (0..<12).map { $0.isMultiple(of: 2) ? "1\n" : "30\n" }.joined()
                 try await site.create("sleeper", "-", "--no-shuffle", input: input)
                 let run = try await site.sheaf("run", "-c", "6", "--grace", "3s") { number in
@@ -20,11 +24,11 @@ extension Integration {
                 #expect(run.talk.contains("have not ended within"), "\(run.talk)")
                 let ended = try site.noted("ended")
                 #expect(ended.sorted() == [0, 2, 4], "the short ones of the first six")
-                #expect(Set(try site.noted("begun")) == Set(0..<6), "nothing is begun after the signal")
+                #expect(Set(try site.noted("begun")) == Set(0..<6), "no task starts after the signal")
                 let counts = try await site.status().counts
                 #expect(counts == BatchCounts(pending: 9, succeeded: 3))
                 let rows = try await site.rows()
-                #expect(rows.allSatisfy { $0["status"] == "succeeded" }, "what was ended is no failure")
+                #expect(rows.allSatisfy { $0["status"] == "succeeded" }, "an interrupted task is not a failure")
                 try site.bench.write(
                     "flows: { sleeper: { exec: [bash, -c, 'echo \"$SHEAF_TASK_INDEX\" >> again'] } }",
                     to: "sheaf.yaml"
@@ -35,13 +39,14 @@ extension Integration {
             }
         }
 
-        @Test(arguments: BrokerKind.allCases) func theSecondSignalEndsAtOnce(kind: BrokerKind) async throws {
+        @Test("A second SIGTERM returns running tasks to the queue at once", arguments: BrokerKind.allCases)
+        func theSecondSignalEndsAtOnce(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
                 try await site.create("sleeper", "-", input: "30\n30\n")
                 let run = try await site.sheaf("run", "-c", "2") { number in
                     try await site.bench.until("both run") { try site.noted("begun").count == 2 }
                     kill(number, SIGTERM)
-                    // The worker has heard the first when it says so; its talk is read only at the end, so that is given some time.
+                    // The worker reports the first signal on standard error, which the test reads only at the end; so it waits a little.
                     try await Task.sleep(for: .milliseconds(500))
                     kill(number, SIGTERM)
                 }

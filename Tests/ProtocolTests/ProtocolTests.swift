@@ -4,7 +4,7 @@ import Subprocess
 import SystemPackage
 import Testing
 
-/// Keeps docs/protocol.md true: a program in Python, written from that page alone, with `sheaf` on the other side.
+/// Checks docs/protocol.md: a Python program written from that page alone works with `sheaf` on the other side.
 @Suite(.timeLimit(.minutes(3))) struct ProtocolTests {
     private static let records = """
         {"id":"a","text":"one"}
@@ -13,11 +13,12 @@ import Testing
 
         """
 
-    @Test func pythonPublishesAndSheafRuns() async throws {
+    @Test("A batch published by the Python program is run by Sheaf")
+    func pythonPublishesAndSheafRuns() async throws {
         try await Crossing.with { crossing in
             let published = try await crossing.python("publish", "again", "b1", input: Self.records)
             #expect(published.code == 0 && published.output == "3\n", "\(published.talk)")
-            // The first attempt at each asks for another, so tasks come back through the delay.
+            // The first attempt of each task asks for another one, so the tasks pass through the delay queue.
             let run = try await crossing.sheaf("run", "--until-empty", "--batch", "b1")
             #expect(run.code == 1, "\(run.talk)")
             try await crossing.expect("b1", status: "completed", BatchCounts(succeeded: 2, failed: 1))
@@ -25,7 +26,7 @@ import Testing
             #expect(rows.count == 3)
             let second = rows.first { $0["index"] == 1 }
             #expect(second?["output"] == "zwölf" && second?["attempts"] == 2 && second?["record_id"] == "1")
-            // The wait of about a second was in this queue.
+            // The tasks waited about a second in this queue.
             try await crossing.declares(
                 "delay.1s",
                 """
@@ -33,13 +34,14 @@ import Testing
                  "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
                 """
             )
-            // Neither side takes an id twice.
+            // Neither side accepts an id twice.
             #expect(try await crossing.python("publish", "again", "b1", input: Self.records).code == 1)
             #expect(try await crossing.sheaf("again", "-", "--batch-id", "b1", input: Self.records).code != 0)
         }
     }
 
-    @Test func sheafPublishesAndPythonRuns() async throws {
+    @Test("A batch published by Sheaf is run by the Python program")
+    func sheafPublishesAndPythonRuns() async throws {
         try await Crossing.with { crossing in
             let options = ["--batch-id", "b1", "--format", "jsonl", "-p", #"suffix=["!","?"]"#]
             let created = try await crossing.sheaf(["shout", "-"] + options, input: Self.records)
@@ -54,7 +56,8 @@ import Testing
         }
     }
 
-    @Test func pythonDeclaresWhatSheafHasDeclared() async throws {
+    @Test("Both programs declare the same queues and logs")
+    func pythonDeclaresWhatSheafHasDeclared() async throws {
         try await Crossing.with { crossing in
             let options = ["--batch-id", "b1", "--format", "jsonl", "--concurrency", "2"]
             #expect(try await crossing.sheaf(["shout", "-"] + options, input: Self.records).code == 0)
@@ -72,7 +75,8 @@ import Testing
         }
     }
 
-    @Test func endsReachPython() async throws {
+    @Test("The Python worker obeys stop and cancel")
+    func endsReachPython() async throws {
         try await Crossing.with { crossing in
             let last = ["--format", "jsonl", "--no-shuffle"]
             let input = #"{"id":"bad"}"# + "\n" + Self.records
@@ -87,7 +91,8 @@ import Testing
         }
     }
 
-    @Test func foreignMessagesHarmNothing() async throws {
+    @Test("Foreign messages in queues and logs harm no batch")
+    func foreignMessagesHarmNothing() async throws {
         try await Crossing.with { crossing in
             #expect(try await crossing.python("publish", "echo", "b1", input: Self.records).code == 0)
             let script = """
@@ -145,7 +150,7 @@ struct Crossing: Sendable {
         try await body(Crossing(folder: folder, python: python, variables: variables))
     }
 
-    /// Runs the built `sheaf`, which stands beside the bundle of the tests.
+    /// Runs the built `sheaf`, which is beside the test bundle.
     func sheaf(_ arguments: String..., input: String = "") async throws -> Run {
         try await sheaf(arguments, input: input)
     }
@@ -156,7 +161,7 @@ struct Crossing: Sendable {
         return try await run(bundle.removingLastComponent().appending("sheaf"), arguments, input: input)
     }
 
-    /// Runs the program in Python.
+    /// Runs the Python program.
     func python(_ arguments: String..., input: String = "") async throws -> Run {
         try await run(python, [Python.folder.appending("sheaf_amqp.py").string] + arguments, input: input)
     }
@@ -166,7 +171,7 @@ struct Crossing: Sendable {
         try await run(python, ["-c", script])
     }
 
-    /// Checks that a queue has these arguments: RabbitMQ refuses to declare it with any others.
+    /// Checks that a queue has these arguments, since RabbitMQ refuses to redeclare it with others.
     func declares(_ name: String, _ arguments: String, at place: SourceLocation = #_sourceLocation) async throws {
         let script = """
             import sheaf_amqp
@@ -178,7 +183,7 @@ struct Crossing: Sendable {
         #expect(declared.code == 0, "\(declared.talk)", sourceLocation: place)
     }
 
-    /// Checks what `sheaf status` says of a batch.
+    /// Checks the output of `sheaf status`.
     func expect(
         _ batch: String,
         status: JSONValue,
@@ -190,7 +195,7 @@ struct Crossing: Sendable {
         #expect(seen["counts"] == counts.json, sourceLocation: place)
     }
 
-    /// The results of a batch as Python reads them, which must be byte for byte what Sheaf reads.
+    /// The results of a batch as the Python program reads them, after checking that Sheaf reads the same bytes.
     func rows(of batch: String, at place: SourceLocation = #_sourceLocation) async throws -> [JSONValue] {
         let read = try await python("results", batch)
         #expect(read.code == 0, "\(read.talk)", sourceLocation: place)
@@ -203,7 +208,7 @@ struct Crossing: Sendable {
     }
 }
 
-/// What a process left.
+/// The exit code and output of a process.
 struct Run: Sendable {
     /// The exit code, or 128 and the number of the signal that killed it.
     let code: Int32
@@ -212,7 +217,7 @@ struct Run: Sendable {
     /// Standard error.
     let talk: String
 
-    /// Runs a process to its end; kills it where that takes too long.
+    /// Runs a process to its end; kills it after the limit.
     static func of(
         _ program: FilePath,
         _ arguments: [String],
@@ -250,11 +255,11 @@ struct Run: Sendable {
     }
 }
 
-/// A Python with pika, kept between runs in the package's build folder.
+/// A Python environment with pika, kept between runs in the build folder.
 enum Python {
-    /// Where the program in Python is.
+    /// The folder of the Python program.
     static let folder = FilePath(#filePath).removingLastComponent()
-    /// The interpreter; made when it is first asked for.
+    /// The interpreter, prepared at first use.
     static let interpreter = Task { try await prepare() }
 
     private static let pika = "pika==1.4.4"
@@ -270,7 +275,7 @@ enum Python {
         try #require(made.code == 0, "no Python (apt-get install python3-venv): \(made.output)\(made.talk)")
         let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", pika]
         let installed = try await Run.of(interpreter, options, limit: limit)
-        try #require(installed.code == 0, "\(pika) can not be had from PyPI: \(installed.talk)")
+        try #require(installed.code == 0, "\(pika) cannot be installed from PyPI: \(installed.talk)")
         _ = files.createFile(atPath: marker, contents: nil)
         return interpreter
     }

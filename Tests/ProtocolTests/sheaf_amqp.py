@@ -53,7 +53,7 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         self.channel = self.connection.channel()
         self.channel.confirm_delivery()
         self.channel.basic_qos(prefetch_count=1)
-        logs = {"journal": STREAM, "dead": STREAM, "progress": bounded(13421772), "signals": bounded(4 << 20)}
+        logs = {"journal": STREAM, "dead": STREAM, "progress": bounded(13421772), "heartbeats": bounded(4 << 20)}
         for log, arguments in logs.items():
             self.declare(self.name(log), arguments)
         self.batches, self.marks = {}, set()

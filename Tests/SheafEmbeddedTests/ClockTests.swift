@@ -6,7 +6,7 @@ import Testing
 
 @testable import SheafEmbedded
 
-@Suite("Nobody's time changes when the clock on the wall is set")
+@Suite("Setting the wall clock does not affect delays, leases and logs")
 struct ClockTests {
     private static let hour = Duration.seconds(3_600)
 
@@ -17,7 +17,11 @@ struct ClockTests {
         return broker
     }
 
-    @Test("A delay is kept by those who wait", .timeLimit(.minutes(1)), arguments: [hour, hour * -1])
+    @Test(
+        "A waiting consumer receives a delayed message on time",
+        .timeLimit(.minutes(1)),
+        arguments: [hour, hour * -1]
+    )
     func delay(jump: Duration) async throws {
         let (folder, machine) = (try TemporaryFolder(), TestMachine())
         let (publisher, worker) = (try await open(folder, machine), try await open(folder, machine))
@@ -26,18 +30,18 @@ struct ClockTests {
         let start = ContinuousClock.now
         try await publisher.publish(Message(id: "later"), to: "q", after: .seconds(2))
         machine.setWall(by: jump)
-        // Somebody who comes now has never seen the clock as it was.
+        // A broker opened now has never seen the original clock.
         let late = try await open(folder, machine)
         let ready = try await late.queueStatus("q")?.ready
-        #expect(ready == 0 || ContinuousClock.now - start >= .seconds(2), "it is due too early")
+        #expect(ready == 0 || ContinuousClock.now - start >= .seconds(2), "the message is ready too early")
         #expect(try #require(try await deliveries).map(\.message.id) == ["later"])
         let waited = ContinuousClock.now - start
-        // How much later depends on how busy the machine is; an hour it is not.
+        // The extra delay depends on the load of the machine, but it is not an hour.
         #expect(waited >= .seconds(2) && waited < .seconds(20), "arrived after \(waited)")
         for broker in [publisher, worker, late] { await broker.close() }
     }
 
-    @Test("A delay is kept between processes", .timeLimit(.minutes(1)), arguments: [3_600_000, -3_600_000])
+    @Test("A delay is kept across processes", .timeLimit(.minutes(1)), arguments: [3_600_000, -3_600_000])
     func processes(jump: Int) async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -55,7 +59,7 @@ struct ClockTests {
         for (id, time) in before.messages("got") + after.messages("got") {
             #expect(time - start >= 1_000_000_000, "\(id) arrived after \(time - start) ns")
         }
-        // Not an hour late, and not by much on a busy machine either: `eventually` gave it 20 s.
+        // The delay is not an hour, and not much longer on a busy machine either: `eventually` allowed 20 s.
         #expect(try await broker.queueStatus("q")?.ready == 0)
         await broker.close()
     }
@@ -69,7 +73,7 @@ struct ClockTests {
         let lock = try #require(try await holder.acquireLock("lock"))
         for jump in [Self.hour, Self.hour * -2, Self.hour] {
             machine.setWall(by: jump)
-            // A whole round of looking for dead sessions.
+            // Enough time for one check for dead sessions.
             try await Task.sleep(for: .milliseconds(400))
             #expect(try await other.get("q") == nil)
             #expect(try await other.isLocked("lock"))
@@ -83,7 +87,7 @@ struct ClockTests {
     }
 
     @Test(
-        "Reading a log since a time ago finds what is younger",
+        "Reading a log since a time returns the entries after that time",
         .timeLimit(.minutes(1)),
         arguments: [hour, hour * -1]
     )
@@ -102,10 +106,10 @@ struct ClockTests {
         await broker.close()
     }
 
-    @Test("An entry has the same time for all who read it, until the clock is set", .timeLimit(.minutes(1)))
+    @Test("An entry has the same time for all readers until the wall clock is set", .timeLimit(.minutes(1)))
     func sameTimes() async throws {
         let (folder, machine) = (try TemporaryFolder(), TestMachine())
-        // Two clocks that are read one after the other do not always stand to each other as before.
+        // The difference between two clocks that are read one after the other varies.
         let wall = machine.clock.wall
         let reads = Atomic(0)
         let set = Atomic(0)
@@ -134,7 +138,7 @@ struct ClockTests {
         #expect(steps.allSatisfy { abs($0 - 3_600_000) < 1_000 }, "\(steps)")
     }
 
-    @Test("After a restart of the machine a delay goes on by the clock on the wall", .timeLimit(.minutes(1)))
+    @Test("After a reboot a delay continues by the wall clock", .timeLimit(.minutes(1)))
     func restart() async throws {
         let (folder, machine) = (try TemporaryFolder(), TestMachine())
         let before = try await open(folder, machine)
@@ -154,11 +158,11 @@ struct ClockTests {
         await after.close()
     }
 
-    @Test("A clock set back while the machine was off makes no delay longer than it was", .timeLimit(.minutes(1)))
+    @Test("Setting the wall clock back while the machine is off does not extend a delay", .timeLimit(.minutes(1)))
     func setBackWhileOff() async throws {
         let (folder, machine) = (try TemporaryFolder(), TestMachine())
         let before = try await open(folder, machine)
-        // Long ago for the file, which notes the time with each delay at least.
+        // This time is old for the file, which stores the time at least with each delayed message.
         try await before.append(Message(id: "old"), to: "log")
         machine.pass(.seconds(300))
         try await before.publish(Message(id: "later"), to: "q", after: .seconds(60))
@@ -174,7 +178,7 @@ struct ClockTests {
         await after.close()
     }
 
-    @Test("A machine that does not say when it was started is taken for a new one", .timeLimit(.minutes(1)))
+    @Test("A machine without a boot ID counts as rebooted", .timeLimit(.minutes(1)))
     func withoutBootID() async throws {
         let (folder, machine) = (try TemporaryFolder(), TestMachine())
         let nameless = MachineClock(wall: machine.clock.wall, uptime: machine.clock.uptime, boot: nil)
@@ -188,13 +192,13 @@ struct ClockTests {
         }
     }
 
-    @Test("A file of the first version goes on with its times", .timeLimit(.minutes(1)))
+    @Test("A file of version 1 keeps its times", .timeLimit(.minutes(1)))
     func firstVersion() async throws {
         let (folder, machine) = (try TemporaryFolder(), TestMachine())
         let old = try await open(folder, machine)
         try await old.append(Message(id: "entry"), to: "log")
         try await old.publish(Message(id: "later"), to: "q", after: .seconds(60))
-        // Of the first version but for a table and a column, and due by the clock on the wall.
+        // Like version 1: without a table and a column, and with times by the wall clock.
         let wall = machine.clock.wall()
         try await old.writer.perform { transaction in
             try transaction.run("UPDATE delayed SET due = ?", wall + 60_000)

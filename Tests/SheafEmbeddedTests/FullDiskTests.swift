@@ -6,9 +6,9 @@ import Testing
 
 @testable import SheafEmbedded
 
-@Suite("A full disk stops what does not fit, and harms nothing", .timeLimit(.minutes(1)))
+@Suite("A full disk fails only writes that do not fit", .timeLimit(.minutes(1)))
 struct FullDiskTests {
-    @Test("What fits beside what does not is written")
+    @Test("Writes that fit succeed although concurrent ones fail")
     func concurrentCalls() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -31,8 +31,8 @@ struct FullDiskTests {
         await broker.close()
     }
 
-    @Test("Everything goes on with the same broker when there is room: publishing, consumers, readers, locks")
-    func roomAgain() async throws {
+    @Test("Publishing, consumers, readers and locks continue with the same broker after space was freed")
+    func spaceFreed() async throws {
         let folder = try TemporaryFolder()
         let (broker, other) = (
             try await SQLiteBroker.open(directory: folder.broker), try await SQLiteBroker.open(directory: folder.broker)
@@ -53,7 +53,7 @@ struct FullDiskTests {
         ] as [@Sendable () async throws -> Void] {
             _ = await blocked(call)
         }
-        // Who reads is not disturbed, and comes in as well.
+        // Readers are not affected, and the broker can be opened.
         let late = try await SQLiteBroker.open(directory: folder.broker)
         #expect(try await late.queueStatus("q")?.ready ?? 0 > 0)
         #expect(try await late.endOffset(of: "log") == 0)
@@ -75,8 +75,8 @@ struct FullDiskTests {
         for broker in [broker, other] { await broker.close() }
     }
 
-    @Test("Without room for growth, the space of what was settled is used again")
-    func settlingMakesRoom() async throws {
+    @Test("A file that cannot grow reuses the space of settled messages")
+    func settlingFreesSpace() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
         try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: nil))
@@ -90,19 +90,19 @@ struct FullDiskTests {
         await broker.close()
     }
 
-    @Test("The limit of a real file: the error names it, nothing is lost, halved or doubled, and it goes on")
+    @Test("Exceeding a real file size limit names the file, loses and duplicates nothing, and is recoverable")
     func fileLimit() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
         try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 0))
         await broker.close()
-        let probe = try Probe("unroomy", folder, "q")
+        let probe = try Probe("full-disk", folder, "q")
         try await eventually(within: .seconds(40), "the probe ends") { !probe.isRunning }
         #expect(probe.status == 0)
         let published = probe.messages("published").map(\.id)
         #expect(published.count > 20 && published.last == "after")
         let failure = try #require(probe.lines.first { $0.hasPrefix("failed ") })
-        #expect(failure.hasPrefix("failed blocked true there is no room for the broker's file \(folder.broker)"))
+        #expect(failure.hasPrefix("failed blocked true there is no space for the broker's file \(folder.broker)"))
         #expect(failure.contains("File too large"))
         #expect(probe.lines.contains("ready \(published.count - 1)"))
         #expect(probe.lines.contains("append blocked"))
@@ -111,15 +111,15 @@ struct FullDiskTests {
         try await expectIntact(folder)
     }
 
-    @Test("Opening without room is a clear error, and leaves nothing that is in the way later")
-    func openingWithoutRoom() async throws {
+    @Test("Opening on a full disk is a clear error and leaves nothing that prevents opening later")
+    func openingOnFullDisk() async throws {
         let folder = try TemporaryFolder()
         for round in 0..<2 {
-            let probe = try Probe("unroomy-open", folder, "q")
+            let probe = try Probe("full-disk-open", folder, "q")
             try await eventually("the probe ends") { !probe.isRunning }
             #expect(probe.status == 0)
             let first = try #require(probe.lines.first)
-            #expect(first.hasPrefix("failed blocked there is no room for"), "\(first), round \(round)")
+            #expect(first.hasPrefix("failed blocked there is no space for"), "\(first), round \(round)")
             #expect(probe.lines.last == "opened")
         }
         let manager = FileManager.default
@@ -131,7 +131,7 @@ struct FullDiskTests {
 
 private let big = [UInt8](repeating: 1, count: 100_000)
 
-/// Opens the broker and asks SQLite whether the file is whole.
+/// Opens the broker and runs SQLite's integrity check.
 func expectIntact(_ folder: TemporaryFolder, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     let broker = try await SQLiteBroker.open(directory: folder.broker)
     let answer = try await broker.reader.read { transaction in
@@ -141,7 +141,7 @@ func expectIntact(_ folder: TemporaryFolder, sourceLocation: SourceLocation = #_
     await broker.close()
 }
 
-/// Runs the body, and returns the error for want of room that it must throw.
+/// Runs the body, and returns the `blocked` error that it must throw.
 private func blocked(
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: () async throws -> Void
@@ -159,14 +159,14 @@ private func blocked(
 }
 
 extension SQLiteBroker {
-    /// Sets how large the file may become for this broker; SQLite reports more as a full disk.
+    /// Limits the size of the file for this broker; SQLite reports a larger file as a full disk.
     func limit(toPages pages: Int) async throws {
         _ = try await writer.perform { transaction in
             try transaction.statement("PRAGMA max_page_count = \(pages)").first { $0.integer(0) }
         }
     }
 
-    /// Publishes until not even the smallest message finds room.
+    /// Publishes until not even the smallest message fits.
     fileprivate func fill(_ queue: String) async throws {
         try await limit(toPages: 400)
         for size in [3_000, 300, 0] {

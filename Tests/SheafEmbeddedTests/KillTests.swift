@@ -5,13 +5,16 @@ import Testing
 
 @testable import SheafEmbedded
 
-@Suite("Processes are killed and stopped at any moment", .serialized)
+@Suite("Processes may be killed or stopped at any time", .serialized)
 struct KillTests {
-    /// How many processes of each kind run at a time.
+    /// The number of concurrent processes of each kind.
     private static let width = 2
     private static let kills = 60
 
-    @Test("60 kills while processes publish, receive, settle and append", .timeLimit(.minutes(2)))
+    @Test(
+        "60 kills lose and duplicate nothing while processes publish, receive, settle and append",
+        .timeLimit(.minutes(2))
+    )
     func kills() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -31,18 +34,18 @@ struct KillTests {
         var all = running
         for _ in 0..<Self.kills {
             let index = Int.random(in: running.indices)
-            // Some are killed while they open the broker, and some in the middle of what they do.
+            // Some are killed while they open the broker, and some during an operation.
             let lines = Int.random(in: 0...3)
-            try await eventually("a process gets on") { running[index].lines.count >= lines }
+            try await eventually("a process makes progress") { running[index].lines.count >= lines }
             running[index].kill()
             running[index] = try start(index % 3)
             all.append(running[index])
         }
         for index in running.indices where index % 3 != 0 { running[index].kill() }
-        try await eventually("they have ended") {
+        try await eventually("the killed processes have ended") {
             running.indices.allSatisfy { $0 % 3 == 0 || !running[$0].isRunning }
         }
-        try await eventually(within: .seconds(60), "the queue is empty and nobody holds anything") {
+        try await eventually(within: .seconds(60), "the queue is empty and no message is held") {
             let held = try await broker.reader.read { transaction in
                 try transaction.statement("SELECT count(*) FROM leased").first { $0.integer(0) }
             }
@@ -57,14 +60,14 @@ struct KillTests {
         #expect(published.subtracting(received.map(\.id)).isEmpty, "confirmed messages were lost")
         let ends = Dictionary(acknowledged.map { ($0.id, $0.time) }, uniquingKeysWith: min)
         #expect(ends.count == acknowledged.count, "a message was acknowledged twice")
-        #expect(received.allSatisfy { $0.time <= ends[$0.id] ?? .max }, "a settled message came again")
+        #expect(received.allSatisfy { $0.time <= ends[$0.id] ?? .max }, "a settled message was delivered again")
 
         let entries = try await broker.readAll("log")
         let appended = all.flatMap { $0.messages("appended").map { String($0.id) } }
         #expect(!published.isEmpty && !appended.isEmpty && !acknowledged.isEmpty)
         #expect(Set(appended).isSubset(of: entries), "confirmed entries were lost")
-        #expect(Set(entries).count == entries.count, "an entry is there twice")
-        // Two entries went in one call: they lie one behind the other, or neither is there.
+        #expect(Set(entries).count == entries.count, "an entry was duplicated")
+        // Two entries were appended in one call: they are adjacent, or both are missing.
         for pair in stride(from: 0, to: entries.count, by: 2) {
             let (first, second) = (entries[pair], pair + 1 < entries.count ? entries[pair + 1] : "nothing")
             #expect(first.dropLast() == second.dropLast() && first.hasSuffix("a") && second.hasSuffix("b"))
@@ -77,7 +80,7 @@ struct KillTests {
         )
     }
 
-    @Test("A process stopped while it writes holds the others up for seconds, not for ever", .timeLimit(.minutes(2)))
+    @Test("A process stopped during a write delays the others by seconds, not indefinitely", .timeLimit(.minutes(2)))
     func stopped() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -85,7 +88,7 @@ struct KillTests {
         try await broker.declareQueue(QueueDeclaration(name: "other", deliveryLimit: 3))
         let probe = try Probe("publish", folder, "q", "p", "100000000")
         try await eventually("the probe publishes") { !probe.lines.isEmpty }
-        // Stopped again and again until that has happened within a transaction.
+        // The probe is stopped repeatedly until that happens within a transaction.
         var error: BrokerError?
         var waited = Duration.zero
         for _ in 0..<200 where error == nil {
@@ -94,32 +97,32 @@ struct KillTests {
             let start = ContinuousClock.now
             do {
                 try await broker.publish(Message(id: "patient"), to: "other")
-                probe.goOn()
+                probe.resume()
             } catch let failure as BrokerError {
                 error = failure
                 waited = ContinuousClock.now - start
             }
         }
-        let failure = try #require(error, "the probe was never stopped in the middle")
+        let failure = try #require(error, "the probe was never stopped during a transaction")
         #expect(failure.code == .timedOut && failure.isRetryable)
         #expect(failure.message.contains("\(probe.number)"), "\(failure)")
         #expect(waited < .seconds(25), "\(waited)")
-        // Who reads does not notice.
+        // Readers are not affected.
         #expect(try await broker.queueStatus("q")?.ready ?? 0 > 0)
-        probe.goOn()
+        probe.resume()
         try await broker.publish(Message(id: "after"), to: "other")
-        // And one that is killed while it is stopped is gone like any other.
+        // A process that is killed while it is stopped releases the lock like any other.
         probe.stop()
         probe.kill()
         try await broker.publish(Message(id: "last"), to: "other")
-        print("stopped: others were held up for \(waited)")
+        print("stopped: others were delayed by \(waited)")
         await broker.close()
         try await expectIntact(folder)
     }
 }
 
 extension SQLiteBroker {
-    /// The ids of all entries of a log.
+    /// Returns the IDs of all entries of a log.
     fileprivate func readAll(_ log: String) async throws -> [String] {
         let end = try await endOffset(of: log) ?? 0
         let reader = try await read(log, from: .first)

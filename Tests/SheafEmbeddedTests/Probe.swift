@@ -2,12 +2,12 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// A process of the probe, with its output in a file.
+/// A probe process, with its output in a file.
 final class Probe {
     private let process = Process()
     private let output: String
 
-    /// Starts it.
+    /// Starts the process.
     init(_ mode: String, _ folder: TemporaryFolder, _ arguments: String...) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let tool = FilePath(own).removingLastComponent().appending("EmbeddedProbe")
@@ -16,7 +16,7 @@ final class Probe {
         process.executableURL = URL(fileURLWithPath: tool.string)
         process.arguments = [mode, folder.broker.string] + arguments
         process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
-        // Not ours: one that outlives a test that crashed would hold the output of all tests open.
+        // Not our standard error: a probe that outlives a crashed test would hold the output of all tests open.
         _ = FileManager.default.createFile(atPath: output + ".errors", contents: nil)
         process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: output + ".errors"))
         try process.run()
@@ -24,13 +24,13 @@ final class Probe {
 
     deinit { kill() }
 
-    /// What it has written.
+    /// The lines it has written.
     var lines: [Substring] {
         let text = (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""
         return text.split(separator: "\n")
     }
 
-    /// What it has said of messages with this word, and when.
+    /// Returns the messages that it reported with a word, and their times.
     func messages(_ word: Substring) -> [(id: Substring, time: Int)] {
         lines.compactMap { line in
             let words = line.split(separator: " ")
@@ -39,28 +39,28 @@ final class Probe {
         }
     }
 
-    /// Whether it has not ended.
+    /// Whether it is running.
     var isRunning: Bool { process.isRunning }
 
-    /// How it ended.
+    /// Its exit status.
     var status: Int32 { process.terminationStatus }
 
-    /// Its number.
+    /// Its process ID.
     var number: Int32 { process.processIdentifier }
 
-    /// Stops it where it is, until ``goOn()``.
+    /// Suspends it until ``resume()``.
     func stop() { _ = Foundation.kill(number, SIGSTOP) }
 
-    /// Lets it go on.
-    func goOn() { _ = Foundation.kill(number, SIGCONT) }
+    /// Resumes it.
+    func resume() { _ = Foundation.kill(number, SIGCONT) }
 
-    /// Kills it with SIGKILL, if it runs.
+    /// Kills it with SIGKILL if it is running.
     func kill() {
         if process.isRunning { _ = Foundation.kill(process.processIdentifier, SIGKILL) }
     }
 }
 
-/// Asks every few milliseconds until the answer is yes; records an issue when that takes too long.
+/// Polls a condition every few milliseconds; records an issue if it is not true within the limit.
 func eventually(
     within limit: Duration = .seconds(20),
     _ what: Comment,
@@ -78,12 +78,27 @@ func eventually(
     }
 }
 
-/// The clock by which the probe says when something happened.
+/// The clock of the times that the probe reports.
 enum ProbeTime {
-    /// Nanoseconds since some moment, the same for all processes.
+    /// Nanoseconds since a fixed time, the same for all processes.
     static var now: Int {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
+}
+
+/// A folder that is removed when this object is released.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() throws {
+        self.path = NSTemporaryDirectory() + "sheaf-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// The path of a broker's folder in it.
+    var broker: FilePath { FilePath(path).appending("broker") }
 }

@@ -7,7 +7,10 @@ import Testing
 
 @Suite("Several processes share an embedded broker", .serialized)
 struct ProcessTests {
-    @Test("What a killed process held is free again, although its child lives", .timeLimit(.minutes(1)))
+    @Test(
+        "Messages and locks of a killed process are released although its child process runs",
+        .timeLimit(.minutes(1))
+    )
     func killedHolder() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -30,14 +33,14 @@ struct ProcessTests {
         #expect(ContinuousClock.now - start < .seconds(2))
         #expect(deliveries.map(\.message.id) == ["0", "1", "2", "3", "4"])
         #expect(deliveries.allSatisfy { $0.earlierDeliveries == 1 })
-        #expect(kill(child, 0) == 0, "the child has ended too early to tell anything")
-        // A process that ends lets go of its files one after the other.
+        #expect(kill(child, 0) == 0, "the child ended too early for a valid result")
+        // A process that ends closes its files one after the other.
         try await eventually(within: .seconds(2), "the lock is free") { try await broker.acquireLock("lock") != nil }
         #expect(try await broker.queueStatus("q") == QueueStatus(ready: 0, consumers: 1))
         await broker.close()
     }
 
-    @Test("Messages come back without anybody who waits", .timeLimit(.minutes(1)))
+    @Test("Messages of a killed process return although no consumer waits", .timeLimit(.minutes(1)))
     func killedHolderOfTokens() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -50,17 +53,17 @@ struct ProcessTests {
         await broker.close()
     }
 
-    @Test("Many processes open a new broker at the same time", .timeLimit(.minutes(1)))
+    @Test("Several processes can open a new broker at the same time", .timeLimit(.minutes(1)))
     func openingTogether() async throws {
         let folder = try TemporaryFolder()
         let probes = try (0..<8).map { _ in try Probe("open", folder, "q") }
         for probe in probes {
-            try await eventually("it has opened the broker") { !probe.isRunning }
+            try await eventually("the probe has opened the broker") { !probe.isRunning }
             #expect(probe.status == 0)
         }
     }
 
-    @Test("Of four processes that write all the time none starves", .timeLimit(.minutes(1)))
+    @Test("None of four constantly writing processes starves", .timeLimit(.minutes(1)))
     func fairness() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -77,7 +80,7 @@ struct ProcessTests {
         await broker.close()
     }
 
-    @Test("20,000 messages, six processes and kill -9 all the while", .timeLimit(.minutes(2)))
+    @Test("20,000 messages survive repeated kill -9 of six processes", .timeLimit(.minutes(2)))
     func storm() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -88,8 +91,7 @@ struct ProcessTests {
         var all = workers + publishers
         var random = SystemRandomNumberGenerator()
         var restarts = 0
-        // The first fifteen kills fall on running processes; what a killed publisher had left is published under new
-        // names.
+        // The first fifteen kills hit running processes; the restarted publishers use new names.
         while restarts < 15 || publishers.contains(where: \.isRunning) {
             try await Task.sleep(for: .milliseconds(Int64.random(in: 10...60, using: &random)))
             guard restarts < 15 else { continue }
@@ -105,9 +107,9 @@ struct ProcessTests {
                 all.append(workers[index])
             }
         }
-        // A killed publisher may have committed its last messages without having said so: more may come than was
-        // confirmed.
-        try await eventually(within: .seconds(40), "the queue is empty and nobody holds anything") {
+        // A killed publisher may have committed its last messages without reporting them: more messages may arrive than
+        // were confirmed.
+        try await eventually(within: .seconds(40), "the queue is empty and no message is held") {
             let held = try await broker.reader.read { transaction in
                 try transaction.statement("SELECT count(*) FROM leased").first { $0.integer(0) }
             }

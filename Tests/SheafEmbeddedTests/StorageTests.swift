@@ -27,22 +27,22 @@ struct StorageTests {
         #expect(left == ["locks", "opening", "sessions", "sheaf.sqlite", "turn"])
     }
 
-    @Test("A file that is no database, and a folder that can not be made, are errors of the storage")
+    @Test("A file that is not a database, and a folder that cannot be created, are storage errors")
     func strangeFiles() async throws {
         let folder = try TemporaryFolder()
         let path = folder.broker.string
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-        let text = String(repeating: "this is no database\n", count: 500)
+        let text = String(repeating: "this is not a database\n", count: 500)
         try text.write(toFile: "\(path)/sheaf.sqlite", atomically: false, encoding: .utf8)
         let first = try await storageError { _ = try await SQLiteBroker.open(directory: folder.broker) }
         #expect(first?.message.contains("not a broker's file") == true)
         let below = folder.broker.appending("sheaf.sqlite").appending("folder")
         let second = try await storageError { _ = try await SQLiteBroker.open(directory: below) }
-        #expect(second?.message.contains("can not make the folder") == true)
+        #expect(second?.message.contains("cannot create the folder") == true)
         _ = try await storageError { _ = try await SQLiteBroker.open(directory: "/proc/sheaf") }
     }
 
-    @Test("A file of a newer version is left alone")
+    @Test("A file of a newer version is refused and not changed")
     func newerVersion() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -65,7 +65,7 @@ struct StorageTests {
         #expect(!file.contains("/") && file != "." && file != "..")
     }
 
-    @Test("Headers come back from their bytes, and damaged ones are an error")
+    @Test("Headers are encoded and decoded unchanged, and damaged bytes are an error")
     func headers() throws {
         let headers = [
             Message.Header("a", .string("ü")), Message.Header("", .integer(.min)), Message.Header("b", .integer(.max)),
@@ -79,7 +79,7 @@ struct StorageTests {
         }
     }
 
-    @Test("What a process that was killed while deleting left over goes with the next opening")
+    @Test("Opening completes deletions of a killed process")
     func sweeping() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -105,7 +105,7 @@ struct StorageTests {
         await next.close()
     }
 
-    @Test("A log with a size gives up its oldest entries")
+    @Test("A log with a maximum size deletes its oldest entries")
     func trimming() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
@@ -124,7 +124,7 @@ struct StorageTests {
     }
 }
 
-/// Runs the body, and returns the error of the storage that it must throw.
+/// Runs the body, and returns the `storage` error that it must throw.
 private func storageError(_ body: () async throws -> Void) async throws -> BrokerError? {
     do {
         try await body()

@@ -1,7 +1,7 @@
 import SheafEmbedded
 import Synchronization
 
-/// A machine whose clock on the wall is set wrong, and which can be started anew, while this one goes on.
+/// A simulated machine whose wall clock can be set and which can be rebooted.
 final class TestMachine: Sendable {
     private let state: Mutex<State>
 
@@ -15,7 +15,7 @@ final class TestMachine: Sendable {
         self.state = Mutex(State(wall: 0, uptime: 0, boot: 1))
     }
 
-    /// The clocks as they are after the present start of the machine.
+    /// The clocks since the current boot.
     var clock: MachineClock {
         MachineClock(
             wall: { MachineClock.system.wall() + self.state.withLock(\.wall) },
@@ -24,12 +24,12 @@ final class TestMachine: Sendable {
         )
     }
 
-    /// Sets the clock on the wall, forward or back.
+    /// Sets the wall clock forward or back.
     func setWall(by time: Duration) {
         state.withLock { $0.wall += time.components.seconds * 1_000 }
     }
 
-    /// Lets time pass.
+    /// Advances both clocks.
     func pass(_ time: Duration) {
         state.withLock {
             $0.wall += time.components.seconds * 1_000
@@ -37,7 +37,7 @@ final class TestMachine: Sendable {
         }
     }
 
-    /// Starts the machine anew after it was off for a while, by the clock on the wall.
+    /// Reboots the machine after a pause by the wall clock.
     func restart(after pause: Duration) {
         state.withLock {
             $0.wall += pause.components.seconds * 1_000

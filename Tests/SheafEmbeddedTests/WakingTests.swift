@@ -3,7 +3,7 @@ import SheafCore
 import SheafEmbedded
 import Testing
 
-@Suite("Those who wait wake soon", .serialized)
+@Suite("Waiting tasks wake promptly", .serialized)
 struct WakingTests {
     @Test("A message reaches a waiting consumer of another instance within milliseconds", .timeLimit(.minutes(1)))
     func latency() async throws {
@@ -21,7 +21,7 @@ struct WakingTests {
                 try await worker.settle(deliveries, as: .acknowledged)
                 return arrival
             }
-            // Long enough for the consumer to wait in most rounds; the median forgives those in which it does not.
+            // Long enough for the consumer to wait in most rounds; the median ignores the others.
             try await Task.sleep(for: .milliseconds(5))
             let start = ContinuousClock.now
             try await publisher.publish(Message(id: String(number)), to: "q")
@@ -49,12 +49,12 @@ struct WakingTests {
             try await broker.settle(deliveries, as: .acknowledged)
         }
         times.sort()
-        // Never too soon; how late depends on how busy the machine is, and the median forgives single rounds.
+        // Never early; the lateness depends on the load of the machine, and the median ignores single rounds.
         #expect(times[0] >= .milliseconds(137) && times[2] < .milliseconds(237), "arrived after \(times)")
         await broker.close()
     }
 
-    @Test("A broker that nobody closed leaves nothing behind but its session", .timeLimit(.minutes(1)))
+    @Test("A broker released without being closed leaves only its session", .timeLimit(.minutes(1)))
     func forgotten() async throws {
         let folder = try TemporaryFolder()
         do {
@@ -66,7 +66,7 @@ struct WakingTests {
             _ = try await broker.consume("q", prefetch: 1)
         }
         let next = try await SQLiteBroker.open(directory: folder.broker)
-        try await eventually(within: .seconds(5), "the message is back") { try await next.get("q") != nil }
+        try await eventually(within: .seconds(5), "the message has returned") { try await next.get("q") != nil }
         try await eventually(within: .seconds(5), "the lock is free") { try await !next.isLocked("lock") }
         await next.close()
     }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Finds the addresses of a host in bounded time, which `getaddrinfo` by itself does not promise.
+/// Resolves the addresses of a host within a time limit, which `getaddrinfo` itself does not have.
 enum AddressLookup {
     private enum Outcome: Sendable {
         case pending
@@ -8,7 +8,7 @@ enum AddressLookup {
         case failed(String)
     }
 
-    /// Asks on a thread of its own and leaves it behind when it does not answer in time.
+    /// Resolves on a separate thread, and abandons that thread if it does not finish in time.
     static func resolve(
         _ configuration: AMQPConfiguration,
         until deadline: ContinuousClock.Instant
@@ -24,19 +24,23 @@ enum AddressLookup {
             answered.signal()
         }
         guard code == 0 else {
-            throw AMQPError(.connectionFailed, "no thread to look up \(host)", systemError: code)
+            throw AMQPError(
+                .connectionFailed,
+                "cannot start a thread to look up \(host): \(describe(code))",
+                systemError: code
+            )
         }
         while true {
             switch outcome.withLock({ $0 }) {
             case .found(let addresses): return addresses
-            case .failed(let reason): throw AMQPError(.connectionFailed, "no address for \(host): \(reason)")
+            case .failed(let reason): throw AMQPError(.connectionFailed, "cannot resolve \(host): \(reason)")
             case .pending: break
             }
             let rest = deadline - .now
             guard rest > .zero else {
                 throw AMQPError(
                     .connectionFailed,
-                    "no address for \(host) within \(configuration.connectTimeout)"
+                    "cannot resolve \(host) within \(configuration.connectTimeout)"
                 )
             }
             answered.wait(TurnPlan(wait: rest))
@@ -61,5 +65,25 @@ enum AddressLookup {
             entry = current.ai_next
         }
         return .found(addresses)
+    }
+}
+
+/// The address of a peer.
+struct SocketAddress: Sendable {
+    var family: Int32
+    var bytes: [UInt8]
+
+    /// Calls a closure with the address in the system's form.
+    func withSystemAddress<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        var storage = sockaddr_storage()
+        return withUnsafeMutableBytes(of: &storage) { target in
+            target.copyBytes(from: bytes.prefix(target.count))
+            return target.withMemoryRebound(to: sockaddr.self) { addresses in
+                guard let address = addresses.baseAddress else {
+                    preconditionFailure("sockaddr_storage is never empty")
+                }
+                return body(address, socklen_t(bytes.count))
+            }
+        }
     }
 }

@@ -2,19 +2,19 @@ import CRabbitMQ
 import Glibc
 
 extension LibraryHandle {
-    /// Takes the next frame that has arrived, or nil if there is none; sends and checks heartbeats besides.
+    /// Returns the next frame, or nil if none has arrived; also sends and checks heartbeats.
     func receive() throws(AMQPError) -> InboundFrame? {
         var frame = amqp_frame_t()
         var now = timeval()
         errno = 0
-        let status = amqp_simple_wait_frame_noblock(self.state, &frame, &now)
+        let status = amqp_simple_wait_frame_noblock(state, &frame, &now)
         if status == AMQP_STATUS_TIMEOUT.rawValue { return nil }
         guard status == AMQP_STATUS_OK.rawValue else {
             throw AMQPError(status: status, .connectionLost, "the connection is lost")
         }
         switch Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD:
-            return .method(channel: frame.channel, try self.decode(frame.payload.method))
+            return .method(channel: frame.channel, try decode(frame.payload.method))
         case AMQP_FRAME_HEADER:
             guard let decoded = frame.payload.properties.decoded else {
                 throw AMQPError(.protocolViolation, "the broker sent a header without properties")
@@ -32,8 +32,8 @@ extension LibraryHandle {
         }
     }
 
-    /// Gives back the memory of the frames received on a channel.
-    func releaseBuffers(_ channel: UInt16) { amqp_maybe_release_buffers_on_channel(self.state, channel) }
+    /// Frees the memory of the frames received on a channel.
+    func releaseBuffers(_ channel: UInt16) { amqp_maybe_release_buffers_on_channel(state, channel) }
 
     private func decode(_ method: amqp_method_t) throws(AMQPError) -> InboundMethod {
         guard let raw = method.decoded else {
@@ -46,11 +46,11 @@ extension LibraryHandle {
             return .content(
                 .deliver(
                     Envelope(
-                        consumerTag: self.consumerTags.text(deliver.consumer_tag),
+                        consumerTag: consumerTags.text(deliver.consumer_tag),
                         deliveryTag: deliver.delivery_tag,
                         isRedelivered: deliver.redelivered != 0,
-                        exchange: self.exchanges.text(deliver.exchange),
-                        routingKey: self.routingKeys.text(deliver.routing_key)
+                        exchange: exchanges.text(deliver.exchange),
+                        routingKey: routingKeys.text(deliver.routing_key)
                     )
                 )
             )
@@ -100,7 +100,7 @@ extension LibraryHandle {
         case AMQP_CONNECTION_UNBLOCKED_METHOD: return .connectionUnblocked
         default: break
         }
-        if let reply = self.decodeReply(method.id, raw) { return .reply(reply) }
+        if let reply = decodeReply(method.id, raw) { return .reply(reply) }
         return .unknown(name: amqp_method_name(method.id).map { String(cString: $0) } ?? "method \(method.id)")
     }
 
@@ -133,5 +133,17 @@ extension LibraryHandle {
         case AMQP_CONFIRM_SELECT_OK_METHOD: return .confirmsOk
         default: return nil
         }
+    }
+}
+
+/// Makes strings from bytes and keeps the last one, because successive frames often contain the same string.
+struct StringCache {
+    private var last = ""
+
+    mutating func text(_ bytes: amqp_bytes_t) -> String {
+        let buffer = bytes.buffer
+        let isSame = last.withUTF8 { $0.count == buffer.count && $0.elementsEqual(buffer) }
+        if !isSame { last = bytes.text }
+        return last
     }
 }

@@ -3,10 +3,10 @@ import Glibc
 
 /// System calls for TCP sockets.
 enum StreamSocket {
-    // The kernel doubles it, and a third of that is more than one of our writes.
+    // The kernel doubles it, and a third of that is more than our largest write.
     private static let sendBufferRequest: Int32 = 212_992
 
-    /// Connects without blocking for longer than until the deadline; unlike the library's, its errors say why.
+    /// Connects before a deadline; unlike the library's connect, its errors contain the cause.
     static func connect(
         _ address: SocketAddress,
         _ endpoint: String,
@@ -25,9 +25,11 @@ enum StreamSocket {
         return descriptor
     }
 
-    /// Makes a connected socket fit for our writes, see `WriteBudget`.
+    /// Configures a connected socket so that it meets the assumptions of `WriteBudget`.
     static func prepare(_ descriptor: Int32) throws(AMQPError) {
-        guard descriptor >= 0 else { throw AMQPError(.connectionFailed, "the connection was closed at once") }
+        guard descriptor >= 0 else {
+            throw AMQPError(.connectionFailed, "the broker closed the connection immediately")
+        }
         Self.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
         var size: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -37,13 +39,13 @@ enum StreamSocket {
         }
     }
 
-    /// Bounds how long written data may wait for the peer; zero for no bound.
+    /// Limits how long written data may remain unacknowledged by the peer; zero means no limit.
     static func boundWrites(_ descriptor: Int32, by limit: Duration) {
         let milliseconds = Int32(clamping: limit.components.seconds * 1000)
         Self.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
     }
 
-    /// Keeps what is written in the kernel until a packet is full, or lets it all go.
+    /// Makes the kernel hold written data until a packet is full, or releases it.
     static func setCorked(_ descriptor: Int32, _ isCorked: Bool) {
         Self.set(descriptor, Int32(IPPROTO_TCP), TCP_CORK, isCorked ? 1 : 0)
     }
@@ -69,5 +71,22 @@ enum StreamSocket {
 
     private static func failure(_ endpoint: String, _ code: Int32) -> AMQPError {
         AMQPError(.connectionFailed, "cannot connect to \(endpoint): \(describe(code))", systemError: code)
+    }
+}
+
+/// Returns the message of an `errno`.
+func describe(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+extension Duration {
+    /// The milliseconds for `poll(2)`, rounded up.
+    var pollMilliseconds: Int32 {
+        let (seconds, attoseconds) = components
+        return Int32(clamping: seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+
+    /// The value for C calls that take seconds and microseconds.
+    var timeValue: timeval {
+        let (seconds, attoseconds) = components
+        return timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
     }
 }

@@ -1,13 +1,13 @@
 extension AMQPConnection {
-    /// Acts on a frame, and gives its memory back to the library.
+    /// Processes a frame and frees its memory.
     func receive(_ frame: InboundFrame, _ library: LibraryHandle) throws(AMQPError) {
         switch frame {
         case .heartbeat: return
         case .method(let number, let method):
             if number == 0 {
-                try self.receive(method)
+                try receive(method)
             } else {
-                try self.receive(method, on: try self.channel(numbered: number))
+                try receive(method, on: try self.channel(numbered: number))
             }
             library.releaseBuffers(number)
         case .header(let number, let bodySize, let properties):
@@ -15,51 +15,51 @@ extension AMQPConnection {
             if channel.phase == .open,
                 let content = try channel.assembler.header(bodySize: bodySize, properties: properties)
             {
-                try self.receive(content, on: channel)
+                try receive(content, on: channel)
             }
             library.releaseBuffers(number)
         case .body(let number, let bytes):
             let channel = try self.channel(numbered: number)
             if channel.phase == .open, let content = try channel.assembler.body(bytes) {
-                try self.receive(content, on: channel)
+                try receive(content, on: channel)
             }
             library.releaseBuffers(number)
         }
     }
 
     private func channel(numbered number: UInt16) throws(AMQPError) -> ChannelState {
-        guard let channel = self.channels[number] else {
+        guard let channel = channels[number] else {
             throw AMQPError(.protocolViolation, "the broker sent a frame on channel \(number), which is not open")
         }
         return channel
     }
 
-    /// Acts on a method about the connection.
+    /// Processes a method of the connection.
     private func receive(_ method: InboundMethod) throws(AMQPError) {
         switch method {
         case .connectionClose(let code, let text):
-            try self.library?.send(.connectionCloseOk, on: 0)
+            try library?.send(.connectionCloseOk, on: 0)
             throw AMQPError(.connectionLost, "the broker closed the connection: \(code) \(text)", replyCode: code)
         case .connectionCloseOk:
-            self.finish(nil)
+            finish(nil)
         case .connectionBlocked(let reason):
-            self.blockedReason = reason
-            // What is written already may now wait as long as the broker is short of memory.
-            self.socketGuard.boundWrites(by: .zero)
+            blockedReason = reason
+            // Data already written may now wait as long as the broker is short of memory.
+            socketGuard.boundWrites(by: .zero)
         case .connectionUnblocked:
-            self.blockedReason = nil
-            self.socketGuard.boundWrites(by: self.configuration.heartbeat * 2)
+            blockedReason = nil
+            socketGuard.boundWrites(by: configuration.heartbeat * 2)
         default:
             throw AMQPError(.protocolViolation, "the broker sent \(method) on channel 0")
         }
     }
 
-    /// Acts on a method about a channel.
+    /// Processes a method of a channel.
     private func receive(_ method: InboundMethod, on channel: ChannelState) throws(AMQPError) {
         if channel.phase == .closing {
             switch method {
-            case .channelClose: self.control.append((channel.number, .channelCloseOk))
-            case .reply(.channelCloseOk): self.remove(channel, AMQPError(.channelClosed, "the channel was closed here"))
+            case .channelClose: control.append((channel.number, .channelCloseOk))
+            case .reply(.channelCloseOk): remove(channel, AMQPError(.channelClosed, "the channel was closed here"))
             default: break
             }
             return
@@ -68,22 +68,22 @@ extension AMQPConnection {
         case .content(let announcement):
             try channel.assembler.begin(announcement)
         case .ack(let tag, let multiple):
-            try self.settle(tag, multiple, .confirmed, on: channel)
+            try settle(tag, multiple, .confirmed, on: channel)
         case .nack(let tag, let multiple):
-            try self.settle(tag, multiple, .nacked, on: channel)
+            try settle(tag, multiple, .nacked, on: channel)
         case .reply(let reply):
-            try self.receive(reply, on: channel)
+            try receive(reply, on: channel)
         case .consumerCancelled(let tag):
             let error = AMQPError(.consumerCancelled, "the broker ended the consumer \"\(tag)\"")
             channel.removeConsumer(tag)?.fail(error)
         case .channelClose(let code, let text):
-            self.control.append((channel.number, .channelCloseOk))
-            self.remove(
+            control.append((channel.number, .channelCloseOk))
+            remove(
                 channel,
                 AMQPError(.channelClosed, "the broker closed the channel: \(code) \(text)", replyCode: code)
             )
         case .channelFlow(let active):
-            self.queue(.channelFlowOk(active: active), on: channel)
+            queue(.channelFlowOk(active: active), on: channel)
         default:
             throw AMQPError(.protocolViolation, "the broker sent \(method) on channel \(channel.number)")
         }
@@ -91,7 +91,7 @@ extension AMQPConnection {
 
     private func receive(_ reply: Reply, on channel: ChannelState) throws(AMQPError) {
         if case .cancelOk = reply, !channel.awaitsCancelOk {
-            // RabbitMQ answers twice when the queue is deleted while its consumer is being cancelled (seen with 3.10.8).
+            // RabbitMQ answers twice if the queue is deleted while its consumer is being cancelled (seen with 3.10.8).
             return
         }
         var call = try channel.takeCall(answeredBy: reply)
@@ -109,18 +109,18 @@ extension AMQPConnection {
         case .deliver(let envelope):
             let delivery = try self.delivery(envelope, content, on: channel)
             guard let consumer = channel.consumer(envelope.consumerTag) else {
-                throw AMQPError(.protocolViolation, "a delivery for \"\(envelope.consumerTag)\", which is no consumer")
+                throw AMQPError(.protocolViolation, "a delivery for the unknown consumer \"\(envelope.consumerTag)\"")
             }
             consumer.receive(delivery)
-            if self.touchedConsumers.last !== consumer { self.touchedConsumers.append(consumer) }
+            if touchedConsumers.last !== consumer { touchedConsumers.append(consumer) }
         case .fetched(let envelope):
-            try self.receive(.fetched(try self.delivery(envelope, content, on: channel)), on: channel)
+            try receive(.fetched(try self.delivery(envelope, content, on: channel)), on: channel)
         case .returned(let returned):
             let match = channel.confirms.matchReturn { call, tag in
                 call.matches(tag, returned, content.properties, content.body)
             }
             guard let match else {
-                throw AMQPError(.protocolViolation, "the broker returned a message that was not published")
+                throw AMQPError(.protocolViolation, "the broker returned a message that was never published")
             }
             match.owner.returned(match.tag, returned)
         }
@@ -135,7 +135,7 @@ extension AMQPConnection {
             throw AMQPError(.protocolViolation, "the delivery tag \(envelope.deliveryTag) is out of order")
         }
         return AMQPDelivery(
-            epoch: self.epoch,
+            epoch: epoch,
             channelNumber: channel.number,
             channelID: channel.id,
             deliveryTag: envelope.deliveryTag,
@@ -157,11 +157,11 @@ extension AMQPConnection {
         let isKnown = channel.confirms.settle(tag, multiple: multiple) { call, number in
             let wasDone = call.isDone
             call.settle(number, outcome)
-            if !wasDone, call.isDone { self.unfinishedPublishCalls -= 1 }
+            if !wasDone, call.isDone { unfinishedPublishCalls -= 1 }
         }
         guard isKnown else {
-            throw AMQPError(.protocolViolation, "the broker confirmed message \(tag), which was not published")
+            throw AMQPError(.protocolViolation, "the broker confirmed message \(tag), which was never published")
         }
-        self.compactPublishCalls()
+        compactPublishCalls()
     }
 }

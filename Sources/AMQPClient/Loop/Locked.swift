@@ -1,9 +1,10 @@
 import Glibc
 
-/// A value behind a pthread mutex.
+/// A value protected by a pthread mutex.
 ///
-/// Not `Synchronization.Mutex`, which the thread sanitizer reports falsely on Linux. The only unchecked `Sendable`
-/// here: the value is reached through `withLock` alone, and the mutex, which must not move, lives on the heap.
+/// It is used instead of `Synchronization.Mutex`, for which the thread sanitizer reports false races on Linux. This is
+/// the only unchecked `Sendable` of the module: the value is accessed only through `withLock`, and the mutex, which
+/// must not move, is on the heap.
 final class Locked<Value: Sendable>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private var value: Value
@@ -11,18 +12,18 @@ final class Locked<Value: Sendable>: @unchecked Sendable {
     init(_ value: Value) {
         self.value = value
         self.mutex = .allocate(capacity: 1)
-        self.mutex.initialize(to: pthread_mutex_t())
-        pthread_mutex_init(self.mutex, nil)
+        mutex.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(mutex, nil)
     }
 
     deinit {
-        pthread_mutex_destroy(self.mutex)
-        self.mutex.deallocate()
+        pthread_mutex_destroy(mutex)
+        mutex.deallocate()
     }
 
     func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
-        pthread_mutex_lock(self.mutex)
-        defer { pthread_mutex_unlock(self.mutex) }
-        return body(&self.value)
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body(&value)
     }
 }

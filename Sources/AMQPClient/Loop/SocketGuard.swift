@@ -1,36 +1,36 @@
 import Glibc
 
-/// Lets any thread cut a socket that its own thread may be stuck on.
+/// Lets any thread shut down a socket on which its own thread may be stuck.
 ///
-/// It keeps a duplicate of the descriptor, so that cutting can never hit a number which the library has closed and the
-/// system has given to something else.
+/// It keeps a duplicate of the descriptor, so that it never affects a number that the library has closed and the
+/// system has reused.
 final class SocketGuard: Sendable {
     private let descriptor = Locked<Int32>(-1)
     private let isCut = Locked(false)
 
-    deinit { self.release() }
+    deinit { release() }
 
-    /// Takes charge of a socket; cuts it at once if that was asked for before.
+    /// Duplicates a socket; shuts it down at once if `cut` was called before.
     func adopt(_ socket: Int32) {
         let copy = fcntl(socket, F_DUPFD_CLOEXEC, 0)
-        self.descriptor.withLock { $0 = copy }
-        if self.isCut.withLock({ $0 }) { self.cut() }
+        descriptor.withLock { $0 = copy }
+        if isCut.withLock({ $0 }) { cut() }
     }
 
-    /// Ends both directions: whoever reads or writes returns at once.
+    /// Shuts down both directions, so that blocked reads and writes return at once.
     func cut() {
-        self.isCut.withLock { $0 = true }
-        self.descriptor.withLock { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_RDWR)) } }
+        isCut.withLock { $0 = true }
+        descriptor.withLock { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_RDWR)) } }
     }
 
-    /// Bounds how long written data may wait for the peer; zero for no bound.
+    /// Limits how long written data may remain unacknowledged by the peer; zero means no limit.
     func boundWrites(by limit: Duration) {
-        self.descriptor.withLock { if $0 >= 0 { StreamSocket.boundWrites($0, by: limit) } }
+        descriptor.withLock { if $0 >= 0 { StreamSocket.boundWrites($0, by: limit) } }
     }
 
-    /// Cuts the socket and gives the descriptor back.
+    /// Shuts the socket down and closes the duplicate descriptor.
     func release() {
-        self.cut()
+        cut()
         self.descriptor.withLock { descriptor in
             if descriptor >= 0 { Glibc.close(descriptor) }
             descriptor = -1

@@ -1,6 +1,6 @@
-/// What a consumer has received and not handed out, and who waits for more.
+/// The buffered deliveries of a consumer, and the task that waits for more.
 ///
-/// Behind a lock, so that what is there can be taken without a turn on the thread of the connection.
+/// It is protected by a lock, so that deliveries can be taken without a switch to the thread of the connection.
 final class ConsumerState: Sendable {
     typealias Batch = Result<[AMQPDelivery]?, AMQPError>
 
@@ -14,14 +14,14 @@ final class ConsumerState: Sendable {
         var waiter: CheckedContinuation<Batch, Never>?
         var end: End?
 
-        /// Takes what there is to hand out, or nil to wait.
+        /// Takes the buffered deliveries or the end; returns nil if the caller must wait.
         mutating func take() -> Batch? {
-            if !self.buffer.isEmpty {
-                let deliveries = self.buffer
-                self.buffer = []
+            if !buffer.isEmpty {
+                let deliveries = buffer
+                buffer = []
                 return .success(deliveries)
             }
-            return switch self.end {
+            return switch end {
             case nil: nil
             case .cancelled: .success(nil)
             case .failed(let error): .failure(error)
@@ -34,31 +34,31 @@ final class ConsumerState: Sendable {
 
     init(tag: String) { self.tag = tag }
 
-    /// Buffers a delivery; whoever waits is resumed later, by `resumeWaiter`.
+    /// Buffers a delivery; `resumeWaiter` resumes the waiting task later.
     func receive(_ delivery: AMQPDelivery) {
-        self.state.withLock { $0.buffer.append(delivery) }
+        state.withLock { $0.buffer.append(delivery) }
     }
 
-    /// Resumes who waits if there is something to hand out.
+    /// Resumes the waiting task if there are deliveries or the consumer has ended.
     func resumeWaiter() {
-        let resumed = self.state.withLock { state -> (CheckedContinuation<Batch, Never>, Batch)? in
+        let resumed = state.withLock { state -> (CheckedContinuation<Batch, Never>, Batch)? in
             guard state.waiter != nil, let batch = state.take(), let waiter = state.waiter.take() else { return nil }
             return (waiter, batch)
         }
         if let (waiter, batch) = resumed { waiter.resume(returning: batch) }
     }
 
-    /// Waits for something to hand out; one task at a time.
+    /// Waits for deliveries or the end; one task at a time.
     func next() async -> Batch {
-        if let batch = self.state.withLock({ $0.take() }) { return batch }
+        if let batch = state.withLock({ $0.take() }) { return batch }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isCancelled = Task.isCancelled
-                let batch = self.state.withLock { state -> Batch? in
+                let batch = state.withLock { state -> Batch? in
                     if let batch = state.take() { return batch }
                     if isCancelled { return .failure(Self.waitCancelled) }
                     guard state.waiter == nil else {
-                        let what = "another task waits for the consumer \"\(self.tag)\" already"
+                        let what = "another task already waits for the consumer \"\(tag)\""
                         return .failure(AMQPError(.invalidArgument, what))
                     }
                     state.waiter = continuation
@@ -67,25 +67,25 @@ final class ConsumerState: Sendable {
                 if let batch { continuation.resume(returning: batch) }
             }
         } onCancel: {
-            self.state.withLock { $0.waiter.take() }?.resume(returning: .failure(Self.waitCancelled))
+            state.withLock { $0.waiter.take() }?.resume(returning: .failure(Self.waitCancelled))
         }
     }
 
-    /// Ends the consumer with an error, seen after what has arrived.
+    /// Ends the consumer with an error, which is thrown after the buffered deliveries were returned.
     func fail(_ error: AMQPError) {
-        self.state.withLock { if $0.end == nil { $0.end = .failed(error) } }
-        self.resumeWaiter()
+        state.withLock { if $0.end == nil { $0.end = .failed(error) } }
+        resumeWaiter()
     }
 
-    /// Ends the consumer and takes what was not handed out.
+    /// Ends the consumer and returns the buffered deliveries.
     func cancel() -> [AMQPDelivery] {
-        let rest = self.state.withLock { state in
+        let rest = state.withLock { state in
             let rest = state.buffer
             state.buffer = []
             if state.end == nil { state.end = .cancelled }
             return rest
         }
-        self.resumeWaiter()
+        resumeWaiter()
         return rest
     }
 

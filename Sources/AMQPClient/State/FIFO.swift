@@ -1,57 +1,57 @@
-/// A queue that takes at the end and gives at the front, each in constant time.
+/// A first-in, first-out queue whose `append` and `popFirst` take amortized constant time.
 struct FIFO<Element> {
     private var elements: [Element?] = []
     private var head = 0
 
-    var count: Int { self.elements.count - self.head }
+    var count: Int { elements.count - head }
 
-    var isEmpty: Bool { self.count == 0 }
+    var isEmpty: Bool { count == 0 }
 
-    var first: Element? { self.isEmpty ? nil : self.elements[self.head] }
+    var first: Element? { isEmpty ? nil : elements[head] }
 
-    mutating func append(_ element: Element) { self.elements.append(element) }
+    mutating func append(_ element: Element) { elements.append(element) }
 
     mutating func popFirst() -> Element? {
-        guard !self.isEmpty else { return nil }
-        let element = self.elements[self.head].take()
-        self.head += 1
-        if self.head == self.elements.count {
-            self.elements.removeAll(keepingCapacity: self.head < 4096)
-            self.head = 0
-        } else if self.head > 64, self.head * 2 > self.elements.count {
-            self.elements.removeFirst(self.head)
-            self.head = 0
+        guard !isEmpty else { return nil }
+        let element = elements[head].take()
+        head += 1
+        if head == elements.count {
+            elements.removeAll(keepingCapacity: head < 4096)
+            head = 0
+        } else if head > 64, head * 2 > elements.count {
+            elements.removeFirst(head)
+            head = 0
         }
         return element
     }
 
-    /// Removes all elements and returns them in their order.
+    /// Removes all elements and returns them in order.
     mutating func drain() -> [Element] {
-        let rest = self.elements[self.head...].compactMap(\.self)
+        let rest = elements[head...].compactMap(\.self)
         self = FIFO()
         return rest
     }
 
     /// Keeps the elements that satisfy a condition.
     mutating func keep(where condition: (Element) -> Bool) {
-        for element in self.drain() where condition(element) { self.append(element) }
+        for element in drain() where condition(element) { append(element) }
     }
 
     /// Changes each element in turn.
     mutating func update(_ body: (inout Element) -> Void) {
-        for index in self.head..<self.elements.count {
-            guard var element = self.elements[index].take() else { continue }
+        for index in head..<elements.count {
+            guard var element = elements[index].take() else { continue }
             body(&element)
-            self.elements[index] = element
+            elements[index] = element
         }
     }
 
     func first(where condition: (Element) -> Bool) -> Element? {
-        for case let element? in self.elements[self.head...] where condition(element) { return element }
+        for case let element? in elements[head...] where condition(element) { return element }
         return nil
     }
 
     func forEach(_ body: (Element) -> Void) {
-        for case let element? in self.elements[self.head...] { body(element) }
+        for case let element? in elements[head...] { body(element) }
     }
 }

@@ -50,3 +50,38 @@ struct QueueBinding: Sendable {
     var routingKey: String
     var arguments: AMQPTable
 }
+
+/// A call that waits for its answer; the broker answers the calls of a channel in order.
+struct PendingCall {
+    let method: OutboundMethod
+    let deadline: ContinuousClock.Instant
+    /// The waiting caller, or nil after the deadline.
+    var continuation: CheckedContinuation<Result<Reply, AMQPError>, Never>?
+
+    mutating func resume(with result: Result<Reply, AMQPError>) {
+        continuation.take()?.resume(returning: result)
+    }
+}
+
+extension OutboundMethod {
+    /// Whether a reply answers this method.
+    func isAnswered(by reply: Reply) -> Bool {
+        switch (self, reply) {
+        case (.channelOpen, .channelOpenOk), (.channelClose, .channelCloseOk), (.queueDeclare, .queueDeclareOk),
+            (.queueDelete, .queueDeleteOk), (.queuePurge, .queuePurgeOk), (.queueBind, .queueBindOk),
+            (.queueUnbind, .queueUnbindOk), (.exchangeDeclare, .exchangeDeclareOk),
+            (.exchangeDelete, .exchangeDeleteOk), (.prefetch, .prefetchOk), (.consume, .consumeOk),
+            (.cancel, .cancelOk), (.get, .getEmpty), (.get, .fetched), (.enableConfirms, .confirmsOk):
+            true
+        default: false
+        }
+    }
+
+    /// Whether a late answer would hold messages, or a channel, that no caller waits for any longer.
+    var holdsSomethingWhenLate: Bool {
+        switch self {
+        case .channelOpen, .consume, .get, .cancel: true
+        default: false
+        }
+    }
+}

@@ -1,4 +1,4 @@
-/// One call of `publish` on its way: which of its messages are sent, which confirmed, and who waits for it.
+/// A call of `publish` in progress: its sent and confirmed messages, and the waiting caller.
 final class PublishCall {
     /// The outcome of one message.
     enum Outcome {
@@ -38,65 +38,65 @@ final class PublishCall {
         self.continuation = continuation
     }
 
-    /// Whether nobody waits for it any more.
-    var isDone: Bool { self.continuation == nil }
+    /// Whether its caller no longer waits.
+    var isDone: Bool { continuation == nil }
 
-    /// Whether messages of it were sent and not confirmed.
-    var hasUnconfirmed: Bool { self.settled < self.nextIndex }
+    /// Whether some of its messages were sent and are not confirmed.
+    var hasUnconfirmed: Bool { settled < nextIndex }
 
-    /// Whether a message is left to send that still matters.
-    var hasNext: Bool { !self.isDone && self.nextIndex < self.count }
+    /// Whether the caller waits and a message is left to send.
+    var hasNext: Bool { !isDone && nextIndex < count }
 
-    /// The next message to send, if it still matters.
-    var next: AMQPMessage? { self.hasNext ? self.messages[self.nextIndex] : nil }
+    /// The next message to send, or nil if there is none or the caller no longer waits.
+    var next: AMQPMessage? { hasNext ? messages[nextIndex] : nil }
 
-    /// Notes that the next message was given a sequence number.
+    /// Records that the next message was assigned a sequence number.
     func sent(as tag: UInt64) {
-        if self.nextIndex == 0 { self.firstTag = tag }
-        self.nextIndex += 1
+        if nextIndex == 0 { firstTag = tag }
+        nextIndex += 1
     }
 
     /// Whether a returned message can be the one sent with a sequence number.
     func matches(_ tag: UInt64, _ returned: ReturnedMessage, _ properties: AMQPProperties, _ body: [UInt8]) -> Bool {
-        guard self.isMandatory else { return false }
-        let message = self.messages[Int(tag - self.firstTag)]
+        guard isMandatory else { return false }
+        let message = messages[Int(tag - firstTag)]
         guard message.exchange == returned.exchange, message.routingKey == returned.routingKey,
             message.properties.messageID == properties.messageID
         else { return false }
         return properties.messageID != nil || message.body == body
     }
 
-    /// Notes that no queue took a message; its confirm is still to come.
+    /// Records that a message was returned; its confirm follows later.
     func returned(_ tag: UInt64, _ reason: ReturnedMessage) {
-        self.returned.append(Int(tag - self.firstTag))
-        self.returnReason = "\(reason.replyText) for \"\(reason.exchange)\", \"\(reason.routingKey)\""
+        self.returned.append(Int(tag - firstTag))
+        returnReason = "\(reason.replyText) for \"\(reason.exchange)\", \"\(reason.routingKey)\""
     }
 
-    /// Notes the outcome of a message, and resumes who waits after the last.
+    /// Records the outcome of a message, and resumes the caller after the last one.
     func settle(_ tag: UInt64, _ outcome: Outcome) {
-        self.settled += 1
-        if outcome == .nacked { self.nacked.append(Int(tag - self.firstTag)) }
-        if self.settled == self.count { self.finish(self.result) }
+        settled += 1
+        if outcome == .nacked { nacked.append(Int(tag - firstTag)) }
+        if settled == count { finish(result) }
     }
 
-    /// Resumes who waits.
+    /// Resumes the caller.
     func finish(_ result: Result<Void, AMQPError>) {
         guard let continuation = self.continuation.take() else { return }
-        // A return can still come for those that were sent, and is matched by what they were.
-        if !(self.isMandatory && self.hasUnconfirmed) { self.messages = [] }
+        // Sent messages can still be returned, and a return is matched by comparing it with them.
+        if !(isMandatory && hasUnconfirmed) { messages = [] }
         continuation.resume(returning: result)
     }
 
     private var result: Result<Void, AMQPError> {
-        let failed = (self.returned + self.nacked).sorted()
-        if let first = self.returned.first {
-            let what = "\(self.returned.count) of \(self.count) messages were returned, the first at index \(first)"
+        let failed = (returned + nacked).sorted()
+        if let first = returned.first {
+            let what = "\(returned.count) of \(count) messages were returned, the first at index \(first)"
             return .failure(
-                AMQPError(.returned, "\(what): \(self.returnReason)", replyCode: 312, failedMessages: failed)
+                AMQPError(.returned, "\(what): \(returnReason)", replyCode: 312, failedMessages: failed)
             )
         }
-        if let first = self.nacked.first {
-            let what = "the broker refused \(self.nacked.count) of \(self.count) messages, the first at index \(first)"
+        if let first = nacked.first {
+            let what = "the broker refused \(nacked.count) of \(count) messages, the first at index \(first)"
             return .failure(AMQPError(.nacked, what, failedMessages: failed))
         }
         return .success(())

@@ -9,7 +9,7 @@ struct BrokerDirectory: Sendable {
     /// The name of the database's file.
     static let databaseName = "sheaf.sqlite"
 
-    /// Makes the folder, for this user only, where there is none.
+    /// Creates the folder, accessible only to this user, if it does not exist.
     init(_ path: FilePath) throws {
         self.path = path.string
         var reached = FilePath(root: path.root, [])
@@ -22,20 +22,21 @@ struct BrokerDirectory: Sendable {
 
     /// The database's file.
     var database: String { "\(path)/\(Self.databaseName)" }
-    /// Held while a process opens the database, so that one makes the tables and the others find them.
+    /// The file that a process locks while it opens the database, so that only one process creates the tables.
     var opening: String { "\(path)/opening" }
     /// The file of ``TurnLock``.
     var turn: String { "\(path)/turn" }
-    /// The folder with a locked file for every living session.
+    /// The folder with a locked file for each live session.
     var sessions: String { "\(path)/sessions" }
-    /// The folder with a file for every lock.
+    /// The folder with a file for each lock.
     var locks: String { "\(path)/locks" }
 
-    /// The file of a session.
+    /// Returns the path of a session's file.
     func session(_ name: String) -> String { "\(sessions)/\(name)" }
 
-    /// The file of a lock; letters, digits, `-` and `_` stay, and anything else is written as `%` and hexadecimal
-    /// digits.
+    /// Returns the path of a lock's file.
+    ///
+    /// Letters, digits, `-` and `_` are kept; other characters are written as `%` and hexadecimal digits.
     func lock(_ name: String) throws -> String {
         var file = ""
         for byte in name.utf8 {
@@ -48,24 +49,24 @@ struct BrokerDirectory: Sendable {
             }
         }
         guard file.utf8.count <= 255 else {
-            throw BrokerError(.invalidArgument, "the lock name \(name) is too long for a file's name")
+            throw BrokerError(.invalidArgument, "the lock name \(name) is too long for a file name")
         }
         return "\(locks)/\(file)"
     }
 
-    /// Makes the database's file readable for this user only; SQLite gives its other files the same mode.
+    /// Creates the database's file, accessible only to this user; SQLite gives its other files the same mode.
     ///
-    /// Never opens a file that exists: closing it again would end all locks that SQLite has on it in this process.
+    /// It never opens an existing file: closing it would release all locks that SQLite holds on it in this process.
     func makeDatabaseFile() throws {
         let descriptor = open(database, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         if descriptor >= 0 {
             close(descriptor)
         } else if errno != EEXIST {
-            throw StorageFailure.system("can not write", database, errno)
+            throw StorageFailure.system("cannot write", database, errno)
         }
     }
 
-    /// The files of sessions, including those of dead ones.
+    /// Returns the names of all session files, including those of dead sessions.
     func sessionFiles() -> [String] {
         guard let folder = opendir(sessions) else { return [] }
         defer { closedir(folder) }
@@ -83,8 +84,8 @@ struct BrokerDirectory: Sendable {
         guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
         let number = errno
         var found = stat()
-        // A read-only file system above says so even for a folder that exists.
+        // On a read-only file system, mkdir fails with EROFS even if the folder exists.
         if stat(path, &found) == 0, found.st_mode & S_IFMT == S_IFDIR { return }
-        throw StorageFailure.system("can not make the folder", path, number)
+        throw StorageFailure.system("cannot create the folder", path, number)
     }
 }

@@ -1,11 +1,11 @@
 import Glibc
 import SheafBroker
 
-/// A lock on a file, held until it is released or its holder dies, however that happens.
+/// A lock on a file, held until it is released or its process ends, however it ends.
 ///
-/// An "open file description" lock: two in one process exclude each other as those of two processes do, and looking at
-/// one does not take it even for a moment, as probing `flock` would. The descriptor closes on `exec`: a child keeps
-/// nothing.
+/// It is an "open file description" lock: two locks in one process exclude each other like those of two processes, and
+/// testing a lock does not take it even briefly, as testing with `flock` would. The descriptor is closed on `exec`, so
+/// a child process does not inherit the lock.
 final class FileLock: Sendable {
     /// The file.
     let path: String
@@ -18,49 +18,48 @@ final class FileLock: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Makes the file where there is none and locks it; nil where somebody holds it.
+    /// Creates the file if it does not exist and locks it; returns nil if it is already locked.
     static func take(_ path: String) throws -> FileLock? {
         while true {
             let lock = try open(path)
             guard try lock.tryLock() else { return nil }
-            // Its last holder may have removed the file between our opening and locking it: then it is no lock any
-            // more.
+            // Its last holder may have removed the file between `open` and `tryLock`, which makes our lock useless.
             if lock.isCurrent { return lock }
         }
     }
 
-    /// Opens the file, and makes it where there is none, without locking it.
+    /// Opens the file without locking it, and creates it if it does not exist.
     static func open(_ path: String) throws -> FileLock {
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw StorageFailure.system("can not open", path, errno) }
+        guard descriptor >= 0 else { throw StorageFailure.system("cannot open", path, errno) }
         return FileLock(path: path, descriptor: descriptor)
     }
 
-    /// Whether somebody holds the file; does not disturb anybody who wants to.
+    /// Returns whether the file is locked, without disturbing processes that want to lock it.
     static func isHeld(_ path: String) throws -> Bool {
         let descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else {
-            guard errno == ENOENT else { throw StorageFailure.system("can not open", path, errno) }
+            guard errno == ENOENT else { throw StorageFailure.system("cannot open", path, errno) }
             return false
         }
         defer { close(descriptor) }
         var request = wholeFile(F_WRLCK)
         guard fcntl(descriptor, LockCommand.test, &request) == 0 else {
-            throw StorageFailure.system("can not look at the lock", path, errno)
+            throw StorageFailure.system("cannot test the lock on", path, errno)
         }
         return Int32(request.l_type) != F_UNLCK
     }
 
-    /// Removes the file while it is held, so that files do not pile up.
+    /// Removes the file while it is locked, so that files do not accumulate.
     func removeFile() {
         unlink(path)
     }
 
-    /// Locks a file that was unlocked; false where somebody holds it.
+    /// Tries to lock the file; returns false if it is already locked.
     func tryLock() throws -> Bool {
         var request = Self.wholeFile(F_WRLCK)
         if fcntl(descriptor, LockCommand.set, &request) == 0 { return true }
-        guard errno == EAGAIN || errno == EACCES else { throw StorageFailure.system("can not lock", path, errno) }
+        guard errno == EAGAIN || errno == EACCES else { throw StorageFailure.system("cannot lock", path, errno) }
         return false
     }
 
@@ -84,10 +83,73 @@ final class FileLock: Sendable {
     }
 }
 
-/// Linux's commands for locks of open file descriptions, which Swift's Glibc does not name.
+/// Linux's commands for open file description locks, which Swift's Glibc module lacks.
 private enum LockCommand {
     /// `F_OFD_GETLK`.
     static let test: Int32 = 36
     /// `F_OFD_SETLK`.
     static let set: Int32 = 37
+}
+
+/// The locked file that shows other processes that this session is alive.
+final class SessionFile: Sendable {
+    /// Its name in the folder of session files.
+    let name: String
+    private let lock: FileLock
+
+    /// Creates and locks a file with a new name.
+    init(_ directory: BrokerDirectory) throws {
+        self.name = String(UInt64.random(in: .min ... .max), radix: 36)
+        guard let lock = try FileLock.take(directory.session(name)) else {
+            throw BrokerError(.storage, "the new session file \(directory.session(name)) is locked by another process")
+        }
+        self.lock = lock
+    }
+
+    /// Removes the file; the lock is released with this object.
+    func remove() {
+        lock.removeFile()
+    }
+
+    /// Removes a file if it is not locked.
+    static func removeIfDead(_ path: String) {
+        guard (try? FileLock.isHeld(path)) == false else { return }
+        unlink(path)
+    }
+}
+
+/// A lock that a process holds while it waits for SQLite's write lock, so that a busy process does not starve others.
+///
+/// SQLite grants its lock to the first process that asks after it is free, which is nearly always its last holder.
+/// Here a process must hold the turn while it asks. A process that has just written finds that the next process holds
+/// the turn, and waits. The turn is for fairness only: if its holder is suspended, the others continue without it.
+final class TurnLock: Sendable {
+    private let file: FileLock
+    /// The maximum wait for the turn.
+    private static let patience = Duration.seconds(2)
+
+    /// Opens the file of the turn.
+    init(_ path: String) throws {
+        self.file = try FileLock.open(path)
+    }
+
+    /// Runs the body, which asks for SQLite's lock, when this process has the turn.
+    func take(_ body: () throws -> Void) throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var isOurs = try file.tryLock()
+        while !isOurs, clock.now - start < Self.patience {
+            usleep(300)
+            isOurs = try file.tryLock()
+        }
+        defer { if isOurs { file.unlock() } }
+        try body()
+    }
+
+    /// Pauses briefly before the next attempt to get SQLite's lock; returns false after about 8 s of attempts.
+    static func waitForDatabase(attempt: Int) -> Bool {
+        guard attempt < 7_000 else { return false }
+        usleep(attempt < 100 ? 50 : 1_000)
+        return true
+    }
 }

@@ -2,10 +2,10 @@ import SheafBroker
 import SheafCore
 
 extension SQLTransaction {
-    /// The most messages, and about the most bytes, that one transaction hands out.
+    /// The maximum number of messages, and the approximate maximum of bytes, that one transaction delivers.
     private static let (leasedAtOnce, bytesAtOnce) = (2_000, 32 << 20)
 
-    /// Hands out messages of a queue: first those that came back, then new ones; nil when the queue was deleted.
+    /// Delivers messages of a queue, first returned ones, then new ones; returns nil if the queue was deleted.
     func lease(_ queueID: Int64, atMost limit: Int, to holder: LeaseHolder) throws -> [Delivery]? {
         guard var queue = try QueueRow.numbered(queueID, in: self) else { return nil }
         queue = try promote(queue)
@@ -71,7 +71,7 @@ extension SQLTransaction {
         try run("UPDATE queue SET head = ? WHERE id = ?", Place.place(of: last) + 1, queue.id)
     }
 
-    /// Reads rows as deliveries until there are enough, and returns the last key.
+    /// Reads rows as deliveries up to the limits, and returns the last key.
     private func collect(
         _ select: SQLStatement,
         _ limit: Int,
@@ -106,7 +106,7 @@ extension SQLTransaction {
         return last
     }
 
-    /// Ends deliveries of a session; those that it does not hold (any more) are left out.
+    /// Settles deliveries of a session; those that it does not hold or no longer holds are ignored.
     func settle(_ tokens: [Delivery.Token], of session: Int64, as settlement: Settlement) throws -> SettledCounts {
         var counts: SettledCounts = [:]
         let keys = tokens.map { Int64($0.tag) }.sorted()
@@ -118,7 +118,7 @@ extension SQLTransaction {
             let leases = try leases(from: first, to: last, of: session)
             for lease in leases { counts[lease.consumer, default: 0] += 1 }
             if settlement == .acknowledged, leases.count == stop - start {
-                // A stretch of keys without gaps, which is the rule, goes in two statements.
+                // A range of keys without gaps, the usual case, takes two statements.
                 try run("DELETE FROM leased WHERE key BETWEEN ? AND ?", first, last)
                 try run("DELETE FROM message WHERE key BETWEEN ? AND ?", first, last)
             } else {
@@ -129,7 +129,7 @@ extension SQLTransaction {
         return counts
     }
 
-    /// The deliveries of a session with keys in this stretch.
+    /// Returns the deliveries of a session with keys in a range.
     private func leases(from first: Int64, to last: Int64, of session: Int64) throws -> [Lease] {
         let select = try statement(
             "SELECT key, consumer, deliveries FROM leased WHERE key BETWEEN ? AND ? AND session = ? ORDER BY key"
@@ -146,7 +146,7 @@ extension SQLTransaction {
         return leases
     }
 
-    /// Ends one delivery.
+    /// Settles one delivery.
     func end(_ lease: Lease, as settlement: Settlement) throws {
         try run("DELETE FROM leased WHERE key = ?", lease.key)
         guard settlement != .acknowledged, let queue = try QueueRow.numbered(Place.owner(of: lease.key), in: self)
@@ -163,3 +163,75 @@ extension SQLTransaction {
         }
     }
 }
+
+extension SQLTransaction {
+    /// Moves a message to the dead-letter target of its queue, or deletes it if there is no target.
+    func bury(_ key: Int64, from queue: QueueRow, reason: String) throws {
+        switch queue.deadLetter {
+        case .queue(let name):
+            guard let target = try QueueRow.named(name, in: self) else { break }
+            if let lifetime = target.lifetime {
+                if let message = try dead(key, queue, reason) { try wait(message, for: lifetime, in: target) }
+                break
+            }
+            // Only the first death is recorded; a later one keeps it.
+            let copy = try statement(
+                """
+                INSERT INTO message (key, \(MessageColumns.all))
+                SELECT ?, \(MessageColumns.list), COALESCE(death_reason, ?), COALESCE(death_queue, ?)
+                FROM message WHERE key = ?
+                """
+            )
+            copy.bind(Place.key(target.id, target.next), at: 1)
+            copy.bind(reason, at: 2)
+            copy.bind(queue.name, at: 3)
+            copy.bind(key, at: 4)
+            if try copy.run() > 0 { try run("UPDATE queue SET next = next + 1 WHERE id = ?", target.id) }
+        case .log(let name):
+            guard let log = try LogRow.named(name, in: self), let message = try dead(key, queue, reason) else { break }
+            try append([message], to: log)
+        case nil: break
+        }
+        try run("DELETE FROM message WHERE key = ?", key)
+    }
+
+    /// Returns a message with the headers that describe its death.
+    private func dead(_ key: Int64, _ queue: QueueRow, _ reason: String) throws -> Message? {
+        let select = try statement("SELECT \(MessageColumns.all) FROM message WHERE key = ?")
+        select.bind(key, at: 1)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        var message = try MessageColumns.read(select, from: 0)
+        let death = Delivery.Death(
+            reason: select.optionalText(5) ?? reason,
+            queue: select.optionalText(6) ?? queue.name
+        )
+        message.headers.removeAll { $0.name == "x-first-death-reason" || $0.name == "x-first-death-queue" }
+        message.headers += [
+            Message.Header("x-first-death-reason", .string(death.reason)),
+            Message.Header("x-first-death-queue", .string(death.queue)),
+        ]
+        return message
+    }
+}
+
+/// The receiver of a delivery: a session and one of its consumers.
+struct LeaseHolder: Sendable, Equatable {
+    /// The number of the session, which is never reused in a file.
+    let session: Int64
+    /// The number of the consumer within the session, or 0 for messages taken without a consumer.
+    let consumer: Int64
+}
+
+/// An unsettled delivery.
+struct Lease {
+    /// The key of the message.
+    let key: Int64
+    /// The number of the consumer within the session.
+    let consumer: Int64
+    /// The number of earlier deliveries.
+    let deliveries: Int64
+}
+
+/// The number of settled deliveries of each consumer.
+typealias SettledCounts = [Int64: Int]

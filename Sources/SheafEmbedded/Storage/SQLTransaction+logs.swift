@@ -2,12 +2,12 @@ import SheafBroker
 import SheafCore
 
 extension SQLTransaction {
-    /// The most entries, and about the most bytes, that one reading hands out.
+    /// The maximum number of entries, and the approximate maximum of bytes, that one read returns.
     private static let (readAtOnce, bytesAtOnce): (Int64, Int) = (1_000, 8 << 20)
 
-    /// Makes a log where there is none of that name.
+    /// Creates a log if none of that name exists.
     func declare(_ declaration: LogDeclaration) throws {
-        // An INSERT would write even where it does nothing, and so fail on a full disk.
+        // An INSERT would write even if it changes nothing, and so fail on a full disk.
         guard try LogRow.named(declaration.name, in: self) == nil else { return }
         let statement = try statement("INSERT INTO log (name, maximum_bytes) VALUES (?, ?)")
         statement.bind(declaration.name, at: 1)
@@ -15,7 +15,7 @@ extension SQLTransaction {
         try statement.run()
     }
 
-    /// Appends messages, and removes the oldest entries where the log has grown too large.
+    /// Appends messages, and deletes the oldest entries if the log has become too large.
     func append(_ messages: [Message], to log: LogRow) throws {
         let insert = try statement("INSERT INTO entry (key, time, \(MessageColumns.list)) VALUES (?, ?, ?, ?, ?, ?, ?)")
         let now = clock.now
@@ -32,10 +32,10 @@ extension SQLTransaction {
             (first, bytes) = try trim(log.id, first: first, next: next, bytes: bytes, to: maximum)
         }
         try run("UPDATE log SET first = ?, next = ?, bytes = ? WHERE id = ?", first, next, bytes, log.id)
-        try clock.noteNowAndThen(in: self)
+        try clock.noteOccasionally(in: self)
     }
 
-    /// Removes the oldest entries, never the newest; returns the new first offset and size.
+    /// Deletes the oldest entries, never the newest; returns the new first offset and size.
     private func trim(
         _ log: Int64,
         first: Int64,
@@ -56,7 +56,7 @@ extension SQLTransaction {
         return (first, bytes)
     }
 
-    /// The offset where reading from a position begins, and the log's number.
+    /// Returns the log's number and the offset at which reading from a position begins.
     func start(of name: String, from position: LogPosition) throws -> (log: Int64, offset: Int64) {
         let log = try LogRow.required(name, in: self)
         let offset =
@@ -70,7 +70,7 @@ extension SQLTransaction {
         return (log.id, offset)
     }
 
-    /// The first entry that is not older; entries lie in the order of their times.
+    /// Returns the offset of the first entry at or after a time; entries are in the order of their times.
     private func oldest(of log: LogRow, notBefore time: Int64) throws -> Int64 {
         let select = try statement("SELECT time FROM entry WHERE key = ?")
         var (low, high) = (log.first, log.next)
@@ -86,7 +86,7 @@ extension SQLTransaction {
         return low
     }
 
-    /// Entries from an offset on; empty where there are none yet, nil when the log was deleted.
+    /// Returns entries starting at an offset, none if there are none yet; returns nil if the log was deleted.
     func entries(of log: Int64, from offset: Int64) throws -> LogChunk? {
         guard try LogRow.numbered(log, in: self) != nil else { return nil }
         let select = try statement(
@@ -111,14 +111,14 @@ extension SQLTransaction {
         return LogChunk(entries: entries, nextOffset: next)
     }
 
-    /// Takes the name from a log, which is its end for everybody; returns its number for the cleaning up.
+    /// Removes the name of a log, which deletes it for all users; returns its number for the later cleanup.
     func unname(log name: String) throws -> Int64? {
         guard let log = try LogRow.named(name, in: self) else { return nil }
         try run("UPDATE log SET name = NULL WHERE id = ?", log.id)
         return log.id
     }
 
-    /// Removes some of the entries of a log without a name; true while there are more.
+    /// Deletes a portion of the entries of a log without a name; returns true if there are more.
     func removeLog(_ id: Int64) throws -> Bool {
         let removed = try run(
             "DELETE FROM entry WHERE key IN (SELECT key FROM entry WHERE key BETWEEN ? AND ? LIMIT ?)",
@@ -132,12 +132,48 @@ extension SQLTransaction {
     }
 }
 
-extension Duration {
-    /// Whole milliseconds, rounded up; as many as there can be where the duration is longer.
-    var milliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000)
-        guard !isTooLong, product.magnitude < UInt64(Int64.max / 4) else { return seconds < 0 ? .min / 4 : .max / 4 }
-        return product + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+/// A row of the table of logs.
+struct LogRow {
+    /// Its number, which is never reused.
+    let id: Int64
+    /// The size in bytes above which the oldest entries are deleted, or nil if there is no limit.
+    let maximumBytes: Int64?
+    /// The offset of the oldest entry.
+    let first: Int64
+    /// The offset of the next entry to be appended.
+    let next: Int64
+    /// The approximate size of its entries in bytes.
+    let bytes: Int64
+
+    private static let columns = "id, maximum_bytes, first, next, bytes FROM log"
+
+    /// Returns the log of that name, or nil if it does not exist.
+    static func named(_ name: String, in transaction: SQLTransaction) throws -> LogRow? {
+        let statement = try transaction.statement("SELECT \(columns) WHERE name = ?")
+        statement.bind(name, at: 1)
+        return try statement.first(LogRow.init)
+    }
+
+    /// Returns the log with that number, or nil if it was deleted.
+    static func numbered(_ id: Int64, in transaction: SQLTransaction) throws -> LogRow? {
+        let statement = try transaction.statement("SELECT \(columns) WHERE id = ? AND name IS NOT NULL")
+        statement.bind(id, at: 1)
+        return try statement.first(LogRow.init)
+    }
+
+    /// Returns the log of that name; throws `notFound` if it does not exist.
+    static func required(_ name: String, in transaction: SQLTransaction) throws -> LogRow {
+        guard let row = try named(name, in: transaction) else {
+            throw BrokerError(.notFound, "log \(name) does not exist")
+        }
+        return row
+    }
+
+    private init(_ row: SQLStatement) {
+        self.id = row.integer(0)
+        self.maximumBytes = row.optionalInteger(1)
+        self.first = row.integer(2)
+        self.next = row.integer(3)
+        self.bytes = row.integer(4)
     }
 }

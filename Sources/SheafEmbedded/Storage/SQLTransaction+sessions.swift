@@ -1,15 +1,15 @@
 import SheafBroker
 
-/// A session as it stands in its table.
+/// A row of the table of sessions.
 struct SessionRow: Sendable {
-    /// Its number, never used twice in a file.
+    /// Its number, which is never reused in a file.
     let id: Int64
-    /// The name of the file that it keeps locked for as long as it lives.
+    /// The name of the file that it keeps locked during its lifetime.
     let file: String
 }
 
 extension SQLTransaction {
-    /// Notes a new session; its file must be locked already, or others would take it for dead.
+    /// Registers a new session; its file must already be locked, or other processes would consider it dead.
     func register(file: String) throws -> Int64 {
         let insert = try statement("INSERT INTO session (file) VALUES (?) RETURNING id")
         insert.bind(file, at: 1)
@@ -18,7 +18,7 @@ extension SQLTransaction {
         return id
     }
 
-    /// All sessions.
+    /// Returns all sessions.
     func sessions() throws -> [SessionRow] {
         let select = try statement("SELECT id, file FROM session")
         var rows: [SessionRow] = []
@@ -26,7 +26,7 @@ extension SQLTransaction {
         return rows
     }
 
-    /// Gives back what a session held, as a lost connection does, and forgets the session.
+    /// Returns messages that a session held to their queues, as after a lost connection, and deletes the session.
     func end(session: Int64) throws {
         let select = try statement("SELECT key, consumer, deliveries FROM leased WHERE session = ? ORDER BY key")
         select.bind(session, at: 1)
@@ -39,23 +39,23 @@ extension SQLTransaction {
         try run("DELETE FROM session WHERE id = ?", session)
     }
 
-    /// Notes a consumer and returns its queue's number.
+    /// Registers a consumer and returns its queue's number.
     func addConsumer(_ holder: LeaseHolder, of name: String) throws -> Int64 {
         let queue = try QueueRow.required(name, in: self)
         try run("INSERT INTO consumer VALUES (?, ?, ?)", holder.session, holder.consumer, queue.id)
         return queue.id
     }
 
-    /// Forgets a consumer.
+    /// Deletes a consumer.
     func removeConsumer(_ holder: LeaseHolder) throws {
         try run("DELETE FROM consumer WHERE session = ? AND number = ?", holder.session, holder.consumer)
     }
 
-    /// Finishes what a process that was killed while deleting or purging has left over.
+    /// Completes deletions and purges of processes that were killed meanwhile.
     func sweep() throws {
         for id in try numbers("SELECT id FROM queue WHERE name IS NULL") { while try removeQueue(id) {} }
         for id in try numbers("SELECT id FROM log WHERE name IS NULL") { while try removeLog(id) {} }
-        // What is below a queue's head is held, or waits to be delivered again, or was purged.
+        // A message below a queue's head is held, or waits to be delivered again, or was purged.
         for id in try numbers("SELECT id FROM queue WHERE head > 0") {
             try run(
                 """

@@ -1,17 +1,17 @@
 import GRDB
 import SheafBroker
 
-/// The tables, and which version of them a file has.
+/// The tables and their version in a file.
 ///
-/// A message or entry has one whole number as its key: the queue or log above, its place below (see ``Place``), so that
-/// each queue is one stretch of the table. Of a queue, messages from `head` on have never been delivered; those below
-/// it are held (`leased`) or wait to be delivered again (`returned`). Publishing is thus one row, and delivering writes
-/// no body.
+/// The key of a message or entry is an integer with the queue or log in its upper bits and the place in its lower bits
+/// (see ``Place``), so that each queue is a contiguous range of the table. Messages of a queue at or above `head` have
+/// never been delivered; those below it are held (`leased`) or wait to be delivered again (`returned`). Thus publishing
+/// writes one row, and delivering writes no body.
 enum Schema {
     /// The version that this code reads and writes.
     static let version: Int64 = 3
 
-    /// Makes the tables in a new file and what is missing in an older one; throws where the file is of a newer version.
+    /// Creates the tables of a new file or upgrades an older one; throws if the file has a newer version.
     static func prepare(_ database: Database) throws {
         let found = try Int64.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         switch found {
@@ -23,7 +23,7 @@ enum Schema {
                 return .commit
             }
         case 1, 2:
-            // Times in a file of version 1 are those of the clock on the wall, from which the file's own clock begins.
+            // Times in a file of version 1 are wall clock times, from which the file's own clock starts.
             try database.inTransaction(.immediate) {
                 try database.execute(sql: (found == 1 ? clock : "") + lifetimes)
                 try database.execute(sql: "PRAGMA user_version = \(version)")
@@ -32,7 +32,7 @@ enum Schema {
         default:
             throw BrokerError(
                 .storage,
-                "the broker's file has version \(found), and this Sheaf knows version \(version): use one Sheaf for all"
+                "the broker's file has version \(found), this Sheaf version \(version); use the same Sheaf everywhere"
             )
         }
     }
@@ -49,7 +49,7 @@ enum Schema {
         );
         """
 
-    /// Where messages of a queue do not stay, for how many milliseconds they wait on their way to its dead letters.
+    /// The milliseconds that messages of a waiting room wait before they go to its dead-letter target, or NULL.
     private static let lifetimes = "ALTER TABLE queue ADD COLUMN lifetime INTEGER;"
 
     private static let tables = """
@@ -75,4 +75,31 @@ enum Schema {
         );
         CREATE TABLE entry (key INTEGER PRIMARY KEY, time INTEGER NOT NULL, \(message));
         """
+}
+
+/// Converts the number of a queue or log and a place within it to a key and back.
+///
+/// A key has 23 bits for the queue or log and 40 bits for the place: 8 million queues and logs in the life of a file,
+/// with a trillion places each.
+enum Place {
+    /// The number of bits of the place.
+    static let bits: Int64 = 40
+
+    /// Returns the key of a place.
+    static func key(_ owner: Int64, _ place: Int64) -> Int64 { owner << bits | place }
+
+    /// Returns the place of a key.
+    static func place(of key: Int64) -> Int64 { key & (1 << bits - 1) }
+
+    /// Returns the queue or log of a key.
+    static func owner(of key: Int64) -> Int64 { key >> bits }
+
+    /// Returns the first key of a queue or log.
+    static func first(_ owner: Int64) -> Int64 { key(owner, 0) }
+
+    /// Returns the last key of a queue or log.
+    static func last(_ owner: Int64) -> Int64 { key(owner, 1 << bits - 1) }
+
+    /// The largest possible place.
+    static let largest: Int64 = 1 << bits - 1
 }

@@ -2,10 +2,11 @@ import GRDB
 import Glibc
 import SheafBroker
 
-/// Turns what SQLite and the system say into the broker's errors.
+/// Maps errors of SQLite and of the system to the broker's errors.
 enum StorageFailure {
-    /// The broker's error for an error of the database, where `system` has what may be the numbers of the system's
-    /// error behind it; other errors stay what they are.
+    /// Returns the broker's error for an error of the database; other errors are returned unchanged.
+    ///
+    /// `system` has values of `errno` that may have caused it.
     static func error(for error: any Error, at path: String, system numbers: [Int32] = []) -> any Error {
         guard let error = error as? DatabaseError else { return error }
         switch error.resultCode {
@@ -18,49 +19,49 @@ enum StorageFailure {
             }
             if isFull(path) { return noRoom("for the broker's file \(path)", "the disk is full", error) }
             let isClosed = error.resultCode == .SQLITE_CANTOPEN
-            return storage(isClosed ? "it can not be opened for writing" : error.message ?? "I/O error", path, error)
+            return storage(isClosed ? "it cannot be opened for writing" : error.message ?? "I/O error", path, error)
         case .SQLITE_NOTADB: return storage("it is not a broker's file", path, error)
         case .SQLITE_CORRUPT: return storage("it is damaged", path, error)
-        case .SQLITE_READONLY, .SQLITE_PERM: return storage("it can not be written", path, error)
+        case .SQLITE_READONLY, .SQLITE_PERM: return storage("it cannot be written", path, error)
         case .SQLITE_TOOBIG: return BrokerError(.tooLarge, "a message is too large for \(path)", underlying: error)
         default: return storage(error.message ?? error.resultCode.description, path, error)
         }
     }
 
-    /// The broker's error for a failed call of the system.
+    /// Returns the broker's error for a failed system call.
     static func system(_ what: String, _ path: String, _ number: Int32) -> BrokerError {
         guard meansNoRoom(number) else { return BrokerError(.storage, "\(what) \(path): \(text(number))") }
         return noRoom("for \(path)", text(number), nil)
     }
 
-    /// Nothing is broken: the same call succeeds when there is room.
+    /// Returns a retryable error: the same call succeeds after disk space was freed.
     private static func noRoom(_ what: String, _ why: String, _ error: DatabaseError?) -> BrokerError {
         BrokerError(
             .blocked,
-            "there is no room \(what): \(why); make room, what is confirmed is kept and the rest can be tried again",
+            "there is no space \(what): \(why); free some space and retry, confirmed messages are kept",
             underlying: error
         )
     }
 
     private static func occupied(_ path: String) -> String {
         guard let holder = WriteLockHolder(ofDatabase: path) else {
-            return "another process keeps the broker's file \(path) for itself (is one suspended?)"
+            return "another process keeps the broker's file \(path) locked; check whether a process is suspended"
         }
         let number = holder.process
         return holder.isSuspended
-            ? "process \(number) was suspended while it wrote to the broker's file \(path): "
-                + "let it go on ('kill -CONT \(number)') or end it"
-            : "process \(number) keeps the broker's file \(path) for itself"
+            ? "process \(number) was suspended while it wrote to the broker's file \(path); "
+                + "continue it ('kill -CONT \(number)') or end it"
+            : "process \(number) keeps the broker's file \(path) locked"
     }
 
     private static func storage(_ what: String, _ path: String, _ error: DatabaseError) -> BrokerError {
-        BrokerError(.storage, "the broker's file \(path) can not be used: \(what)", underlying: error)
+        BrokerError(.storage, "cannot use the broker's file \(path): \(what)", underlying: error)
     }
 
-    /// Whether the system has no room left: on the disk, within the user's quota or the limit on the size of files.
+    /// Whether an `errno` means that the disk is full, or the user's quota or the limit on file sizes is exceeded.
     private static func meansNoRoom(_ number: Int32) -> Bool { [ENOSPC, EDQUOT, EFBIG].contains(number) }
 
-    /// Whether the disk of a file is full; SQLite does not always keep the number of the system's error.
+    /// Whether the disk of a file is full; SQLite does not always keep the system's `errno`.
     private static func isFull(_ path: String) -> Bool {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { return false }
@@ -68,4 +69,51 @@ enum StorageFailure {
     }
 
     private static func text(_ number: Int32) -> String { String(cString: strerror(number)) }
+}
+
+/// The process that holds SQLite's write lock on a file, as reported by the system.
+private struct WriteLockHolder {
+    /// Its process ID.
+    let process: Int32
+    /// Whether it is suspended, and therefore does not release the lock.
+    let isSuspended: Bool
+
+    /// The byte of the `-shm` file that SQLite locks for writing.
+    private static let place: Int64 = 120
+
+    /// Finds the holder; returns nil if the lock is not held, or the system does not report the process.
+    ///
+    /// It reads `/proc/locks`, since opening and closing the locked file would release all locks of this process.
+    init?(ofDatabase path: String) {
+        var file = stat()
+        guard stat("\(path)-shm", &file) == 0, let locks = Self.text(of: "/proc/locks") else { return nil }
+        for line in locks.split(separator: "\n") {
+            // "3: POSIX ADVISORY WRITE 14343 fe:00:5686751 120 120"
+            let words = line.split(separator: " ")
+            guard words.count == 8, words[1] == "POSIX", words[3] == "WRITE", let number = Int32(words[4]), number > 0,
+                words[5].split(separator: ":").last == "\(file.st_ino)"[...],
+                let first = Int64(words[6]), first <= Self.place, Int64(words[7]).map({ $0 >= Self.place }) != false
+            else { continue }
+            self.process = number
+            // "14343 (name) T …", and the name may contain brackets.
+            let state = Self.text(of: "/proc/\(number)/stat")?.split(separator: ")").last?.dropFirst().first
+            self.isSuspended = state == "T"
+            return
+        }
+        return nil
+    }
+
+    private static func text(of path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = read(descriptor, &chunk, chunk.count)
+            guard count > 0 else { break }
+            bytes += chunk[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
 }

@@ -1,7 +1,7 @@
 import GRDB
 import SheafBroker
 
-/// The only one that writes to the file in this instance; what is asked for at the same time shares a transaction.
+/// The only writer of this instance; concurrent operations share a transaction.
 actor Writer {
     private let executor = DispatchQueueExecutor(label: "sheaf.embedded.writer")
     private let connection: Connection
@@ -10,7 +10,7 @@ actor Writer {
     private var isScheduled = false
     private var isClosed = false
 
-    /// How many rows one transaction changes before the next one begins: others want their turn too.
+    /// The number of changed rows after which a new transaction begins, so that other processes get their turn.
     private static let rowsAtOnce = 2_000
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -20,16 +20,16 @@ actor Writer {
         self.turn = try TurnLock(directory.turn)
     }
 
-    /// Makes the tables in a new file, and starts its clock.
+    /// Creates the tables of a new file, and starts its clock.
     func prepare() throws {
         try connection.run { try Schema.prepare($0) }
         try transaction { try $0.clock.start(in: $0) }
     }
 
-    /// Runs an operation in a transaction and returns when that is committed.
+    /// Runs an operation in a transaction and returns when the transaction is committed.
     ///
-    /// The operation may run more than once, and must throw ``BrokerError`` only before it has changed anything: what
-    /// it did until then is committed with the others.
+    /// The operation may run more than once. It must throw ``BrokerError`` only before its first change, because
+    /// changes made before such an error are committed with those of the other operations.
     func perform<Value: Sendable>(
         rows: Int = 1,
         _ operation: @escaping @Sendable (SQLTransaction) throws -> Value
@@ -41,7 +41,7 @@ actor Writer {
         }
     }
 
-    /// Refuses what still waits, runs a last operation and closes the file.
+    /// Fails pending operations, runs a last operation and closes the file.
     func close(_ last: @escaping @Sendable (SQLTransaction) throws -> Void) throws {
         guard !isClosed else { return }
         isClosed = true
@@ -57,7 +57,7 @@ actor Writer {
     private func schedule() {
         guard !isScheduled else { return }
         isScheduled = true
-        // Behind the calls that are already on their way to this actor, which thereby come into the same transaction.
+        // Runs after the calls that are already queued on this actor, so that they share the transaction.
         Task { writeGroup() }
     }
 
@@ -87,13 +87,42 @@ actor Writer {
                 for write in group { write.fail(error) }
                 return
             }
-            // One of them failed the transaction: alone, only that one does.
+            // One operation failed the transaction; run separately, only that one fails.
             for write in group { self.write([write], isLastTry: isFull) }
         }
     }
 
-    /// Runs a body in a transaction of its own, when it is our turn.
+    /// Runs a body in a transaction when this process has the turn.
     private func transaction<Value>(_ body: (SQLTransaction) throws -> Value) throws -> Value {
         try connection.write(onTurn: { try turn.take($0) }, body)
+    }
+}
+
+/// An operation that waits for its transaction.
+private struct PendingWrite {
+    /// The approximate number of rows that it changes.
+    let rows: Int
+    /// Runs the operation; the returned closure passes the result to the caller after the commit.
+    let run: (SQLTransaction) throws -> () -> Void
+    /// Fails the caller with an error.
+    let fail: (any Error) -> Void
+
+    init<Value: Sendable>(
+        rows: Int,
+        operation: @escaping @Sendable (SQLTransaction) throws -> Value,
+        continuation: CheckedContinuation<Value, any Error>
+    ) {
+        self.rows = rows
+        self.run = { transaction in
+            let result: Result<Value, any Error>
+            do {
+                result = .success(try operation(transaction))
+            } catch let error as BrokerError {
+                // Thrown before any change, so the other operations of the transaction continue.
+                result = .failure(error)
+            }
+            return { continuation.resume(with: result) }
+        }
+        self.fail = { continuation.resume(throwing: $0) }
     }
 }

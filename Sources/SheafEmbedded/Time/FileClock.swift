@@ -1,45 +1,44 @@
 import Synchronization
 
-/// The time of one broker's file, in milliseconds: it runs with the machine, whatever is done to the clock on the wall,
-/// and never goes back.
+/// The monotonic time of one broker's file in milliseconds, which does not depend on changes to the wall clock.
 ///
-/// It is the machine's uptime plus a number that the file keeps for this start of the machine, so that all processes
-/// have the same time. The clock on the wall is asked only after the machine was started anew, for how long it was off.
+/// It is the machine's uptime plus an offset that the file stores for each boot of the machine, so that all processes
+/// have the same time. The wall clock is read only after a reboot, to find out how long the machine was off.
 final class FileClock: Sendable {
     /// The machine it runs on.
     let machine: MachineClock
     private let state = Mutex(State())
 
     private struct State {
-        /// How far the time is ahead of the uptime.
+        /// The milliseconds by which the time is ahead of the uptime.
         var ahead: Int64 = 0
-        /// How far the time is behind the clock on the wall.
+        /// The milliseconds by which the time is behind the wall clock.
         var behindWall: Int64 = 0
-        /// When the file was last told.
+        /// The time that was last stored in the file.
         var noted = Int64.min
     }
 
-    /// How often the file is told by those who only append.
+    /// The minimum interval between two updates of the file by appends, in milliseconds.
     private static let notePause: Int64 = 10_000
-    /// How far the clock on the wall may be from what the file says of it before it counts as set.
+    /// The difference in milliseconds from which the wall clock counts as set, relative to the value in the file.
     ///
-    /// The two clocks are read one after the other and in whole milliseconds, and the one on the wall is kept right by
-    /// small steps; without this, the time of an entry would depend on who reads it.
+    /// The two clocks are read one after the other and in full milliseconds, and the wall clock is adjusted by small
+    /// steps. Without this tolerance, the time of an entry would depend on the process that reads it.
     private static let wallTolerance: Int64 = 100
 
     init(_ machine: MachineClock) {
         self.machine = machine
     }
 
-    /// The time now.
+    /// The current time.
     var now: Int64 { machine.uptime() + state.withLock(\.ahead) }
 
-    /// How far the time is behind the clock on the wall: for people, who know only that one.
+    /// The milliseconds by which the time is behind the wall clock, for timestamps shown to users.
     ///
-    /// It is the same for all who open the file while nobody sets that clock.
+    /// It is the same for all processes that open the file, as long as the wall clock is not set.
     var behindWall: Int64 { state.withLock(\.behindWall) }
 
-    /// Finds out how the time of the file stands to this machine's; the first thing done with an open file.
+    /// Relates the time of the file to the clocks of this machine; must be called first after opening the file.
     func start(in transaction: SQLTransaction) throws {
         let (uptime, wall) = (machine.uptime(), machine.wall())
         let row = try ClockRow.read(in: transaction)
@@ -48,12 +47,12 @@ final class FileClock: Sendable {
                 $0.ahead = row.ahead
                 $0.behindWall = row.wall - row.time
             }
-            // The file is told with the next entry: who only reads must not need room on the disk.
+            // The file is updated with the next entry, since a process that only reads must not need disk space.
             follow(wall, at: uptime + row.ahead)
             return
         }
-        // Never back, not even where the clock on the wall was set back: what was delayed would wait longer than it was
-        // asked to, and the entries of logs would not lie in the order of their times.
+        // The time never goes back, not even if the wall clock was set back: otherwise delayed messages would wait too
+        // long, and the entries of logs would not be in the order of their times.
         let known = row.map { $0.time + max(0, wall - $0.wall) } ?? wall
         let time = max(known, try ClockRow.newestEntry(in: transaction))
         let new = ClockRow(boot: machine.boot ?? "", ahead: time - uptime, time: time, wall: wall)
@@ -61,7 +60,7 @@ final class FileClock: Sendable {
         state.withLock { $0 = State(ahead: new.ahead, behindWall: wall - time, noted: time) }
     }
 
-    /// Tells the file what time it is, so that the time can go on from there after the machine was started anew.
+    /// Stores the current time in the file, so that the time can continue from it after a reboot.
     func note(in transaction: SQLTransaction) throws {
         let (time, wall) = (now, machine.wall())
         follow(wall, at: time)
@@ -69,17 +68,69 @@ final class FileClock: Sendable {
         state.withLock { $0.noted = time }
     }
 
-    /// As ``note(in:)``, where the last time is a while ago.
-    func noteNowAndThen(in transaction: SQLTransaction) throws {
+    /// Stores the current time like ``note(in:)`` if the last update is old enough.
+    func noteOccasionally(in transaction: SQLTransaction) throws {
         let time = now
         guard state.withLock({ $0.noted == .min || time - $0.noted >= Self.notePause }) else { return }
         try note(in: transaction)
     }
 
-    /// Goes by the clock on the wall as it is now, where somebody has set it since the file was told of it.
+    /// Adopts the current wall clock if it was set since the file was last updated.
     private func follow(_ wall: Int64, at time: Int64) {
         state.withLock { state in
             if abs(wall - time - state.behindWall) > Self.wallTolerance { state.behindWall = wall - time }
         }
+    }
+}
+
+/// The relation between the time of the file and the clocks of the machine, as stored in the file.
+private struct ClockRow {
+    /// The boot ID of the machine.
+    let boot: String
+    /// The milliseconds by which the time of the file is ahead of the uptime since that boot.
+    let ahead: Int64
+    /// The time at the last update.
+    let time: Int64
+    /// The wall clock at the last update.
+    let wall: Int64
+
+    /// Reads the row; returns nil in a new file.
+    static func read(in transaction: SQLTransaction) throws -> ClockRow? {
+        try transaction.statement("SELECT boot, ahead, time, wall FROM clock").first { row in
+            ClockRow(boot: row.text(0), ahead: row.integer(1), time: row.integer(2), wall: row.integer(3))
+        }
+    }
+
+    /// Replaces the row.
+    func write(in transaction: SQLTransaction) throws {
+        let insert = try transaction.statement("INSERT OR REPLACE INTO clock VALUES (0, ?, ?, ?, ?)")
+        insert.bind(boot, at: 1)
+        insert.bind(ahead, at: 2)
+        insert.bind(time, at: 3)
+        insert.bind(wall, at: 4)
+        try insert.run()
+    }
+
+    /// Updates the time; a time earlier than the stored one has no effect.
+    static func note(time: Int64, wall: Int64, in transaction: SQLTransaction) throws {
+        try transaction.run("UPDATE clock SET time = ?1, wall = ?2 WHERE time < ?1", time, wall)
+    }
+
+    /// Returns the time of the newest entry of all logs, or 0 if there are no entries.
+    static func newestEntry(in transaction: SQLTransaction) throws -> Int64 {
+        let select = try transaction.statement(
+            "SELECT max(time) FROM log JOIN entry ON entry.key = (log.id << \(Place.bits)) + log.next - 1"
+        )
+        return try select.first { $0.optionalInteger(0) ?? 0 } ?? 0
+    }
+}
+
+extension Duration {
+    /// The duration in milliseconds, rounded up and limited to a range in which sums do not overflow.
+    var milliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000)
+        guard !isTooLong, product.magnitude < UInt64(Int64.max / 4) else { return seconds < 0 ? .min / 4 : .max / 4 }
+        return product + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
     }
 }

@@ -1,12 +1,12 @@
 import Glibc
 
-/// What a machine tells of the time; tests have machines of their own, whose clocks jump.
+/// The clocks of a machine; tests replace them with clocks that jump.
 package struct MachineClock: Sendable {
-    /// Milliseconds since 1970 by the clock on the wall, which people and programs set.
+    /// Returns milliseconds since 1970 by the wall clock, which users and programs can set.
     package let wall: @Sendable () -> Int64
-    /// Milliseconds since the machine was started, sleep included; nobody sets it.
+    /// Returns milliseconds since the machine was booted, including sleep; it cannot be set.
     package let uptime: @Sendable () -> Int64
-    /// Which start of the machine this is; nil where it does not tell.
+    /// The boot ID of the machine, or nil if it is unknown.
     package let boot: String?
 
     package init(
@@ -19,7 +19,7 @@ package struct MachineClock: Sendable {
         self.boot = boot
     }
 
-    /// The machine that this process runs on.
+    /// The clocks of the machine on which this process runs.
     package static let system = MachineClock(
         wall: { milliseconds(of: CLOCK_REALTIME) },
         uptime: { milliseconds(of: CLOCK_BOOTTIME) },

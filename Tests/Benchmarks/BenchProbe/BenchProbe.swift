@@ -1,7 +1,7 @@
 import Foundation
 import Sheaf
 
-/// What the benchmarks need and the command can not do: feed an open batch task by task, and fill a results log.
+/// What the benchmarks need and the command cannot do: feed an open batch task by task, and fill a results log.
 @main
 struct BenchProbe {
     static func main() async throws {

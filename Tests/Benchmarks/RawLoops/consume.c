@@ -10,8 +10,8 @@ static amqp_rpc_reply_t receive(amqp_connection_state_t connection, amqp_envelop
     return amqp_consume_message(connection, envelope, may_wait ? NULL : &at_once, 0);
 }
 
-// Empties queues that hold so many messages together, each of which is acknowledged; what is held is acknowledged early
-// where nothing more is there to read, since several queues share the prefetch.
+// Empties queues that together hold a given number of messages, and acknowledges each. If nothing more can be read,
+// it acknowledges early, since several queues share the prefetch.
 double raw_consume_loop(const char *url, long count, int queue_count, char **queues) {
     amqp_connection_state_t connection = raw_connect(url);
     raw_open_channel(connection, 1);

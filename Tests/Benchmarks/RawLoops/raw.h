@@ -7,7 +7,7 @@
 
 #include <amqp.h>
 
-// The broker's side: connecting, and ending the program with a message where something goes wrong.
+// The broker's side: connecting, and ending the program with a message after an error.
 amqp_connection_state_t raw_connect(const char *url);
 void raw_open_channel(amqp_connection_state_t connection, amqp_channel_t channel);
 void raw_declare(amqp_connection_state_t connection, const char *queue);

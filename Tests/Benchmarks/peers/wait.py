@@ -1,4 +1,4 @@
-"""Waits until a file has so many lines: `wait.py FILE COUNT`."""
+"""Waits until a file has COUNT lines: `wait.py FILE COUNT`."""
 
 import sys
 import time

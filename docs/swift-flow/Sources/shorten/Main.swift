@@ -1,10 +1,10 @@
 import Foundation
 import Sheaf
 
-/// A worker of its own: it runs the tasks of batches for the flow `shorten` until there are none left.
+/// A worker of its own: it runs the tasks of batches of the flow `shorten` until none are left.
 ///
-/// `sheaf create shorten articles.jsonl` publishes such a batch, from a folder whose `sheaf.yaml` names the same broker and
-/// a flow of that name (`shorten: { echo: true }` will do: what it does is said here).
+/// `sheaf create shorten articles.jsonl` publishes such a batch. Run it in a folder whose `sheaf.yaml` names the same broker
+/// and a flow `shorten`. `shorten: { echo: true }` is enough, because this program defines what the flow does.
 @main
 struct Main {
     static func main() async throws {

@@ -1,6 +1,6 @@
 import Sheaf
 
-/// Shortens titles: a flow with a record and an output of its own types.
+/// Shortens titles: a flow whose record and output have their own types.
 struct Shorten: TypedFlow {
     struct Article: Decodable {
         var title: String
@@ -19,7 +19,7 @@ struct Shorten: TypedFlow {
     func run(_ article: Article, in context: FlowContext) async throws -> Short {
         let length = try context.parameters(as: Parameters.self).length ?? 20
         guard length > 0 else { throw FlowError(type: "length", message: "no title has a length of \(length)") }
-        // Work that takes long looks now and then whether it is still wanted, and how much time it has.
+        // Long work checks from time to time whether it was cancelled, and how much time is left.
         try context.checkCancellation()
         if let left = context.timeLeft, left < .milliseconds(10) {
             throw FlowError(type: "late", message: "there is no time left", isRetryable: true)
