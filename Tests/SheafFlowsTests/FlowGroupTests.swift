@@ -173,6 +173,8 @@ import Testing
         definition.flow = try ProcessFlow(["cat"])
         #expect(definition.serialFlow?.groupSize == 1)
         definition.flow = EchoFlow()
+        #expect(definition.serialFlow == nil)
+        definition.flow = Recital(handed: { _ in }) { _ in .success(.text("")) }
         #expect(definition.serialFlow?.groupSize == 64)
     }
 }

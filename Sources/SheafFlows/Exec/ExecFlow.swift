@@ -130,3 +130,94 @@ public struct ExecFlow: ExaminableFlow {
         return line
     }
 }
+
+extension ExecFlow {
+    /// The longest argument that Linux takes, with the NUL behind it (MAX_ARG_STRLEN).
+    private static let maximumArgument = 128 << 10
+
+    /// What tells of the task, by the names of the variables.
+    private static let taskValues: [String: @Sendable (FlowTask) -> String] = [
+        "SHEAF_BATCH_ID": { $0.batch.text },
+        "SHEAF_TASK_ID": { $0.id },
+        "SHEAF_TASK_INDEX": { String($0.index) },
+        "SHEAF_RECORD_ID": { $0.record.id },
+        "SHEAF_ATTEMPT": { String($0.attempt) },
+        "SHEAF_PARAMETERS": { $0.parameters.text },
+    ]
+
+    /// The variables that tell of the task.
+    static let taskVariables = Set(taskValues.keys)
+
+    /// What is to be started for a task.
+    func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
+        try command.configuration(arguments: try rendered(task), variables: try variables(for: task))
+    }
+
+    private func rendered(_ task: FlowTask) throws(FlowError) -> [String] {
+        guard arguments.contains(where: \.isTemplated) else { return arguments.map(\.text) }
+        var rendered: [String] = []
+        do throws(TemplateError) {
+            let scope = try TemplateScope(task)
+            for (position, argument) in arguments.enumerated() {
+                let text: String
+                do {
+                    text = try argument.render(scope)
+                } catch {
+                    throw TemplateError("exec[\(position + 1)] is '\(argument.text)', but \(error)")
+                }
+                if text.utf8.contains(0) {
+                    throw TemplateError("exec[\(position + 1)] would contain a NUL, which no argument can")
+                }
+                if text.utf8.count >= Self.maximumArgument {
+                    throw TemplateError(
+                        """
+                        exec[\(position + 1)] would be \(text.utf8.count) bytes long, and an argument may have \
+                        \(Self.maximumArgument - 1); the program can read the record from standard input instead
+                        """
+                    )
+                }
+                rendered.append(text)
+            }
+        } catch {
+            throw FlowError(type: "template", message: error.description)
+        }
+        return rendered
+    }
+
+    private func variables(for task: FlowTask) throws(FlowError) -> [String: String] {
+        if task.record.id.utf8.contains(0) {
+            throw FlowError(type: "template", message: "the id of the record contains a NUL, which no variable can")
+        }
+        return Self.taskValues.mapValues { $0(task) }
+    }
+}
+
+/// Finds templates inside script text, where a record could add commands of its own.
+enum ScriptArguments {
+    private static let shells: Set<String> = ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish"]
+    private static let interpreters: Set<String> = ["python", "python3", "perl", "ruby", "node", "php", "lua"]
+
+    static func warnings(program: String, arguments: [ArgumentTemplate]) -> [FlowConfigurationProblem] {
+        let name = program.split(separator: "/").last.map(String.init) ?? program
+        guard shells.contains(name) || interpreters.contains(name) else { return [] }
+        // The text behind the first option such as -c, -ec or -e is the script; what follows are its arguments.
+        guard
+            let option = arguments.firstIndex(where: { isScriptOption($0.text) }),
+            arguments.indices.contains(option + 1), arguments[option + 1].isTemplated
+        else { return [] }
+        let advice =
+            shells.contains(name)
+            ? #"; pass the value behind the script and use "$1": ["-c", "… \"$1\"", "\#(name)", "{{field}}"]"#
+            : "; pass the value as an argument behind the script"
+        return [
+            FlowConfigurationProblem(
+                .argument(option + 2),
+                "a template inside a script lets whoever writes records run commands\(advice)"
+            )
+        ]
+    }
+
+    private static func isScriptOption(_ text: String) -> Bool {
+        text.hasPrefix("-") && !text.hasPrefix("--") && (text.hasSuffix("c") || text.hasSuffix("e") || text == "-r")
+    }
+}

@@ -1,5 +1,16 @@
+import Glibc
 import SheafCore
 import Subprocess
+
+/// What was seen of a process until all it started was over.
+struct ProcessReport: Sendable {
+    /// Standard output, at most as much as allowed.
+    var output: [UInt8]
+    /// The end of standard error.
+    var errors: [UInt8]
+    /// Why it was ended, if it did not end by itself.
+    var stop: ProcessLifecycle.Stop?
+}
 
 /// How a process ended by itself, or by our hand because of its output.
 struct ProcessEnding: Sendable {
@@ -75,5 +86,20 @@ extension [UInt8] {
 
     private static func isSpace(_ byte: UInt8) -> Bool {
         byte == 0x20 || 0x09...0x0D ~= byte
+    }
+}
+
+/// Signals by name.
+enum SignalName {
+    private static let names: [Int32: String] = [
+        SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+        SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGUSR1: "SIGUSR1",
+        SIGSEGV: "SIGSEGV", SIGUSR2: "SIGUSR2", SIGPIPE: "SIGPIPE", SIGALRM: "SIGALRM", SIGTERM: "SIGTERM",
+        SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ", SIGSYS: "SIGSYS",
+    ]
+
+    /// The number with the name, as in `signal 9 (SIGKILL)`.
+    static func of(_ number: Int32) -> String {
+        "signal \(number)" + (names[number].map { " (\($0))" } ?? "")
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import SheafCore
 import Subprocess
+import Synchronization
 import SystemPackage
 
 /// A program of the worker's owner, and what it is started with.
@@ -130,5 +131,78 @@ struct ProgramCommand: Sendable {
             message: "the pipes of '\(program)' could not be made: \(error)",
             isRetryable: true
         )
+    }
+}
+
+extension ProgramCommand {
+    /// Whether the program and the folder it runs in are there; starts nothing.
+    func examine() -> FlowExamination {
+        let folder = FilePath(directory)
+        guard Self.canBeEntered(folder) else {
+            return FlowExamination(
+                use: "runs \(program)",
+                problem: "the folder '\(directory)' is not there, or cannot be entered"
+            )
+        }
+        let path: FilePath
+        do throws(FlowError) {
+            path = try executable(in: folder)
+        } catch {
+            return FlowExamination(use: "runs \(program)", problem: error.message)
+        }
+        let shown = path.lexicallyNormalized()
+        let isThere = ProgramLookup.isProgram(path)
+        return FlowExamination(
+            use: "runs \(shown)",
+            problem: isThere ? nil : "the program '\(shown)' is not there, or is not executable"
+        )
+    }
+
+    private static func canBeEntered(_ folder: FilePath) -> Bool {
+        folder.withPlatformString { path in
+            var status = stat()
+            return access(path, X_OK) == 0 && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        }
+    }
+}
+
+/// Finds programs by name, as a shell does.
+///
+/// Subprocess tries to start the name in every folder of `PATH` until one works; asking first costs far less. What was found
+/// is remembered for as long as it is there, as a shell does.
+final class ProgramLookup: Sendable {
+    private struct Finding {
+        let name: String
+        let path: String
+        let place: FilePath
+    }
+
+    private let latest = Mutex<Finding?>(nil)
+
+    /// The first program of that name in a list of folders as `PATH` has it; relative folders are passed by.
+    func find(_ name: String, in path: String) -> FilePath? {
+        if let latest = latest.withLock({ $0 }), latest.name == name, latest.path == path, Self.isProgram(latest.place)
+        {
+            return latest.place
+        }
+        let place = Self.search(name, in: path)
+        latest.withLock { $0 = place.map { Finding(name: name, path: path, place: $0) } }
+        return place
+    }
+
+    private static func search(_ name: String, in path: String) -> FilePath? {
+        for folder in path.split(separator: ":") where folder.hasPrefix("/") {
+            let candidate = FilePath(String(folder)).appending(name)
+            if isProgram(candidate) { return candidate }
+        }
+        return nil
+    }
+
+    /// Whether there is a file at a path that may be executed.
+    static func isProgram(_ path: FilePath) -> Bool {
+        path.withPlatformString { path in
+            var status = stat()
+            return access(path, X_OK) == 0 && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        }
     }
 }

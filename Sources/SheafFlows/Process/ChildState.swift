@@ -1,3 +1,5 @@
+import Glibc
+import Subprocess
 import SystemPackage
 
 /// What is known of a process that lives for many tasks.
@@ -125,5 +127,85 @@ struct ChildState {
             partialError = Array(rest)
         }
         return lines.filter { !$0.isEmpty }.map { String(decoding: $0.prefix(longest), as: UTF8.self) }
+    }
+}
+
+/// What connects us with a process that lives for many tasks.
+struct ChildPipes {
+    /// Our end of its standard input, which never blocks.
+    let input: FileDescriptor
+    /// Its end of it; closed by who starts it.
+    let inputEnd: FileDescriptor
+    /// Its standard output; the writing end is closed by who starts it.
+    let output: Pipe
+    /// Its standard error; the writing end is closed by who starts it.
+    let errors: Pipe
+
+    /// Makes them all, or none.
+    ///
+    /// Standard input is a socket, because writing to one whose reader is gone need not raise SIGPIPE.
+    init() throws(Errno) {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Errno(rawValue: errno) }
+        input = FileDescriptor(rawValue: ends[0])
+        inputEnd = FileDescriptor(rawValue: ends[1])
+        input.setNonBlocking()
+        var made = [input, inputEnd]
+        do {
+            output = try Pipe()
+            made += [output.readEnd, output.writeEnd]
+            errors = try Pipe()
+        } catch {
+            for descriptor in made { try? descriptor.close() }
+            throw error
+        }
+    }
+}
+
+/// A process and all it started, which is to come to its end.
+struct ProcessGroup: Sendable {
+    /// How often it looks whether the process has ended.
+    private static let pollInterval = Duration.milliseconds(5)
+
+    private let process: ProcessIdentifier
+
+    /// Takes a process that leads its own group and was not waited for yet: its number is nobody else's until then.
+    init(_ process: ProcessIdentifier) { self.process = process }
+
+    /// Waits a while for the process to end by itself, then ends it with SIGTERM, and at last its whole group with SIGKILL.
+    ///
+    /// - Parameters:
+    ///   - patience: How long each step may take.
+    ///   - isHurried: Whether there is no time for it to end by itself.
+    /// - Returns: Whether it has ended by itself.
+    func end(_ patience: ProcessLifecycle.Patience, isHurried: () -> Bool) async -> Bool {
+        await wait(patience.output, unless: isHurried)
+        let hasEnded = hasExited
+        if !hasEnded {
+            signal(SIGTERM)
+            await wait(patience.termination) { false }
+        }
+        signal(SIGKILL)
+        return hasEnded
+    }
+
+    private func wait(_ limit: Duration, unless isHurried: () -> Bool) async {
+        let deadline = ContinuousClock.now + limit
+        while !hasExited, !isHurried(), ContinuousClock.now < deadline {
+            try? await Task.sleep(for: Self.pollInterval)
+        }
+    }
+
+    private func signal(_ number: Int32) {
+        // A group of 0 would be our own, and -1 everybody.
+        if process.value > 1 { _ = kill(-process.value, number) }
+    }
+
+    /// Whether the process has ended, without taking its status from who waits for it.
+    private var hasExited: Bool {
+        var information = siginfo_t()
+        let result = waitid(P_PID, id_t(process.value), &information, WEXITED | WNOHANG | WNOWAIT)
+        return result != 0 || information.si_signo != 0
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Subprocess
 import Synchronization
 import SystemPackage
@@ -119,6 +120,250 @@ final class LineChild: Sendable {
                 return state.wanted != nil
             }
             if isWanted { continuation.resume() }
+        }
+    }
+}
+
+extension LineChild {
+    /// Whether it can work: it has not ended, and has said nothing that nobody asked for.
+    var isUsable: Bool { state.withLock { $0.isUsable } }
+
+    /// Begins to work on tasks, one after the other, behind those that it has not answered.
+    func begin(_ tasks: [String]) {
+        state.withLock { state in
+            if state.tasks.isEmpty { state.isCancelled = false }
+            state.tasks += tasks
+        }
+    }
+
+    /// Notes that it has answered for a task; returns how often it has, and how many tasks are in its input still.
+    func noteAnswer() -> (answers: Int, unanswered: Int) {
+        state.withLock { state in
+            state.answered = state.tasks.popFirst()
+            state.answers += 1
+            return (state.answers, state.unanswered)
+        }
+    }
+
+    /// The last task that it has answered.
+    var answered: String? { state.withLock { $0.answered } }
+
+    /// Whether it lives, and has written something since that nobody has asked for.
+    var saysTooMuch: Bool { state.withLock { !$0.isClosed && !($0.lines.isEmpty && $0.partial.isEmpty) } }
+
+    /// How often it has answered.
+    var answers: Int { state.withLock { $0.answers } }
+
+    /// Whether it may have another task once it has answered for all; not with as many as it may have.
+    func isReusable(limit: Int?) -> Bool {
+        state.withLock { state in
+            if let limit, state.answers >= limit { return false }
+            return state.isUsable && state.unsent.isEmpty
+        }
+    }
+
+    /// Writes lines to its standard input, now or when there is room.
+    func send(_ lines: [UInt8]) {
+        wake { state in
+            state.unsent.append(contentsOf: lines)
+            flush(&state)
+        }
+    }
+
+    /// Waits for its next line, or for its end.
+    func next() async -> Event {
+        // However much it says, a cancelled task hears it no more.
+        if Task.isCancelled { return .cancelled }
+        // Where it was handed several tasks, more than one answer may have come.
+        let waiting = state.withLock { state in
+            if state.lines.count < Self.fewLines { resumeReading(&state) }
+            return state.nextEvent()
+        }
+        if let waiting { return waiting }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                wake { state in
+                    state.waiter = continuation
+                    if state.lines.count < Self.fewLines { resumeReading(&state) }
+                }
+            }
+        } onCancel: {
+            wake { $0.isCancelled = true }
+        }
+    }
+
+    /// What standard error ended with.
+    var lastWords: [UInt8] { state.withLock { $0.errorTail.bytes } }
+
+    /// Changes the state, and wakes who waits where there is something for it.
+    func wake(_ change: (inout ChildState) -> Void) {
+        let woken = state.withLock { state in
+            change(&state)
+            return state.wake()
+        }
+        woken?.0.resume(returning: woken?.1 ?? .closed)
+    }
+
+    /// Writes what there is room for.
+    func flush(_ state: inout ChildState) {
+        while let input = state.input, !state.unsent.isEmpty {
+            let count = state.unsent.withUnsafeBytes {
+                Glibc.send(input.descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if count >= 0 {
+                state.unsent.removeFirst(count)
+            } else if errno == EAGAIN {
+                if input.token == nil {
+                    state.input?.token = watcher.add(input.descriptor, .writing) { [weak self] in
+                        guard let self else { return }
+                        wake { self.flush(&$0) }
+                    }
+                }
+                return
+            } else if errno != EINTR {
+                // It reads no more; what it wrote before is heard first.
+                drainOutput(&state)
+                state.isClosed = true
+                break
+            }
+        }
+        state.unsent = []
+        if let input = state.input, let token = input.token {
+            watcher.remove(token)
+            state.input?.token = nil
+        }
+    }
+}
+
+extension LineChild {
+    /// With so many lines that nobody has taken, reading pauses; with so few it goes on.
+    static let (manyLines, fewLines) = (256, 32)
+    private static let chunk = 64 << 10
+    private static let longestError = 4 << 10
+
+    /// Begins to listen to standard output and standard error.
+    func watchOutputs() {
+        state.withLock { state in
+            resumeReading(&state)
+            guard let errors = state.errors else { return }
+            state.errors?.token = watcher.add(errors.descriptor, .reading) { [weak self] in self?.readErrors() }
+        }
+    }
+
+    /// Goes on reading where it had paused.
+    func resumeReading(_ state: inout ChildState) {
+        guard let output = state.output, output.token == nil, !state.isLineTooLong else { return }
+        let leisure: @Sendable () -> Duration = { [weak self] in self?.state.withLock { $0.leisure } ?? .zero }
+        state.output?.token = watcher.add(output.descriptor, .reading, leisure: leisure) { [weak self] in
+            guard let self else { return }
+            wake { self.readOutput(&$0) }
+        }
+    }
+
+    /// Hears of the end of the process even where something it started keeps its output open.
+    func watchExit(of process: ProcessIdentifier) {
+        guard process.processDescriptor >= 0 else { return }
+        let descriptor = FileDescriptor(rawValue: process.processDescriptor)
+        // Under the lock, so that the handler finds it where it is to be forgotten.
+        state.withLock { state in
+            let token = watcher.add(descriptor, .reading) { [weak self] in self?.noteExit() }
+            state.exit = ChildState.Watched(descriptor: descriptor, token: token)
+        }
+    }
+
+    private func noteExit() {
+        forgetExit()
+        wake { state in
+            drainOutput(&state)
+            state.isClosed = true
+        }
+        // Nobody may come for a child that died while it waited for a task.
+        end(.retired)
+    }
+
+    /// Stops listening for the end; the descriptor is not ours.
+    func forgetExit() {
+        state.withLock { state in
+            if let exit = state.exit, let token = exit.token { watcher.remove(token) }
+            state.exit = nil
+        }
+    }
+
+    /// Takes everything that was written so far.
+    func drainOutput(_ state: inout ChildState) {
+        while readOutput(&state) {}
+    }
+
+    /// Reads once; false where there was nothing.
+    @discardableResult
+    private func readOutput(_ state: inout ChildState) -> Bool {
+        guard let output = state.output else { return false }
+        let count = read(output.descriptor) { chunk in
+            if !state.take(chunk, maximumLine: maximumLine) { state.isLineTooLong = true }
+        }
+        guard let count else { return false }
+        state.readsMuch = count >= Self.chunk / 2
+        if count == 0 {
+            close(&state.output)
+            state.isClosed = true
+            return false
+        }
+        if state.isLineTooLong || state.lines.count > Self.manyLines {
+            if let token = output.token { watcher.remove(token) }
+            state.output?.token = nil
+            return false
+        }
+        return true
+    }
+
+    private func readErrors() {
+        let (lines, source) = state.withLock { state -> ([String], ErrorSource) in
+            guard let errors = state.errors else { return ([], .nothing) }
+            var lines: [String] = []
+            let count = read(errors.descriptor) { lines = state.takeErrors($0, longest: Self.longestError) }
+            if count == 0 { close(&state.errors) }
+            return (lines, state.errorSource)
+        }
+        for line in lines { onError(line, source) }
+    }
+
+    /// Reads what is there; nil where that is nothing yet, 0 where it is nothing any more.
+    private func read(_ descriptor: FileDescriptor, _ body: (UnsafeRawBufferPointer) -> Void) -> Int? {
+        withUnsafeTemporaryAllocation(byteCount: Self.chunk, alignment: 16) { buffer in
+            do {
+                let count = try descriptor.read(into: buffer)
+                if count > 0 { body(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+                return count
+            } catch Errno.wouldBlock {
+                return nil
+            } catch {
+                return 0
+            }
+        }
+    }
+
+    private func close(_ watched: inout ChildState.Watched?) {
+        guard let place = watched else { return }
+        if let token = place.token { watcher.remove(token) }
+        try? place.descriptor.close()
+        watched = nil
+    }
+
+    /// Lets the process see the end of its standard input.
+    func closeInput(_ state: inout ChildState) {
+        close(&state.input)
+        state.unsent = []
+    }
+
+    /// Lets go of everything once the process is over.
+    func closeAll() {
+        readErrors()
+        wake { state in
+            drainOutput(&state)
+            close(&state.input)
+            close(&state.output)
+            close(&state.errors)
+            state.isClosed = true
         }
     }
 }
