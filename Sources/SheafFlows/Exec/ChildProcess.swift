@@ -4,7 +4,7 @@ import Subprocess
 import Synchronization
 import SystemPackage
 
-/// One process from its start to the end of everything it started.
+/// One process, from its start to the end of everything it started.
 struct ChildProcess: Sendable {
     private let configuration: Configuration
     private let input: [UInt8]
@@ -18,10 +18,10 @@ struct ChildProcess: Sendable {
         self.patience = patience
     }
 
-    /// Runs it; when the calling task is cancelled, the process and its group are ended before this returns.
+    /// Runs the process; if the calling task is cancelled, the process and its group are ended before this returns.
     ///
-    /// The pipes are our own: Subprocess gives up reading the moment the process ends, and what a helper of it writes
-    /// a little later, as in `> >(sort)`, would be lost.
+    /// The pipes are our own: Subprocess stops reading as soon as the process ends, so that output which a helper process
+    /// writes a little later, as in `> >(sort)`, would be lost.
     func run() async throws -> ProcessEnding {
         let pipes = try ProcessPipes(input: input)
         defer { pipes.close() }
@@ -45,7 +45,7 @@ struct ChildProcess: Sendable {
         return ProcessEnding(status: execution.terminationStatus, report: execution.closureResult)
     }
 
-    /// Follows the process on a thread of its own.
+    /// Supervises the process on a thread of its own.
     private func supervise(_ process: ProcessIdentifier, _ pipes: ProcessPipes) async -> ProcessReport {
         await withCheckedContinuation { continuation in
             SupervisorThreads.shared.run { [patience, maximumOutput] in
@@ -55,23 +55,23 @@ struct ChildProcess: Sendable {
                     lifecycle: ProcessLifecycle(patience: patience),
                     maximumOutput: maximumOutput
                 )
-                continuation.resume(returning: supervisor.follow())
+                continuation.resume(returning: supervisor.run())
             }
         }
     }
 }
 
-/// Threads for what blocks its thread while a process runs: as many as processes run at once, and all they do is wait.
+/// Threads for code that blocks while a process runs: one for each running process.
 ///
-/// One that has nothing to do waits a while for the next process, which spares making another.
-final class SupervisorThreads: Sendable {
+/// An idle thread waits for the next process for a while, which is cheaper than making a new thread.
+private final class SupervisorThreads: Sendable {
     private struct State {
         var jobs: [@Sendable () -> Void] = []
-        /// How many threads wait for which no job has come.
+        /// How many threads wait for a job and have none assigned.
         var idle = 0
     }
 
-    /// Those of this process.
+    /// The threads of this process.
     static let shared = SupervisorThreads()
 
     /// Enough for a supervisor, which calls next to nothing.
@@ -82,7 +82,7 @@ final class SupervisorThreads: Sendable {
     /// Signalled once for each job.
     private let bell = DispatchSemaphore(value: 0)
 
-    /// Runs a job on a thread that does nothing else meanwhile.
+    /// Runs a job on a thread that does nothing else in the meantime.
     func run(_ job: @escaping @Sendable () -> Void) {
         let isTaken = state.withLock { state in
             state.jobs.append(job)
@@ -101,7 +101,7 @@ final class SupervisorThreads: Sendable {
     private func work() {
         while true {
             if bell.wait(timeout: .now() + Self.patience) == .timedOut {
-                // Where all that wait have a job, this one's is just coming.
+                // If no waiting thread is counted as idle, a job for this thread is about to come.
                 let isIdle = state.withLock { state in
                     if state.idle == 0 { return false }
                     state.idle -= 1

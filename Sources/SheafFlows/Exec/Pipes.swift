@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 
-/// A pipe that no other program inherits by itself.
+/// A pipe that no other program inherits by accident.
 struct Pipe: Sendable {
     /// Our end of a pipe for output, which never blocks.
     let readEnd: FileDescriptor
@@ -15,7 +15,7 @@ struct Pipe: Sendable {
 }
 
 extension FileDescriptor {
-    /// Makes reading and writing return at once; a pipe that was just made cannot refuse.
+    /// Makes reads and writes return at once; this cannot fail for a pipe that was just made.
     func setNonBlocking() {
         _ = fcntl(rawValue, F_SETFL, fcntl(rawValue, F_GETFL) | O_NONBLOCK)
     }
@@ -23,16 +23,16 @@ extension FileDescriptor {
 
 /// The pipes of one process, from before its start until after its end.
 struct ProcessPipes: Sendable {
-    /// Where it reads; closed by who starts it.
+    /// Its standard input; closed by the code that starts the process.
     let input: FileDescriptor
-    /// Where it writes its output; the writing end is closed by who starts it.
+    /// Its standard output; the writing end is closed by the code that starts the process.
     let output: Pipe
-    /// Where it writes its errors; the writing end is closed by who starts it.
+    /// Its standard error; the writing end is closed by the code that starts the process.
     let errors: Pipe
     /// Becomes readable when the task is cancelled.
     let cancellation: Pipe
 
-    /// Makes them all, or none.
+    /// Opens all of them, or none.
     init(input bytes: [UInt8]) throws {
         var made: [FileDescriptor] = []
         func pipe() throws -> Pipe {
@@ -56,7 +56,7 @@ struct ProcessPipes: Sendable {
         _ = try? cancellation.writeEnd.writeAll(CollectionOfOne(1))
     }
 
-    /// Closes what nobody else closes.
+    /// Closes the descriptors that the code starting the process does not close.
     func close() {
         try? output.readEnd.close()
         try? errors.readEnd.close()
@@ -65,15 +65,15 @@ struct ProcessPipes: Sendable {
     }
 }
 
-/// Standard input with everything in it before the process starts.
+/// Standard input that is filled before the process starts.
 ///
-/// Nobody has to write while the process runs, so a process that does not read its input can neither block us nor send
-/// us SIGPIPE.
-enum InputPipe {
-    /// What a pipe holds on Linux unless it was told otherwise.
+/// Nothing is written while the process runs, so a process that does not read its input can neither block us nor cause
+/// SIGPIPE.
+private enum InputPipe {
+    /// The default capacity of a pipe on Linux.
     private static let capacity = 64 << 10
 
-    /// Makes a descriptor from which the bytes can be read: a pipe where they fit, else a file without a name.
+    /// Makes a descriptor from which the bytes can be read: a pipe if they fit into one, otherwise an unlinked file.
     static func filled(with bytes: [UInt8]) throws -> FileDescriptor {
         if bytes.count <= capacity, let pipe = try pipe(bytes) { return pipe }
         return try file(bytes)
@@ -84,7 +84,7 @@ enum InputPipe {
         defer { try? writeEnd.close() }
         if bytes.isEmpty { return readEnd }
         writeEnd.setNonBlocking()
-        // A user with very many pipes gets smaller ones; then the write is short, or refused.
+        // A user with very many pipes gets smaller ones; the write is then short, or fails.
         let written = try? bytes.withUnsafeBytes { try writeEnd.write($0) }
         if written == bytes.count { return readEnd }
         try readEnd.close()

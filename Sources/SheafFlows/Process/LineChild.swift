@@ -3,55 +3,55 @@ import Subprocess
 import Synchronization
 import SystemPackage
 
-/// A process that lives for many tasks and speaks in lines; used by one slot at a time.
+/// A process that lives for many tasks and exchanges lines with us; used by one slot at a time.
 ///
-/// What it writes is read on the thread of the ``DescriptorWatcher``, which wakes the task that waits for it.
+/// Its output is read on the thread of the ``DescriptorWatcher``, which wakes the task that waits for a line.
 final class LineChild: Sendable {
-    /// What a task that waits hears.
+    /// An event that a task waits for.
     enum Event: Sendable {
         /// A line without its line break.
         case line([UInt8])
         /// A line was longer than allowed.
         case lineTooLong
-        /// It has ended, or closed its standard input or output.
+        /// The process has ended, or closed its standard input or output.
         case closed
         /// The task was cancelled.
         case cancelled
     }
 
-    /// How the process is to come to its end.
+    /// How the process is to be ended.
     enum Ending: Sendable {
-        /// Its standard input is closed, and it gets some time to end by itself.
+        /// Close its standard input, and give it time to end by itself.
         case retired
-        /// It gets SIGTERM at once.
+        /// Send SIGTERM at once.
         case killed
-        /// It gets SIGKILL at once: it would go on with tasks that another has got meanwhile.
+        /// Send SIGKILL at once: it would go on with tasks that another child is about to get.
         case cutOff
     }
 
-    /// What it worked on when it wrote to standard error.
+    /// The task that it may have worked on when it wrote to standard error.
     enum ErrorSource: Sendable, Equatable {
         case nothing
         case task(String)
-        /// One of those from the one to the other, which it has been handed together.
+        /// One of several tasks, given by the first and the last, that it was handed together.
         case tasks(String, String)
     }
 
-    /// What has become of it.
+    /// How the process ended.
     enum Fate: Sendable {
-        /// It has ended by itself, or did not and was ended.
+        /// It ended, by itself or by our signals.
         case ended(TerminationStatus, byUs: Bool)
         case notStarted(any Error)
     }
 
-    let maximumLine: Int
-    let watcher: DescriptorWatcher
-    /// Hears every line of standard error, with the task it works on at that time.
-    let onError: @Sendable (String, ErrorSource) -> Void
-    let state: Mutex<ChildState>
+    private let maximumLine: Int
+    private let watcher: DescriptorWatcher
+    /// Receives each line of standard error, with the task that the process works on at that time.
+    private let onError: @Sendable (String, ErrorSource) -> Void
+    private let state: Mutex<ChildState>
     private let life = Mutex<Task<Fate, Never>?>(nil)
 
-    /// Starts a process; a failure to start is heard as ``Event/closed``.
+    /// Starts a process; a failure to start is reported as ``Event/closed``.
     init(
         _ configuration: Configuration,
         maximumLine: Int,
@@ -65,15 +65,15 @@ final class LineChild: Sendable {
         self.onError = onError
         self.state = Mutex(ChildState(pipes))
         watchOutputs()
-        // It holds on to the child until the process is over.
+        // This task keeps the child in memory until the process is over.
         let life = Task { await self.live(configuration, pipes, patience) }
         self.life.withLock { $0 = life }
     }
 
-    /// What has become of the process, once it is over.
+    /// Waits for the end of the process, and returns how it ended.
     func fate() async -> Fate? { await life.withLock { $0 }?.value }
 
-    /// Has the process end, or end sooner; ``fate()`` tells when it has.
+    /// Makes the process end, or end sooner; wait for it with ``fate()``.
     func end(_ ending: Ending) {
         let ender = state.withLock { state -> CheckedContinuation<Void, Never>? in
             if state.wanted == nil || state.wanted == .retired { state.wanted = ending }
@@ -125,10 +125,10 @@ final class LineChild: Sendable {
 }
 
 extension LineChild {
-    /// Whether it can work: it has not ended, and has said nothing that nobody asked for.
+    /// Whether it can be handed a task: it has not ended, and all its output was read.
     var isUsable: Bool { state.withLock { $0.isUsable } }
 
-    /// Begins to work on tasks, one after the other, behind those that it has not answered.
+    /// Notes tasks that the process is about to be handed, after those that it has not answered.
     func begin(_ tasks: [String]) {
         state.withLock { state in
             if state.tasks.isEmpty { state.isCancelled = false }
@@ -136,7 +136,7 @@ extension LineChild {
         }
     }
 
-    /// Notes that it has answered for a task; returns how often it has, and how many tasks are in its input still.
+    /// Notes an answer; returns how many there were, and how many tasks are still without one.
     func noteAnswer() -> (answers: Int, unanswered: Int) {
         state.withLock { state in
             state.answered = state.tasks.popFirst()
@@ -145,16 +145,16 @@ extension LineChild {
         }
     }
 
-    /// The last task that it has answered.
+    /// The id of the task that it answered last.
     var answered: String? { state.withLock { $0.answered } }
 
-    /// Whether it lives, and has written something since that nobody has asked for.
-    var saysTooMuch: Bool { state.withLock { !$0.isClosed && !($0.lines.isEmpty && $0.partial.isEmpty) } }
+    /// Whether it lives and has written more than was read.
+    var hasUnreadOutput: Bool { state.withLock { !$0.isClosed && !($0.lines.isEmpty && $0.partial.isEmpty) } }
 
-    /// How often it has answered.
+    /// How many answers it has given.
     var answers: Int { state.withLock { $0.answers } }
 
-    /// Whether it may have another task once it has answered for all; not with as many as it may have.
+    /// Whether it may have another task after it has answered all; false once it has answered as many as the limit.
     func isReusable(limit: Int?) -> Bool {
         state.withLock { state in
             if let limit, state.answers >= limit { return false }
@@ -162,7 +162,7 @@ extension LineChild {
         }
     }
 
-    /// Writes lines to its standard input, now or when there is room.
+    /// Writes lines to its standard input, at once or when there is room.
     func send(_ lines: [UInt8]) {
         wake { state in
             state.unsent.append(contentsOf: lines)
@@ -172,9 +172,9 @@ extension LineChild {
 
     /// Waits for its next line, or for its end.
     func next() async -> Event {
-        // However much it says, a cancelled task hears it no more.
+        // A cancelled task gets no more lines, however many there are.
         if Task.isCancelled { return .cancelled }
-        // Where it was handed several tasks, more than one answer may have come.
+        // If it was handed several tasks, more than one answer may be here already.
         let waiting = state.withLock { state in
             if state.lines.count < Self.fewLines { resumeReading(&state) }
             return state.nextEvent()
@@ -192,11 +192,11 @@ extension LineChild {
         }
     }
 
-    /// What standard error ended with.
-    var lastWords: [UInt8] { state.withLock { $0.errorTail.bytes } }
+    /// The end of its standard error.
+    var errorTail: [UInt8] { state.withLock { $0.errorTail.bytes } }
 
-    /// Changes the state, and wakes who waits where there is something for it.
-    func wake(_ change: (inout ChildState) -> Void) {
+    /// Changes the state, and wakes the waiting task if there is an event for it.
+    private func wake(_ change: (inout ChildState) -> Void) {
         let woken = state.withLock { state in
             change(&state)
             return state.wake()
@@ -204,8 +204,8 @@ extension LineChild {
         woken?.0.resume(returning: woken?.1 ?? .closed)
     }
 
-    /// Writes what there is room for.
-    func flush(_ state: inout ChildState) {
+    /// Writes as much as there is room for.
+    private func flush(_ state: inout ChildState) {
         while let input = state.input, !state.unsent.isEmpty {
             let count = state.unsent.withUnsafeBytes {
                 Glibc.send(input.descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
@@ -221,7 +221,7 @@ extension LineChild {
                 }
                 return
             } else if errno != EINTR {
-                // It reads no more; what it wrote before is heard first.
+                // It reads no more; its earlier output is still delivered first.
                 drainOutput(&state)
                 state.isClosed = true
                 break
@@ -236,13 +236,13 @@ extension LineChild {
 }
 
 extension LineChild {
-    /// With so many lines that nobody has taken, reading pauses; with so few it goes on.
-    static let (manyLines, fewLines) = (256, 32)
+    /// Reading pauses if more than `manyLines` lines are waiting, and resumes with fewer than `fewLines`.
+    private static let (manyLines, fewLines) = (256, 32)
     private static let chunk = 64 << 10
     private static let longestError = 4 << 10
 
-    /// Begins to listen to standard output and standard error.
-    func watchOutputs() {
+    /// Starts reading standard output and standard error.
+    private func watchOutputs() {
         state.withLock { state in
             resumeReading(&state)
             guard let errors = state.errors else { return }
@@ -250,8 +250,8 @@ extension LineChild {
         }
     }
 
-    /// Goes on reading where it had paused.
-    func resumeReading(_ state: inout ChildState) {
+    /// Resumes reading if it was paused.
+    private func resumeReading(_ state: inout ChildState) {
         guard let output = state.output, output.token == nil, !state.isLineTooLong else { return }
         let leisure: @Sendable () -> Duration = { [weak self] in self?.state.withLock { $0.leisure } ?? .zero }
         state.output?.token = watcher.add(output.descriptor, .reading, leisure: leisure) { [weak self] in
@@ -260,11 +260,11 @@ extension LineChild {
         }
     }
 
-    /// Hears of the end of the process even where something it started keeps its output open.
-    func watchExit(of process: ProcessIdentifier) {
+    /// Watches for the end of the process, which may come while something it started keeps its output open.
+    private func watchExit(of process: ProcessIdentifier) {
         guard process.processDescriptor >= 0 else { return }
         let descriptor = FileDescriptor(rawValue: process.processDescriptor)
-        // Under the lock, so that the handler finds it where it is to be forgotten.
+        // Under the lock, so that the handler finds the token that it has to remove.
         state.withLock { state in
             let token = watcher.add(descriptor, .reading) { [weak self] in self?.noteExit() }
             state.exit = ChildState.Watched(descriptor: descriptor, token: token)
@@ -277,24 +277,24 @@ extension LineChild {
             drainOutput(&state)
             state.isClosed = true
         }
-        // Nobody may come for a child that died while it waited for a task.
+        // If the child died while it waited for a task, nothing else may ever look at it.
         end(.retired)
     }
 
-    /// Stops listening for the end; the descriptor is not ours.
-    func forgetExit() {
+    /// Stops watching for the end; the descriptor is not ours to close.
+    private func forgetExit() {
         state.withLock { state in
             if let exit = state.exit, let token = exit.token { watcher.remove(token) }
             state.exit = nil
         }
     }
 
-    /// Takes everything that was written so far.
-    func drainOutput(_ state: inout ChildState) {
+    /// Reads everything that was written so far.
+    private func drainOutput(_ state: inout ChildState) {
         while readOutput(&state) {}
     }
 
-    /// Reads once; false where there was nothing.
+    /// Reads once; returns false if there was nothing.
     @discardableResult
     private func readOutput(_ state: inout ChildState) -> Bool {
         guard let output = state.output else { return false }
@@ -327,7 +327,7 @@ extension LineChild {
         for line in lines { onError(line, source) }
     }
 
-    /// Reads what is there; nil where that is nothing yet, 0 where it is nothing any more.
+    /// Reads what is there; returns nil if there is nothing yet, and 0 at the end.
     private func read(_ descriptor: FileDescriptor, _ body: (UnsafeRawBufferPointer) -> Void) -> Int? {
         withUnsafeTemporaryAllocation(byteCount: Self.chunk, alignment: 16) { buffer in
             do {
@@ -349,14 +349,14 @@ extension LineChild {
         watched = nil
     }
 
-    /// Lets the process see the end of its standard input.
-    func closeInput(_ state: inout ChildState) {
+    /// Closes the standard input of the process.
+    private func closeInput(_ state: inout ChildState) {
         close(&state.input)
         state.unsent = []
     }
 
-    /// Lets go of everything once the process is over.
-    func closeAll() {
+    /// Closes all descriptors after the end of the process.
+    private func closeAll() {
         readErrors()
         wake { state in
             drainOutput(&state)
