@@ -1,14 +1,14 @@
 import OrderedCollections
 import SheafCore
 
-/// Whose way of speaking with models a service understands.
+/// The API that a service of models offers.
 public enum ChatProvider: String, Sendable, CaseIterable {
-    /// Chat completions and embeddings of OpenAI, which most services offer too.
+    /// OpenAI's chat completions and embeddings, which most other services offer too.
     case openai
-    /// The Messages of Anthropic.
+    /// Anthropic's Messages.
     case anthropic
 
-    /// Where the provider itself answers.
+    /// The URL of the provider's own service.
     public var baseURL: String {
         switch self {
         case .openai: "https://api.openai.com/v1"
@@ -16,7 +16,7 @@ public enum ChatProvider: String, Sendable, CaseIterable {
         }
     }
 
-    /// The headers that say who asks.
+    /// Returns the headers that authenticate a request.
     func headers(key: String?) -> [(name: String, value: String)] {
         switch self {
         case .openai: key.map { [("Authorization", "Bearer \($0)")] } ?? []
@@ -25,17 +25,17 @@ public enum ChatProvider: String, Sendable, CaseIterable {
     }
 }
 
-/// What a model answered, in one form for all providers.
+/// A model's answer, in one form for all providers.
 struct ChatAnswer: Sendable, Equatable {
-    /// The text; nil where there is none, as beside tool calls.
+    /// The text; nil if there is none, as may be with tool calls.
     var content: String?
-    /// What the model wants to be called: objects with `id`, `name` and `arguments`.
+    /// The tool calls that the model asks for: objects with `id`, `name` and `arguments`.
     var toolCalls: [JSONValue] = []
-    /// Why it ended: `stop`, `length`, `tool_calls`, `content_filter`, or the provider's own word.
+    /// Why the answer ended: `stop`, `length`, `tool_calls`, `content_filter`, or the provider's own word.
     var finishReason: String
     /// The model that answered.
     var model: String?
-    /// What it took: `input_tokens`, `output_tokens`, `total_tokens`, and where known `cached_tokens`,
+    /// The usage: `input_tokens`, `output_tokens`, `total_tokens`, and if they are known `cached_tokens`,
     /// `cache_write_tokens` and `reasoning_tokens`, which are parts of those.
     var usage: Usage
 
@@ -50,21 +50,21 @@ struct ChatAnswer: Sendable, Equatable {
         )
     }
 
-    /// The error for an answer that is none.
+    /// Returns the error for an answer that lacks a part.
     static func unexpected(_ what: String) -> FlowError {
         FlowError(type: "unexpected-answer", message: "the service answered without \(what)")
     }
 }
 
 extension Usage {
-    /// Makes a usage of the amounts that are known.
+    /// Makes a usage of those amounts that are known.
     init(known: KeyValuePairs<String, Int?>) {
         self.init()
         for (name, amount) in known { if let amount { add(amount, to: name) } }
     }
 }
 
-/// Chat completions of OpenAI.
+/// The format of OpenAI's chat completions.
 enum OpenAIChat {
     static let path = "/chat/completions"
 
@@ -88,7 +88,7 @@ enum OpenAIChat {
         )
     }
 
-    /// What a call of OpenAI's took.
+    /// Reads the usage of a call.
     static func usage(_ usage: JSONValue?) -> Usage {
         Usage(known: [
             "input_tokens": usage?["prompt_tokens"]?.intValue,
@@ -103,19 +103,19 @@ enum OpenAIChat {
         let arguments = call["function"]?["arguments"]?.stringValue ?? "{}"
         return [
             "id": call["id"] ?? .null, "name": call["function"]?["name"] ?? .null,
-            // A model may write what is not JSON; then it stays the text it wrote.
+            // A model may write arguments that are not JSON; they stay a string then.
             "arguments": (try? JSON.parse(arguments)) ?? .string(arguments),
         ]
     }
 }
 
-/// The Messages of Anthropic.
+/// The format of Anthropic's Messages.
 enum AnthropicChat {
     static let path = "/v1/messages"
-    /// How long an answer may be where nothing is said; the service insists on a limit.
-    static let defaultMaximumTokens = 4_096
+    /// The longest answer by default; the service requires a limit.
+    private static let defaultMaximumTokens = 4_096
 
-    /// The request; what is written as for OpenAI is put as Anthropic has it: system messages, tools and stop words.
+    /// Makes a request; system messages, tools and stop words in OpenAI's format are converted to Anthropic's.
     static func request(model: String, messages: JSONValue, options: JSONValue) -> JSONValue {
         var body: JSONValue = ["model": .string(model)]
         if options["max_tokens"] == nil { body.set("max_tokens", to: .integer(defaultMaximumTokens)) }
@@ -150,7 +150,7 @@ enum AnthropicChat {
         )
     }
 
-    /// What a call took; Anthropic counts what came from or went to its cache apart, OpenAI within the input.
+    /// Reads the usage of a call; Anthropic counts cached tokens separately, OpenAI as part of the input.
     private static func usage(_ usage: JSONValue?) -> Usage {
         let (read, written) = (
             usage?["cache_read_input_tokens"]?.intValue, usage?["cache_creation_input_tokens"]?.intValue
@@ -192,7 +192,7 @@ enum AnthropicChat {
 }
 
 extension Usage {
-    /// The sum of amounts that somebody else wrote, and that may be any.
+    /// Returns the sum of amounts from outside, which may be any numbers, without overflow.
     fileprivate static func sum(_ amounts: Int...) -> Int {
         amounts.reduce(0) { min($0 + min(max(0, $1), maximumAmount), maximumAmount) }
     }

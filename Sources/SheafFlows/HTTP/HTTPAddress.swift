@@ -7,14 +7,14 @@ struct HTTPAddress: Sendable, CustomStringConvertible {
     let text: String
     /// `http` or `https`.
     let scheme: String
-    /// The name or the address of the server, in small letters, without the brackets of IPv6.
+    /// The name or the address of the server in lower case, without the brackets of IPv6.
     let host: String
     let port: Int
     private let path: String
 
-    /// Reads a URL; nil where it is none with `http` or `https` and a host.
+    /// Parses a URL; returns nil if it is not one with `http` or `https` and a host.
     init?(_ text: String, relativeTo base: HTTPAddress? = nil) {
-        // Foundation would encode what has no place in a URL, and so guess.
+        // Foundation would encode invalid characters, and so guess what is meant.
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }),
             let url = URL(string: text, relativeTo: base.flatMap { URL(string: $0.text) })?.absoluteURL,
             let parts = URLComponents(url: url, resolvingAgainstBaseURL: true),
@@ -28,20 +28,20 @@ struct HTTPAddress: Sendable, CustomStringConvertible {
         self.path = parts.percentEncodedPath
     }
 
-    /// The URL without its query, which may hold what is secret.
+    /// The URL without its query, which may hold secrets.
     var description: String {
         let standard = scheme == "https" ? 443 : 80
         let name = host.contains(":") ? "[\(host)]" : host
         return "\(scheme)://\(name)\(port == standard ? "" : ":\(port)")\(path)"
     }
 
-    /// Whether both are of one server, reached in one way.
+    /// Returns whether both have the same scheme, host and port.
     func hasSameOrigin(as other: HTTPAddress) -> Bool {
         scheme == other.scheme && host == other.host && port == other.port
     }
 }
 
-/// An address of a host, and whether everybody on the internet may be behind it.
+/// An IP address of a host.
 struct NetworkAddress: Sendable, Hashable {
     /// 4 or 16 bytes.
     let bytes: [UInt8]
@@ -54,7 +54,7 @@ struct NetworkAddress: Sendable, Hashable {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Whether it leads to this machine, to its network or nowhere in particular.
+    /// Whether the address is one of this machine, of a private network, or not a public one for another reason.
     var isPrivate: Bool {
         if bytes.count == 4 { return Self.isPrivate(bytes[0], bytes[1], bytes[2]) }
         // Addresses that stand for one of IPv4: mapped, compatible, translated, and 6to4.
@@ -65,7 +65,7 @@ struct NetworkAddress: Sendable, Hashable {
             return Self.isPrivate(bytes[12], bytes[13], bytes[14])
         }
         if bytes[0] == 0x20, bytes[1] == 0x02 { return Self.isPrivate(bytes[2], bytes[3], bytes[4]) }
-        // Only 2000::/3 is given out.
+        // Only 2000::/3 is assigned to the public internet.
         return bytes[0] & 0xE0 != 0x20
     }
 
@@ -79,7 +79,7 @@ struct NetworkAddress: Sendable, Hashable {
         }
     }
 
-    /// Looks a name up; blocks until it is found or not.
+    /// Resolves a name; blocks until the resolver answers.
     static func find(_ host: String) -> [NetworkAddress] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

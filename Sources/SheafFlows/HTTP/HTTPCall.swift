@@ -2,19 +2,19 @@ import Foundation
 import NIOHTTP1
 import SheafCore
 
-/// A request, ready to be sent.
+/// A request that is ready to be sent.
 struct HTTPCall: Sendable {
     var method: String
     var url: HTTPAddress
     var headers: [(name: String, value: String)] = []
     var body: [UInt8]?
 
-    /// Method and place, without what may be secret.
+    /// The method and the URL, without secrets.
     var description: String { "\(method) \(url)" }
 
-    /// The request that follows a redirect, as browsers do it.
+    /// Returns the request that follows a redirect, as browsers do it.
     ///
-    /// A server that was not asked sees no header that may be meant for the first one only.
+    /// Another server gets no header that may be meant only for the first one.
     func redirected(to target: HTTPAddress, status: Int) -> HTTPCall {
         var call = self
         call.url = target
@@ -34,32 +34,34 @@ struct HTTPCall: Sendable {
     ]
 }
 
-/// What was answered.
+/// A server's answer.
 struct HTTPAnswer: Sendable {
     var status: Int
     var headers: [(name: String, value: String)]
     var body: [UInt8]
 
-    /// The first header of that name, in small letters.
+    /// Returns the first header of that name, which is given in lower case.
     func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
 }
 
-/// What an answer other than success means for a task.
+/// Decides what an answer other than success means for a task.
 enum HTTPFailure {
-    /// How much of the body stands in the message, in bytes.
+    /// How much of the body a message quotes, in bytes.
     private static let bodyExcerpt = 500
 
-    /// Whether the same request may be answered otherwise a little later.
-    static func mayPass(_ status: Int) -> Bool { status == 408 || status == 425 || status == 429 || status >= 500 }
+    /// Returns whether the same request may succeed a little later.
+    private static func mayPass(_ status: Int) -> Bool {
+        status == 408 || status == 425 || status == 429 || status >= 500
+    }
 
-    /// The error for an answer, or nil for one of success.
+    /// Returns the error for an answer, or nil if the answer is a success.
     ///
     /// - Parameters:
-    ///   - answer: What was answered.
-    ///   - call: What was asked.
-    ///   - secrets: What must not stand in the message.
-    ///   - reason: What the body says, where its format is known.
-    /// - Returns: A ``FlowThrottle`` where the server wants to be left alone, else a ``FlowError``.
+    ///   - answer: The answer.
+    ///   - call: The request.
+    ///   - secrets: The values that the message must not contain.
+    ///   - reason: The error in the body, if the format of the body is known.
+    /// - Returns: A ``FlowThrottle`` if the server asks for a pause, otherwise a ``FlowError``.
     static func of(
         _ answer: HTTPAnswer,
         to call: HTTPCall,
@@ -83,10 +85,10 @@ enum HTTPFailure {
 
 /// The time that a server asks for in `Retry-After`: seconds, or a date.
 enum RetryAfter {
-    /// The longest that is believed.
+    /// The longest accepted time.
     static let longest = Duration.seconds(3_600)
 
-    /// Reads the header; nil where it is neither.
+    /// Parses the header; returns nil if it is neither seconds nor a date.
     static func parse(_ text: String, now: Date = Date()) -> Duration? {
         let text = text.trimmingCharacters(in: .whitespaces)
         if let seconds = Double(text) {

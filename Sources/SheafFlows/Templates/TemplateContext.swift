@@ -28,10 +28,10 @@ struct TemplateRoot: MustacheParent, MustacheCustomRenderable {
 struct TemplateValue: MustacheParent, MustacheCustomRenderable {
     let value: JSONValue
     let rendering: TemplateRendering
-    /// Whether it is written as it is whatever the place.
+    /// Whether the value is inserted as it is, without escapes.
     var isRaw = false
 
-    /// The member of that path, or nil where even its first part is missing: then an outer section may have it.
+    /// Returns the member at that path, or nil if even its first part is missing: an outer section may have it.
     func child(named name: String) -> Any? {
         if FieldName.variable(name) != nil { return nil }
         let (path, isRaw) = FieldName.path(name)
@@ -41,7 +41,7 @@ struct TemplateValue: MustacheParent, MustacheCustomRenderable {
 
     var renderText: String { isRaw ? value.renderedText : rendering.escape.write(value) }
 
-    /// Whether a section over it is left out.
+    /// Whether a section over the value is left out.
     var isNull: Bool { value == .null || value == .string("") }
 }
 
@@ -54,14 +54,14 @@ struct TemplateList: MustacheSequence, MustacheParent, MustacheCustomRenderable 
         elements.lazy.map { $0.wrapped(rendering) }.makeIterator()
     }
 
-    // Without this the engine would look for names among the properties of this type.
+    // Without this, the engine would look names up among the properties of this type.
     func child(named: String) -> Any? { nil }
 
     var renderText: String { rendering.escape.write(.array(elements)) }
     var isNull: Bool { false }
 }
 
-/// What stands where a name stands for nothing: false to a section, and an error where it is put in.
+/// The value of a name that does not exist: false for a section, and an error if it is inserted.
 struct MissingField: MustacheCustomRenderable {
     let path: [String]
     let rendering: TemplateRendering
@@ -74,13 +74,13 @@ struct MissingField: MustacheCustomRenderable {
     var isNull: Bool { true }
 }
 
-/// One filling in of a template: how values are written, and what it lacked.
+/// One rendering of a template: how values are escaped, and which names were missing.
 final class TemplateRendering {
-    /// How values are written at this place.
+    /// How values are escaped.
     let escape: TemplateEscape
-    /// What `${NAME}` stands for.
+    /// The values of `${NAME}`.
     let variables: [String: String]
-    /// The names that stood for nothing.
+    /// The paths without a value.
     var missing: [[String]] = []
 
     init(escape: TemplateEscape, variables: [String: String]) {
@@ -90,7 +90,7 @@ final class TemplateRendering {
 }
 
 extension JSONValue {
-    /// The value in the type that makes the engine treat it as what it is.
+    /// Wraps the value in the type that the engine needs to treat it correctly.
     func wrapped(_ rendering: TemplateRendering, isRaw: Bool = false) -> Any {
         switch self {
         case .bool(let flag): flag
@@ -99,7 +99,7 @@ extension JSONValue {
         }
     }
 
-    /// Goes down the rest of a path, by member names and by positions in lists.
+    /// Follows the rest of a path, by member names and by positions in lists, and wraps the value found.
     func wrapped(
         following rest: ArraySlice<String>,
         of path: [String],
@@ -116,7 +116,7 @@ extension JSONValue {
         return value.wrapped(rendering, isRaw: isRaw)
     }
 
-    /// The member of that name, or the element at that position.
+    /// Returns the member of that name, or the element at that position.
     func member(_ name: String) -> JSONValue? {
         if let member = self[name] { return member }
         guard let elements = arrayValue, let position = Int(name), elements.indices.contains(position) else {
@@ -125,7 +125,7 @@ extension JSONValue {
         return elements[position]
     }
 
-    /// The value as it is put into an argument: a text as it is, `null` as nothing, anything else as JSON.
+    /// The value as it is inserted into an argument: a string as it is, `null` as nothing, any other value as JSON.
     var renderedText: String {
         switch self {
         case .string(let text): text
