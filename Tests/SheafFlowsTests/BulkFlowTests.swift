@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    /// A flow that does what a closure says.
+    /// A flow that runs a closure.
     private struct ClosureFlow: BulkFlow {
         typealias Remember = @Sendable (BulkMemo) async throws -> Void
         typealias Ended = @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void

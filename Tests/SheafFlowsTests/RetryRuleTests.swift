@@ -8,7 +8,8 @@ import Testing
     private let bad = FlowError(type: FlowError.invalidRecordType, message: "")
     private let cancelled = FlowError(type: FlowError.cancelledType, message: "")
 
-    @Test func saysWhatIsTriedAgain() {
+    @Test("A rule decides which failures are retried")
+    func conditions() {
         for (condition, expected) in [
             (.asTheFlowSays, [true, true, false]), (.all, [true, true, true]), (.none, [false, false, false]),
             (.listed(types: ["timeout"], exitCodes: [2]), [true, false, true]),
@@ -20,7 +21,8 @@ import Testing
         }
     }
 
-    @Test func delaysDoubleUpToTheLongest() {
+    @Test("Delays double up to the longest")
+    func delays() {
         let rule = RetryRule(delay: .milliseconds(500), maximumDelay: .seconds(3))
         #expect(
             (1...5).map(rule.delay(after:)) == [.milliseconds(500), .seconds(1), .seconds(2), .seconds(3), .seconds(3)]
