@@ -1,18 +1,21 @@
+public import Logging
 public import SheafCore
 
 /// What to do with a record; conform a type of your own to run Swift code for each task.
 ///
-/// A flow is used by many tasks at once. It may run a task more than once (after a crash, or as a retry), so effects
-/// outside should be keyed by ``FlowTask/id``. When the time-out passes or the batch is cancelled with `--now`, the Swift
-/// task is cancelled; a flow must then end soon.
+/// One flow value runs many tasks concurrently. A task may run more than once (after a crash, or as a retry), so key
+/// external effects by ``FlowTask/id``. When the time-out passes, or the batch is cancelled with `--now`, the Swift task is
+/// cancelled; the flow must then end soon.
 public protocol Flow: Sendable {
-    /// Runs one attempt and returns its output; throws ``FlowError`` or any other error where it fails, and
-    /// ``FlowThrottle`` where the service it calls is to be left alone for a while.
+    /// Runs one attempt at a task and returns its output.
+    ///
+    /// - Throws: ``FlowError`` or any other error if the attempt fails; ``FlowThrottle`` if the service that the flow calls
+    ///   asks for a pause.
     func run(_ task: FlowTask) async throws -> FlowOutput
 
-    /// Lets go of what the flow holds between tasks, such as processes and connections; no task runs any more.
+    /// Releases what the flow holds between tasks, such as processes and connections.
     ///
-    /// A flow that holds nothing need not have it.
+    /// No task runs when this is called. The default implementation does nothing.
     func shutDown() async
 }
 
@@ -21,7 +24,7 @@ extension Flow {
     public func shutDown() async {}
 }
 
-/// One attempt at a task, as a flow sees it.
+/// One attempt at a task, as a flow receives it.
 public struct FlowTask: Sendable {
     /// The batch.
     public var batch: Name
@@ -29,14 +32,16 @@ public struct FlowTask: Sendable {
     public var index: Int
     /// The record.
     public var record: Record
-    /// The flow's parameters, the batch's laid over its defaults: an object.
+    /// The flow's parameters, overridden by those of the batch: an object.
     public var parameters: JSONValue
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     public var attempt: Int
-    /// Brings questions to people; nil where the batch is not interactive.
+    /// Asks people questions; nil if the batch is not interactive.
     public var asker: (any FlowAsker)?
-    /// When the attempt is cancelled, by its time-out; nil where it has none, or where it is one of several tasks handed over at
-    /// once, whose time-out begins when the one before has ended.
+    /// When the time-out cancels the attempt.
+    ///
+    /// Nil if there is no time-out, or if the task was handed over together with others: its time-out then begins when the
+    /// task before it has ended.
     public var deadline: ContinuousClock.Instant?
 
     /// Makes a task.
@@ -64,14 +69,14 @@ public struct FlowTask: Sendable {
 public enum FlowOutput: Sendable, Equatable {
     /// JSON text that is known to be valid.
     case json([UInt8])
-    /// A text.
+    /// A string.
     case text(String)
     /// A JSON value.
     case value(JSONValue)
-    /// An output, and what it took: that is added up over the batch.
+    /// An output with its usage, which is summed up over the batch.
     indirect case metered(FlowOutput, Usage)
 
-    /// What the output took, where that is known.
+    /// The usage, empty if it is unknown.
     public var usage: Usage {
         if case .metered(_, let usage) = self { usage } else { Usage() }
     }
@@ -89,28 +94,50 @@ public enum FlowOutput: Sendable, Equatable {
     }
 }
 
-/// Why an attempt failed, and whether another may succeed.
-public struct FlowError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The kind, short and with dashes, such as `exit-code`.
-    public var type: String
-    /// What happened, for people.
-    public var message: String
-    /// Whether the task may be tried again later, where the flow's definition does not say what may be.
-    public var isRetryable: Bool
-    /// The exit code of the program, where that is what failed.
-    public var exitCode: Int?
+/// Asks people a task's questions and returns their answers.
+public protocol FlowAsker: Sendable {
+    /// Waits for the answer to a question, without a limit of its own.
+    ///
+    /// A task that runs again after its worker died asks the same questions in the same order; those already answered
+    /// return at once.
+    func ask(_ question: Question) async throws -> String
+}
 
-    /// Makes an error.
-    public init(type: String, message: String, isRetryable: Bool = false, exitCode: Int? = nil) {
-        self.type = type
-        self.message = message
-        self.isRetryable = isRetryable
-        self.exitCode = exitCode
+/// A flow that can check whether this machine has what the flow needs.
+public protocol ExaminableFlow: Flow {
+    /// Looks for what the flow needs, without starting a program or sending a request.
+    func examine() -> FlowExamination
+}
+
+/// What a flow uses, and whether it is available.
+public struct FlowExamination: Sendable, Equatable {
+    /// What the flow uses, for people, such as `runs /usr/bin/wc`.
+    public var use: String
+    /// Why the flow cannot work here, for people; nil if no problem was found.
+    public var problem: String?
+
+    /// Makes an examination.
+    public init(use: String, problem: String? = nil) {
+        self.use = use
+        self.problem = problem
     }
+}
 
-    /// The type of the error of an attempt that was ended from outside, by a cancel or because the worker leaves.
-    public static let cancelledType = "cancelled"
+/// A flow that writes to a log while tasks run.
+public protocol LoggingFlow: Flow {
+    /// The log that the flow writes to.
+    var logger: Logger { get set }
+}
 
-    /// The kind and the message.
-    public var description: String { "\(type): \(message)" }
+/// Returns the record as its output, for trials and benchmarks.
+public struct EchoFlow: Flow {
+    /// Makes the flow.
+    public init() {}
+
+    /// Returns the record.
+    public func run(_ task: FlowTask) async throws -> FlowOutput {
+        var bytes: [UInt8] = []
+        task.record.writeJSON(to: &bytes)
+        return .json(bytes)
+    }
 }

@@ -1,26 +1,30 @@
+public import Logging
+import OrderedCollections
 public import SheafCore
 
-/// A flow under its name, with what is to hold for each of its tasks.
+/// A flow under its name, with the rules that apply to each of its tasks.
 public struct FlowDefinition: Sendable {
-    /// The name that batches ask for.
+    /// The name that batches refer to.
     public var name: Name
-    /// What is run.
+    /// The flow that is run.
     public var flow: any Flow {
-        didSet { serialFlow = flow as? any SerialFlow }
+        didSet { (serialFlow, bulkFlow) = (flow as? any SerialFlow, flow as? any BulkFlow) }
     }
-    /// The same, where it may be handed several tasks at once; looked up once, since each task asks for it.
+    /// The same flow if it may be handed several tasks at once; looked up once, since each task asks for it.
     public private(set) var serialFlow: (any SerialFlow)?
-    /// How long one attempt may take; nil means as long as it likes.
+    /// The same flow if it gives many tasks to a provider as one job.
+    public private(set) var bulkFlow: (any BulkFlow)?
+    /// How long one attempt may take; nil means without a limit.
     public var timeout: Duration?
-    /// How many more attempts a retryable failure gets.
+    /// How often a task is retried after a retryable failure.
     public var retries: Int
-    /// Which failures are tried again, and after how long.
+    /// Which failures are retried, and after how long.
     public var retryRule: RetryRule
-    /// Values for templates and programs, laid under those of the batch: an object.
+    /// Default values for templates and programs, which a batch's parameters override: an object.
     public var parameters: JSONValue
-    /// What its calls share with those of other flows, or nil where the service it calls is its own and has no rate.
+    /// The rate limit that the flow shares with others; nil if it has no rate and shares its service with no other flow.
     public var rateLimit: FlowRateLimit?
-    /// How long a question of a task waits for its answer; nil means as long as the task may run.
+    /// How long a task's question waits for its answer; nil means as long as the task may run.
     public var answerTimeout: Duration?
 
     /// Makes a definition.
@@ -37,6 +41,7 @@ public struct FlowDefinition: Sendable {
         self.name = name
         self.flow = flow
         self.serialFlow = flow as? any SerialFlow
+        self.bulkFlow = flow as? any BulkFlow
         self.timeout = timeout
         self.retries = retries
         self.retryRule = retryRule
@@ -45,9 +50,133 @@ public struct FlowDefinition: Sendable {
         self.answerTimeout = answerTimeout
     }
 
-    /// What tasks of this flow wait for when the service it calls wants to be left alone.
+    /// The limit that tasks of this flow wait for when its service asks for a pause.
     public var rateLimitKey: RateLimitKey { rateLimit?.key ?? .flow(name) }
 
-    /// How many more attempts a retryable failure gets where nothing is said.
+    /// How often a task is retried by default.
     public static let defaultRetries = 2
+
+    /// Returns the definition with its flow writing to this log.
+    public func logging(to logger: Logger) -> FlowDefinition {
+        var definition = self
+        if var flow = definition.flow as? any LoggingFlow {
+            flow.logger = logger
+            definition.flow = flow
+        }
+        return definition
+    }
+}
+
+/// How an attempt ended.
+public enum AttemptResult: Sendable, Equatable {
+    /// The flow returned an output.
+    case success(FlowOutput)
+    /// The flow failed, or took too long.
+    case failure(FlowError)
+    /// The calling task was cancelled, and the flow ended because of it.
+    case cancelled
+    /// The service that the flow calls asks for a pause, so this does not count as an attempt.
+    case throttled(FlowThrottle)
+
+    /// Whether there is an output.
+    public var isSuccess: Bool {
+        if case .success = self { true } else { false }
+    }
+
+    /// Interprets an error that a flow threw in the current task.
+    init(failure error: any Error) {
+        if Task.isCancelled {
+            self = .cancelled
+        } else if let throttle = error as? FlowThrottle {
+            self = .throttled(throttle)
+        } else {
+            self = .failure(error as? FlowError ?? FlowError(wrapping: error))
+        }
+    }
+
+    /// Takes over what a flow reported for one task.
+    init(_ result: Result<FlowOutput, FlowError>) {
+        switch result {
+        case .success(let output): self = .success(output)
+        case .failure(let error): self = .failure(error)
+        }
+    }
+}
+
+extension FlowDefinition {
+    /// Runs one attempt within the time-out, and never throws.
+    ///
+    /// If the time-out passes or the calling task is cancelled, the flow is cancelled and waited for. An error that is no
+    /// ``FlowError`` becomes one with the name of its type.
+    ///
+    /// - Parameters:
+    ///   - task: What to work on; the default parameters are added to it.
+    ///   - clock: Measures the time-out.
+    /// - Returns: The output, the error, that the service asks for a pause, or that the calling task was cancelled. An
+    ///   attempt that took too long is an error of type ``FlowError/timeoutType``, which may be retried.
+    @concurrent
+    public func attempt(
+        _ task: FlowTask,
+        clock: any Clock<Duration> = ContinuousClock()
+    ) async -> AttemptResult {
+        var task = withDefaults(task)
+        let result: AttemptResult?
+        if let timeout {
+            task.deadline = .now + timeout
+            result = await run(task, within: timeout, clock)
+        } else {
+            result = await run(task)
+        }
+        return result ?? .failure(overdue)
+    }
+
+    /// The error of an attempt that took too long.
+    var overdue: FlowError {
+        let message = "ran longer than \(timeout?.inWords ?? "allowed")"
+        return FlowError(type: FlowError.timeoutType, message: message, isRetryable: true)
+    }
+
+    /// Returns the task with the default parameters for those that it does not set.
+    func withDefaults(_ task: FlowTask) -> FlowTask {
+        guard let defaults = parameters.objectValue else { return task }
+        var task = task
+        switch task.parameters.objectValue {
+        case let own? where defaults.isEmpty: task.parameters = .object(own)
+        case let own? where !own.isEmpty: task.parameters = .object(defaults.merging(own) { $1 })
+        default: task.parameters = .object(defaults)
+        }
+        return task
+    }
+
+    /// Runs the flow; returns nil if the time passed.
+    private func run(_ task: FlowTask, within timeout: Duration, _ clock: any Clock<Duration>) async -> AttemptResult? {
+        await withTaskGroup(of: AttemptResult?.self) { group in
+            group.addTask { await self.run(task) }
+            group.addTask {
+                // Sleeping ends early when the flow is done or the caller is cancelled; the flow's answer counts then.
+                try? await clock.sleep(for: timeout)
+                return nil
+            }
+            var first = await group.next() ?? nil
+            if first == nil, Task.isCancelled { first = await group.next() ?? nil }
+            group.cancelAll()
+            return first
+        }
+    }
+
+    private func run(_ task: FlowTask) async -> AttemptResult {
+        do {
+            return .success(try await flow.run(task))
+        } catch {
+            return AttemptResult(failure: error)
+        }
+    }
+}
+
+extension Duration {
+    /// The duration in seconds, or in milliseconds if it is not an integer number of seconds.
+    fileprivate var inWords: String {
+        let (seconds, attoseconds) = components
+        return attoseconds == 0 ? "\(seconds) s" : "\(seconds * 1000 + attoseconds / 1_000_000_000_000_000) ms"
+    }
 }

@@ -1,10 +1,10 @@
-/// Which failures of a flow are tried again, and how long each attempt waits.
+/// Which failures of a flow are retried, and how long each retry waits.
 public struct RetryRule: Sendable, Equatable {
-    /// Which failures are tried again.
+    /// Which failures are retried.
     public enum Condition: Sendable, Equatable {
-        /// Those of which the flow says that they may pass: see ``FlowError/isRetryable``.
+        /// Those that the flow itself calls retryable: see ``FlowError/isRetryable``.
         case asTheFlowSays
-        /// All but those of records and parameters that can not be read, which no attempt mends.
+        /// All except invalid records and parameters, which fail the same way every time.
         case all
         /// None.
         case none
@@ -12,9 +12,9 @@ public struct RetryRule: Sendable, Equatable {
         case listed(types: Set<String>, exitCodes: Set<Int>)
     }
 
-    /// Which failures are tried again.
+    /// Which failures are retried.
     public var condition: Condition
-    /// How long the second attempt waits; each one after that twice as long as the one before.
+    /// How long the first retry waits; each further one waits twice as long as the one before.
     public var delay: Duration
     /// The longest wait.
     public var maximumDelay: Duration
@@ -30,17 +30,19 @@ public struct RetryRule: Sendable, Equatable {
         self.maximumDelay = maximumDelay
     }
 
-    /// How long the second attempt waits where nothing is said.
+    /// How long the first retry waits by default.
     public static let defaultDelay = Duration.seconds(1)
-    /// The longest wait where nothing is said.
+    /// The longest wait by default.
     public static let defaultMaximumDelay = Duration.seconds(300)
 
-    /// The types of failures of what is no task at all; another attempt would find the same.
-    private static let hopeless: Set<String> = ["invalid-record", "parameters"]
+    /// The types that are never retried: the task is not wanted, or would fail the same way.
+    private static let finalTypes: Set<String> = [
+        FlowError.cancelledType, FlowError.invalidRecordType, FlowError.parametersType,
+    ]
 
-    /// Whether a task that failed like this may be tried again.
+    /// Returns whether a task that failed with this error may be retried.
     public func allows(_ error: FlowError) -> Bool {
-        if error.type == FlowError.cancelledType || Self.hopeless.contains(error.type) { return false }
+        if Self.finalTypes.contains(error.type) { return false }
         switch condition {
         case .asTheFlowSays: return error.isRetryable
         case .all: return true
@@ -50,7 +52,20 @@ public struct RetryRule: Sendable, Equatable {
         }
     }
 
-    /// How long the attempt after this one waits, from 1 on, without jitter.
+    /// Returns how long the retry after a failed attempt waits, with jitter.
+    ///
+    /// The jitter shortens the wait by up to a quarter, so that tasks that failed together do not all return together.
+    ///
+    /// - Parameters:
+    ///   - attempt: The number of the attempt that failed, from 1.
+    ///   - generator: The source of the jitter.
+    public func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {
+        delay(after: attempt) * Double.random(in: 0.75...1, using: &generator)
+    }
+
+    /// Returns how long the retry after a failed attempt waits, without jitter.
+    ///
+    /// - Parameter attempt: The number of the attempt that failed, from 1.
     public func delay(after attempt: Int) -> Duration {
         // 2^32 times a millisecond is longer than any delay may be.
         min(delay * (1 << min(max(0, attempt - 1), 32)), maximumDelay)

@@ -14,14 +14,16 @@ import SheafCore
 /// }
 /// ```
 ///
-/// A record that is not an `Input` fails its task with the error `record`, which says what is missing.
+/// A record that cannot be decoded as `Input` fails its task with an error of type `record`, which names what is missing.
 public protocol TypedFlow: Flow {
-    /// What a record is: an object, or `String` for lines and files.
+    /// The type of a record: an object, or `String` for lines and files.
     associatedtype Input: Decodable
-    /// What the flow makes of it.
+    /// The type of the output.
     associatedtype Output: Encodable
 
-    /// Runs one attempt and returns its output; throws ``FlowError`` or any other error where it fails.
+    /// Runs one attempt and returns its output.
+    ///
+    /// - Throws: ``FlowError`` or any other error if the attempt fails.
     func run(_ record: Input, in context: FlowContext) async throws -> Output
 }
 
@@ -43,7 +45,7 @@ extension TypedFlow {
     }
 }
 
-/// What a flow of a type of its own may want to know of its task.
+/// What a typed flow can learn about its task besides the record.
 public struct FlowContext: Sendable {
     /// The task, with the record as it came.
     public let task: FlowTask
@@ -51,34 +53,34 @@ public struct FlowContext: Sendable {
     /// Makes a context.
     public init(task: FlowTask) { self.task = task }
 
-    /// The id of the task, the same for every attempt; a key for effects outside, which a second attempt must not repeat.
+    /// The id of the task, the same for every attempt: a key for external effects that a second attempt must not repeat.
     public var idempotencyKey: String { task.id }
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     public var attempt: Int { task.attempt }
-    /// When the attempt is cancelled, by its time-out; nil where it has none.
+    /// When the time-out cancels the attempt; nil if there is no time-out.
     public var deadline: ContinuousClock.Instant? { task.deadline }
-    /// How much time is left, never below zero; nil where there is no end.
+    /// How much time is left, never below zero; nil if there is no time-out.
     public var timeLeft: Duration? { task.deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) } }
-    /// Whether the attempt is to end: its time is over, the batch was cancelled, or the worker leaves.
+    /// Whether the attempt must end: its time is over, the batch was cancelled, or the worker leaves.
     public var isCancelled: Bool { Task.isCancelled }
 
-    /// Throws where the attempt is to end; call it now and then in work that does not wait for anything.
+    /// Throws if the attempt must end; call this regularly in work that does not suspend.
     public func checkCancellation() throws { try Task.checkCancellation() }
 
-    /// The parameters of the task, the batch's laid over the flow's.
+    /// Decodes the parameters of the task: the flow's, overridden by those of the batch.
     ///
-    /// - Throws: ``FlowError`` of type `parameters` where they are not of that type.
+    /// - Throws: ``FlowError`` of type ``FlowError/parametersType`` if they are not of that type.
     public func parameters<Parameters: Decodable>(as type: Parameters.Type = Parameters.self) throws -> Parameters {
         do {
             return try JSONDecoder().decode(type, from: Data(task.parameters.bytes))
         } catch let error as DecodingError {
-            throw FlowError(type: "parameters", message: "the object of parameters \(error.inWords)")
+            throw FlowError(type: FlowError.parametersType, message: "the object of parameters \(error.inWords)")
         }
     }
 }
 
 extension DecodingError {
-    /// What is wrong with the value that was read, for people, to follow its name.
+    /// What is wrong with the decoded value, for people; follows the value's name in a message.
     fileprivate var inWords: String {
         func place(_ path: [any CodingKey]) -> String {
             path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SheafFlows
 
-/// Chat models and embeddings, as their services answer.
+/// Chat models and embeddings, with a server that answers as their services do.
 @Suite(.timeLimit(.minutes(2))) struct ChatFlowTests {
     private static let variables = ["KEY": ModelServer.key]
     private static let messages: JSONValue = [
@@ -44,7 +44,8 @@ import Testing
         }
     }
 
-    @Test func openAI() async throws {
+    @Test("A chat with the OpenAI API sends the messages and reads the answer")
+    func openAI() async throws {
         try await ModelServer.with { server in
             let (output, usage) = try await run(flow(.openai, server), 12)
             #expect(output["content"] == "m-7: 12")
@@ -58,7 +59,8 @@ import Testing
         }
     }
 
-    @Test func anthropic() async throws {
+    @Test("A chat with the Anthropic API converts the request and the answer")
+    func anthropic() async throws {
         try await ModelServer.with { server in
             let (output, usage) = try await run(flow(.anthropic, server), 12)
             #expect(output["content"] == "Be kind: 12")
@@ -68,7 +70,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ChatProvider.allCases)
+    @Test("Tool calls have one form for all providers", arguments: ChatProvider.allCases)
     func toolCalls(provider: ChatProvider) async throws {
         try await ModelServer.with { server in
             let options: JSONValue = ["tools": .array([Self.tool])]
@@ -79,7 +81,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ChatProvider.allCases)
+    @Test("Errors of the service become failures or throttles", arguments: ChatProvider.allCases)
     func failures(provider: ChatProvider) async throws {
         try await ModelServer.with { server in
             let refused = try #require(
@@ -104,7 +106,8 @@ import Testing
         }
     }
 
-    @Test func embeddings() async throws {
+    @Test("Embeddings are returned for a string and for a list of strings")
+    func embeddings() async throws {
         try await ModelServer.with { server in
             func flow(_ input: JSONValue) throws -> EmbeddingFlow {
                 try EmbeddingFlow(
@@ -124,15 +127,19 @@ import Testing
     }
 
     @Test(
+        "Invalid definitions are rejected",
         arguments: [
             (JSONValue.array([]), [:] as JSONValue, "messages: expected a list of messages such as"),
-            ([["content": "x"]], [:], "messages[0]: a message has a role"),
+            ([["content": "x"]], [:], "messages[0]: the message has no role"),
             ([["role": "user", "content": "{{"]], [:], "messages: the tag '{{' is not closed"),
-            ([["role": "user", "content": "x"]], ["stream": true], "options.stream: an answer is read as a whole"),
-            ([["role": "user", "content": "x"]], ["model": "m"], "options.model: it has a key of its own"),
+            (
+                [["role": "user", "content": "x"]], ["stream": true],
+                "options.stream: streamed answers are not supported"
+            ),
+            ([["role": "user", "content": "x"]], ["model": "m"], "options.model: set it as a key of the flow"),
         ] as [(JSONValue, JSONValue, String)]
     )
-    func definitionsThatMakeNoSense(messages: JSONValue, options: JSONValue, message: String) {
+    func invalidDefinitions(messages: JSONValue, options: JSONValue, message: String) {
         let problem = #expect(throws: FlowConfigurationProblem.self) {
             try ChatFlow(model: "m", messages: messages, options: options)
         }

@@ -3,9 +3,9 @@ import Synchronization
 
 @testable import SheafFlows
 
-/// Programs in Python that live for many tasks.
+/// Child programs in Python that live for many tasks.
 enum Children {
-    /// A flow of a program that runs the script for each `task`; `reply(…)` writes a line.
+    /// Makes a flow whose program runs the script for each `task`; `reply(…)` writes a line.
     static func flow(
         _ script: String,
         maximumTasks: Int? = nil,
@@ -26,7 +26,7 @@ enum Children {
     }
 }
 
-/// Keeps what is written to a log.
+/// Keeps the entries of a log.
 final class LogLines: Sendable {
     private struct Handler: LogHandler {
         let log: LogLines
@@ -45,9 +45,9 @@ final class LogLines: Sendable {
 
     private let kept = Mutex<[String]>([])
 
-    /// Level and message of each entry.
+    /// The level and the message of each entry.
     var lines: [String] { kept.withLock { $0 } }
 
-    /// Writes here.
+    /// A logger that writes here.
     var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
 }

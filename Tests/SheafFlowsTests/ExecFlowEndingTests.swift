@@ -4,13 +4,13 @@ import Testing
 
 @testable import SheafFlows
 
-/// What becomes of a process and of all it started; serial, because the tests count what the whole test process holds.
+/// How a process and all it started end; serial, because the tests count what the whole test process holds.
 @Suite(.serialized) struct ExecFlowEndingTests {
     private func definition(_ flow: any Flow, timeout: Duration) throws -> FlowDefinition {
         FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: timeout)
     }
 
-    /// Whether a process is there and not only waits for its parent to notice its end.
+    /// Returns whether a process exists and is no zombie.
     private func isAlive(_ process: String) -> Bool {
         guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return false }
         return !status.contains(") Z ")
@@ -38,7 +38,9 @@ import Testing
         while :; do sleep 1; done
         """
 
-    @Test(.timeLimit(.minutes(1))) func timeoutEndsTheWholeGroup() async throws {
+    @Test("A time-out ends the whole process group", .timeLimit(.minutes(1))) func timeoutEndsTheWholeGroup()
+        async throws
+    {
         try await withFile { file in
             let flow = try FlowFixtures.impatient(["sh", "-c", Self.family, file])
             let start = ContinuousClock.now
@@ -53,7 +55,9 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func cancellingEndsTheWholeGroup() async throws {
+    @Test("A cancel ends the whole process group", .timeLimit(.minutes(1))) func cancellingEndsTheWholeGroup()
+        async throws
+    {
         try await withFile { file in
             let flow = try FlowFixtures.impatient(["sh", "-c", Self.family, file])
             let definition = try definition(flow, timeout: .seconds(60))
@@ -66,7 +70,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func letsAProcessTidyUp() async throws {
+    @Test("A process can clean up after SIGTERM", .timeLimit(.minutes(1))) func cleansUpAfterTermination() async throws
+    {
         try await withFile { file in
             let script = "trap 'sleep 0.2; echo tidy > \"$0\"; exit 0' TERM; while :; do sleep 0.05; done"
             let flow = try FlowFixtures.impatient(["sh", "-c", script, file], termination: .seconds(20))
@@ -80,7 +85,8 @@ import Testing
         }
     }
 
-    @Test func isCancelledBeforeItStarts() async throws {
+    @Test("A cancelled task starts no process")
+    func isCancelledBeforeItStarts() async throws {
         let definition = try definition(ExecFlow(["sleep", "60"]), timeout: .seconds(60))
         let record = try FlowFixtures.task(json: "{}")
         let task = Task {
@@ -90,7 +96,8 @@ import Testing
         #expect(await task.value == .cancelled)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<20) func isCancelledWhileItStarts(delay: Int) async throws {
+    @Test("A cancel while the process starts ends it", .timeLimit(.minutes(1)), arguments: 0..<20)
+    func isCancelledWhileItStarts(delay: Int) async throws {
         let flow = try ExecFlow(["sleep", "60"])
         let record = try FlowFixtures.task(json: "{}")
         let task = Task { try await flow.run(record) }
@@ -99,12 +106,15 @@ import Testing
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
-    @Test(.timeLimit(.minutes(1))) func waitsForOutputThatComesALittleLater() async throws {
+    @Test("Output that a helper process writes shortly after the end is read", .timeLimit(.minutes(1)))
+    func lateOutput() async throws {
         let output = try await FlowFixtures.run("sh", "-c", "(sleep 0.3; echo late) & echo early")
         #expect(output == .text("early\nlate"))
     }
 
-    @Test(.timeLimit(.minutes(1))) func doesNotWaitForWhoHoldsThePipe() async throws {
+    @Test("A process that keeps the output open is ended after a while", .timeLimit(.minutes(1))) func heldPipe()
+        async throws
+    {
         try await withFile { file in
             let flow = try FlowFixtures.impatient(["sh", "-c", "sleep 60 & echo $! > \"$0\"; echo out", file])
             let start = ContinuousClock.now
@@ -114,7 +124,9 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func leavesNothingBehind() async throws {
+    @Test("Background processes of a task are ended with it", .timeLimit(.minutes(1))) func backgroundProcesses()
+        async throws
+    {
         try await withFile { file in
             let script = "sleep 60 > /dev/null 2>&1 & echo $! > \"$0\"; echo out"
             let flow = try ExecFlow(["sh", "-c", script, file])
@@ -125,7 +137,9 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func givesUpOnWhoLeftTheGroup() async throws {
+    @Test("A process that left the group is not waited for", .timeLimit(.minutes(1))) func processOutsideTheGroup()
+        async throws
+    {
         try await withFile { file in
             let flow = try FlowFixtures.impatient(
                 ["sh", "-c", "setsid sleep 60 & echo $! > \"$0\"; sleep 0.1; echo out", file]
@@ -138,19 +152,21 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func closingTheOutputIsNotTheEnd() async throws {
+    @Test("A process that closes its output still runs to its end", .timeLimit(.minutes(1)))
+    func closingTheOutputIsNotTheEnd() async throws {
         let error = try await FlowFixtures.failure("sh", "-c", "exec >&- 2>&-; sleep 0.2; exit 9")
         #expect(error == FlowError(type: "exit-code", message: "exit code 9", exitCode: 9))
     }
 
-    @Test func passesNoDescriptorOn() async throws {
+    @Test("A process inherits only the standard descriptors")
+    func inheritedDescriptors() async throws {
         // One that is not closed by itself on exec, as a library might leave it.
         let open = Foundation.open("/dev/null", O_RDONLY)
         defer { close(open) }
         #expect(try await FlowFixtures.run("ls", "/proc/self/fd") == .text("0\n1\n2\n3"))
     }
 
-    @Test(.timeLimit(.minutes(1))) func leaksNothingOverManyRuns() async throws {
+    @Test("Many runs leak no descriptors and no processes", .timeLimit(.minutes(1))) func leaks() async throws {
         let flow = try ExecFlow(["true"])
         let failing = try ExecFlow(["no-such-program-anywhere"])
         let lost = try ExecFlow(["true"], directory: "/no/such/folder")
@@ -169,7 +185,7 @@ import Testing
                 }
             }
         }
-        // The pipes are closed by their sources, a moment after the run.
+        // The pipes are closed by their sources, shortly after the run.
         for _ in 0..<100 where try descriptors() > before { try await Task.sleep(for: .milliseconds(10)) }
         #expect(try descriptors() <= before)
     }

@@ -11,7 +11,8 @@ import Testing
         try await ExecFlow(command, environment: environment).run(task)
     }
 
-    @Test func givesTheRecordOnStandardInput() async throws {
+    @Test("The record is passed on standard input")
+    func recordOnStandardInput() async throws {
         let json = try FlowFixtures.task(json: #"{"a":1}"#)
         #expect(try await output(["sh", "-c", "read -r line; printf '<%s>' \"$line\""], json) == .text(#"<{"a":1}>"#))
         #expect(try await output(["cat"], json) == .json(Array(#"{"a":1}"#.utf8)))
@@ -23,8 +24,8 @@ import Testing
         )
     }
 
-    @Test(arguments: [0, 1, 65536, 65537, 1 << 20, 5 << 20])
-    func givesInputOfAnySize(size: Int) async throws {
+    @Test("Records of any size are passed on standard input", arguments: [0, 1, 65536, 65537, 1 << 20, 5 << 20])
+    func sizes(size: Int) async throws {
         let text = String(repeating: "y", count: size)
         #expect(try await output(["wc", "-c"], FlowFixtures.task(text: text)) == .json(Array("\(size)".utf8)))
         // /dev/stdin opens the descriptor again; that works with a pipe and with a file, but not with a socket.
@@ -34,14 +35,15 @@ import Testing
         )
     }
 
-    @Test(arguments: [10, 1 << 20]) func doesNotMindUnreadInput(size: Int) async throws {
+    @Test("A process need not read its input", arguments: [10, 1 << 20]) func unreadInput(size: Int) async throws {
         let task = try FlowFixtures.task(text: String(repeating: "y", count: size))
         #expect(try await output(["true"], task) == .text(""))
         #expect(try await output(["sh", "-c", "exec <&-; echo done"], task) == .text("done"))
         #expect(try await output(["head", "-c", "3"], task) == .text("yyy"))
     }
 
-    @Test func leavesNoFileBehind() async throws {
+    @Test("Large inputs leave no temporary files")
+    func temporaryFiles() async throws {
         let task = try FlowFixtures.task(text: String(repeating: "y", count: 1 << 20))
         _ = try await output(["true"], task)
         let folder = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
@@ -49,12 +51,16 @@ import Testing
         #expect(!left.contains { $0.hasPrefix("sheaf-\(ProcessInfo.processInfo.processIdentifier)-") })
     }
 
-    @Test(arguments: [
-        "; touch /tmp/pwned", "$(touch /tmp/pwned)", "`id`", "a b  c", "-rf", "'\"", "*", "~", "$HOME", "\n", "a\nb",
-        "\\",
-        "{{record}}", "&amp;<>", "%s%n", "日本語", "\u{1b}[0m", "",
-    ])
-    func makesOneArgumentOfAnyValue(value: String) async throws {
+    @Test(
+        "A value becomes exactly one argument",
+        arguments: [
+            "; touch /tmp/pwned", "$(touch /tmp/pwned)", "`id`", "a b  c", "-rf", "'\"", "*", "~", "$HOME", "\n",
+            "a\nb",
+            "\\",
+            "{{record}}", "&amp;<>", "%s%n", "日本語", "\u{1b}[0m", "",
+        ]
+    )
+    func oneArgument(value: String) async throws {
         var bytes: [UInt8] = []
         JSON.write(value, to: &bytes)
         let task = try FlowFixtures.task(json: #"{"text":\#(String(decoding: bytes, as: UTF8.self))}"#)
@@ -64,15 +70,16 @@ import Testing
         #expect(json == [.string(value), .string("x\(value)x"), "end"])
     }
 
-    @Test func refusesWhatIsNoArgument() async throws {
+    @Test("Values that cannot be arguments or variables fail the task")
+    func invalidArguments() async throws {
         let flow = try ExecFlow(["echo", "{{text}}"])
         let cases: [(String, String)] = [
-            (#"{"text":"a\u0000b"}"#, "exec[1] would contain a NUL, which no argument can"),
+            (#"{"text":"a\u0000b"}"#, "exec[1] would contain a NUL, which no argument may contain"),
             (#"{"txt":1}"#, "exec[1] is '{{text}}', but the record 'r1' has no field 'text'; there are: txt"),
             (
                 #"{"text":"\#(String(repeating: "x", count: 131072))"}"#,
                 """
-                exec[1] would be 131072 bytes long, and an argument may have 131071; the program can read the record \
+                exec[1] would be 131072 bytes long, but an argument has at most 131071; let the program read the record \
                 from standard input instead
                 """
             ),
@@ -86,16 +93,20 @@ import Testing
         await #expect(
             throws: FlowError(
                 type: "template",
-                message: "the arguments and the environment of 'echo' are together larger than the system takes"
+                message: "the arguments and the environment of 'echo' are together larger than the system allows"
             )
         ) { try await many.run(task) }
         let named = try FlowFixtures.task(json: #"{"text":1}"#, id: "a\0b")
         await #expect(
-            throws: FlowError(type: "template", message: "the id of the record contains a NUL, which no variable can")
+            throws: FlowError(
+                type: "template",
+                message: "the id of the record contains a NUL, which no variable may contain"
+            )
         ) { try await flow.run(named) }
     }
 
-    @Test func setsTheEnvironment() async throws {
+    @Test("The environment has the worker's, the flow's and the task's variables")
+    func environment() async throws {
         setenv("SHEAF_BROKER", "amqp://user:secret@host", 1)
         setenv("SHEAF_TEST_INHERITED", "inherited", 1)
         let task = try FlowFixtures.task(
@@ -124,7 +135,8 @@ import Testing
         unsetenv("SHEAF_BROKER")
     }
 
-    @Test func findsTheProgram() async throws {
+    @Test("A program is found in PATH or relative to the folder")
+    func programLookup() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf tests \(UUID())")
         try FileManager.default.createDirectory(at: folder.appending(path: "bin"), withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -137,8 +149,8 @@ import Testing
             throws: FlowError(
                 type: "not-found",
                 message: """
-                    the program 'bin/tool' cannot be run (the path is taken from the folder '\(path)'); is it there, \
-                    executable, and the interpreter in its first line installed?
+                    the program 'bin/tool' cannot be run (the path is relative to the folder '\(path)'); check that it \
+                    exists and is executable, and that the interpreter in its first line is installed
                     """
             )
         ) { try await place.run(task) }

@@ -4,7 +4,7 @@ import Testing
 @testable import SheafFlows
 
 @Suite struct FlowAttemptTests {
-    /// A flow that does what a closure says.
+    /// A flow that runs a closure.
     private struct ClosureFlow: Flow {
         let body: @Sendable (FlowTask) async throws -> FlowOutput
         func run(_ task: FlowTask) async throws -> FlowOutput { try await body(task) }
@@ -27,7 +27,8 @@ import Testing
         return await definition.attempt(try task ?? FlowFixtures.task(json: "{}"))
     }
 
-    @Test func laysParametersOverDefaults() async throws {
+    @Test("A task's parameters override the defaults")
+    func parameters() async throws {
         let task = try FlowFixtures.task(json: "{}", parameters: ["lang": "de", "n": 1])
         let result = try await attempt(parameters: ["lang": "en", "mode": ["fast"]], task: task) {
             .value($0.parameters)
@@ -35,7 +36,8 @@ import Testing
         #expect(result == .success(.value(["lang": "de", "mode": ["fast"], "n": 1])))
     }
 
-    @Test func returnsTheOutputOrTheError() async throws {
+    @Test("An attempt returns the output or the error")
+    func result() async throws {
         let failure = FlowError(type: "mine", message: "no", isRetryable: true)
         for timeout in [nil, Duration.seconds(60)] {
             #expect(try await attempt(timeout: timeout) { _ in .text("ok") } == .success(.text("ok")))
@@ -51,7 +53,8 @@ import Testing
         }
     }
 
-    @Test func tellsAServiceThatWantsToBeLeftAloneApart() async throws {
+    @Test("A throttle is not a failure")
+    func throttle() async throws {
         let throttle = FlowThrottle(delay: .seconds(2), message: "429")
         for timeout in [nil, Duration.seconds(60)] {
             let result = try await attempt(timeout: timeout) { _ in throw throttle }
@@ -60,7 +63,8 @@ import Testing
         }
     }
 
-    @Test func cutsLongDescriptions() async throws {
+    @Test("Long descriptions of foreign errors are cut")
+    func longDescriptions() async throws {
         struct Long: Error, CustomStringConvertible { let description = String(repeating: "x", count: 100_000) }
         guard case .failure(let error) = try await attempt({ _ in throw Long() }) else {
             Issue.record("succeeded")
@@ -69,8 +73,11 @@ import Testing
         #expect(error.message.count == 4097)
     }
 
-    @Test(arguments: [(Duration.milliseconds(50), "50 ms"), (.milliseconds(1500), "1500 ms")])
-    func enforcesTheTimeout(timeout: Duration, text: String) async throws {
+    @Test(
+        "An attempt that takes too long fails with a time-out",
+        arguments: [(Duration.milliseconds(50), "50 ms"), (.milliseconds(1500), "1500 ms")]
+    )
+    func timeout(timeout: Duration, text: String) async throws {
         let result = try await attempt(timeout: timeout) { _ in
             try await Task.sleep(for: .seconds(60))
             return .text("never")
@@ -78,16 +85,19 @@ import Testing
         #expect(result == .failure(FlowError(type: "timeout", message: "ran longer than \(text)", isRetryable: true)))
     }
 
-    @Test func aLateSuccessIsATimeout() async throws {
+    @Test("An output after the time-out does not count")
+    func lateSuccess() async throws {
         let result = try await attempt(timeout: .milliseconds(20)) { _ in
-            // A flow that does not hear that it was cancelled.
+            // A flow that ignores the cancellation.
             await Task { try? await Task.sleep(for: .milliseconds(100)) }.value
             return .text("late")
         }
         #expect(result == .failure(FlowError(type: "timeout", message: "ran longer than 20 ms", isRetryable: true)))
     }
 
-    @Test(arguments: [nil, Duration.seconds(60)]) func tellsCancellationApart(timeout: Duration?) async throws {
+    @Test("A cancelled attempt is not a failure", arguments: [nil, Duration.seconds(60)]) func cancelled(
+        timeout: Duration?
+    ) async throws {
         let (started, continuation) = AsyncStream<Void>.makeStream()
         let running = Task {
             try await attempt(timeout: timeout) { _ in
@@ -101,7 +111,8 @@ import Testing
         #expect(try await running.value == .cancelled)
     }
 
-    @Test func whatWasDoneInSpiteOfACancelCounts() async throws {
+    @Test("An output that arrives after a cancel counts")
+    func outputAfterCancel() async throws {
         let (started, continuation) = AsyncStream<Void>.makeStream()
         let running = Task {
             try await attempt(timeout: .seconds(60)) { _ in

@@ -36,14 +36,14 @@ enum FlowFixtures {
         try await ExecFlow(command).run(task(json: "{}"))
     }
 
-    /// The error that a command ends with.
+    /// Returns the error that a command ends with.
     static func failure(_ command: String...) async throws -> FlowError {
         let flow = try ExecFlow(command)
         let task = try task(json: "{}")
         return try #require(await #expect(throws: FlowError.self) { try await flow.run(task) })
     }
 
-    /// A flow that gives processes little time to end.
+    /// Makes a flow that gives processes little time to end.
     static func impatient(_ command: [String], termination: Duration = .milliseconds(150)) throws -> ExecFlow {
         var flow = try ExecFlow(command)
         flow.patience.termination = termination

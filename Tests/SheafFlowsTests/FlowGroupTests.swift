@@ -4,10 +4,10 @@ import Testing
 
 @testable import SheafFlows
 
-/// Several tasks that a flow is handed at once.
+/// Groups of tasks that a serial flow is handed at once.
 @Suite(.timeLimit(.minutes(2))) struct FlowGroupTests {
-    /// Does what a closure says, and notes which tasks it was handed together.
-    private struct Recital: SerialFlow {
+    /// Runs a closure for each task, and notes which tasks it was handed together.
+    private struct RecordingFlow: SerialFlow {
         let groupSize = 64
         let handed: @Sendable ([Int]) -> Void
         let body: @Sendable (FlowTask) async throws -> Result<FlowOutput, FlowError>
@@ -27,8 +27,8 @@ import Testing
         let results = Mutex<[AttemptResult]>([])
     }
 
-    /// Attempts tasks 0, 1 and so on, and again those that have not begun, unless cancelled; returns the results, and the groups that
-    /// the flow was handed.
+    /// Attempts tasks 0, 1 and so on, and those again that have not begun, unless cancelled; returns the results, and the
+    /// groups that the flow was handed.
     private func attempts(
         _ count: Int,
         timeout: Duration? = nil,
@@ -36,7 +36,7 @@ import Testing
         _ body: @escaping @Sendable (FlowTask) async throws -> Result<FlowOutput, FlowError>
     ) async throws -> (results: [AttemptResult], groups: [[Int]]) {
         let notes = Notes()
-        let flow = Recital(handed: { group in notes.groups.withLock { $0.append(group) } }, body: body)
+        let flow = RecordingFlow(handed: { group in notes.groups.withLock { $0.append(group) } }, body: body)
         let definition = FlowDefinition(
             name: try FlowFixtures.name("f"),
             flow: flow,
@@ -54,8 +54,8 @@ import Testing
 
     private static let failure = FlowError(type: "mine", message: "no")
 
-    @Test(arguments: [nil, Duration.seconds(60)])
-    func eachIsHeardInItsOrder(timeout: Duration?) async throws {
+    @Test("Results are reported in the order of the tasks", arguments: [nil, Duration.seconds(60)])
+    func order(timeout: Duration?) async throws {
         let seen = try await attempts(4, timeout: timeout, parameters: ["lang": "en"]) { task in
             task.index == 2
                 ? .failure(Self.failure) : .success(.value(["n": .number("\(task.index)"), "p": task.parameters]))
@@ -65,7 +65,8 @@ import Testing
         #expect(seen.groups == [[0, 1, 2, 3]])
     }
 
-    @Test func whatEndsTheRunIsTheFailureOfOneTask() async throws {
+    @Test("What ends a run is the result of one task only")
+    func endOfRun() async throws {
         let seen = try await attempts(5) { task in
             if task.index == 1 { throw Self.failure }
             if task.index == 3 { throw FlowThrottle(delay: .seconds(1), message: "429") }
@@ -80,7 +81,8 @@ import Testing
         #expect(seen.groups == [[0, 1, 2, 3, 4], [2, 3, 4], [4]])
     }
 
-    @Test func oneThatTakesTooLongFailsAlone() async throws {
+    @Test("Only the task that takes too long fails")
+    func timeout() async throws {
         let seen = try await attempts(3, timeout: .milliseconds(300)) { task in
             if task.index == 1 { try await Task.sleep(for: .seconds(100)) }
             return .success(.text("\(task.index)"))
@@ -91,7 +93,8 @@ import Testing
         #expect(seen.groups == [[0, 1, 2], [2]])
     }
 
-    @Test func eachHasTheWholeTimeOut() async throws {
+    @Test("Each task of a group has the whole time-out")
+    func wholeTimeout() async throws {
         let seen = try await attempts(4, timeout: .seconds(2)) { task in
             try await Task.sleep(for: .milliseconds(600))
             return .success(.text("\(task.index)"))
@@ -100,8 +103,8 @@ import Testing
         #expect(seen.groups.count == 1)
     }
 
-    @Test(arguments: [nil, Duration.seconds(60)])
-    func aCancelEndsWhatRuns(timeout: Duration?) async throws {
+    @Test("A cancel ends the running task, and those after it have not begun", arguments: [nil, Duration.seconds(60)])
+    func cancel(timeout: Duration?) async throws {
         let (begun, bell) = AsyncStream.makeStream(of: Void.self)
         let all = Task {
             try await attempts(4, timeout: timeout) { task in
@@ -115,11 +118,12 @@ import Testing
         for await _ in begun { break }
         all.cancel()
         let seen = try await all.value
-        #expect(seen.results == [.success(.text("0")), .cancelled], "those behind have not begun")
+        #expect(seen.results == [.success(.text("0")), .cancelled], "the tasks after it have not begun")
         #expect(seen.groups == [[0, 1, 2, 3]])
     }
 
-    @Test func aFlowHasToTellOfOneTaskAtLeastAndOfNoneTwice() async throws {
+    @Test("A flow without any report fails the first task, and extra reports are ignored")
+    func reports() async throws {
         struct Odd: SerialFlow {
             let groupSize = 64
             let answers: Int
@@ -150,7 +154,8 @@ import Testing
         }
     }
 
-    @Test func aFlowThatTakesOneTaskIsHandedOneAfterTheOther() async throws {
+    @Test("A plain flow gets the tasks of a group one after the other")
+    func plainFlow() async throws {
         struct Single: Flow {
             func run(_ task: FlowTask) async throws -> FlowOutput {
                 if task.index == 1 { throw FlowGroupTests.failure }
@@ -167,12 +172,15 @@ import Testing
         )
     }
 
-    @Test func anotherFlowIsAskedForItsGroups() throws {
+    @Test("A definition knows whether its current flow is serial")
+    func serialFlow() throws {
         var definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: try ExecFlow(["true"]))
         #expect(definition.serialFlow == nil)
         definition.flow = try ProcessFlow(["cat"])
         #expect(definition.serialFlow?.groupSize == 1)
         definition.flow = EchoFlow()
+        #expect(definition.serialFlow == nil)
+        definition.flow = RecordingFlow(handed: { _ in }) { _ in .success(.text("")) }
         #expect(definition.serialFlow?.groupSize == 64)
     }
 }

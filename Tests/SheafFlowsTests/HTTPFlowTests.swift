@@ -4,9 +4,9 @@ import Testing
 
 @testable import SheafFlows
 
-/// Requests as a server gets them, and what becomes of its answers.
+/// Requests as a server receives them, and the outputs and failures that its answers become.
 @Suite(.timeLimit(.minutes(2))) struct HTTPFlowTests {
-    /// Sends one request and lets go of the flow.
+    /// Sends one request and shuts the flow down.
     private func answer(_ flow: HTTPFlow, _ task: FlowTask) async throws -> FlowOutput {
         do {
             let output = try await flow.run(task)
@@ -22,7 +22,8 @@ import Testing
         try JSON.parse(await answer(flow, FlowFixtures.task(json: json)).json)
     }
 
-    @Test func valuesAreWrittenForTheirPlace() async throws {
+    @Test("Values are encoded for the URL, the headers and the body")
+    func encoding() async throws {
         try await ModelServer.with { server in
             let flow = try HTTPFlow(
                 url: "\(server.url)/echo?q={{text}}&raw={{{path}}}&key=${KEY}",
@@ -46,7 +47,8 @@ import Testing
         }
     }
 
-    @Test func aTextThatIsJSONEscapesItsValues() async throws {
+    @Test("Values in a body of JSON text are escaped")
+    func jsonText() async throws {
         try await ModelServer.with { server in
             let flow = try HTTPFlow(
                 url: "\(server.url)/echo",
@@ -68,11 +70,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (HTTPFlow.Response.auto, "/echo", true), (.json, "/echo", true), (.raw, "/echo", false),
-        (.auto, "/big?bytes=3", false),
-    ])
-    func answersAsJSONOrText(response: HTTPFlow.Response, path: String, isJSON: Bool) async throws {
+    @Test(
+        "An answer becomes JSON or a string, depending on `response`",
+        arguments: [
+            (HTTPFlow.Response.auto, "/echo", true), (.json, "/echo", true), (.raw, "/echo", false),
+            (.auto, "/big?bytes=3", false),
+        ]
+    )
+    func response(response: HTTPFlow.Response, path: String, isJSON: Bool) async throws {
         try await ModelServer.with { server in
             let output = try await answer(
                 HTTPFlow(url: server.url + path, response: response),
@@ -82,7 +87,8 @@ import Testing
         }
     }
 
-    @Test func answersThatAreNotWhatIsWanted() async throws {
+    @Test("Answers of the wrong format or size fail the task")
+    func wrongAnswers() async throws {
         try await ModelServer.with { server in
             let task = try FlowFixtures.task(json: "1")
             func failure(_ flow: HTTPFlow) async throws -> FlowError {
@@ -97,8 +103,11 @@ import Testing
         }
     }
 
-    @Test(arguments: [(400, false), (404, false), (408, true), (425, true), (500, true), (503, true)])
-    func failuresOfTheServer(code: Int, isRetryable: Bool) async throws {
+    @Test(
+        "A status other than 2xx fails the task",
+        arguments: [(400, false), (404, false), (408, true), (425, true), (500, true), (503, true)]
+    )
+    func statusCodes(code: Int, isRetryable: Bool) async throws {
         try await ModelServer.with { server in
             let flow = try HTTPFlow(
                 url: "\(server.url)/status?code=\(code)",
@@ -114,12 +123,13 @@ import Testing
     }
 
     @Test(
+        "429, or a retryable status with Retry-After, is a throttle",
         arguments: [
             ("code=429", nil), ("code=429&after=2", Duration.seconds(2)), ("code=503&after=0.5", .milliseconds(500)),
             ("code=429&after=Mon,%2001%20Jan%201990%2000:00:00%20GMT", .zero),
         ] as [(String, Duration?)]
     )
-    func aServerThatWantsToBeLeftAlone(query: String, delay: Duration?) async throws {
+    func throttle(query: String, delay: Duration?) async throws {
         try await ModelServer.with { server in
             let flow = try HTTPFlow(url: "\(server.url)/status?\(query)")
             let task = try FlowFixtures.task(json: "1")
@@ -128,7 +138,8 @@ import Testing
         }
     }
 
-    @Test func connectionsThatFail() async throws {
+    @Test("A failed connection is a retryable failure")
+    func failedConnections() async throws {
         try await ModelServer.with { server in
             let task = try FlowFixtures.task(json: "1")
             for url in ["\(server.url)/hangup", "http://127.0.0.1:1/", "http://no-such-host.invalid/"] {
@@ -140,7 +151,8 @@ import Testing
         }
     }
 
-    @Test func aServerThatNeverAnswers() async throws {
+    @Test("A server that never answers runs into the time-out")
+    func silentServer() async throws {
         try await ModelServer.with { server in
             let flow = try HTTPFlow(url: "\(server.url)/silent")
             let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: .milliseconds(300))
@@ -152,7 +164,8 @@ import Testing
         }
     }
 
-    @Test func aFieldThatIsMissing() async throws {
+    @Test("A missing field fails the task and names the key")
+    func missingField() async throws {
         let flow = try HTTPFlow(url: "http://127.0.0.1:1/{{nope}}")
         let task = try FlowFixtures.task(json: #"{"a": 1}"#)
         let error = try #require(await #expect(throws: FlowError.self) { try await flow.run(task) })
@@ -163,13 +176,16 @@ import Testing
         )
     }
 
-    @Test(arguments: [
-        ("ftp://host/", "url: expected a URL such as https://host/path, without user and password"),
-        ("https://user:pw@host/", "url: expected a URL such as https://host/path, without user and password"),
-        ("ftp://host/{{x}}", "url: expected a URL that begins with http:// or https://"),
-        ("http://host/${", "url: '${' without '}'"),
-    ])
-    func definitionsThatMakeNoSense(url: String, message: String) {
+    @Test(
+        "Invalid definitions are rejected",
+        arguments: [
+            ("ftp://host/", "url: expected a URL such as https://host/path, without user and password"),
+            ("https://user:pw@host/", "url: expected a URL such as https://host/path, without user and password"),
+            ("ftp://host/{{x}}", "url: expected a URL that begins with http:// or https://"),
+            ("http://host/${", "url: '${' is not closed by '}'"),
+        ]
+    )
+    func invalidDefinitions(url: String, message: String) {
         let problem = #expect(throws: FlowConfigurationProblem.self) { try HTTPFlow(url: url) }
         #expect(problem?.description == message)
     }

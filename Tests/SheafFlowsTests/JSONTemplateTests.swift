@@ -3,21 +3,25 @@ import Testing
 
 @testable import SheafFlows
 
-/// JSON of which the texts are templates.
+/// JSON whose strings are templates.
 @Suite struct JSONTemplateTests {
-    @Test(arguments: [
-        (#""{{n}}""#, "5"), (#""{{ n }}""#, "5"), (#""{{n}} of {{list.0}}""#, #""5 of a\"b""#),
-        (#"{"a": ["{{list}}", "{{record.none}}"]}"#, #"{"a":[["a\"b"],null]}"#), (#""{{sheaf.attempt}}""#, "1"),
-        (#""{{#n}}yes{{/n}}""#, #""yes""#), (#"[1, true, null, "plain ${X}"]"#, #"[1,true,null,"plain ${X}"]"#),
-        (#""{{parameters.p}}""#, #""v""#),
-    ])
-    func fills(template: String, expected: String) throws {
+    @Test(
+        "Strings are rendered, and a single tag becomes the value itself",
+        arguments: [
+            (#""{{n}}""#, "5"), (#""{{ n }}""#, "5"), (#""{{n}} of {{list.0}}""#, #""5 of a\"b""#),
+            (#"{"a": ["{{list}}", "{{record.none}}"]}"#, #"{"a":[["a\"b"],null]}"#), (#""{{sheaf.attempt}}""#, "1"),
+            (#""{{#n}}yes{{/n}}""#, #""yes""#), (#"[1, true, null, "plain ${X}"]"#, #"[1,true,null,"plain ${X}"]"#),
+            (#""{{parameters.p}}""#, #""v""#),
+        ]
+    )
+    func renders(template: String, expected: String) throws {
         let task = try FlowFixtures.task(json: #"{"n": 5, "list": ["a\"b"], "none": null}"#, parameters: ["p": "v"])
         let rendered = try JSONTemplate(JSON.parse(template)).render(TemplateScope(task))
         #expect(rendered == (try JSON.parse(expected)))
     }
 
-    @Test func whatIsMissing() throws {
+    @Test("A missing variable is an error")
+    func missingVariable() throws {
         let task = try FlowFixtures.task(json: #"{"n": 5}"#)
         for template in ["{{nope}}", "<{{nope}}>"] {
             let error = #expect(throws: TemplateError.self) {
@@ -27,7 +31,8 @@ import Testing
         }
     }
 
-    @Test func noRecordReadsTheEnvironment() throws {
+    @Test("A record cannot read environment variables")
+    func noRecordReadsTheEnvironment() throws {
         let template = try ArgumentTemplate("{{x}} ${KEY}", escape: .none, variables: ["KEY": "secret"])
         let task = try FlowFixtures.task(json: ##"{"x": "${KEY} {{n}}", "*?KEY": "mine", "KEY": "mine"}"##)
         #expect(try template.render(task) == "${KEY} {{n}} secret")

@@ -4,9 +4,9 @@ import Testing
 
 @testable import SheafFlows
 
-/// A program that does not do as it should: each time a failed task with a clear message, and the next task succeeds.
+/// A child that misbehaves: the task fails with a clear message each time, and the next task succeeds.
 @Suite(.timeLimit(.minutes(2))) struct ProcessFlowFailureTests {
-    /// The error for a record `"bad"`; a record `"good"` before it and after it is answered.
+    /// Returns the error for a record `"bad"`; a record `"good"` before it and after it is answered.
     private func failure(_ misdeed: String, maximumOutput: Int = 1 << 20) async throws -> FlowError {
         let flow = try Children.flow(
             """
@@ -24,24 +24,27 @@ import Testing
         return error
     }
 
-    @Test func rubbish() async throws {
+    @Test("A line that is no JSON fails the task")
+    func noJSON() async throws {
         let error = try await failure("print('hello', flush=True)")
         #expect(error.type == "protocol" && !error.isRetryable)
         #expect(error.message.hasPrefix("the program printed 'hello', which is no reply: a reply is one line of JSON"))
     }
 
-    @Test(arguments: ["{}", "[1]", #"{\"outptu\": 1}"#, "nan"])
+    @Test("JSON that is no reply fails the task", arguments: ["{}", "[1]", #"{\"outptu\": 1}"#, "nan"])
     func jsonThatIsNoReply(line: String) async throws {
         #expect(try await failure("print(\"\(line)\", flush=True)").type == "protocol")
     }
 
-    @Test func answersForAnotherTask() async throws {
+    @Test("An answer to another task fails the task")
+    func answersForAnotherTask() async throws {
         let error = try await failure("reply(task_id='b1:6', output=1)")
         #expect(error.type == "protocol")
         #expect(error.message.contains(#"answered with the task_id "b1:6", but its task is 'b1:7'"#))
     }
 
-    @Test func exitsWithACode() async throws {
+    @Test("A child that exits fails the task, which may be retried")
+    func exitsWithACode() async throws {
         let error = try await failure("print('sorry', file=sys.stderr, flush=True); sys.exit(3)")
         #expect(error.type == "process-ended" && error.isRetryable)
         #expect(
@@ -49,29 +52,34 @@ import Testing
         )
     }
 
-    @Test func diesBySignal() async throws {
+    @Test("A child that dies by a signal fails the task")
+    func diesBySignal() async throws {
         let error = try await failure("os.kill(os.getpid(), 9)")
         #expect(error.type == "process-ended" && error.isRetryable)
         #expect(error.message.contains("was ended by signal 9 (SIGKILL)"))
     }
 
-    @Test func closesItsOutput() async throws {
+    @Test("A child that closes its output fails the task")
+    func closesItsOutput() async throws {
         let error = try await failure("os.close(1); time.sleep(60)")
         #expect(error.type == "process-ended")
     }
 
-    @Test func diesWhileAHelperHoldsItsOutput() async throws {
+    @Test("The end of a child is noticed while a helper process keeps its output open")
+    func diesWhileAHelperHoldsItsOutput() async throws {
         let error = try await failure("os.fork() or time.sleep(60); os._exit(4)")
         #expect(error.message.contains("exit code 4"))
     }
 
-    @Test func floodsWithOneLine() async throws {
+    @Test("A line above the limit fails the task")
+    func floodsWithOneLine() async throws {
         let error = try await failure("while True: sys.stdout.write('x' * 65536)", maximumOutput: 100_000)
         #expect(error.type == "output-too-large")
         #expect(error.message.contains("more than 100000 bytes"))
     }
 
-    @Test func floodsWithMessages() async throws {
+    @Test("Only the first log lines of a task reach the log")
+    func floodsWithMessages() async throws {
         let log = LogLines()
         var flow = try Children.flow("while True: reply(log='x' * 1000)")
         flow.logger = log.logger
@@ -86,7 +94,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func printsNothing() async throws {
+    @Test("A child that never answers runs into the time-out")
+    func printsNothing() async throws {
         var flow = try Children.flow(#"reply(output=1) if task["record"] else time.sleep(60)"#)
         flow.patience.termination = .milliseconds(200)
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: .milliseconds(300))
@@ -98,7 +107,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func neverReadsItsInput() async throws {
+    @Test("A child that never reads its input runs into the time-out")
+    func neverReadsItsInput() async throws {
         let flow = try ProcessFlow(["sleep", "60"])
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: .milliseconds(300))
         let task = try FlowFixtures.task(text: String(repeating: "x", count: 1 << 20))
@@ -109,7 +119,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func thereIsNoSuchProgram() async throws {
+    @Test("A program that does not exist fails the task")
+    func missingProgram() async throws {
         let task = try FlowFixtures.task(json: "1")
         let flow = try ProcessFlow(["no-such-program-of-sheaf"])
         let error = try #require(await #expect(throws: FlowError.self) { try await flow.run(task) })
@@ -119,7 +130,8 @@ import Testing
         #expect(other.type == "not-found")
     }
 
-    @Test func crashesNowAndThenAndLosesNothing() async throws {
+    @Test("No task is lost if children crash from time to time")
+    func occasionalCrashes() async throws {
         let flow = try Children.flow(
             """
             served = globals().get("served", 0) + 1
@@ -145,18 +157,19 @@ import Testing
     }
 
     @Test(
+        "Invalid definitions are rejected",
         arguments: [
             ([], "exec: it is empty; the first item is the program"),
             ([""], "exec[0]: the program has no name"),
             (
                 ["cat", "{{name}}"],
                 """
-                exec[1]: templates have no place here: the program serves many tasks, and reads each of them as a line
+                exec[1]: templates are not allowed here: the program serves many tasks and reads each of them as a line
                 """
             ),
         ] as [([String], String)]
     )
-    func definitionsThatMakeNoSense(command: [String], message: String) throws {
+    func invalidDefinitions(command: [String], message: String) throws {
         let problem = #expect(throws: FlowConfigurationProblem.self) { try ProcessFlow(command) }
         #expect(problem?.description == message)
     }

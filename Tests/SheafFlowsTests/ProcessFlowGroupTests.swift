@@ -5,14 +5,14 @@ import Testing
 
 @testable import SheafFlows
 
-/// A program that is handed several tasks at once.
+/// A child that is handed several tasks at once.
 @Suite(.timeLimit(.minutes(3))) struct ProcessFlowGroupTests {
     private enum Unexpected: Error {
         case result(AttemptResult)
     }
 
-    /// Attempts tasks with the records 0, 1 and so on together, and again those that have not begun, with a flow of which nothing but
-    /// short tasks is known.
+    /// Attempts tasks with the records 0, 1 and so on together, and those again that have not begun, with a flow that has
+    /// measured nothing but short tasks.
     private func attempts(_ flow: ProcessFlow, _ count: Int, timeout: Duration? = nil) async throws -> [AttemptResult] {
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: timeout)
         let tasks = try (0..<count).map { try FlowFixtures.task(json: "\($0)", index: $0) }
@@ -27,7 +27,7 @@ import Testing
         return results.withLock { $0 }
     }
 
-    /// The records and the children that answered `[record, process id]`, in the order of the answers.
+    /// Returns the records and the children that answered `[record, process id]`, in the order of the answers.
     private func answers(_ results: [AttemptResult]) throws -> [(record: Int?, child: Int?)] {
         try results.map { result in
             guard case .success(let output) = result else { return (nil, nil) }
@@ -42,13 +42,15 @@ import Testing
 
     private static let reply = #"reply(task_id=task["task_id"], output=[task["record"], os.getpid()])"#
 
-    @Test func oneChildAnswersThemInTheirOrder() async throws {
+    @Test("One child answers the tasks of a group in their order")
+    func order() async throws {
         let answers = try answers(await attempts(try Children.flow(Self.reply), 50))
         #expect(answers.map(\.record) == Array(0..<50))
         #expect(Set(answers.map(\.child)).count == 1)
     }
 
-    @Test func aFailureIsThatOfItsTask() async throws {
+    @Test("A reported failure is that of its task only")
+    func failure() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 3: reply(task_id=task["task_id"], error="no")
@@ -62,7 +64,8 @@ import Testing
         #expect(Set(answers.compactMap(\.child)).count == 1)
     }
 
-    @Test func whoCrashesTheChildIsBlamedAndTheOthersGoToAnother() async throws {
+    @Test("The task that crashes a child fails, and the others go to another child")
+    func crash() async throws {
         let flow = try Children.flow(
             """
             if task["record"] in (3, 4): os._exit(7)
@@ -79,7 +82,8 @@ import Testing
         #expect(Set(answers.compactMap(\.child)).count == 2)
     }
 
-    @Test func aSecondAnswerIsNeverTakenForThatOfTheNextTask() async throws {
+    @Test("A second answer to a task is not taken for the answer to the next")
+    func secondAnswer() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 2: \(Self.reply)
@@ -91,7 +95,8 @@ import Testing
         #expect(Set(answers.map(\.child)).count == 2)
     }
 
-    @Test func anAnswerToAnotherTaskFailsTheOneThatWaits() async throws {
+    @Test("An answer to an unknown task fails the task whose turn it is")
+    func unknownTask() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 3: reply(task_id="f:99", output=1)
@@ -104,8 +109,9 @@ import Testing
         #expect(try answers(results).map(\.record) == [0, 1, 2, nil, 4, 5])
     }
 
-    /// As a worker does: whoever has tasks hands them over when the child has answered half of those it has.
-    @Test func moreTasksAreHandedOverWhileItAnswers() async throws {
+    /// Hands tasks over as a worker does, while the child still has some.
+    @Test("A child is handed more tasks while it answers")
+    func refill() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 700: os._exit(7)
@@ -119,7 +125,7 @@ import Testing
         let next = Mutex(0)
         let longest = Mutex(0)
         while results.withLock({ $0.count }) <= 700 {
-            // Where an answer took long because the machine is busy, the run ends early, and the rest counts as not begun.
+            // If an answer took long because the machine is busy, the run ends early, and the rest counts as not begun.
             let first = results.withLock { $0.count }
             next.withLock { $0 = first + 10 }
             prime(flow)
@@ -138,13 +144,14 @@ import Testing
         let heard = try answers(results.withLock { $0 })
         #expect(
             heard.map(\.record) == (0..<700).map { $0 } + [nil],
-            "those behind the one that ended it are not heard of"
+            "tasks after the one that ended the run are not reported"
         )
         #expect(longest.withLock { $0 } > 10)
         #expect(Set(heard.compactMap(\.child)).count == 1)
     }
 
-    @Test func aChildThatDoesNotNameTheTaskGetsOneAtATime() async throws {
+    @Test("A child whose answers do not name their task gets one task at a time")
+    func answersWithoutID() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 2: reply(output=[2, os.getpid()])
@@ -153,12 +160,13 @@ import Testing
         )
         let answers = try answers(await attempts(flow, 6))
         #expect(answers.map(\.record) == Array(0..<6))
-        #expect(Set(answers.map(\.child)).count == 2, "an answer that may be that to another task is not taken")
+        #expect(Set(answers.map(\.child)).count == 2, "an answer that may be to another task does not count")
         prime(flow)
         #expect(flow.groupSize == 1)
     }
 
-    @Test func answersBeforeALineThatIsTooLongCount() async throws {
+    @Test("Answers before a line that is too long count")
+    func longLine() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 5: reply(task_id=task["task_id"], output="x" * 20_000)
@@ -172,12 +180,13 @@ import Testing
         #expect(try answers(results).map(\.record) == [0, 1, 2, 3, 4, nil, 6, 7, 8, 9])
     }
 
-    @Test func whatACutOffChildHasInItsInputIsNotRunThere() async throws {
+    @Test("A killed child does not run the tasks in its input")
+    func killedChild() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-group-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let log = folder.appending(path: "log").path
-        // It clings to life, and would go on with what it was handed.
+        // It ignores SIGTERM, and would go on with the tasks that it was handed.
         let flow = try Children.flow(
             """
             import signal
@@ -192,10 +201,11 @@ import Testing
         #expect(error.type == "protocol")
         #expect(try answers(results).map(\.record) == [0, 1, nil, 3, 4, 5, 6, 7])
         let run = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").compactMap { Int($0) }
-        #expect(run == Array(0..<8), "each once")
+        #expect(run == Array(0..<8), "each task ran once")
     }
 
-    @Test func aChildMayLeaveBetweenTwoTasks() async throws {
+    @Test("A child may exit between two tasks")
+    func exitBetweenTasks() async throws {
         let flow = try Children.flow(
             """
             served = globals().get("served", 0) + 1
@@ -204,11 +214,12 @@ import Testing
             """
         )
         let answers = try answers(await attempts(flow, 10))
-        #expect(answers.map(\.record) == Array(0..<10), "its leaving is nobody's failure")
+        #expect(answers.map(\.record) == Array(0..<10), "its exit fails no task")
         #expect(Set(answers.map(\.child)).count == 4)
     }
 
-    @Test func aChildThatLeavesWithoutAnyAnswerIsAFailure() async throws {
+    @Test("A child that exits without any answer fails the task")
+    func exitWithoutAnswer() async throws {
         let results = try await attempts(try Children.flow("sys.exit()"), 3)
         for result in results {
             guard case .failure(let error) = result else { throw Unexpected.result(result) }
@@ -217,7 +228,8 @@ import Testing
         #expect(results.count == 3)
     }
 
-    @Test func aChildIsReplacedAfterSoManyTasks() async throws {
+    @Test("A child is replaced after its maximum number of tasks")
+    func maximumTasks() async throws {
         let answers = try answers(await attempts(try Children.flow(Self.reply, maximumTasks: 4), 10))
         #expect(answers.map(\.record) == Array(0..<10))
         let children = answers.map(\.child)
@@ -225,7 +237,8 @@ import Testing
         #expect(Set(children[..<4]).count == 1 && Set(children[4..<8]).count == 1 && Set(children[8...]).count == 1)
     }
 
-    @Test func oneThatHangsTimesOutAlone() async throws {
+    @Test("Only the task that hangs runs into the time-out")
+    func timeout() async throws {
         let flow = try Children.flow(
             """
             if task["record"] == 2: time.sleep(100)
@@ -238,7 +251,8 @@ import Testing
         #expect(try answers(results).map(\.record) == [0, 1, nil, 3, 4])
     }
 
-    @Test func linesThatFillThePipe() async throws {
+    @Test("Groups that are larger than the pipe are passed on")
+    func largeLines() async throws {
         let flow = try Children.flow(#"reply(task_id=task["task_id"], output=len(task["record"]))"#)
         prime(flow)
         let text = String(repeating: "x", count: 200_000)
@@ -251,7 +265,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func groupsGrowWhereTasksAreShortAndEndWithStandardError() async throws {
+    @Test("Groups form if tasks are short, and end if the child writes to standard error")
+    func groupSize() async throws {
         let log = LogLines()
         var flow = try Children.flow(
             """
@@ -265,7 +280,7 @@ import Testing
         while flow.groupSize < 2 { _ = try await flow.run(FlowFixtures.task(json: "1")) }
         _ = try await flow.run(FlowFixtures.task(json: #""aloud""#, index: 99))
         while log.lines.isEmpty { await Task.yield() }
-        #expect(flow.groupSize == 1, "what it writes there can be told apart only one by one")
+        #expect(flow.groupSize == 1, "its messages can be assigned to tasks only if those come one by one")
         #expect(log.lines.contains { $0.hasSuffix(": a word") })
         await flow.shutDown()
     }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SheafFlows
 
-/// A program that lives for many tasks, as it should be.
+/// A child that lives for many tasks and keeps to the protocol.
 @Suite(.timeLimit(.minutes(2))) struct ProcessFlowTests {
     /// Runs tasks one after the other and returns their outputs.
     private func outputs(_ flow: ProcessFlow, _ records: [String]) async throws -> [FlowOutput] {
@@ -16,14 +16,16 @@ import Testing
         return outputs
     }
 
-    @Test func oneChildServesManyTasks() async throws {
+    @Test("One child serves many tasks")
+    func oneChildServesManyTasks() async throws {
         let flow = try Children.flow(#"reply(output=[task["record"], os.getpid(), task["attempt"]])"#)
         let found = try await outputs(flow, ["1", #""two""#, #"{"three":3}"#]).map { try JSON.parse($0.json) }
         #expect(found.map { $0.arrayValue?[0] } == [1, "two", ["three": 3]])
         #expect(Set(found.map { $0.arrayValue?[1] }).count == 1)
     }
 
-    @Test func aTaskIsOneLine() async throws {
+    @Test("A task is one line of JSON")
+    func aTaskIsOneLine() async throws {
         let flow = try Children.flow("reply(output=task)")
         let task = try FlowFixtures.task(
             json: "{\n\"a\": [1,\n2]}",
@@ -39,7 +41,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func recordsLargerThanAnyPipe() async throws {
+    @Test("Records larger than a pipe are passed on")
+    func largeRecords() async throws {
         let text = String(repeating: "ä", count: 150_000)
         let flow = try Children.flow(#"reply(output=task["record"])"#)
         let output = try await flow.run(FlowFixtures.task(text: text)).json
@@ -47,7 +50,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func manyAtOnceHaveAChildEach() async throws {
+    @Test("Concurrent tasks have a child each")
+    func concurrentTasks() async throws {
         let flow = try Children.flow(#"reply(output=os.getpid())"#)
         let children = try await withThrowingTaskGroup(of: FlowOutput.self) { group in
             for index in 0..<200 {
@@ -60,14 +64,16 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func aChildIsReplacedAfterSoManyTasks() async throws {
+    @Test("A child is replaced after its maximum number of tasks")
+    func maximumTasks() async throws {
         let flow = try Children.flow("reply(output=os.getpid())", maximumTasks: 2)
         let found = try await outputs(flow, ["1", "2", "3", "4", "5"]).map { String(decoding: $0.json, as: UTF8.self) }
         #expect(found[0] == found[1] && found[2] == found[3])
         #expect(Set(found).count == 3)
     }
 
-    @Test func whatTheChildSaysOfAFailure() async throws {
+    @Test("A reported failure has the type, message and retryability that the child gave")
+    func reportedFailure() async throws {
         let flow = try Children.flow(
             #"reply(error={"type": "full", "message": "no room", "retryable": task["record"]})"#
         )
@@ -79,7 +85,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func usageIsTakenAlong() async throws {
+    @Test("Usage is reported with the output")
+    func usage() async throws {
         let flow = try Children.flow(#"reply(output=1, usage={"pages": 3, "no": -1, "half": 0.5, "text": "x"})"#)
         let output = try await flow.run(FlowFixtures.task(json: "1"))
         #expect(output.usage == Usage(["pages": 3]))
@@ -87,7 +94,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func logAndStandardErrorBearTheTask() async throws {
+    @Test("Log lines and standard error are logged with the task")
+    func log() async throws {
         let log = LogLines()
         var flow = try Children.flow(
             """
@@ -105,7 +113,8 @@ import Testing
         #expect(lines.contains { $0.hasSuffix(": three") })
     }
 
-    @Test func aQuestionIsAnswered() async throws {
+    @Test("A question is asked and its answer is passed to the child")
+    func question() async throws {
         struct Parrot: FlowAsker {
             func ask(_ question: Question) async throws -> String {
                 "\(question.text) \(question.choices) \(question.fallback ?? "-")"
@@ -128,7 +137,8 @@ import Testing
         await flow.shutDown()
     }
 
-    @Test func childrenEndWithTheFlow() async throws {
+    @Test("Children end when the flow shuts down")
+    func shutDown() async throws {
         let flow = try Children.flow("reply(output=os.getpid())")
         let process = String(decoding: try await flow.run(FlowFixtures.task(json: "1")).json, as: UTF8.self)
         #expect(FileManager.default.fileExists(atPath: "/proc/\(process)"))

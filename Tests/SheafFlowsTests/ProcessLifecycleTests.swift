@@ -11,6 +11,7 @@ import Testing
     private static let stragglers: Duration = .milliseconds(200)
 
     @Test(
+        "Events lead to the expected actions",
         arguments: [
             ([.outputClosed, .exited], [[], [.killGroup, .finish]]),
             ([.exited, .outputClosed], [[.wait(output, number: 1)], [.killGroup, .finish]]),
@@ -51,13 +52,14 @@ import Testing
             ([.outputClosed, .exited, .exited, .cancelled], [[], [.killGroup, .finish], [], []]),
         ] as [([ProcessLifecycle.Event], [[ProcessLifecycle.Action]])]
     )
-    func answers(events: [ProcessLifecycle.Event], actions: [[ProcessLifecycle.Action]]) {
+    func actions(events: [ProcessLifecycle.Event], actions: [[ProcessLifecycle.Action]]) {
         var lifecycle = ProcessLifecycle()
         let answers = events.map { lifecycle.handle($0) }
         #expect(answers == actions)
     }
 
-    @Test func remembersWhyItEndedAProcess() {
+    @Test("The reason for ending a process is kept")
+    func reason() {
         var lifecycle = ProcessLifecycle()
         _ = lifecycle.handle(.outputTooLarge)
         _ = lifecycle.handle(.cancelled)

@@ -3,8 +3,8 @@ public import SheafCore
 /// Asks a chat model for each task.
 ///
 /// The output is an object with `content`, `tool_calls` (each with `id`, `name` and `arguments`), `finish_reason` (`stop`,
-/// `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is added up over the batch. Failures are those of ``HTTPFlow``, and
-/// `unexpected-answer`.
+/// `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is summed up over the batch.
+/// Failures are those of ``HTTPFlow``, and `unexpected-answer`.
 public struct ChatFlow: ExaminableFlow {
     private let provider: ChatProvider
     private let model: ArgumentTemplate
@@ -15,18 +15,18 @@ public struct ChatFlow: ExaminableFlow {
     /// Defines a flow.
     ///
     /// - Parameters:
-    ///   - provider: How the service is spoken to.
-    ///   - baseURL: Where it is; nil means at the provider itself.
-    ///   - key: What proves who asks: a template, such as `${API_KEY}`; nil where the service does not ask for it.
+    ///   - provider: The API that the service offers.
+    ///   - baseURL: The URL of the service; nil means the provider's own.
+    ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
-    ///   - messages: A list of messages with `role` and `content`, of which the texts are templates; or a template that
-    ///     gives such a list.
-    ///   - options: What else the request says, such as `temperature` or `tools`: an object of which the texts are
+    ///   - messages: A list of messages with `role` and `content`, whose strings are templates; or a template that gives
+    ///     such a list.
+    ///   - options: Further members of the request, such as `temperature` or `tools`: an object whose strings are
     ///     templates.
     ///   - headers: More headers; the values are templates.
     ///   - maximumOutput: The most bytes of an answer's body.
-    ///   - variables: What `${NAME}` stands for in `key`, `model` and `headers`; no message shows the values.
-    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    ///   - variables: The values of `${NAME}` in `key`, `model` and `headers`; no message shows them.
+    /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
     public init(
         provider: ChatProvider = .openai,
         baseURL: String? = nil,
@@ -40,11 +40,13 @@ public struct ChatFlow: ExaminableFlow {
     ) throws(FlowConfigurationProblem) {
         try Self.check(messages: messages)
         for name in ["model", "messages", "stream"] where options[name] != nil {
-            let advice = name == "stream" ? "an answer is read as a whole" : "it has a key of its own beside 'options'"
+            let advice =
+                name == "stream"
+                ? "streamed answers are not supported" : "set it as a key of the flow, next to 'options'"
             throw FlowConfigurationProblem(.key("options.\(name)"), advice)
         }
         if provider == .anthropic, options["response_format"] != nil {
-            throw FlowConfigurationProblem(.key("options.response_format"), "Anthropic's Messages have none")
+            throw FlowConfigurationProblem(.key("options.response_format"), "Anthropic's Messages have no such option")
         }
         self.provider = provider
         self.model = try RequestParts.template(model, .none, variables, "model")
@@ -67,7 +69,7 @@ public struct ChatFlow: ExaminableFlow {
         }
     }
 
-    /// Says which model is asked where; that its URL is one was seen when the flow was defined.
+    /// Returns the model and the URL of the service, which was checked when the flow was defined.
     public func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
 
     /// Closes the connections.
@@ -79,7 +81,7 @@ public struct ChatFlow: ExaminableFlow {
             let model = try RequestParts.rendered(model, scope, "model")
             let messages = try ModelTemplates.rendered(messages, scope, "messages")
             guard let list = messages.arrayValue, !list.isEmpty, list.allSatisfy({ $0["role"] != nil }) else {
-                throw TemplateError("messages: what the template gives is no list of messages with a role each")
+                throw TemplateError("messages: the template's result is not a list of messages with a role each")
             }
             let options = try ModelTemplates.rendered(options, scope, "options")
             let body =
@@ -89,7 +91,7 @@ public struct ChatFlow: ExaminableFlow {
                 }
             return (scope, body)
         } catch {
-            throw FlowError(type: "template", message: error.description)
+            throw FlowError(type: FlowError.templateType, message: error.description)
         }
     }
 
@@ -104,7 +106,7 @@ public struct ChatFlow: ExaminableFlow {
         for (position, message) in list.enumerated() where message["role"]?.stringValue == nil {
             throw FlowConfigurationProblem(
                 .key("messages[\(position)]"),
-                "a message has a role, such as user or system"
+                "the message has no role, such as user or system"
             )
         }
     }

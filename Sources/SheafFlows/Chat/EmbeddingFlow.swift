@@ -2,8 +2,8 @@ public import SheafCore
 
 /// Asks an OpenAI-compatible service for the embedding of each task's text.
 ///
-/// The output is an object with `embedding`, or `embeddings` where the input is a list, with `model` and `usage`, which is
-/// added up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
+/// The output is an object with `embedding`, or `embeddings` if the input is a list, with `model` and `usage`, which is
+/// summed up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
 public struct EmbeddingFlow: ExaminableFlow {
     private static let path = "/embeddings"
 
@@ -15,15 +15,15 @@ public struct EmbeddingFlow: ExaminableFlow {
     /// Defines a flow.
     ///
     /// - Parameters:
-    ///   - baseURL: Where the service is; nil means at OpenAI.
-    ///   - key: What proves who asks: a template, such as `${API_KEY}`; nil where the service does not ask for it.
+    ///   - baseURL: The URL of the service; nil means OpenAI's.
+    ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
-    ///   - input: A text or a list of texts: templates.
-    ///   - options: What else the request says, such as `dimensions`: an object of which the texts are templates.
+    ///   - input: A string or a list of strings, which are templates.
+    ///   - options: Further members of the request, such as `dimensions`: an object whose strings are templates.
     ///   - headers: More headers; the values are templates.
     ///   - maximumOutput: The most bytes of an answer's body.
-    ///   - variables: What `${NAME}` stands for in `key`, `model` and `headers`; no message shows the values.
-    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    ///   - variables: The values of `${NAME}` in `key`, `model` and `headers`; no message shows them.
+    /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
     public init(
         baseURL: String? = nil,
         key: String? = nil,
@@ -35,7 +35,7 @@ public struct EmbeddingFlow: ExaminableFlow {
         variables: [String: String] = [:]
     ) throws(FlowConfigurationProblem) {
         for name in ["model", "input"] where options[name] != nil {
-            throw FlowConfigurationProblem(.key("options.\(name)"), "it has a key of its own beside 'options'")
+            throw FlowConfigurationProblem(.key("options.\(name)"), "set it as a key of the flow, next to 'options'")
         }
         self.model = try RequestParts.template(model, .none, variables, "model")
         self.input = try ModelTemplates.json(input, "input")
@@ -69,7 +69,7 @@ public struct EmbeddingFlow: ExaminableFlow {
         return .metered(.value(output), usage)
     }
 
-    /// Says which model is asked where; that its URL is one was seen when the flow was defined.
+    /// Returns the model and the URL of the service, which was checked when the flow was defined.
     public func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
 
     /// Closes the connections.
@@ -87,7 +87,7 @@ public struct EmbeddingFlow: ExaminableFlow {
             }
             return (scope, body)
         } catch {
-            throw FlowError(type: "template", message: error.description)
+            throw FlowError(type: FlowError.templateType, message: error.description)
         }
     }
 }

@@ -1,6 +1,6 @@
 import SheafCore
 
-/// How a flow asks a service of models.
+/// Sends requests to a service of models.
 struct ModelService: Sendable {
     /// The URL of the service, without a slash at its end.
     let base: String
@@ -10,7 +10,7 @@ struct ModelService: Sendable {
 
     /// Prepares to ask a service.
     ///
-    /// - Throws: ``FlowConfigurationProblem`` where the URL or a header makes no sense.
+    /// - Throws: ``FlowConfigurationProblem`` if the URL or a header is invalid.
     init(
         baseURL: String,
         headers: [(name: String, value: String)],
@@ -31,11 +31,11 @@ struct ModelService: Sendable {
 
     /// Sends a body and returns the body of the answer.
     ///
-    /// - Throws: ``FlowError`` or ``FlowThrottle``, without secrets.
+    /// - Throws: ``FlowError`` or ``FlowThrottle``, with messages that contain no secrets.
     func ask(_ path: String, _ body: JSONValue, _ scope: TemplateScope) async throws -> JSONValue {
         do {
             guard let address = HTTPAddress(base + path) else {
-                throw FlowError(type: "template", message: "'\(base)\(path)' is no URL")
+                throw FlowError(type: FlowError.templateType, message: "'\(base)\(path)' is not a valid URL")
             }
             var call = HTTPCall(method: "POST", url: address)
             do throws(TemplateError) {
@@ -43,7 +43,7 @@ struct ModelService: Sendable {
                     call.headers.append((name, try RequestParts.rendered(value, scope, "headers.\(name)")))
                 }
             } catch {
-                throw FlowError(type: "template", message: error.description)
+                throw FlowError(type: FlowError.templateType, message: error.description)
             }
             if !headers.contains(where: { $0.name.lowercased() == "content-type" }) {
                 call.headers.append(("Content-Type", "application/json"))
@@ -56,7 +56,7 @@ struct ModelService: Sendable {
             try check(answer, to: call)
             guard let value = try? JSON.parse(answer.body) else {
                 throw FlowError(
-                    type: "output-not-json",
+                    type: FlowError.outputNotJSONType,
                     message: "\(call.description) answered \(answer.status) with a body that is not JSON"
                 )
             }
@@ -73,10 +73,38 @@ struct ModelService: Sendable {
         let error = (try? JSON.parse(answer.body))?["error"]
         let reason = error?["message"]?.stringValue ?? error?.stringValue
         guard let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: reason) else { return }
-        // Waiting does not help who has no money left.
+        // Waiting does not help if the account's quota is used up.
         if answer.status == 429, error?["code"] == "insufficient_quota", let throttle = failure as? FlowThrottle {
             throw FlowError(type: "http-429", message: throttle.message)
         }
         throw failure
+    }
+}
+
+/// Parses and renders the templates in a request to a model.
+enum ModelTemplates {
+    /// Parses the strings of a value; `${NAME}` is not replaced, since a prompt may contain code.
+    static func json(
+        _ value: JSONValue,
+        _ key: String
+    ) throws(FlowConfigurationProblem) -> JSONTemplate {
+        do {
+            return try JSONTemplate(value)
+        } catch {
+            throw FlowConfigurationProblem(.key(key), "\(error)")
+        }
+    }
+
+    /// Renders a template, and names the key if that fails.
+    static func rendered(
+        _ template: JSONTemplate,
+        _ scope: TemplateScope,
+        _ key: String
+    ) throws(TemplateError) -> JSONValue {
+        do {
+            return try template.render(scope)
+        } catch {
+            throw TemplateError("\(key): \(error)")
+        }
     }
 }

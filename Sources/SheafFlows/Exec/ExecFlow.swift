@@ -5,43 +5,44 @@ import SystemPackage
 /// Runs a program for each task, one process each, never through a shell.
 ///
 /// - Arguments are templates, see ``ArgumentTemplate``; each makes exactly one argument, whatever is in the record.
-/// - Standard input is the record: JSON on one line of its own, or the content of a text or a file as it is. A program
-///   need not read it.
+/// - Standard input is the record: JSON on one line, or the content of a line or a file as it is. A program need not read
+///   it.
 /// - The environment is the worker's without ``withheldVariables``, then ``environment``, then `SHEAF_BATCH_ID`,
-///   `SHEAF_TASK_ID`, `SHEAF_TASK_INDEX`, `SHEAF_RECORD_ID`, `SHEAF_ATTEMPT` and `SHEAF_PARAMETERS` (JSON). No other
-///   descriptor than the three standard ones is passed on.
-/// - Standard output is the output: JSON where the whole of it is JSON, else a text without its last line break, and an
-///   empty text where there is none.
-/// - An exit code other than 0 is the failure `exit-code` with the end of standard error; with 75 the task may be tried
-///   again. Other failures are `signal`, `not-found`, `template`, `output-too-large`, `output-not-text` and `spawn`.
-/// - The process leads a group of its own. Cancelled, or with too much output, the group gets SIGTERM, and after two
-///   seconds SIGKILL. When the process ends, what it started may write for one more second; then, or as soon as nobody
-///   can write any more, what is left of the group gets SIGKILL. A task leaves nothing behind but what left its group.
+///   `SHEAF_TASK_ID`, `SHEAF_TASK_INDEX`, `SHEAF_RECORD_ID`, `SHEAF_ATTEMPT` and `SHEAF_PARAMETERS` (JSON). Only the three
+///   standard descriptors are passed on.
+/// - Standard output is the output: JSON if all of it is JSON, otherwise a string without its last line break, which may
+///   be empty.
+/// - An exit code other than 0 is the failure `exit-code` with the end of standard error; with 75 the task may be retried.
+///   Other failures are `signal`, `not-found`, `template`, `output-too-large`, `output-not-text` and `spawn`.
+/// - The process leads a group of its own. If the task is cancelled or writes too much output, the group gets SIGTERM, and
+///   after two seconds SIGKILL. When the process ends, the processes that it started may write for one more second; then,
+///   or as soon as none of them can write, the rest of the group gets SIGKILL. Only a process that left the group can
+///   outlive its task.
 public struct ExecFlow: ExaminableFlow {
-    /// The most bytes of output where nothing else is said.
+    /// The most bytes of output by default.
     public static let defaultMaximumOutput = 1 << 20
-    /// The variables that a program is not shown, since they may hold credentials.
+    /// The variables that a program does not receive by default, since they may hold credentials.
     public static let defaultWithheldVariables: Set<String> = ["SHEAF_BROKER"]
 
-    /// The program, without templates: a name that is looked up in `PATH`, or a path.
+    /// The program, which is no template: a name that is looked up in `PATH`, or a path.
     public let program: String
-    /// The arguments behind the program.
+    /// The arguments after the program.
     public let arguments: [ArgumentTemplate]
     /// The folder in which the program runs, and from which a path to it is taken.
     public let directory: String
-    /// Variables laid over those of the worker.
+    /// Variables that override those of the worker.
     public let environment: [String: String]
-    /// Variables of the worker that the program is not shown.
+    /// Variables of the worker that the program does not receive.
     public let withheldVariables: Set<String>
     /// The most bytes of output.
     public let maximumOutput: Int
-    /// What may be meant otherwise.
+    /// What is doubtful about the definition.
     public let warnings: [FlowConfigurationProblem]
 
     /// The program without its arguments.
-    let command: ProgramCommand
-    /// How long a process and all it started get between SIGTERM and SIGKILL, and how long the output of a program that
-    /// has ended is waited for.
+    private let command: ProgramCommand
+    /// How long a process and all it started have between SIGTERM and SIGKILL, and how long to wait for the output of a
+    /// program that has ended.
     var patience = ProcessLifecycle.Patience()
 
     /// Defines a flow that runs a program.
@@ -49,10 +50,10 @@ public struct ExecFlow: ExaminableFlow {
     /// - Parameters:
     ///   - command: The program and its arguments; the arguments may be templates, see ``ArgumentTemplate``.
     ///   - directory: The folder to run in.
-    ///   - environment: Variables laid over those of the worker.
-    ///   - withheldVariables: Variables of the worker that the program is not shown.
+    ///   - environment: Variables that override those of the worker.
+    ///   - withheldVariables: Variables of the worker that the program does not receive.
     ///   - maximumOutput: The most bytes of output.
-    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
     public init(
         _ command: [String],
         directory: String = ".",
@@ -76,7 +77,7 @@ public struct ExecFlow: ExaminableFlow {
         if arguments[0].isTemplated {
             throw FlowConfigurationProblem(
                 .argument(0),
-                "the program cannot be a template: what is run is for the worker's owner to say, not for a record"
+                "the program cannot be a template: the worker's owner decides what is run, not a record"
             )
         }
         try ProgramCommand.check(environment: environment)
@@ -96,7 +97,7 @@ public struct ExecFlow: ExaminableFlow {
         self.warnings = ScriptArguments.warnings(program: program, arguments: self.arguments)
     }
 
-    /// Looks whether the program and its folder are there.
+    /// Looks for the program and its folder.
     public func examine() -> FlowExamination { command.examine() }
 
     /// Runs the program for one task.
@@ -128,5 +129,99 @@ public struct ExecFlow: ExaminableFlow {
         record.writeJSON(to: &line)
         line.append(UInt8(ascii: "\n"))
         return line
+    }
+}
+
+extension ExecFlow {
+    /// The longest argument that Linux takes, with the NUL after it (MAX_ARG_STRLEN).
+    private static let maximumArgument = 128 << 10
+
+    /// The values of the variables that describe the task, by name.
+    private static let taskValues: [String: @Sendable (FlowTask) -> String] = [
+        "SHEAF_BATCH_ID": { $0.batch.text },
+        "SHEAF_TASK_ID": { $0.id },
+        "SHEAF_TASK_INDEX": { String($0.index) },
+        "SHEAF_RECORD_ID": { $0.record.id },
+        "SHEAF_ATTEMPT": { String($0.attempt) },
+        "SHEAF_PARAMETERS": { $0.parameters.text },
+    ]
+
+    /// The names of the variables that describe the task.
+    private static let taskVariables = Set(taskValues.keys)
+
+    /// What to start for a task.
+    private func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
+        try command.configuration(arguments: try rendered(task), variables: try variables(for: task))
+    }
+
+    private func rendered(_ task: FlowTask) throws(FlowError) -> [String] {
+        guard arguments.contains(where: \.isTemplated) else { return arguments.map(\.text) }
+        var rendered: [String] = []
+        do throws(TemplateError) {
+            let scope = try TemplateScope(task)
+            for (position, argument) in arguments.enumerated() {
+                let text: String
+                do {
+                    text = try argument.render(scope)
+                } catch {
+                    throw TemplateError("exec[\(position + 1)] is '\(argument.text)', but \(error)")
+                }
+                if text.utf8.contains(0) {
+                    throw TemplateError("exec[\(position + 1)] would contain a NUL, which no argument may contain")
+                }
+                if text.utf8.count >= Self.maximumArgument {
+                    throw TemplateError(
+                        """
+                        exec[\(position + 1)] would be \(text.utf8.count) bytes long, but an argument has at most \
+                        \(Self.maximumArgument - 1); let the program read the record from standard input instead
+                        """
+                    )
+                }
+                rendered.append(text)
+            }
+        } catch {
+            throw FlowError(type: FlowError.templateType, message: error.description)
+        }
+        return rendered
+    }
+
+    private func variables(for task: FlowTask) throws(FlowError) -> [String: String] {
+        if task.record.id.utf8.contains(0) {
+            throw FlowError(
+                type: FlowError.templateType,
+                message: "the id of the record contains a NUL, which no variable may contain"
+            )
+        }
+        return Self.taskValues.mapValues { $0(task) }
+    }
+}
+
+/// Finds templates inside scripts, where a record could add commands of its own.
+private enum ScriptArguments {
+    private static let shells: Set<String> = ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish"]
+    private static let interpreters: Set<String> = ["python", "python3", "perl", "ruby", "node", "php", "lua"]
+
+    static func warnings(program: String, arguments: [ArgumentTemplate]) -> [FlowConfigurationProblem] {
+        let name = program.split(separator: "/").last.map(String.init) ?? program
+        guard shells.contains(name) || interpreters.contains(name) else { return [] }
+        // The argument after the first option such as -c, -ec or -e is the script; what follows are its arguments.
+        guard
+            let option = arguments.firstIndex(where: { isScriptOption($0.text) }),
+            arguments.indices.contains(option + 1), arguments[option + 1].isTemplated
+        else { return [] }
+        let advice =
+            shells.contains(name)
+            ? #"; pass the value after the script and use "$1": ["-c", "… \"$1\"", "\#(name)", "{{field}}"]"#
+            : "; pass the value as an argument after the script"
+        return [
+            FlowConfigurationProblem(
+                .argument(option + 2),
+                "a template inside a script lets a record run commands\(advice)"
+            )
+        ]
+    }
+
+    private static func isScriptOption(_ text: String) -> Bool {
+        text.hasPrefix("-") && !text.hasPrefix("--") && (text.hasSuffix("c") || text.hasSuffix("e") || text == "-r")
     }
 }

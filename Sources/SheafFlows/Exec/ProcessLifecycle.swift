@@ -1,16 +1,16 @@
-/// Decides when a process and its group are told to end, and when all is over; pure, without I/O.
+/// Decides when a process and its group get which signal, and when everything is over; pure, without I/O.
 struct ProcessLifecycle: Sendable {
-    /// How long is waited before it gets rougher.
+    /// How long to wait before each stronger measure.
     struct Patience: Sendable {
         /// From SIGTERM to SIGKILL.
         var termination: Duration = .seconds(2)
-        /// From the end of the process to SIGKILL for what still holds its output open.
+        /// From the end of the process to SIGKILL for processes that still hold its output open.
         var output: Duration = .seconds(1)
-        /// From SIGKILL to giving up on output that is held open by something outside the group.
+        /// From SIGKILL to giving up on output that a process outside the group holds open.
         var stragglers: Duration = .milliseconds(200)
     }
 
-    /// Why a process was ended by us.
+    /// Why we ended a process.
     enum Stop: Sendable {
         case outputTooLarge
         case cancelled
@@ -19,20 +19,20 @@ struct ProcessLifecycle: Sendable {
     enum Event: Sendable, Equatable {
         /// The process has ended.
         case exited
-        /// Nobody can write to standard output and standard error any more.
+        /// All writing ends of standard output and standard error are closed.
         case outputClosed
-        /// There was more output than allowed.
+        /// The process wrote more output than allowed.
         case outputTooLarge
         /// The task was cancelled.
         case cancelled
-        /// A wait that was asked for is over.
+        /// A wait that ``Action/wait(_:number:)`` asked for is over.
         case waited(number: Int)
     }
 
     enum Action: Sendable, Equatable {
         case terminateGroup
         case killGroup
-        /// Send ``Event/waited(number:)`` after that time.
+        /// Report ``Event/waited(number:)`` after that time.
         case wait(Duration, number: Int)
         /// Everything is over.
         case finish
@@ -40,7 +40,7 @@ struct ProcessLifecycle: Sendable {
 
     private enum Phase {
         case running
-        /// The process has ended, its output is still open.
+        /// The process has ended, and its output is still open.
         case draining
         case terminating
         case killed
@@ -52,7 +52,7 @@ struct ProcessLifecycle: Sendable {
     private var hasExited = false
     private var isOutputClosed = false
     private var waits = 0
-    /// Why it was ended, if it did not end by itself.
+    /// Why the process was ended; nil if it ended by itself.
     private(set) var stop: Stop?
 
     init(patience: Patience = Patience()) {
@@ -91,7 +91,7 @@ struct ProcessLifecycle: Sendable {
         return [.killGroup, wait(patience.stragglers)]
     }
 
-    /// Ends with SIGKILL whatever happened, so that a task leaves nothing behind.
+    /// Ends with SIGKILL in every case, so that no process outlives its task.
     private mutating func finish() -> [Action] {
         guard phase != .finished else { return [] }
         phase = .finished

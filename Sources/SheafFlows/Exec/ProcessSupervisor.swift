@@ -2,15 +2,15 @@ import Glibc
 import Subprocess
 import SystemPackage
 
-/// Reads what a process writes, waits for its end, and ends its group where it must; blocks its thread meanwhile.
+/// Reads the output of a process, waits for its end, and ends its group if necessary; blocks its thread in the meantime.
 ///
-/// It asks the kernel itself instead of a dispatch source: those take the closing of a pipe for the end of the source
-/// (swift-corelibs-libdispatch on Linux), while there may still be something in the pipe.
+/// It calls `poll` instead of using dispatch sources: those end when a pipe is closed (swift-corelibs-libdispatch on Linux),
+/// although there may still be data in the pipe.
 struct ProcessSupervisor {
-    /// How much of standard error is kept.
+    /// How many bytes of the end of standard error are kept.
     static let errorTail = 2 << 10
     private static let chunk = 64 << 10
-    /// How often it looks for the end of a process on a kernel without descriptors for processes (before Linux 5.4).
+    /// How often to check for the end of a process on a kernel without process descriptors (before Linux 5.4).
     private static let pollInterval: Duration = .milliseconds(20)
 
     private let process: ProcessIdentifier
@@ -22,16 +22,16 @@ struct ProcessSupervisor {
     private var alarm: (time: ContinuousClock.Instant, number: Int)?
     private var isFinished = false
 
-    /// What a descriptor tells of.
+    /// What a watched descriptor reports.
     private enum Place: CaseIterable {
         case output, errors, exit, cancellation
     }
 
-    /// Prepares to follow a process.
+    /// Prepares to supervise a process.
     ///
     /// - Parameters:
     ///   - process: The leader of its own process group.
-    ///   - pipes: What it writes to, and where we hear that the task was cancelled; none of them is closed here.
+    ///   - pipes: The pipes that it writes to, and the one that reports a cancel; none of them is closed here.
     ///   - lifecycle: Decides what happens when.
     ///   - maximumOutput: The most bytes of standard output.
     init(_ process: ProcessIdentifier, pipes: ProcessPipes, lifecycle: ProcessLifecycle, maximumOutput: Int) {
@@ -44,15 +44,15 @@ struct ProcessSupervisor {
         if process.processDescriptor >= 0 { watched[.exit] = FileDescriptor(rawValue: process.processDescriptor) }
     }
 
-    /// Follows the process until it and everything in its group is over.
+    /// Supervises the process until it and everything in its group is over.
     ///
-    /// Until this returns the process may be a zombie, but its number, which is its group's too, is nobody else's: no
-    /// signal can reach a stranger.
-    mutating func follow() -> ProcessReport {
+    /// Until this returns, the process may be a zombie, but its id, which is its group's too, belongs to no other process: no
+    /// signal can reach a foreign one.
+    mutating func run() -> ProcessReport {
         let hasExitDescriptor = watched[.exit] != nil
         while !isFinished {
             for place in readyPlaces(isPolling: !hasExitDescriptor) where !isFinished { take(place) }
-            if !hasExitDescriptor, !isFinished, isExited { handle(.exited) }
+            if !hasExitDescriptor, !isFinished, process.hasExited { handle(.exited) }
             if let alarm, alarm.time <= .now, !isFinished {
                 self.alarm = nil
                 handle(.waited(number: alarm.number))
@@ -61,7 +61,7 @@ struct ProcessSupervisor {
         return ProcessReport(output: output.bytes, errors: errors.bytes, stop: lifecycle.stop)
     }
 
-    /// Waits for something to happen.
+    /// Waits until descriptors are ready or the time of the alarm has come.
     private func readyPlaces(isPolling: Bool) -> [Place] {
         let places = Place.allCases.filter { watched[$0] != nil }
         var entries = places.map { pollfd(fd: watched[$0]?.rawValue ?? -1, events: Int16(POLLIN), revents: 0) }
@@ -85,7 +85,7 @@ struct ProcessSupervisor {
         }
     }
 
-    /// Reads once; nil where there is nothing, or nothing any more.
+    /// Reads once; returns nil if there is nothing yet, and at the end.
     private mutating func read(_ place: Place) -> ArraySlice<UInt8>? {
         guard let pipe = watched[place] else { return nil }
         let count: Int
@@ -105,23 +105,65 @@ struct ProcessSupervisor {
     private mutating func handle(_ event: ProcessLifecycle.Event) {
         for action in lifecycle.handle(event) {
             switch action {
-            case .terminateGroup: signal(SIGTERM)
-            case .killGroup: signal(SIGKILL)
+            case .terminateGroup: process.signalGroup(SIGTERM)
+            case .killGroup: process.signalGroup(SIGKILL)
             case .wait(let duration, let number): alarm = (.now + duration, number)
             case .finish: isFinished = true
             }
         }
     }
 
-    private func signal(_ number: Int32) {
-        // A group of 0 would be our own, and -1 everybody.
-        if process.value > 1 { _ = kill(-process.value, number) }
+}
+
+extension ProcessIdentifier {
+    /// Sends a signal to the group that the process leads.
+    func signalGroup(_ number: Int32) {
+        // A group of 0 would be our own, and -1 all processes.
+        if value > 1 { _ = kill(-value, number) }
     }
 
-    /// Whether the process has ended, without taking its status from who waits for it.
-    private var isExited: Bool {
+    /// Whether the process has ended; its status is left for the code that waits for it.
+    var hasExited: Bool {
         var information = siginfo_t()
-        let result = waitid(P_PID, id_t(process.value), &information, WEXITED | WNOHANG | WNOWAIT)
+        let result = waitid(P_PID, id_t(value), &information, WEXITED | WNOHANG | WNOWAIT)
         return result != 0 || information.si_signo != 0
+    }
+}
+
+/// The first bytes of an output, up to a limit.
+struct CappedBytes: Sendable {
+    private(set) var bytes: [UInt8] = []
+    private let limit: Int
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Keeps as much as fits; returns false if there was more.
+    mutating func append(_ chunk: ArraySlice<UInt8>) -> Bool {
+        let room = limit - bytes.count
+        bytes.append(contentsOf: chunk.prefix(room))
+        return chunk.count <= room
+    }
+}
+
+/// The last bytes of an output, however long it is.
+struct TailBytes: Sendable {
+    private var kept: [UInt8] = []
+    private let limit: Int
+    private(set) var isCut = false
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// The last bytes, at most as many as the limit.
+    var bytes: [UInt8] { Array(kept.suffix(limit)) }
+
+    mutating func append(_ chunk: ArraySlice<UInt8>) {
+        kept.append(contentsOf: chunk.suffix(limit))
+        if kept.count > limit || chunk.count > limit { isCut = true }
+        // Cutting only from time to time keeps a flood of short lines cheap.
+        if kept.count > 4 * limit { kept.removeFirst(kept.count - limit) }
     }
 }

@@ -1,29 +1,30 @@
 import Glibc
 import SheafCore
 import Subprocess
+import Synchronization
 import SystemPackage
 
-/// A program of the worker's owner, and what it is started with.
+/// A program that the worker's owner chose, with its folder and environment.
 struct ProgramCommand: Sendable {
     /// A name that is looked up in `PATH`, or a path.
     let program: String
     /// The folder in which the program runs, and from which a path to it is taken.
     let directory: String
-    /// Variables laid over those of the worker.
+    /// Variables that override those of the worker.
     let environment: [String: String]
-    /// The worker's variables without those withheld, and those laid over them, as `NAME=value` and NUL: made once, because
-    /// Subprocess would look at all of them several times for each program.
+    /// The environment as `NAME=value` and NUL, without the task's variables: made once, because Subprocess would look at all
+    /// of them several times for each program.
     private let variables: [[UInt8]]
     private let lookup = ProgramLookup()
 
-    /// Takes the worker's variables as they are now.
+    /// Prepares a program with the worker's variables as they are now.
     ///
     /// - Parameters:
     ///   - program: A name that is looked up in `PATH`, or a path.
     ///   - directory: The folder in which the program runs.
-    ///   - environment: Variables laid over those of the worker.
-    ///   - withheldVariables: Variables of the worker that the program is not shown.
-    ///   - taskVariables: The names of all variables that a task may bring.
+    ///   - environment: Variables that override those of the worker.
+    ///   - withheldVariables: Variables of the worker that the program does not receive.
+    ///   - taskVariables: The names of all variables that a task may set.
     init(
         program: String,
         directory: String,
@@ -50,25 +51,25 @@ struct ProgramCommand: Sendable {
 
     /// Checks the names and values of variables.
     ///
-    /// - Throws: ``FlowConfigurationProblem`` where one is none.
+    /// - Throws: ``FlowConfigurationProblem`` if one is invalid.
     static func check(environment: [String: String]) throws(FlowConfigurationProblem) {
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
             if name.isEmpty || name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "=") })
                 || name.utf8.first.map({ 0x30...0x39 ~= $0 }) == true
             {
-                throw FlowConfigurationProblem(.environment(name), "that is no name for a variable")
+                throw FlowConfigurationProblem(.environment(name), "that is not a valid name of a variable")
             }
             if value.utf8.contains(0) { throw FlowConfigurationProblem(.environment(name), "it contains a NUL") }
         }
     }
 
-    /// What is to be started, with the variables of a task.
+    /// What to start, with the variables of a task.
     func configuration(
         arguments: [String],
         variables: [String: String] = [:]
     ) throws(FlowError) -> Configuration {
         var options = PlatformOptions()
-        // A group of its own, so that everything the program starts can be ended with it.
+        // The program gets a group of its own, so that everything it starts can be ended with it.
         options.processGroupID = 0
         let folder = FilePath(directory)
         return Configuration(
@@ -80,35 +81,41 @@ struct ProgramCommand: Sendable {
         )
     }
 
-    /// Where the program is; a path to it is taken from the folder it runs in, as if it had been typed there.
-    func executable(in folder: FilePath) throws(FlowError) -> FilePath {
+    /// Finds the program; a path is relative to the folder that the program runs in.
+    private func executable(in folder: FilePath) throws(FlowError) -> FilePath {
         if program.contains("/") { return folder.pushing(FilePath(program)) }
         let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         guard let found = lookup.find(program, in: path) else {
-            throw FlowError(type: "not-found", message: "there is no program '\(program)' in any folder of PATH")
+            throw FlowError(
+                type: FlowError.notFoundType,
+                message: "there is no program '\(program)' in any folder of PATH"
+            )
         }
         return found
     }
 
-    /// Puts a failure to start into words.
+    /// Explains a failure to start.
     func explain(_ error: SubprocessError) -> FlowError {
         switch error.code {
         case .executableNotFound:
-            let place = program.contains("/") ? " (the path is taken from the folder '\(directory)')" : ""
+            let place = program.contains("/") ? " (the path is relative to the folder '\(directory)')" : ""
             return FlowError(
-                type: "not-found",
+                type: FlowError.notFoundType,
                 message: """
-                    the program '\(program)' cannot be run\(place); is it there, executable, and the interpreter in \
-                    its first line installed?
+                    the program '\(program)' cannot be run\(place); check that it exists and is executable, and that \
+                    the interpreter in its first line is installed
                     """
             )
         case .failedToChangeWorkingDirectory:
             let reason = error.underlyingError.map { ": \($0)" } ?? ""
-            return FlowError(type: "not-found", message: "the folder '\(directory)' cannot be entered\(reason)")
+            return FlowError(
+                type: FlowError.notFoundType,
+                message: "the folder '\(directory)' cannot be entered\(reason)"
+            )
         case .spawnFailed where error.underlyingError == .argListTooLong:
             return FlowError(
-                type: "template",
-                message: "the arguments and the environment of '\(program)' are together larger than the system takes"
+                type: FlowError.templateType,
+                message: "the arguments and the environment of '\(program)' are together larger than the system allows"
             )
         default:
             let passing: [Errno] = [
@@ -116,19 +123,91 @@ struct ProgramCommand: Sendable {
                 .textFileBusy,
             ]
             return FlowError(
-                type: "spawn",
+                type: FlowError.spawnType,
                 message: "'\(program)' could not be started: \(error)",
                 isRetryable: error.underlyingError.map(passing.contains) ?? false
             )
         }
     }
 
-    /// The failure to make the pipes of a program.
+    /// Explains a failure to make the pipes of a program.
     func explain(_ error: Errno) -> FlowError {
         FlowError(
-            type: "spawn",
+            type: FlowError.spawnType,
             message: "the pipes of '\(program)' could not be made: \(error)",
             isRetryable: true
         )
+    }
+}
+
+extension ProgramCommand {
+    /// Looks for the program and the folder it runs in, and starts nothing.
+    func examine() -> FlowExamination {
+        let folder = FilePath(directory)
+        guard Self.canBeEntered(folder) else {
+            return FlowExamination(
+                use: "runs \(program)",
+                problem: "the folder '\(directory)' does not exist or cannot be entered"
+            )
+        }
+        let path: FilePath
+        do throws(FlowError) {
+            path = try executable(in: folder)
+        } catch {
+            return FlowExamination(use: "runs \(program)", problem: error.message)
+        }
+        let shown = path.lexicallyNormalized()
+        let isThere = ProgramLookup.isProgram(path)
+        return FlowExamination(
+            use: "runs \(shown)",
+            problem: isThere ? nil : "the program '\(shown)' does not exist or is not executable"
+        )
+    }
+
+    private static func canBeEntered(_ folder: FilePath) -> Bool {
+        folder.withPlatformString { path in
+            var status = stat()
+            return access(path, X_OK) == 0 && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        }
+    }
+}
+
+/// Finds programs by name and remembers where they are, as a shell does.
+///
+/// Subprocess tries to start the name in every folder of `PATH` until one works; looking first costs far less.
+private final class ProgramLookup: Sendable {
+    private struct Finding {
+        let name: String
+        let path: String
+        let place: FilePath
+    }
+
+    private let latest = Mutex<Finding?>(nil)
+
+    /// Returns the first program of that name in a list of folders such as `PATH`; relative folders are skipped.
+    func find(_ name: String, in path: String) -> FilePath? {
+        if let latest = latest.withLock({ $0 }), latest.name == name, latest.path == path, Self.isProgram(latest.place)
+        {
+            return latest.place
+        }
+        let place = Self.search(name, in: path)
+        latest.withLock { $0 = place.map { Finding(name: name, path: path, place: $0) } }
+        return place
+    }
+
+    private static func search(_ name: String, in path: String) -> FilePath? {
+        for folder in path.split(separator: ":") where folder.hasPrefix("/") {
+            let candidate = FilePath(String(folder)).appending(name)
+            if isProgram(candidate) { return candidate }
+        }
+        return nil
+    }
+
+    /// Returns whether there is an executable file at a path.
+    static func isProgram(_ path: FilePath) -> Bool {
+        path.withPlatformString { path in
+            var status = stat()
+            return access(path, X_OK) == 0 && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        }
     }
 }

@@ -9,30 +9,29 @@ import Synchronization
 
 /// Sends requests for a flow, and keeps its connections.
 final class HTTPCaller: Sendable {
-    /// What is allowed.
+    /// The limits of requests.
     struct Rules: Sendable {
         /// The most bytes of a response's body.
         var maximumBody: Int
         /// How many redirects are followed.
         var redirects = 0
-        /// Whether hosts that the owner of the flow did not name may have private addresses.
+        /// Whether hosts that the flow's owner did not name may have private addresses.
         var allowsPrivateAddresses = false
     }
 
     private static let connectTimeout = TimeAmount.seconds(10)
 
-    let rules: Rules
+    private let rules: Rules
     private let client = Mutex<HTTPClient?>(nil)
 
     init(_ rules: Rules) { self.rules = rules }
 
-    /// Sends a request and follows where it is sent on.
+    /// Sends a request and follows redirects.
     ///
     /// - Parameters:
     ///   - call: The request.
-    ///   - isTrusted: Whether the owner of the flow named the host; other hosts may be none with a private address.
-    /// - Throws: ``FlowError``: `connection`, which another attempt may mend, `private-address`, `redirects` and
-    ///   `output-too-large`.
+    ///   - isTrusted: Whether the flow's owner named the host; other hosts must not have a private address.
+    /// - Throws: ``FlowError``: `connection`, which may be retried, `private-address`, `redirects` and `output-too-large`.
     func send(_ call: HTTPCall, isTrusted: Bool) async throws -> HTTPAnswer {
         var call = call
         let first = call.url
@@ -43,13 +42,16 @@ final class HTTPCaller: Sendable {
                 let location = answer.header("location")
             else { return answer }
             guard let target = HTTPAddress(location, relativeTo: call.url) else {
-                throw FlowError(type: "redirects", message: "\(call.description) was redirected to what is no URL")
+                throw FlowError(
+                    type: FlowError.redirectsType,
+                    message: "\(call.description) was redirected to an invalid URL"
+                )
             }
             call = call.redirected(to: target, status: answer.status)
         }
         throw FlowError(
-            type: "redirects",
-            message: "\(first) was redirected more than \(rules.redirects) times, at last to \(call.url)"
+            type: FlowError.redirectsType,
+            message: "\(first) was redirected more than \(rules.redirects) times, finally to \(call.url)"
         )
     }
 
@@ -63,14 +65,14 @@ final class HTTPCaller: Sendable {
     }
 
     deinit {
-        // A client that is let go of without this is a fault to it.
+        // The client treats it as a programming error if it is released without this.
         client.withLock { $0 }?.shutdown { _ in }
     }
 
     private func once(_ call: HTTPCall, mayBePrivate: Bool) async throws -> HTTPAnswer {
         if mayBePrivate { return try await send(call, through: shared()) }
         let address = try await publicAddress(of: call.url)
-        // A client of its own for the one address that was looked at: asked again, the name might lead elsewhere.
+        // A client of its own for the one address that was checked: a second look-up might return another address.
         let client = Self.client(addresses: [call.url.host: address.text])
         do {
             let answer = try await send(call, through: client)
@@ -99,7 +101,7 @@ final class HTTPCaller: Sendable {
         } catch {
             try Task.checkCancellation()
             throw FlowError(
-                type: "connection",
+                type: FlowError.connectionType,
                 message: "\(call.description): \(Self.explain(error))",
                 isRetryable: true
             )
@@ -111,7 +113,7 @@ final class HTTPCaller: Sendable {
         for try await chunk in response.body {
             guard body.count + chunk.readableBytes <= rules.maximumBody else {
                 throw FlowError(
-                    type: "output-too-large",
+                    type: FlowError.outputTooLargeType,
                     message:
                         "\(call.description) answered with more than \(rules.maximumBody) bytes; max_output sets the limit"
                 )
@@ -129,18 +131,22 @@ final class HTTPCaller: Sendable {
             throw FlowError(
                 type: "private-address",
                 message: """
-                    \(url) leads to \(address.text), which is an address of this machine or of a private network; \
-                    'private_addresses: true' allows that
+                    \(url) resolves to \(address.text), which is an address of this machine or of a private network; \
+                    set 'private_addresses: true' to allow that
                     """
             )
         }
         guard let address = addresses.first else {
-            throw FlowError(type: "connection", message: "\(url): there is no host '\(url.host)'", isRetryable: true)
+            throw FlowError(
+                type: FlowError.connectionType,
+                message: "\(url): the host '\(url.host)' does not exist",
+                isRetryable: true
+            )
         }
         return address
     }
 
-    /// The client for hosts that may have any address, made when it is first needed.
+    /// Returns the client for hosts that may have any address, made when it is first needed.
     private func shared() -> HTTPClient {
         client.withLock { client in
             if let client { return client }
@@ -153,9 +159,9 @@ final class HTTPCaller: Sendable {
     private static func client(addresses: [String: String] = [:]) -> HTTPClient {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
         configuration.timeout.connect = connectTimeout
-        // Whether to try again is for the flow's retries to say; until then a slot would be taken.
+        // Retries are left to the flow's retry rule; here they would only occupy a slot.
         configuration.connectionPool.retryConnectionEstablishment = false
-        // As many as tasks run at once, which others limit.
+        // High enough for all tasks that run at once, whose number is limited elsewhere.
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
         configuration.dnsOverride = addresses
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
@@ -165,7 +171,7 @@ final class HTTPCaller: Sendable {
         switch error {
         case let error as NIOConnectionError:
             let reason = error.connectionErrors.first.map { explain($0.error) }
-            return "no connection to \(error.host): \(reason ?? "there is no such host")"
+            return "no connection to \(error.host): \(reason ?? "the host does not exist")"
         case let error as IOError: return String(cString: strerror(error.errnoCode))
         case let error as HTTPClientError where error == .connectTimeout: return "no connection within 10 s"
         case let error as HTTPClientError where error == .remoteConnectionClosed:

@@ -2,31 +2,31 @@ public import SheafCore
 
 /// Sends a request for each task.
 ///
-/// - Method, URL, header values and body are templates, see ``ArgumentTemplate``. Values are written for their place:
+/// - Method, URL, header values and body are templates, see ``ArgumentTemplate``. Values are encoded for their place:
 ///   percent-encoded in the URL (`{{{name}}}` writes one as it is), in one line in headers, JSON-escaped in a body that is
-///   JSON. `${NAME}` is a variable of the worker's environment, and never stands in a message.
-/// - An answer of 200 to 299 is a success, and its body the output. 429, and 408, 425 and 5xx with a `Retry-After`, are a
-///   ``FlowThrottle``. Other failures are `http-404` and the like (408, 425 and 5xx may be tried again), `connection` (may
-///   be tried again), `template`, `redirects`, `private-address`, `output-too-large`, `output-not-json` and
+///   JSON. `${NAME}` is a variable of the worker's environment; messages never show its value.
+/// - A status of 200 to 299 is a success, and the body is the output. 429, and 408, 425 and 5xx with a `Retry-After`, are a
+///   ``FlowThrottle``. Other failures are `http-404` and the like (408, 425 and 5xx may be retried), `connection` (may
+///   be retried), `template`, `redirects`, `private-address`, `output-too-large`, `output-not-json` and
 ///   `output-not-text`.
-/// - A host that is part of the URL's template may have any address. One that comes from a record or a redirect must not
-///   have a private one, unless that is allowed.
+/// - A host that is part of the URL's template may have any address. A host that comes from a record or a redirect must
+///   not have a private address, unless that is allowed.
 public struct HTTPFlow: ExaminableFlow {
-    /// What becomes of a body.
+    /// How the body of an answer becomes an output.
     public enum Response: String, Sendable, CaseIterable {
-        /// JSON where the whole of it is JSON, else a text.
+        /// JSON if all of it is JSON, otherwise a string.
         case auto
         /// JSON; anything else is a failure.
         case json
-        /// A text, whatever it looks like.
+        /// A string, whatever it looks like.
         case raw
     }
 
-    /// A body to send.
+    /// The body of a request.
     public enum Body: Sendable {
-        /// A text.
+        /// A string, which is a template.
         case text(String)
-        /// JSON of which the texts are templates.
+        /// JSON whose strings are templates.
         case json(JSONValue)
     }
 
@@ -40,22 +40,22 @@ public struct HTTPFlow: ExaminableFlow {
     private let secrets: Secrets
     private let caller: HTTPCaller
     private let isHostFixed: Bool
-    /// Whether the URL is none, which can be told without a task where only variables are put into it.
+    /// Whether the URL is known to be invalid; it can be known without a task only if the URL uses nothing but variables.
     private let isURLBroken: Bool
 
     /// Defines a flow.
     ///
     /// - Parameters:
     ///   - url: The URL, a template.
-    ///   - method: The method, a template; `GET` without a body and `POST` with one where nothing is said.
+    ///   - method: The method, a template; by default `GET` without a body and `POST` with one.
     ///   - headers: The headers; the values are templates.
-    ///   - body: What is sent.
-    ///   - response: What becomes of the answer's body.
-    ///   - redirects: How many redirects are followed.
+    ///   - body: The body of the request.
+    ///   - response: How the answer's body becomes the output.
+    ///   - redirects: The most redirects that are followed.
     ///   - allowsPrivateAddresses: Whether a host from a record or a redirect may have a private address.
     ///   - maximumOutput: The most bytes of an answer's body.
-    ///   - variables: What `${NAME}` stands for; no message shows the values.
-    /// - Throws: ``FlowConfigurationProblem`` where the flow makes no sense.
+    ///   - variables: The values of `${NAME}`; no message shows them.
+    /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
     public init(
         url: String,
         method: String? = nil,
@@ -74,7 +74,10 @@ public struct HTTPFlow: ExaminableFlow {
         let method = method ?? (body == nil ? "GET" : "POST")
         self.method = try RequestParts.template(method, .none, variables, "method")
         if !self.method.isTemplated, !RequestParts.isToken(method) {
-            throw FlowConfigurationProblem(.key("method"), "'\(method)' is no method; expected one such as GET or POST")
+            throw FlowConfigurationProblem(
+                .key("method"),
+                "'\(method)' is not a method; expected one such as GET or POST"
+            )
         }
         self.headers = try RequestParts.headers(headers, variables)
         self.body = try body.map { body throws(FlowConfigurationProblem) in
@@ -91,7 +94,7 @@ public struct HTTPFlow: ExaminableFlow {
         )
     }
 
-    /// How many redirects are followed where nothing is said.
+    /// The most redirects that are followed by default.
     public static let defaultRedirects = 5
 
     /// Sends the request of one task.
@@ -106,11 +109,11 @@ public struct HTTPFlow: ExaminableFlow {
         }
     }
 
-    /// Looks whether the URL is one, where that can be told without a task.
+    /// Checks the URL, as far as that is possible without a task.
     public func examine() -> FlowExamination {
         FlowExamination(
             use: "asks \(url.text.prefix { $0 != "?" })",
-            problem: isURLBroken ? "with the variables of the environment in it, its URL is none" : nil
+            problem: isURLBroken ? "its URL is invalid with the values of the environment variables" : nil
         )
     }
 
@@ -123,12 +126,12 @@ public struct HTTPFlow: ExaminableFlow {
             let text = try RequestParts.rendered(url, scope, "url")
             guard text.utf8.count <= Self.maximumURL, let address = HTTPAddress(text) else {
                 throw TemplateError(
-                    "url is '\(url.text)', which gives no URL: expected http:// or https:// and a host, at most 16 KiB"
+                    "url is '\(url.text)', which gives no valid URL; expected http:// or https:// and a host, at most 16 KiB"
                 )
             }
             let method = try RequestParts.rendered(method, scope, "method")
             guard RequestParts.isToken(method) else {
-                throw TemplateError("method is '\(self.method.text)', which gives no method")
+                throw TemplateError("method is '\(self.method.text)', which gives no valid method")
             }
             var call = HTTPCall(method: method, url: address)
             for (name, value) in headers {
@@ -141,7 +144,7 @@ public struct HTTPFlow: ExaminableFlow {
             call.addUserAgent()
             return call
         } catch {
-            throw FlowError(type: "template", message: error.description)
+            throw FlowError(type: FlowError.templateType, message: error.description)
         }
     }
 
@@ -150,13 +153,13 @@ public struct HTTPFlow: ExaminableFlow {
         if isJSON { return .json(answer.body) }
         if response == .json {
             throw FlowError(
-                type: "output-not-json",
+                type: FlowError.outputNotJSONType,
                 message: "\(call.description) answered \(answer.status) with a body that is not JSON"
             )
         }
         guard let text = String(validating: answer.body, as: UTF8.self) else {
             throw FlowError(
-                type: "output-not-text",
+                type: FlowError.outputNotTextType,
                 message: "\(call.description) answered \(answer.status) with a body that is not UTF-8"
             )
         }

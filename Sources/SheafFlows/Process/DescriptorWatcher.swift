@@ -3,19 +3,19 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Tells of descriptors that can be read or written, on one thread for all children of all flows.
+/// Reports descriptors that can be read or written, on one thread for all children of all flows.
 ///
-/// It asks the kernel itself instead of a dispatch source: those take the closing of a pipe for the end of the source
-/// (swift-corelibs-libdispatch on Linux), while there may still be something in the pipe.
+/// It calls `poll` instead of using dispatch sources: those end when a pipe is closed (swift-corelibs-libdispatch on Linux),
+/// although there may still be data in the pipe.
 final class DescriptorWatcher: Sendable {
-    /// What is waited for.
+    /// The event that is waited for.
     enum Interest: Sendable {
         case reading, writing
 
         fileprivate var events: Int16 { Int16(self == .reading ? POLLIN : POLLOUT) }
     }
 
-    /// Names a descriptor that is watched; never used twice, so that a late event reaches nobody else.
+    /// Identifies a watched descriptor; never used twice, so that a late event cannot reach another one.
     typealias Token = UInt64
 
     private struct Entry {
@@ -31,29 +31,33 @@ final class DescriptorWatcher: Sendable {
         var isChanged = true
     }
 
-    /// The one for all; nil where the system gives none.
+    /// The watcher of this process; nil if the system has no pipe for it.
     static let shared = DescriptorWatcher()
 
     private static let stackSize = 512 << 10
     private let state = Mutex(State())
-    /// Ends a waiting when there is something else to wait for.
+    /// Interrupts `poll` when the set of descriptors changes.
     private let bell: Pipe
 
     private init?() {
         guard let bell = try? Pipe() else { return nil }
         bell.writeEnd.setNonBlocking()
         self.bell = bell
-        // It lives as long as the process.
-        let thread = Thread { [self] in follow() }
+        // The thread lives as long as the process.
+        let thread = Thread { [self] in run() }
         thread.name = "sheaf-children"
         thread.stackSize = Self.stackSize
         thread.start()
     }
 
-    /// Calls `handler` on the watcher's thread as long as there is something to read or room to write.
+    /// Calls `handler` on the watcher's thread as long as there is data to read or room to write.
     ///
-    /// A handler must return soon, and may be called once more after ``remove(_:)``. It is called later by as much as `leisure`
-    /// says: what is written in many small parts then costs few turns of the threads instead of one each.
+    /// - Parameters:
+    ///   - descriptor: The descriptor to watch.
+    ///   - interest: The event to wait for.
+    ///   - leisure: Returns by how much the handler may be called later. Data that is written in many small parts is then
+    ///     read in few turns of the threads instead of one turn each.
+    ///   - handler: Must return soon, and may be called once more after ``remove(_:)``.
     func add(
         _ descriptor: FileDescriptor,
         _ interest: Interest,
@@ -76,7 +80,7 @@ final class DescriptorWatcher: Sendable {
         return token
     }
 
-    /// Ends the watching; call it before the descriptor is closed.
+    /// Stops watching; call it before the descriptor is closed.
     func remove(_ token: Token) {
         state.withLock { state in
             state.entries[token] = nil
@@ -85,7 +89,7 @@ final class DescriptorWatcher: Sendable {
         _ = try? bell.writeEnd.writeAll(CollectionOfOne(1))
     }
 
-    private func follow() {
+    private func run() {
         var polled: [pollfd] = []
         var tokens: [Token] = []
         while true {
@@ -107,12 +111,12 @@ final class DescriptorWatcher: Sendable {
         }
     }
 
-    /// Waits that long, or until one of the others can be read or written; returns which.
+    /// Waits for that time, or until other descriptors can be read or written, and returns those.
     private func others(than ready: [Int], _ polled: [pollfd], within leisure: Duration) -> [Int] {
         var rest = polled
         rest[0].revents = 0
         for place in ready { rest[place + 1].fd = -1 }
-        // The system waits for whole milliseconds where it is to hear of the others; for less than one they can wait too.
+        // `poll` counts in milliseconds; for less than one, the other descriptors can wait too.
         let milliseconds = Int32(leisure / .milliseconds(1))
         if milliseconds == 0 { usleep(UInt32(leisure / .microseconds(1))) }
         guard poll(&rest, nfds_t(rest.count), milliseconds) > 0 else { return [] }

@@ -1,27 +1,26 @@
 import Logging
 import SheafCore
 
-/// What a child says in one line.
+/// One line of a child's standard output.
 struct ProcessReply {
     enum Content {
         /// The task succeeded.
         case output(FlowOutput)
         /// The task failed.
         case failed(FlowError)
-        /// Something for the log.
+        /// A message for the log.
         case log(Logger.Level, String)
-        /// How far the task is, for the log.
+        /// The task's progress, for the log.
         case progress(String)
         /// A question to people.
         case ask(Question)
     }
 
-    /// What it says.
     let content: Content
-    /// Whether it says of which task, so that it can not be taken for the answer to another.
+    /// Whether the line names its task, so that it cannot be mistaken for the answer to another.
     let namesTask: Bool
 
-    /// A second answer to the task that the child has answered last.
+    /// Reports a second answer to the task that the child answered last.
     struct Repetition: Error {
         let task: String
     }
@@ -29,16 +28,16 @@ struct ProcessReply {
     /// Reads a line.
     ///
     /// - Parameters:
-    ///   - line: What the child has written.
-    ///   - task: The task that it is to answer.
-    ///   - answered: The one that it has answered before.
-    /// - Throws: ``Repetition``, or ``FlowError`` of type `protocol` where it is no reply, or one for another task.
+    ///   - line: The line, without its line break.
+    ///   - task: The id of the task that the child must answer.
+    ///   - answered: Returns the id of the task that the child answered before.
+    /// - Throws: ``Repetition``, or ``FlowError`` of type `protocol` if the line is no reply, or one for another task.
     init(line: [UInt8], task: String, after answered: () -> String?) throws {
         let members: [(name: String, range: Range<Int>)]
         do {
             members = try JSON.slices(of: line)
         } catch {
-            throw Self.rubbish(line)
+            throw Self.noReply(line)
         }
         func text(_ name: String) -> [UInt8]? {
             members.last { $0.name == name }.map { Array(line[$0.range]) }
@@ -47,7 +46,7 @@ struct ProcessReply {
         let id = value("task_id")
         if let id, id != .string(task) {
             if let answered = answered(), id == .string(answered) { throw Repetition(task: answered) }
-            throw Self.breach("answered with the task_id \(id.text), but its task is '\(task)'")
+            throw Self.violation("answered with the task_id \(id.text), but its task is '\(task)'")
         }
         namesTask = id != nil
         if let output = text("output") {
@@ -62,35 +61,35 @@ struct ProcessReply {
             content = .progress(progress.shown)
         } else if let ask = value("ask") {
             guard let question = Question(reply: ask) else {
-                throw Self.breach("asked without a text as 'question'")
+                throw Self.violation("asked without a string as 'question'")
             }
             content = .ask(question)
         } else {
-            throw Self.rubbish(line)
+            throw Self.noReply(line)
         }
     }
 
-    /// The error of a child that does not speak as it should.
-    static func breach(_ what: String) -> FlowError {
+    /// The error of a child that does not keep to the protocol.
+    private static func violation(_ what: String) -> FlowError {
         FlowError(type: "protocol", message: "the program \(what); it was ended, and another is started")
     }
 
-    private static func rubbish(_ line: [UInt8]) -> FlowError {
+    private static func noReply(_ line: [UInt8]) -> FlowError {
         let start = String(decoding: line.prefix(120), as: UTF8.self)
-        return breach(
+        return violation(
             """
             printed '\(start)\(line.count > 120 ? "…" : "")', which is no reply: a reply is one line of JSON, \
-            {"output": …} or {"error": …}; what is for people goes to standard error
+            {"output": …} or {"error": …}; print messages for people to standard error
             """
         )
     }
 }
 
 extension FlowError {
-    /// The most of a message that is kept, in characters.
+    /// The longest message that is kept, in characters.
     private static let longestMessage = 4 << 10
 
-    /// Reads what a child says of a failure: an object with `type`, `message` and `retryable`, or just a text.
+    /// Reads a child's report of a failure: an object with `type`, `message` and `retryable`, or just a string.
     fileprivate init(reply error: JSONValue) {
         let message = (error["message"] ?? error).shown
         self.init(
@@ -113,6 +112,6 @@ extension Question {
 }
 
 extension JSONValue {
-    /// A text as it is, anything else as JSON.
+    /// A string as it is, any other value as JSON.
     fileprivate var shown: String { stringValue ?? text }
 }

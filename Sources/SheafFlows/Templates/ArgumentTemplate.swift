@@ -3,16 +3,16 @@ import SheafCore
 
 /// One argument of a program as a Mustache template over a task, parsed once and rendered for every task.
 ///
-/// `{{name}}` is a field of the record, or else a parameter; `{{a.b.0}}` goes into objects and lists. Three names are
-/// reserved, so that no record can stand in for them: `record` is the whole record, `parameters` the parameters, and
-/// `sheaf` holds `batch_id`, `task_id`, `task_index`, `record_id` and `attempt`. Values are put in as they are, without
-/// HTML escapes; objects and lists as JSON; `null` as nothing. A plain variable must exist, a section need not:
-/// `{{#name}}…{{/name}}` is left out where the name is missing, `null`, `false`, an empty text or an empty list.
-/// Partials, inheritance and pragmas are refused.
+/// `{{name}}` is a field of the record, or a parameter if there is no such field; `{{a.b.0}}` is a value inside objects and
+/// lists. Three names are reserved, and no field of a record overrides them: `record` is the whole record, `parameters` the
+/// parameters, and `sheaf` holds `batch_id`, `task_id`, `task_index`, `record_id` and `attempt`. Values are inserted
+/// without HTML escapes, objects and lists as JSON, and `null` as nothing. A variable must exist, a section need not:
+/// `{{#name}}…{{/name}}` is left out if the name is missing, `null`, `false`, an empty string or an empty list. Partials,
+/// inheritance and pragmas are not allowed.
 public struct ArgumentTemplate: Sendable {
     /// The template as it was written.
     public let text: String
-    /// Whether it holds any tag.
+    /// Whether the template contains any tag.
     public let isTemplated: Bool
     private let template: MustacheTemplate?
     private let escape: TemplateEscape
@@ -20,24 +20,24 @@ public struct ArgumentTemplate: Sendable {
 
     /// Parses a template.
     ///
-    /// - Throws: ``TemplateError`` where it is not one.
+    /// - Throws: ``TemplateError`` if the string is not a template.
     public init(_ text: String) throws(TemplateError) {
         try self.init(text, escape: .none, variables: nil)
     }
 
-    /// Parses a template for another place than an argument.
+    /// Parses a template for a place other than an argument.
     ///
     /// - Parameters:
     ///   - text: The template.
     ///   - escape: How values are written; `{{{name}}}` and `{{&name}}` write them as they are.
-    ///   - variables: What `${NAME}` stands for; nil where it stands for itself.
+    ///   - variables: The values of `${NAME}`; nil if it is not replaced.
     init(_ text: String, escape: TemplateEscape, variables: [String: String]?) throws(TemplateError) {
         self.text = text
         self.escape = escape
         self.variables = variables ?? [:]
         self.isTemplated = text.contains("{{") || variables != nil && text.contains("${")
         guard isTemplated else {
-            // Mustache would take the white space of a text that holds nothing else.
+            // Mustache would remove the white space of a string that contains nothing else.
             self.template = nil
             return
         }
@@ -52,9 +52,9 @@ public struct ArgumentTemplate: Sendable {
         }
     }
 
-    /// Fills the template in.
+    /// Renders the template.
     ///
-    /// - Throws: ``TemplateError`` where a variable names what the task has not.
+    /// - Throws: ``TemplateError`` if the task has no value for a variable.
     func render(_ scope: TemplateScope) throws(TemplateError) -> String {
         guard let template else { return text }
         let rendering = TemplateRendering(escape: escape, variables: variables)
@@ -63,10 +63,9 @@ public struct ArgumentTemplate: Sendable {
         return rendered
     }
 
-    /// Fills the template in for a task.
+    /// Renders the template for a task.
     ///
-    /// - Throws: ``TemplateError`` where a variable names what the task has not, or where the record is not JSON
-    ///   although it says so.
+    /// - Throws: ``TemplateError`` if the task has no value for a variable, or if a record of JSON is not valid JSON.
     public func render(_ task: FlowTask) throws(TemplateError) -> String {
         guard isTemplated else { return text }
         return try render(TemplateScope(task))
@@ -74,11 +73,51 @@ public struct ArgumentTemplate: Sendable {
 
     private static func explain(_ error: any Error) -> String {
         switch error as? MustacheTemplate.Error {
-        case .sectionCloseNameIncorrect: "a section is closed by another name than it was opened with"
+        case .sectionCloseNameIncorrect: "a section is closed with another name than it was opened with"
         case .expectedSectionEnd: "a section is not closed"
-        case .unfinishedName: "a tag is not closed, or its name is not one"
+        case .unfinishedName: "a tag is not closed, or its name is invalid"
         case .invalidSetDelimiter: "the delimiters are not set as {{=<% %>=}}"
-        default: "it is not a Mustache template (\(error))"
+        default: "it is not a valid Mustache template (\(error))"
         }
+    }
+}
+
+/// Reports what is wrong with a template, or with the task that it is rendered for.
+public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What is wrong, for people.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// How values are escaped in a template, so that no value can change the structure around it.
+enum TemplateEscape: Sendable {
+    /// As they are.
+    case none
+    /// Percent-encoded as a part of a URL: everything except letters, digits and `-._~`.
+    case url
+    /// In one line, as in a header.
+    case header
+    /// Strings as they stand between the quotes of JSON.
+    case json
+
+    func write(_ value: JSONValue) -> String {
+        let text = value.renderedText
+        switch self {
+        case .none: return text
+        case .url: return PercentEncoding.encode(text)
+        case .header:
+            return String(String.UnicodeScalarView(text.unicodeScalars.map { Self.isControl($0) ? " " : $0 }))
+        case .json:
+            guard case .string = value else { return value == .null ? "null" : text }
+            var bytes: [UInt8] = []
+            JSON.write(text, to: &bytes)
+            return String(decoding: bytes.dropFirst().dropLast(), as: UTF8.self)
+        }
+    }
+
+    /// Returns whether a character is not allowed in a header.
+    static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 && scalar != "\t" || scalar.value == 0x7F
     }
 }

@@ -1,10 +1,10 @@
 import OrderedCollections
 public import SheafCore
 
-/// A JSON value whose texts are templates.
+/// A JSON value whose strings are templates.
 ///
-/// A text that is a single tag, such as `"{{count}}"`, becomes the value itself, with its type; any other text stays a
-/// text, whatever is put into it. So no value can leave its place.
+/// A string that is a single tag, such as `"{{count}}"`, becomes the value itself, with its type; any other string stays a
+/// string, whatever is inserted. So no value can change the structure around it.
 public struct JSONTemplate: Sendable {
     private indirect enum Node: Sendable {
         case fixed(JSONValue)
@@ -18,12 +18,12 @@ public struct JSONTemplate: Sendable {
     public let source: JSONValue
     private let root: Node
 
-    /// Parses the texts of a value.
+    /// Parses the strings of a value.
     ///
     /// - Parameters:
     ///   - source: The value.
-    ///   - variables: What `${NAME}` stands for in texts; nil where it stands for itself.
-    /// - Throws: ``TemplateError`` where a text is no template.
+    ///   - variables: The values of `${NAME}` in strings; nil if it is not replaced.
+    /// - Throws: ``TemplateError`` if a string is not a template.
     public init(_ source: JSONValue, variables: [String: String]? = nil) throws(TemplateError) {
         self.source = source
         self.root = try Self.parse(source, variables)
@@ -47,7 +47,7 @@ public struct JSONTemplate: Sendable {
         }
     }
 
-    /// The path of a text that is a single variable.
+    /// Returns the path of a string that is a single variable; nil if it is anything else.
     private static func path(_ text: String) -> [String]? {
         guard text.hasPrefix("{{"), text.hasSuffix("}}") else { return nil }
         let name = String(text.dropFirst(2).dropLast(2).drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
@@ -57,9 +57,9 @@ public struct JSONTemplate: Sendable {
         return parts.contains("") ? nil : parts
     }
 
-    /// Fills the texts in.
+    /// Renders the strings.
     ///
-    /// - Throws: ``TemplateError`` where a variable names what the task has not.
+    /// - Throws: ``TemplateError`` if the task has no value for a variable.
     func render(_ scope: TemplateScope) throws(TemplateError) -> JSONValue { try Self.render(root, scope) }
 
     private static func render(_ node: Node, _ scope: TemplateScope) throws(TemplateError) -> JSONValue {
@@ -82,7 +82,7 @@ public struct JSONTemplate: Sendable {
 }
 
 extension JSONValue {
-    /// Gives an object a member.
+    /// Sets a member of an object; does nothing to other values.
     mutating func set(_ name: String, to value: JSONValue) {
         guard case .object(var members) = self else { return }
         members[name] = value

@@ -1,7 +1,7 @@
 import OrderedCollections
 import SheafCore
 
-/// What the names of a template stand for in one task.
+/// The values of a template's names for one task.
 struct TemplateScope {
     let record: JSONValue
     let recordID: String
@@ -25,7 +25,7 @@ struct TemplateScope {
         ]
     }
 
-    /// The value of a name without dots; the reserved ones first, so that a record cannot take their place.
+    /// The value of a name without dots; reserved names come first, so that a record cannot override them.
     subscript(name: String) -> JSONValue? {
         switch name {
         case "record": record
@@ -35,7 +35,7 @@ struct TemplateScope {
         }
     }
 
-    /// The value that a path leads to, by member names and by positions in lists.
+    /// Returns the value at a path, by member names and by positions in lists.
     func value(at path: [String]) -> JSONValue? {
         guard let first = path.first, var value = self[first] else { return nil }
         for part in path.dropFirst() {
@@ -45,7 +45,7 @@ struct TemplateScope {
         return value
     }
 
-    /// The error for a variable that stands for nothing.
+    /// Returns the error for a variable without a value.
     func missing(_ path: [String]) -> TemplateError {
         let name = path.joined(separator: ".")
         if name.hasPrefix("${") {
@@ -62,7 +62,7 @@ struct TemplateScope {
             guard record.objectValue != nil else {
                 let kind = record.arrayValue == nil ? "a plain value" : "a list"
                 return TemplateError(
-                    "the record '\(recordID)' is \(kind) without a field '\(name)'; {{record}} is the whole of it"
+                    "the record '\(recordID)' is \(kind) without a field '\(name)'; use {{record}} for all of it"
                 )
             }
             return TemplateError("the record '\(recordID)' has no field '\(name)'\(known(record))")
