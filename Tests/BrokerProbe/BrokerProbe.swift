@@ -17,7 +17,7 @@ struct BrokerProbe {
             let broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url, namespace: "probe"))
             let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
             let (queue, log) = ("probe.queue.\(suffix)", "probe.log.\(suffix)")
-            try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 1_000))
+            try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 1_000)))
             try await broker.declareLog(LogDeclaration(name: log))
             try await broker.append(Message(id: "entry"), to: log)
             for round in 1...rounds {

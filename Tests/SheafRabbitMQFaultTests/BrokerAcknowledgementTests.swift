@@ -14,8 +14,8 @@ import Testing
     func aDeliveryHeldTooLongComesAgainAndNothingElseIsHarmed() async throws {
         let broker = try await impatientBroker(try await Self.node.value.url)
         let (slow, quick, log) = ("slow-\(UInt64.random(in: 0 ... .max))", "quick", "log")
-        try await broker.declareQueue(QueueDeclaration(name: slow, deliveryLimit: 5))
-        try await broker.declareQueue(QueueDeclaration(name: quick, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: slow, kind: .work(deliveryLimit: 5)))
+        try await broker.declareQueue(QueueDeclaration(name: quick, kind: .work(deliveryLimit: 5)))
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.publish([Message(id: "0"), Message(id: "1")], to: slow)
         let consumer = try await broker.consume(slow, prefetch: 1)
@@ -70,7 +70,7 @@ import Testing
     func whatWasTakenByGetIsTakenBackAndGetGoesOn() async throws {
         let broker = try await impatientBroker(try await Self.node.value.url)
         let queue = "get-\(UInt64.random(in: 0 ... .max))"
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
         try await broker.publish(Message(id: "0"), to: queue)
         let held = try #require(try await broker.get(queue))
         let start = ContinuousClock.now

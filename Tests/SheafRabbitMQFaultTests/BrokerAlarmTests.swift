@@ -16,7 +16,7 @@ import Testing
             try await BrokerExercise.run(on: broker) { exercise in
                 let queue = "alarm-\(alarm.description)"
                 try await broker.declareQueue(
-                    QueueDeclaration(name: queue, deliveryLimit: 3, acceptsDelayed: true)
+                    QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
                 )
                 try await broker.publish((0..<3).map { Message(id: String($0)) }, to: queue)
                 let consumer = try await broker.consume(queue, prefetch: 1)

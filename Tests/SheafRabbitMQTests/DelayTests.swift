@@ -10,7 +10,9 @@ import Testing
         let broker = try await connect(try await RabbitMQNode.shared, namespace: namespace)
         let (gone, kept) = (uniqueName("gone"), uniqueName("kept"))
         for name in [gone, kept] {
-            try await broker.declareQueue(QueueDeclaration(name: name, deliveryLimit: 3, acceptsDelayed: true))
+            try await broker.declareQueue(
+                QueueDeclaration(name: name, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
+            )
         }
         // Deleted first: where a busy broker deletes it late, the message can have come to it.
         try await broker.deleteQueue(gone)
@@ -28,9 +30,14 @@ import Testing
         let broker = try await connect(try await RabbitMQNode.shared)
         let (tasks, suspects, dead) = (uniqueName("tasks"), uniqueName("suspects"), uniqueName("dead"))
         try await broker.declareLog(LogDeclaration(name: dead))
-        try await broker.declareQueue(QueueDeclaration(name: suspects, deliveryLimit: 0, deadLetter: .log(dead)))
         try await broker.declareQueue(
-            QueueDeclaration(name: tasks, deliveryLimit: 0, deadLetter: .queue(suspects), acceptsDelayed: true)
+            QueueDeclaration(name: suspects, kind: .work(deliveryLimit: 0, deadLetter: .log(dead)))
+        )
+        try await broker.declareQueue(
+            QueueDeclaration(
+                name: tasks,
+                kind: .work(deliveryLimit: 0, deadLetter: .queue(suspects), acceptsDelayed: true)
+            )
         )
         let message = Message(id: "task", headers: [Message.Header("kept", .bool(true))])
         try await broker.publish(message, to: tasks, after: .milliseconds(100))
@@ -58,7 +65,9 @@ import Testing
         let namespace = uniqueName("delay")
         let broker = try await connect(node, namespace: namespace)
         let queue = uniqueName("tasks")
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 3, acceptsDelayed: true))
+        try await broker.declareQueue(
+            QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
+        )
         try await broker.publish(Message(id: "0"), to: queue, after: .milliseconds(50))
         let consumer = try await broker.consume(queue, prefetch: 1)
         let first = try await receive(consumer)

@@ -19,12 +19,12 @@ import Testing
         let consuming: Task<[Delivery]?, any Error>
         let reading: Task<LogChunk?, any Error>
 
-        init(_ url: String, deliveryLimit: Int? = 3) async throws {
+        init(_ url: String, deliveryLimit: Int = 3) async throws {
             var configuration = try RabbitMQConfiguration(url: url, namespace: uniqueName("ending"))
             configuration.connection.heartbeat = .seconds(1)
             let broker = try await RabbitMQBroker.connect(configuration)
             let (queue, log) = (uniqueName("queue"), uniqueName("log"))
-            try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: deliveryLimit))
+            try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: deliveryLimit)))
             try await broker.declareLog(LogDeclaration(name: log))
             let consumer = try await broker.consume(queue, prefetch: 10)
             let reader = try await broker.read(log, from: .first)
@@ -102,7 +102,7 @@ import Testing
         let ended = try await brokerError { _ = try await outcome(of: consuming) }
         #expect(ended.code == .connectionLost)
         #expect(ended.isRetryable)
-        #expect(ended.message.contains("and the queue is there"), "\(ended)")
+        #expect(ended.message.contains("but '\(waiting.queue)' exists"), "\(ended)")
         waiting.reading.cancel()
         try await waiting.goOn()
     }

@@ -18,7 +18,7 @@ import Testing
     private func connectionsAreKilled(on node: RabbitMQNode) async throws {
         let broker = try await connect(node)
         let (queue, log, name) = (uniqueName("queue"), uniqueName("log"), uniqueName("lock"))
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.publish([Message(id: "0"), Message(id: "1")], to: queue)
         let consumer = try await broker.consume(queue, prefetch: 1)
@@ -51,7 +51,7 @@ import Testing
     private func memoryIsShort(on node: RabbitMQNode) async throws {
         let broker = try await connect(node, confirmWithin: .seconds(1))
         let queue = uniqueName("queue")
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
         try await broker.publish([Message(id: "0"), Message(id: "1")], to: queue)
         let consumer = try await broker.consume(queue, prefetch: 1)
         let first = try await receive(consumer)
@@ -77,7 +77,9 @@ import Testing
     private func theNodeCrashes(_ node: RabbitMQNode) async throws {
         let broker = try await connect(node)
         let (queue, log) = (uniqueName("queue"), uniqueName("log"))
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5, acceptsDelayed: true))
+        try await broker.declareQueue(
+            QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5, acceptsDelayed: true))
+        )
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.publish((0..<50).map { Message(id: String($0)) }, to: queue)
         try await broker.append((0..<50).map { Message(id: String($0)) }, to: log)

@@ -78,7 +78,7 @@ import Testing
         try await broker.declareLog(LogDeclaration(name: log, maximumBytes: 1_000))
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.declareLog(LogDeclaration(name: log, maximumBytes: 1_000_000_000))
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3)))
         let error = try await brokerError { try await broker.declareLog(LogDeclaration(name: queue)) }
         #expect(error.code == .mismatch)
         try await broker.deleteLog(log)

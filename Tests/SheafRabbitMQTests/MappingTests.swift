@@ -13,17 +13,17 @@ import Testing
         #expect(try DelayStep(for: delay).name == step)
     }
 
-    @Test func workIsKeptSafelyAndTokensWithoutLimit() {
-        let work = QueueDeclaration(name: "work", deliveryLimit: 3, deadLetter: .queue("dead"))
+    @Test func workIsKeptSafelyAndTokensWithoutLimit() throws {
+        let work = QueueDeclaration(name: "work", kind: .work(deliveryLimit: 3, deadLetter: .queue("dead")))
         #expect(
-            QueueArguments.table(for: work) == [
+            try QueueArguments.table(for: work) == [
                 "x-queue-type": "quorum", "x-delivery-limit": 3, "x-dead-letter-exchange": "",
                 "x-dead-letter-routing-key": "dead", "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
             ]
         )
-        let tokens = QueueDeclaration(name: "tokens", deliveryLimit: nil)
-        #expect(QueueArguments.table(for: tokens) == ["x-queue-type": "classic"])
+        let tokens = QueueDeclaration(name: "tokens", kind: .tokens())
+        #expect(try QueueArguments.table(for: tokens) == ["x-queue-type": "classic"])
     }
 
     @Test(arguments: [1, 400_000, 100_000_000, 10_000_000_000])

@@ -36,7 +36,7 @@ import Testing
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in
             let broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url))
             let queue = uniqueName("queue")
-            try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+            try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
             try await broker.publish((0..<3).map { Message(id: String($0)) }, to: queue)
             let old = try await receiveThree(try await broker.consume(queue, prefetch: 3))
             let taken = try await broker.get(queue)

@@ -93,7 +93,7 @@ import Testing
     /// Small and large messages go in and come back, on all connections of a broker.
     private func useFromEndToEnd(_ broker: RabbitMQBroker) async throws {
         let queue = uniqueName("queue")
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3)))
         let messages = [0, 1, 16_384, 131_064, 3_000_000].map { size in
             Message(id: String(size), body: (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
         }

@@ -15,7 +15,7 @@ struct Permits {
     /// Makes the queue.
     func declare() async throws {
         try await retrying(for: .seconds(30)) {
-            try await client.broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: nil))
+            try await client.broker.declareQueue(QueueDeclaration(name: queue, kind: .tokens()))
         }
     }
 

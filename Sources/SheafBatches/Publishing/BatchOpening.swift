@@ -43,7 +43,7 @@ struct BatchOpening: Sendable {
         guard let limit = plan.options.maxRunning else { return }
         // Minted under the creating lock and before the batch is known, so nobody mints or takes them at the same time.
         try await stalls.during {
-            try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
+            try await broker.declareQueue(QueueDeclaration(name: permits, kind: .tokens()))
             try await broker.purgeQueue(permits)
             try await broker.publish((0..<limit).map { Permit(change: 0, number: $0).message }, to: permits)
         }

@@ -11,9 +11,11 @@ extension QueueDeclaration {
     static func tasks(of batch: Name, flow: Name, generation: Int, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
             name: names.tasks(flow: flow, batch: batch, generation: generation),
-            deliveryLimit: returnsOfTasks,
-            deadLetter: .queue(names.suspects(flow: flow)),
-            acceptsDelayed: true
+            kind: .work(
+                deliveryLimit: returnsOfTasks,
+                deadLetter: .queue(names.suspects(flow: flow)),
+                acceptsDelayed: true
+            )
         )
     }
 
@@ -21,8 +23,7 @@ extension QueueDeclaration {
     static func suspects(of flow: Name, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
             name: names.suspects(flow: flow),
-            deliveryLimit: returnsOfSuspects,
-            deadLetter: .log(names.dead)
+            kind: .work(deliveryLimit: returnsOfSuspects, deadLetter: .log(names.dead))
         )
     }
 }
