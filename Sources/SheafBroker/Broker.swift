@@ -3,15 +3,15 @@ public import SheafCore
 /// A message broker as Sheaf uses it: queues, logs, locks and delayed publishing.
 ///
 /// Everything in Sheaf is built on these. A broker may be used from any task. After a lost connection the next call
-/// connects again. Consumers, readers and locks of the lost connection end with ``BrokerError/Code/connectionLost``, and
-/// their users create new ones. All calls throw ``BrokerError`` or `CancellationError`.
+/// connects again. Consumers, readers and locks of the lost connection end with ``BrokerError/Code/connectionLost``,
+/// and their users create new ones. All calls throw ``BrokerError`` or `CancellationError`.
 ///
 /// ## Absence is certain
 ///
-/// ``BrokerError/Code/notFound``, ``BrokerError/Code/queueGone``, and a nil ``queueStatus(_:)`` or ``endOffset(of:)`` mean
-/// that the queue or log does not exist. A caller may act on them, for example end a batch whose queue was deleted.
-/// An implementation whose server can report an existing queue as missing, for example while it starts or stops, looks
-/// again until it is certain. If it cannot become certain, it throws a retryable error such as
+/// ``BrokerError/Code/notFound``, ``BrokerError/Code/queueGone``, and a nil ``queueStatus(_:)`` or ``endOffset(of:)``
+/// mean that the queue or log does not exist. A caller may act on them, for example end a batch whose queue was
+/// deleted. An implementation whose server can report an existing queue as missing, for example while it starts or
+/// stops, looks again until it is certain. If it cannot become certain, it throws a retryable error such as
 /// ``BrokerError/Code/timedOut`` or ``BrokerError/Code/connectionLost``.
 ///
 /// The conformance suite `BrokerConformance` in SheafTesting holds every implementation to these rules.
@@ -40,8 +40,9 @@ public protocol Broker: Sendable {
     func deleteLog(_ name: String) async throws
     /// Returns the smallest offset that the next entry can get, or nil if the log does not exist.
     ///
-    /// Every entry confirmed before the call has a smaller offset, and the ``LogChunk/nextOffset`` of a reader reaches it.
-    /// A broker that cannot look the offset up appends an entry of type ``Message/markType``. Readers never return marks.
+    /// Every entry confirmed before the call has a smaller offset, and the ``LogChunk/nextOffset`` of a reader reaches
+    /// it. A broker that cannot look the offset up appends an entry of type ``Message/markType``. Readers never return
+    /// marks.
     func endOffset(of log: String) async throws -> Int64?
 
     /// Publishes messages to a queue, in order, and returns once all of them are confirmed.
@@ -68,7 +69,8 @@ public protocol Broker: Sendable {
     func get(_ queue: String) async throws -> Delivery?
     /// Settles deliveries; skips those of a lost connection, which the broker has already returned to their queue.
     ///
-    /// When the call returns, the settlements are on their way in order. Like AMQP acknowledgements they are not confirmed.
+    /// When the call returns, the settlements are on their way in order. Like AMQP acknowledgements they are not
+    /// confirmed.
     func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws
 
     /// Reads a log from a position and continues with entries that are appended later.

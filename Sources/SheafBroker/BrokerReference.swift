@@ -65,7 +65,8 @@ extension BrokerReference: CustomStringConvertible, CustomDebugStringConvertible
     private var redacted: String {
         let isURL = address.hasPrefix("//")
         let start = isURL ? "\(scheme)://" : "\(scheme):"
-        // A password that was not encoded may contain '?', '/' or '@', so everything before the last '@' is credentials.
+        // A password that was not encoded may contain '?', '/' or '@', so everything before the last '@' is
+        // credentials.
         let rest = isURL ? address.dropFirst(2) : address[...]
         let bare = rest.prefix { $0 != "?" && $0 != "#" }
         guard let at = bare.lastIndex(of: "@") else {

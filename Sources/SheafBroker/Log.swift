@@ -53,7 +53,8 @@ public struct LogChunk: Sendable, Equatable {
     public let entries: [LogEntry]
     /// The offset after the last entry, or after the last mark that follows it.
     ///
-    /// Once it reaches an earlier result of ``Broker/endOffset(of:)``, all entries confirmed before that call were returned.
+    /// Once it reaches an earlier result of ``Broker/endOffset(of:)``, all entries confirmed before that call were
+    /// returned.
     public let nextOffset: Int64
     /// The offset of the first entry, or of the first mark before it.
     ///

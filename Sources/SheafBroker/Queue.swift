@@ -8,8 +8,8 @@ public struct QueueDeclaration: Sendable, Equatable {
         ///
         /// - `deliveryLimit`: The number of redeliveries, at least 0. After N returns (or lost holders) a message is
         ///   delivered again; the next return moves it to the dead letters.
-        /// - `deadLetter`: Where messages go that exceed the limit or are rejected. The target must exist. Without a target
-        ///   they are dropped.
+        /// - `deadLetter`: Where messages go that exceed the limit or are rejected. The target must exist. Without a
+        ///   target they are dropped.
         /// - `acceptsDelayed`: Whether ``Broker/publish(_:to:after:)`` is used with this queue.
         case work(deliveryLimit: Int, deadLetter: DeadLetterTarget? = nil, acceptsDelayed: Bool = false)
         /// A queue of interchangeable tokens, which are taken and returned any number of times.
@@ -18,8 +18,8 @@ public struct QueueDeclaration: Sendable, Equatable {
         case tokens(deadLetter: DeadLetterTarget? = nil)
         /// A queue without consumers, in which each message stays for a fixed time.
         ///
-        /// - `lifetime`: How long a message stays: whole milliseconds, at least zero, measured by the broker. Forwarding
-        ///   adds to it.
+        /// - `lifetime`: How long a message stays: whole milliseconds, at least zero, measured by the broker.
+        ///   Forwarding adds to it.
         /// - `then`: The queue that a message moves to afterwards.
         ///
         /// Its ``QueueStatus`` is unspecified.
@@ -64,8 +64,8 @@ public struct QueueStatus: Sendable, Equatable {
 public protocol QueueConsumer: Sendable {
     /// Returns all deliveries that have arrived, or waits for the next; returns nil after ``cancel()``.
     ///
-    /// - Throws: `queueGone` if the queue was deleted, `connectionLost` if the subscription ended for any other reason, and
-    ///   `CancellationError`.
+    /// - Throws: `queueGone` if the queue was deleted, `connectionLost` if the subscription ended for any other reason,
+    ///   and `CancellationError`.
     func next() async throws -> [Delivery]?
     /// Ends the subscription and returns the deliveries that had arrived but were not returned by ``next()``.
     ///

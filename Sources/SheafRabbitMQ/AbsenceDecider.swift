@@ -9,8 +9,8 @@ import SheafBroker
 /// - While it stops, it returns messages and cancels consumers before it closes connections.
 /// - It cancels a consumer whose acknowledgement is late (from 4.3 on) or whose replica went down.
 ///
-/// Only 404 "no queue" comes from the list of queues itself. So every other sign leads to a passive declaration, which is
-/// repeated until its answer can be trusted. The decider is pure: the caller passes the looks and the time.
+/// Only 404 "no queue" comes from the list of queues itself. So every other sign leads to a passive declaration, which
+/// is repeated until its answer can be trusted. The decider is pure: the caller passes the looks and the time.
 struct AbsenceDecider {
     /// What a passive declaration, or the error of another call, shows.
     enum Look: Equatable {
@@ -108,7 +108,8 @@ extension AMQPError {
 extension RabbitMQBroker {
     /// Runs a call on a queue or log, and throws `notFound` only if that certainly does not exist.
     ///
-    /// If the broker refuses the call although the queue exists, because it is starting for example, the call is repeated.
+    /// If the broker refuses the call although the queue exists, because it is starting for example, the call is
+    /// repeated.
     /// - Parameters:
     ///   - action: What is attempted, for error messages.
     ///   - name: The queue or log.

@@ -16,8 +16,8 @@ extension BrokerError {
 
     /// Returns the same for an error that ends a consumer or a reader whose queue exists.
     ///
-    /// If the broker closed the channel (for example after the acknowledgement time-out), it returned the deliveries to the
-    /// queue as after a lost connection, and the remedy is the same: a new consumer.
+    /// If the broker closed the channel (for example after the acknowledgement time-out), it returned the deliveries to
+    /// the queue as after a lost connection, and the remedy is the same: a new consumer.
     static func ending(_ error: any Error, _ action: String) -> any Error {
         guard let amqp = error as? AMQPError, amqp.code == .channelClosed else { return mapped(error, action) }
         return BrokerError(.connectionLost, "\(action): \(amqp.message)", underlying: amqp)

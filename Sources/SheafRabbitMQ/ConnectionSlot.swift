@@ -54,7 +54,8 @@ actor ConnectionSlot {
         }
     }
 
-    /// Runs calls on a channel that no other call uses in the meantime; a refusal by the broker closes only that channel.
+    /// Runs calls on a channel that no other call uses in the meantime; a refusal by the broker closes only that
+    /// channel.
     func withChannel<Value: Sendable>(
         _ body: sending (AMQPChannel) async throws -> Value
     ) async throws -> Value {
@@ -108,8 +109,9 @@ actor ConnectionSlot {
 
     /// From when on the broker at the other end is trusted to know all queues.
     ///
-    /// A connection that replaces a lost one, or that follows failed attempts, may lead to a broker that is just starting;
-    /// it is trusted ``AbsenceDecider/patience`` after it was opened. Any other connection is trusted immediately.
+    /// A connection that replaces a lost one, or that follows failed attempts, may lead to a broker that is just
+    /// starting; it is trusted ``AbsenceDecider/patience`` after it was opened. Any other connection is trusted
+    /// immediately.
     private(set) var trustedFrom = ContinuousClock.now
 
     private var isClosed: Bool { if case .closed = state { true } else { false } }

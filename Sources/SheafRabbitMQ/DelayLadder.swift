@@ -5,9 +5,9 @@ import SheafCore
 /// The exchanges and queues in which a delayed message waits before it reaches its queue.
 ///
 /// Each step is a fanout exchange and a queue whose messages all have the same lifetime, so that none blocks another.
-/// They expire into the direct exchange `<namespace>.delayed`, to which the queues that accept delayed messages are bound
-/// by name. The routing key is the name of the target queue throughout. Messages whose queue is deleted in the meantime
-/// would block all others of their step indefinitely. The alternate exchange collects them in the log
+/// They expire into the direct exchange `<namespace>.delayed`, to which the queues that accept delayed messages are
+/// bound by name. The routing key is the name of the target queue throughout. Messages whose queue is deleted in the
+/// meantime would block all others of their step indefinitely. The alternate exchange collects them in the log
 /// `<namespace>.undeliverable`, which is bounded, so that it never needs to be emptied.
 actor DelayLadder {
     private nonisolated let slot: ConnectionSlot

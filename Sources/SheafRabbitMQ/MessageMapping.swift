@@ -5,8 +5,8 @@ import SheafCore
 /// Interprets the headers that RabbitMQ and the delay ladder add to a message.
 ///
 /// To RabbitMQ a delay is a death: the message expires in a queue of the ladder. That would remain its first death
-/// permanently, and a later one, which is the only one of interest to Sheaf's users, could not be distinguished from it.
-/// So the ladder records the target of the message (``delayedTo``), and deaths in the ladder are ignored here.
+/// permanently, and a later one, which is the only one of interest to Sheaf's users, could not be distinguished from
+/// it. So the ladder records the target of the message (``delayedTo``), and deaths in the ladder are ignored here.
 struct BrokerHeaders {
     /// The header that names the target of a message in the ladder.
     static let delayedTo = "x-delayed-to"
@@ -71,8 +71,8 @@ struct BrokerHeaders {
 
     /// Returns the death of a message that was delayed before, if the list of deaths is missing, as it is in a log.
     ///
-    /// It died in the queue to which the ladder had sent it. RabbitMQ 3.13 and later report the last reason; before that the
-    /// delivery limit is the likely one.
+    /// It died in the queue to which the ladder had sent it. RabbitMQ 3.13 and later report the last reason; before
+    /// that the delivery limit is the likely one.
     private func deathAfterDelay(_ headers: AMQPTable) -> Delivery.Death? {
         guard let queue = headers[Self.delayedTo]?.string else { return nil }
         let last = headers["x-last-death-queue"]?.string == queue ? headers["x-last-death-reason"]?.string : nil

@@ -14,8 +14,8 @@ actor PublishingChannel {
 
     /// Publishes messages in order and returns once all are confirmed; each must reach a queue.
     ///
-    /// Throws the client's errors. A connection that does not confirm in time is cut: it may be frozen permanently, which
-    /// happens if a quorum queue is deleted while messages are published to it.
+    /// Throws the client's errors. A connection that does not confirm in time is cut: it may be frozen permanently,
+    /// which happens if a quorum queue is deleted while messages are published to it.
     nonisolated func publish(_ messages: [AMQPMessage]) async throws {
         var start = 0
         while start < messages.count {

@@ -19,8 +19,8 @@ enum QueueArguments {
 
     /// Returns the arguments of a queue.
     ///
-    /// Work is kept in a quorum queue. Tokens and waiting rooms are classic queues, because a quorum queue loses tokens at
-    /// its delivery limit.
+    /// Work is kept in a quorum queue. Tokens and waiting rooms are classic queues, because a quorum queue loses tokens
+    /// at its delivery limit.
     static func table(for declaration: QueueDeclaration) throws -> AMQPTable {
         switch declaration.kind {
         case .work(let limit, let deadLetter, _):
@@ -55,8 +55,9 @@ enum QueueArguments {
 
     /// Returns the arguments of a log, bounded so that its newest entry is never trimmed.
     ///
-    /// RabbitMQ trims the newest entry if an entry, or a burst of them, is as large as the bound. So a segment has room for
-    /// at least four entries of 1 MiB, and the bound is at least five segments, which may exceed the requested size.
+    /// RabbitMQ trims the newest entry if an entry, or a burst of them, is as large as the bound. So a segment has room
+    /// for at least four entries of 1 MiB, and the bound is at least five segments, which may exceed the requested
+    /// size.
     static func table(for declaration: LogDeclaration) -> AMQPTable {
         var table: AMQPTable = ["x-queue-type": "stream"]
         if let maximum = declaration.maximumBytes {

@@ -5,9 +5,9 @@ import Synchronization
 
 /// A broker on RabbitMQ: quorum queues, streams as logs, exclusive queues as locks.
 ///
-/// Up to three connections, each opened when it is first needed and again after it was lost. One publishes and does nothing
-/// else, because RabbitMQ stops reading from it while memory or disk space is short. One consumes, acknowledges and holds
-/// the locks. One declares, deletes and queries.
+/// Up to three connections, each opened when it is first needed and again after it was lost. One publishes and does
+/// nothing else, because RabbitMQ stops reading from it while memory or disk space is short. One consumes, acknowledges
+/// and holds the locks. One declares, deletes and queries.
 public final class RabbitMQBroker: Broker {
     let configuration: RabbitMQConfiguration
     let consuming: ConnectionSlot

@@ -9,7 +9,8 @@ actor RabbitMQConsumer: QueueConsumer {
     private let broker: RabbitMQBroker
     private var isReceiving = false
     private var isCancelled = false
-    /// Whether the broker confirmed that nothing more comes; until then the channel stays open even if it holds nothing.
+    /// Whether the broker confirmed that nothing more comes; until then the channel stays open even if it holds
+    /// nothing.
     private var hasEnded = false
 
     init(queue: String, consumer: AMQPConsumer, channel: DeliveryChannel, broker: RabbitMQBroker) {

@@ -123,8 +123,8 @@ actor RabbitMQLogReader: LogReader {
         return LogChunk(entries: entries, nextOffset: next, startOffset: start)
     }
 
-    /// Returns whether it went back: if a log ends with marks only, the newest entry is searched before them, in growing
-    /// steps.
+    /// Returns whether it went back: if a log ends with marks only, the newest entry is searched before them, in
+    /// growing steps.
     private func stepsBack(from chunk: LogChunk, startingAt start: Int64) async throws -> Bool {
         guard var search else { return false }
         guard chunk.entries.isEmpty else {

@@ -25,13 +25,13 @@ struct ServerRules {
             )
         } else if isBefore(4, 3) {
             notes.append(
-                "The broker requeues a task that runs for longer than 30 minutes, or than 'consumer_timeout' or a policy "
-                    + "'consumer-timeout' allows: set it above the longest task."
+                "The broker requeues a task that runs for longer than 30 minutes, or than 'consumer_timeout' or a "
+                    + "policy 'consumer-timeout' allows: set it above the longest task."
             )
         } else {
             notes.append(
-                "The broker requeues a task that runs for longer than 30 minutes, or than the policy 'consumer-timeout' "
-                    + "allows, and ends its consumer: set it above the longest task."
+                "The broker requeues a task that runs for longer than 30 minutes, or than the policy "
+                    + "'consumer-timeout' allows, and ends its consumer: set it above the longest task."
             )
         }
         notes.append(

@@ -59,7 +59,8 @@ public final class BrokerExercise: Sendable {
                 try await exercise.awaitEverything(within: limit)
             }
             defer { group.cancelAll() }
-            // The two receivers run until they are cancelled: the first task to return is the one that checked everything.
+            // The two receivers run until they are cancelled: the first task to return is the one that checked
+            // everything.
             try await group.next()
         }
         if let problem = exercise.ledger.problem { throw exercise.failure(problem) }
@@ -175,7 +176,8 @@ extension BrokerExercise {
 
     /// Holds the last deliveries until the next arrive, so that there are always deliveries to lose.
     ///
-    /// Those of an ended consumer are settled too, like those of a worker that finishes its task: that must have no effect.
+    /// Those of an ended consumer are settled too, like those of a worker that finishes its task: that must have no
+    /// effect.
     func consume() async throws {
         var held: [Delivery] = []
         while !Task.isCancelled {

@@ -19,7 +19,8 @@ public func within<Value: Sendable>(
 
 /// Runs the body and throws a failure if it takes longer than the limit.
 ///
-/// Does not wait for a body that ignores cancellation, so that a broker that hangs fails the test instead of blocking it.
+/// Does not wait for a body that ignores cancellation, so that a broker that hangs fails the test instead of blocking
+/// it.
 func withTimeout<Value: Sendable>(
     _ limit: Duration,
     _ what: String,

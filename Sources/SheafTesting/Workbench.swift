@@ -83,7 +83,8 @@ public struct Workbench: Sendable {
         )
     }
 
-    /// Runs a shell command line in which `$SHEAF` is the command; `meanwhile` receives the process identifier of the shell.
+    /// Runs a shell command line in which `$SHEAF` is the command; `meanwhile` receives the process identifier of the
+    /// shell.
     @discardableResult
     public func shell(
         _ line: String,

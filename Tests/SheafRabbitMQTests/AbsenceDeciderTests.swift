@@ -80,7 +80,7 @@ import Testing
             ]
         ),
         Scenario(
-            testDescription: "a cancelled consumer is told that its queue exists only after a second",
+            testDescription: "the queue of a cancelled consumer counts as present only after a second",
             suspicion: .consumerCancelled,
             steps: [
                 Step(time: 0, look: .present, verdict: soon), Step(time: 0.9, look: .present, verdict: soon),
@@ -88,7 +88,7 @@ import Testing
             ]
         ),
         Scenario(
-            testDescription: "a consumer cancelled before its queue is deleted is told of the deletion",
+            testDescription: "a queue deleted shortly after its consumer was cancelled is missing",
             suspicion: .consumerCancelled,
             steps: [
                 Step(time: 0, look: .present, verdict: soon),

@@ -5,7 +5,8 @@ import SheafTesting
 import Testing
 
 @Suite struct DelayTests {
-    @Test func aDelayedMessageOfADeletedQueueHoldsUpNobody() async throws {
+    @Test("A delayed message of a deleted queue does not block others")
+    func deletedTarget() async throws {
         let namespace = uniqueName("delay")
         let broker = try await connect(try await RabbitMQNode.shared, namespace: namespace)
         let (gone, kept) = (uniqueName("gone"), uniqueName("kept"))
@@ -14,7 +15,7 @@ import Testing
                 QueueDeclaration(name: name, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
             )
         }
-        // Deleted first: where a busy broker deletes it late, the message can have come to it.
+        // Deleted first: if a busy broker deletes it late, the message may have reached it.
         try await broker.deleteQueue(gone)
         try await broker.publish(Message(id: "lost"), to: gone, after: .milliseconds(400))
         try await broker.publish(Message(id: "found"), to: kept, after: .milliseconds(500))
@@ -26,7 +27,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func aDelayDoesNotCountAsADeath() async throws {
+    @Test("A delay does not count as a death")
+    func aDelayDoesNotCountAsADeath() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let (tasks, suspects, dead) = (uniqueName("tasks"), uniqueName("suspects"), uniqueName("dead"))
         try await broker.declareLog(LogDeclaration(name: dead))
@@ -60,7 +62,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func theLadderIsMadeAgainWhenSomebodyRemovedIt() async throws {
+    @Test("A removed step of the delay ladder is declared again")
+    func removedStep() async throws {
         let node = try await RabbitMQNode.shared
         let namespace = uniqueName("delay")
         let broker = try await connect(node, namespace: namespace)
@@ -79,7 +82,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func aDelayBeyondTheLadderIsRefused() async throws {
+    @Test("A delay longer than the longest step is rejected")
+    func tooLongDelay() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let error = try await brokerError {
             try await broker.publish(Message(), to: "nowhere", after: .seconds(100 * 86_400))

@@ -1,7 +1,8 @@
 import SheafBroker
 import SheafCore
 
-/// A broker in the memory of this process: the smallest implementation that follows all rules, added without an edit elsewhere.
+/// A broker in the memory of this process: the smallest implementation that follows all rules, added without an edit
+/// elsewhere.
 ///
 /// Each `MemoryBroker` is one connection to a ``MemoryServer``.
 final class MemoryBroker: Broker {
