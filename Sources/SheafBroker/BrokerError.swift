@@ -1,4 +1,4 @@
-/// Why a broker could not do what it was asked.
+/// An error of a broker.
 public struct BrokerError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -14,46 +14,46 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
         /// The code's name.
         public var description: String { value.rawValue }
 
-        /// There is no broker at the address, or it does not answer.
+        /// No broker answers at the address.
         public static let unreachable = Code(.unreachable)
-        /// What answers at the address can not show that it is the broker: its certificate is not trusted there.
+        /// The certificate of the server at the address is not trusted.
         public static let untrusted = Code(.untrusted)
-        /// The broker refuses the user, the password, the virtual host or the operation.
+        /// The broker refused the user, the password, the virtual host or the operation.
         public static let accessRefused = Code(.accessRefused)
-        /// The connection ended under way.
+        /// The connection or the subscription ended during the call.
         public static let connectionLost = Code(.connectionLost)
-        /// There is no queue or log of that name.
+        /// The queue or log does not exist; certain, see ``Broker``.
         public static let notFound = Code(.notFound)
-        /// The queue or log was deleted while in use.
+        /// The queue or log was deleted while in use; certain, see ``Broker``.
         public static let queueGone = Code(.queueGone)
-        /// A queue of that name exists and is different.
+        /// A different queue of that name exists.
         public static let mismatch = Code(.mismatch)
-        /// The broker takes no messages for now (memory or disk alarm).
+        /// The broker accepts no messages at present (memory or disk alarm).
         public static let blocked = Code(.blocked)
-        /// The broker did not answer in time.
+        /// The broker did not answer in time, or a queue stayed unavailable.
         public static let timedOut = Code(.timedOut)
-        /// The message is larger than allowed.
+        /// The message exceeds the maximum size.
         public static let tooLarge = Code(.tooLarge)
-        /// The broker did not accept a message (negative confirmation).
+        /// The broker rejected a message (negative confirmation).
         public static let refused = Code(.refused)
-        /// The disk is full, or the file can not be used.
+        /// The disk is full, or the file cannot be used.
         public static let storage = Code(.storage)
-        /// The broker was closed by its own process.
+        /// This process closed the broker.
         public static let closed = Code(.closed)
-        /// A call that makes no sense, such as a name that is too long.
+        /// An argument is invalid, such as a name that is too long.
         public static let invalidArgument = Code(.invalidArgument)
-        /// The peer did something the protocol does not allow.
+        /// The peer violated the protocol.
         public static let protocolViolation = Code(.protocolViolation)
     }
 
-    /// The kind.
+    /// The kind of the error.
     public let code: Code
-    /// What happened and where, for people; never with a password.
+    /// What failed, on what and why, for display; never contains a password.
     public let message: String
-    /// The cause, where there is one.
+    /// The underlying error, if there is one.
     public let underlying: (any Error)?
 
-    /// Makes an error.
+    /// Creates an error.
     public init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
         self.code = code
         self.message = message
@@ -63,7 +63,7 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
     /// The message.
     public var description: String { message }
 
-    /// Whether the same call may succeed later without anybody mending anything.
+    /// Whether the same call may succeed later without any change.
     public var isRetryable: Bool {
         [.unreachable, .connectionLost, .blocked, .timedOut, .refused].contains(code)
     }

@@ -49,6 +49,11 @@ public final class SQLiteBroker: Broker {
         return broker
     }
 
+    /// Opens references such as `embedded:/data/.sheaf`.
+    public static let provider = BrokerProvider(schemes: ["embedded"]) { reference, _ in
+        try await SQLiteBroker.open(directory: FilePath(reference.address))
+    }
+
     /// The file and the version of SQLite, with a note that the broker works on one machine only.
     public var description: BrokerDescription {
         get async throws {

@@ -3,20 +3,20 @@ import SheafBroker
 
 /// Where RabbitMQ is and how Sheaf uses it.
 public struct RabbitMQConfiguration: Sendable, Hashable {
-    /// The address, the credentials and the time-outs; the connection's name is completed by what each is for.
+    /// The address, the credentials and the time-outs; each connection appends its purpose to the name.
     public var connection: AMQPConfiguration
-    /// Begins the names of the exchanges and queues that the broker layer makes for itself, such as the delay ladder.
+    /// The prefix of the exchanges and queues that the broker layer declares for itself, such as the delay ladder.
     public var namespace: String
-    /// The largest body of a message; RabbitMQ 4 takes 16 MiB unless told otherwise.
+    /// The maximum size of a message body in bytes; RabbitMQ 4 accepts 16 MiB by default.
     public var maximumMessageBytes: Int {
         didSet { connection.maximumBodySize = maximumMessageBytes }
     }
 
-    /// Makes a configuration.
+    /// Creates a configuration.
     ///
     /// - Parameters:
-    ///   - connection: Where to connect, and as whom.
-    ///   - namespace: Begins the names of what the broker layer makes for itself.
+    ///   - connection: The address and the credentials.
+    ///   - namespace: The prefix of what the broker layer declares for itself.
     public init(connection: AMQPConfiguration, namespace: String = "sheaf") {
         self.connection = connection
         self.namespace = namespace
@@ -24,13 +24,13 @@ public struct RabbitMQConfiguration: Sendable, Hashable {
         self.connection.maximumBodySize = 16 << 20
     }
 
-    /// Makes a configuration of an address such as `amqp://user:password@host:5672/vhost`, or `amqps://…` for TLS.
+    /// Creates a configuration from a URL such as `amqp://user:password@host:5672/vhost`, or `amqps://…` for TLS.
     ///
     /// - Parameters:
-    ///   - url: The address with its credentials.
-    ///   - namespace: Begins the names of what the broker layer makes for itself.
-    ///   - connectionName: The name of the connections in RabbitMQ's management pages.
-    /// - Throws: `BrokerError` with the code `invalidArgument`; it does not repeat the address.
+    ///   - url: The URL with its credentials.
+    ///   - namespace: The prefix of what the broker layer declares for itself.
+    ///   - connectionName: The name of the connections in RabbitMQ's management UI.
+    /// - Throws: `BrokerError` with the code `invalidArgument`; its message does not contain the URL.
     public init(url: String, namespace: String = "sheaf", connectionName: String = "sheaf") throws {
         do {
             self.init(
@@ -42,7 +42,7 @@ public struct RabbitMQConfiguration: Sendable, Hashable {
         }
     }
 
-    /// The address for people: host, port and virtual host, without user and password.
+    /// The address for display: host, port and virtual host, without user and password.
     var address: String {
         let path = connection.virtualHost == "/" ? "" : "/\(connection.virtualHost)"
         return connection.endpoint + path

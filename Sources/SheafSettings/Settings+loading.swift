@@ -14,12 +14,14 @@ extension Settings {
     ///   - environment: The variables; `SHEAF_CONFIG`, `SHEAF_BROKER`, `SHEAF_NAMESPACE`, `SHEAF_CONCURRENCY` and
     ///     `SHEAF_ACKNOWLEDGEMENT_TIMEOUT` count unless they are empty, and those that `broker:` names.
     ///   - directory: The working directory, absolute.
+    ///   - brokerSchemes: The schemes of the URLs that `broker` may contain, besides `embedded`.
     /// - Returns: The settings, complete and checked.
     /// - Throws: ``SettingsError`` with the place and the key.
     public static func load(
         _ overrides: SettingsOverrides = SettingsOverrides(),
         environment: [String: String],
-        directory: String
+        directory: String,
+        brokerSchemes: [String] = ["amqp", "amqps"]
     ) throws(SettingsError) -> Settings {
         let working = ConfigurationFolder(directory)
         let set = environment.filter { !$0.value.isEmpty }
@@ -41,7 +43,7 @@ extension Settings {
         root.set("broker", to: overrides.broker, from: .flag("--broker"))
         root.set("namespace", to: overrides.namespace, from: .flag("--namespace"))
         root.set("concurrency", to: overrides.concurrency.map(String.init), from: .flag("--concurrency"))
-        return try read(root, file: file, environment: set, working: working)
+        return try read(root, file: file, environment: set, working: working, brokerSchemes: brokerSchemes)
     }
 
     /// Reads what the file, the environment and the command line together say.
@@ -49,7 +51,8 @@ extension Settings {
         _ root: SettingsNode,
         file: ConfigurationFile?,
         environment: [String: String],
-        working: ConfigurationFolder
+        working: ConfigurationFolder,
+        brokerSchemes: [String] = ["amqp", "amqps"]
     ) throws(SettingsError) -> Settings {
         let folder = file?.folder ?? working
         let members = try SettingsReader(node: root, keyPath: "").members(knowing: keys)
@@ -61,7 +64,8 @@ extension Settings {
             (broker, secrets) = try BrokerReader(
                 member,
                 environment: environment,
-                folder: isFromFile || member.node.json == "embedded" ? folder : working
+                folder: isFromFile || member.node.json == "embedded" ? folder : working,
+                schemes: brokerSchemes
             ).read()
         }
         let (flows, warnings) = try flows(

@@ -3,7 +3,7 @@ import SheafCore
 
 extension BrokerConformance {
     static let connections: [BrokerConformanceCase] = [
-        BrokerConformanceCase("Closing a connection gives what it held to the next consumer.") { scene in
+        BrokerConformanceCase("Closing a connection makes what it held available to the next consumer.") { scene in
             let (broker, other) = (try await scene.broker(), try await scene.broker())
             let queue = try await scene.queue(on: broker)
             try await broker.publish(numbered(0..<6), to: queue)
@@ -19,10 +19,10 @@ extension BrokerConformance {
             try expectEqual(Set(ids(back)), Set(ids(0..<4)), "what was held")
             try expect(back.allSatisfy { $0.earlierDeliveries == 1 }, "a lost holder does not count as a delivery")
         },
-        BrokerConformanceCase("Losing its holder counts towards a message's delivery limit.") { scene in
+        BrokerConformanceCase("A lost holder counts towards the delivery limit of a message.") { scene in
             let broker = try await scene.broker()
             let dead = try await scene.queue("dead", on: broker)
-            let queue = try await scene.queue(on: broker, limit: 1, deadLetter: .queue(dead))
+            let queue = try await scene.queue(on: broker, as: .work(deliveryLimit: 1, deadLetter: .queue(dead)))
             try await broker.publish(numbered(0..<1), to: queue)
             for round in 0..<2 {
                 let holder = try await scene.broker()
@@ -47,7 +47,7 @@ extension BrokerConformance {
             try expectEqual(ids(again), ["0"], "message")
             try await other.settle(again, as: .acknowledged)
         },
-        BrokerConformanceCase("After closing, calls fail and waiting ends.") { scene in
+        BrokerConformanceCase("After closing, calls fail and waiting calls end.") { scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker)
             let log = try await scene.log(on: broker)
@@ -68,7 +68,7 @@ extension BrokerConformance {
             try await expectError(.closed, "asking for the status") { _ = try await broker.queueStatus(queue) }
             await broker.close()
         },
-        BrokerConformanceCase("Closing while much is under way ends every call.") { scene in
+        BrokerConformanceCase("Closing under load ends every call.") { scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker)
             try await withTimeout(.seconds(20), "closing under load") {
@@ -101,6 +101,73 @@ extension BrokerConformance {
             try expect(!description.kind.isEmpty, "there is no kind")
             try expect(!description.address.isEmpty, "there is no address")
             try expect(!description.version.isEmpty, "there is no version")
+        },
+    ]
+
+    static let locks: [BrokerConformanceCase] = [
+        BrokerConformanceCase("One connection holds a lock, and every connection sees it.") { scene in
+            let (broker, other) = (try await scene.broker(), try await scene.broker())
+            let name = scene.name("lock")
+            try expect(try await !broker.isLocked(name), "a lock that was never acquired is held")
+            let lock = try require(try await broker.acquireLock(name), "lock")
+            try expectEqual(lock.name, name, "name")
+            try expect(await lock.isHeld, "the lock is not held by its holder")
+            try expect(try await broker.isLocked(name), "the holder does not see the lock")
+            try expect(try await other.isLocked(name), "others do not see the lock")
+            try expect(try await other.acquireLock(name) == nil, "two hold the lock")
+            try expect(try await broker.acquireLock(name) == nil, "one holds the lock twice")
+            try expect(try await other.acquireLock(scene.name("another")) != nil, "another lock is held")
+            await lock.release()
+            try expect(await !lock.isHeld, "a released lock is held")
+            try await eventually("it is free") { try await !other.isLocked(name) }
+            let next = try require(try await other.acquireLock(name), "free lock")
+            await lock.release()
+            try expect(await next.isHeld, "releasing twice freed another's lock")
+            try expect(try await broker.acquireLock(name) == nil, "two hold the lock after a second release")
+        },
+        BrokerConformanceCase("A lock is free after the connection of its holder is closed.") { scene in
+            let (broker, other) = (try await scene.broker(), try await scene.broker())
+            let name = scene.name("lock")
+            let lock = try require(try await broker.acquireLock(name), "lock")
+            await broker.close()
+            try expect(await !lock.isHeld, "the lock of a closed connection is held")
+            try await eventually("it is free") { try await !other.isLocked(name) }
+            _ = try require(try await other.acquireLock(name), "free lock")
+        },
+        BrokerConformanceCase("Of many concurrent attempts to acquire a lock, one succeeds.") { scene in
+            let brokers = [try await scene.broker(), try await scene.broker(), try await scene.broker()]
+            for round in 0..<10 {
+                let name = scene.name("lock\(round)")
+                let taken = try await withThrowingTaskGroup(of: (any BrokerLock)?.self) { group in
+                    for index in 0..<12 {
+                        let broker = brokers[index % brokers.count]
+                        group.addTask { try await broker.acquireLock(name) }
+                    }
+                    return try await group.reduce(into: []) { locks, lock in lock.map { locks.append($0) } }
+                }
+                try expectEqual(taken.count, 1, "holders in round \(round)")
+            }
+        },
+        BrokerConformanceCase("Querying a lock does not prevent others from acquiring it.") { scene in
+            let (broker, other) = (try await scene.broker(), try await scene.broker())
+            let name = scene.name("lock")
+            let looking = Task {
+                while !Task.isCancelled { _ = try await other.isLocked(name) }
+            }
+            defer { looking.cancel() }
+            for round in 0..<50 {
+                let lock = try require(try await broker.acquireLock(name), "lock in round \(round)")
+                await lock.release()
+                try await eventually("it is free") { try await !broker.isLocked(name) }
+            }
+        },
+        BrokerConformanceCase("Any text can name a lock.") { scene in
+            let (broker, other) = (try await scene.broker(), try await scene.broker())
+            let names = ["../up", "a/b", ".", "Größe ✓", "%2F", "a%2Fb", "a b"].map { scene.name($0) }
+            for name in names {
+                _ = try require(try await broker.acquireLock(name), "lock \(name)")
+                try expect(try await other.isLocked(name), "\(name) is not held")
+            }
         },
     ]
 }

@@ -3,7 +3,7 @@ import SheafCore
 
 extension BrokerConformance {
     static let logs: [BrokerConformanceCase] = [
-        BrokerConformanceCase("A log is read in order from its first entry, as often as wanted.") { scene in
+        BrokerConformanceCase("A log is read in order from its first entry, any number of times.") { scene in
             let (broker, other) = (try await scene.broker(), try await scene.broker())
             let log = try await scene.log(on: broker)
             try await broker.append(numbered(0..<600), to: log)
@@ -41,7 +41,7 @@ extension BrokerConformance {
                 await reader.cancel()
             }
         },
-        BrokerConformanceCase("A reader goes on with what is appended later, by another connection too.") { scene in
+        BrokerConformanceCase("A reader continues with entries appended later, also by another connection.") { scene in
             let (broker, other) = (try await scene.broker(), try await scene.broker())
             let log = try await scene.log(on: broker)
             let readers = [try await broker.read(log, from: .first), try await other.read(log, from: .first)]
@@ -53,7 +53,7 @@ extension BrokerConformance {
                 }
             }
         },
-        BrokerConformanceCase("Reading from the last position includes the newest entry, and what follows.") { scene in
+        BrokerConformanceCase("Reading from the last position includes the newest entry and later ones.") { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker)
             try await broker.append(numbered(0..<30), to: log)
@@ -70,7 +70,7 @@ extension BrokerConformance {
             let first = try await early.read(1)
             try expectEqual(first.map(\.message.id), ["0"], "first entry")
         },
-        BrokerConformanceCase("Reading from the next position leaves out what was there.") { scene in
+        BrokerConformanceCase("Reading from the next position skips existing entries.") { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker)
             try await broker.append(numbered(0..<30), to: log)
@@ -79,14 +79,15 @@ extension BrokerConformance {
             let entries = try await reader.read(2)
             try expectEqual(entries.map(\.message.id), ["30", "31"], "entries")
         },
-        BrokerConformanceCase("Reading since a time ago includes everything younger.") { scene in
+        BrokerConformanceCase("Reading since a duration ago includes every younger entry.") { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker)
             try await broker.append(numbered(0..<10), to: log)
             let entries = try await broker.read(log, from: .since(.seconds(3_600))).read(10)
             try expectEqual(entries.map(\.message.id), ids(0..<10), "entries")
         },
-        BrokerConformanceCase("The end offset is above every confirmed entry and at most the next one's.") { scene in
+        BrokerConformanceCase("The end offset exceeds that of every confirmed entry and does not exceed the next one.")
+        { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker)
             let empty = try require(try await broker.endOffset(of: log), "end offset")
@@ -101,7 +102,7 @@ extension BrokerConformance {
             let rest = try await broker.read(log, from: .offset(end)).read(1)
             try expectEqual(rest.map(\.message.id), ["25"], "entries from the end offset")
         },
-        BrokerConformanceCase("A reader's next offset reaches the end offset of an earlier moment.") { scene in
+        BrokerConformanceCase("The next offset of a reader reaches an earlier end offset.") { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker)
             try await broker.append(numbered(0..<120), to: log)
@@ -121,7 +122,7 @@ extension BrokerConformance {
                 try await broker.append(numbered(120 + round..<121 + round), to: log)
             }
         },
-        BrokerConformanceCase("A log with a size keeps its newest entry, whatever the entry's size.") { scene in
+        BrokerConformanceCase("A bounded log keeps its newest entry, whatever its size.") { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker, maximumBytes: 400_000)
             for round in 0..<40 {
@@ -150,7 +151,7 @@ extension BrokerConformance {
             try expectEqual(try await broker.endOffset(of: log), nil, "end offset")
             try await broker.deleteLog(log)
         },
-        BrokerConformanceCase("Cancelling a reader, or the task that reads, ends the waiting.") { scene in
+        BrokerConformanceCase("Cancelling a reader or its task ends a waiting call of next().") { scene in
             let broker = try await scene.broker()
             let log = try await scene.log(on: broker)
             let reader = try await broker.read(log, from: .first)

@@ -1,11 +1,11 @@
 package import SheafBroker
 package import SheafCore
 
-/// A broker around another one, which a test makes misbehave: what it does not implement itself goes to the other.
+/// A broker around another one, with which a test injects faults; calls it does not implement go to the inner broker.
 package protocol BrokerWrapper: Broker {
     /// The broker that does the work.
     var inner: any Broker { get }
-    /// Performs a call of the inner broker, or does not.
+    /// Performs a call of the inner broker, or throws instead.
     func passing<Result>(_ call: () async throws -> Result) async throws -> Result
 }
 

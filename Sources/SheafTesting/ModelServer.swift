@@ -2,15 +2,15 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// The server in `Tests/model-server.py`, which answers like services of models, and as badly as servers do.
+/// The server in `Tests/model-server.py`, which imitates model services and their failures.
 public struct ModelServer: Sendable {
-    /// The key it takes.
+    /// The API key that it accepts.
     public static let key = "sk-secret-of-the-tests"
 
-    /// Where it is, such as `http://127.0.0.1:8080`.
+    /// The base URL, such as `http://127.0.0.1:8080`.
     public let url: String
 
-    /// Runs the body with a server of its own.
+    /// Runs the body with a new server.
     public static func with(_ body: @escaping @Sendable (ModelServer) async throws -> Void) async throws {
         let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Tests/model-server.py").path
@@ -24,10 +24,10 @@ public struct ModelServer: Sendable {
             output: .fileDescriptor(output.writeEnd, closeAfterSpawningProcess: true),
             error: .discarded
         ) { _ in
-            // It serves until its standard input ends.
+            // The server runs until its standard input ends.
             defer { try? input.writeEnd.close() }
             guard let port = try readLine(output.readEnd) else {
-                throw WorkbenchTimeout("Tests/model-server.py has not said its port")
+                throw WorkbenchTimeout("Tests/model-server.py did not print its port")
             }
             try await body(ModelServer(url: "http://127.0.0.1:\(port)"))
         }

@@ -2,18 +2,18 @@ import Foundation
 
 /// A RabbitMQ node for tests, on loopback, driven through `Tests/rabbitmq-node`.
 public struct RabbitMQNode: Sendable {
-    /// Where it is, with user and password, such as `amqp://guest:guest@127.0.0.1:20123`.
+    /// The URL with user and password, such as `amqp://guest:guest@127.0.0.1:20123`.
     public let url: String
-    /// Its Erlang name.
+    /// The Erlang node name.
     public let nodeName: String
-    /// The folder of its configuration, data and log.
+    /// The folder that contains its configuration, data and log.
     public let folder: String
-    /// Where it speaks TLS, if it was started so.
+    /// The TLS ports and certificates, or nil if the node was started without TLS.
     public let tls: TLS?
 
-    /// The node that tests share: the one that the environment names, or else one started for this process.
+    /// The node that tests share: the one named by the environment, or one started for this process.
     ///
-    /// Whoever uses it may not disturb others: names of one's own, no alarms, no restart.
+    /// Tests that use it must not affect others: they use unique names, set no alarms and never restart it.
     public static var shared: RabbitMQNode {
         get async throws { try await sharedStart.value }
     }
@@ -24,11 +24,11 @@ public struct RabbitMQNode: Sendable {
         return try await start()
     }
 
-    /// Starts a private node; it ends with ``stop()``, or when this process does.
+    /// Starts a private node, which ends with ``stop()`` or with this process.
     ///
     /// - Parameters:
-    ///   - withTLS: Whether it speaks TLS, too.
-    ///   - settings: What its application `rabbit` reads at its start, such as `consumer_timeout=3000`.
+    ///   - withTLS: Whether it also listens for TLS.
+    ///   - settings: Settings of the Erlang application `rabbit`, such as `consumer_timeout=3000`.
     public static func start(withTLS: Bool = false, settings: [String] = []) async throws -> RabbitMQNode {
         let owner = ["--for", String(ProcessInfo.processInfo.processIdentifier)]
         let changes = settings.flatMap { ["--with", $0] }
@@ -43,7 +43,7 @@ public struct RabbitMQNode: Sendable {
         return node
     }
 
-    /// Runs the body with a private node that may be disturbed at will, and removes it afterwards.
+    /// Runs the body with a private node that tests may stop and restart, and removes it afterwards.
     public static func with<Value>(
         settings: [String] = [],
         _ body: (RabbitMQNode) async throws -> Value
@@ -77,32 +77,32 @@ public struct RabbitMQNode: Sendable {
         _ = try await Self.script(["stop", folder])
     }
 
-    /// Kills the node as a crash would; its data stay.
+    /// Kills the node as a crash would; its data remains.
     public func kill() async throws {
         _ = try await Self.script(["kill", folder])
     }
 
-    /// Shuts the node down in good order; its data stay.
+    /// Shuts the node down cleanly; its data remains.
     public func shutDown() async throws {
         _ = try await Self.script(["shutdown", folder])
     }
 
-    /// Stops the node's process where it is, as a machine does that hangs; ``thaw()`` lets it go on.
+    /// Suspends the process of the node, like a machine that hangs, until ``thaw()``.
     public func freeze() async throws {
         _ = try await Self.script(["freeze", folder])
     }
 
-    /// Lets a frozen node go on.
+    /// Resumes a frozen node.
     public func thaw() async throws {
         _ = try await Self.script(["thaw", folder])
     }
 
-    /// Starts a node again that was killed or shut down, with its data and its address.
+    /// Restarts a node that was killed or shut down, with its data and its address.
     public func restart() async throws {
         _ = try await Self.script(["restart", folder])
     }
 
-    /// Runs `rabbitmqctl` for this node and returns what it prints.
+    /// Runs `rabbitmqctl` for this node and returns its output.
     @discardableResult
     public func rabbitmqctl(_ arguments: String...) async throws -> String {
         try await rabbitmqctl(arguments)
@@ -114,7 +114,7 @@ public struct RabbitMQNode: Sendable {
         try await Self.script(["ctl", folder] + arguments)
     }
 
-    /// Runs the script and returns its output; throws with what it complains of when it fails.
+    /// Runs the script and returns its output; throws its standard error if it fails.
     private static func script(_ arguments: [String]) async throws -> String {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -138,10 +138,60 @@ public struct RabbitMQNode: Sendable {
     }
 }
 
-/// Why there is no RabbitMQ node for the tests.
+/// An error of a RabbitMQ node for tests.
 public struct RabbitMQNodeError: Error, Sendable, CustomStringConvertible {
-    /// What went wrong.
+    /// The description of the error.
     public let description: String
 
     init(_ description: String) { self.description = description }
+}
+
+extension RabbitMQNode {
+    /// The TLS ports of a node and its certificates.
+    public struct TLS: Sendable {
+        /// The port whose certificate is for the name `localhost`; clients need no certificate.
+        public let port: Int
+        /// The port whose certificate is for the address `127.0.0.1`; clients need a certificate.
+        public let strictPort: Int
+        private let folder: String
+
+        init?(variables: [String: String], folder: String) {
+            guard let port = variables["SHEAF_TEST_AMQPS_PORT"].flatMap({ Int($0) }),
+                let strictPort = variables["SHEAF_TEST_AMQPS_STRICT_PORT"].flatMap({ Int($0) })
+            else { return nil }
+            self.port = port
+            self.strictPort = strictPort
+            self.folder = "\(folder)/tls"
+        }
+
+        /// The path of the certificate that signed all others.
+        public var authority: String { "\(folder)/ca.pem" }
+        /// The path of a certificate that signed none of them.
+        public var otherAuthority: String { "\(folder)/other-ca.pem" }
+        /// The path of a client certificate.
+        public var clientCertificate: String { "\(folder)/client.pem" }
+        /// The path of the key of the client certificate.
+        public var clientKey: String { "\(folder)/client.key" }
+    }
+}
+
+/// An alarm of a RabbitMQ node, with the arguments of `rabbitmqctl` that set and clear it.
+package struct BrokerAlarm: Sendable, CustomStringConvertible {
+    package let description: String
+    package let set: [String]
+    package let clear: [String]
+
+    /// The memory and the disk alarm.
+    package static let all = [
+        BrokerAlarm(
+            description: "memory",
+            set: ["set_vm_memory_high_watermark", "0.0000001"],
+            clear: ["set_vm_memory_high_watermark", "0.4"]
+        ),
+        BrokerAlarm(
+            description: "disk",
+            set: ["set_disk_free_limit", "900000GB"],
+            clear: ["set_disk_free_limit", "50MB"]
+        ),
+    ]
 }

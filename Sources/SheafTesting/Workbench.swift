@@ -3,19 +3,19 @@ public import SheafCore
 import Subprocess
 import SystemPackage
 
-/// A folder of its own with a configuration, in which the built command is run as a person would.
+/// A temporary folder with a configuration, in which tests run the built command like a user.
 public struct Workbench: Sendable {
     /// The folder.
     public let folder: String
 
     private let environment: [String: String]
 
-    /// Runs the body in a new folder, and removes that afterwards.
+    /// Runs the body in a new folder, and removes the folder afterwards.
     ///
     /// - Parameters:
-    ///   - configuration: What is in `sheaf.yaml`.
-    ///   - environment: Variables for every command that is run; besides these there are only `PATH`, `HOME` and `TERM`.
-    ///   - body: What is done there.
+    ///   - configuration: The content of `sheaf.yaml`.
+    ///   - environment: Variables for every command, besides `PATH`, `HOME` and `TERM`.
+    ///   - body: Runs commands in the folder.
     public static func with(
         configuration: String,
         environment: [String: String] = [:],
@@ -29,9 +29,9 @@ public struct Workbench: Sendable {
         try await body(bench)
     }
 
-    /// What a run of a command left.
+    /// The result of a command.
     public struct Run: Sendable {
-        /// The exit code, or 128 and the number of the signal that killed it.
+        /// The exit code, or 128 plus the number of the signal that ended it.
         public let code: Int32
         /// Standard output.
         public let output: String
@@ -44,7 +44,7 @@ public struct Workbench: Sendable {
         public var json: JSONValue { get throws { try JSON.parse(output) } }
     }
 
-    /// The command that was built with the tests; it stands beside their bundle.
+    /// The command, which is built with the tests into the folder of their bundle.
     static var executable: String {
         get throws {
             let bundle = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
@@ -52,7 +52,7 @@ public struct Workbench: Sendable {
         }
     }
 
-    /// Runs `sheaf` with these arguments to its end; `meanwhile` is given the process's number.
+    /// Runs `sheaf` with these arguments until it ends; `meanwhile` receives the process identifier.
     @discardableResult
     public func sheaf(
         _ arguments: String...,
@@ -83,7 +83,8 @@ public struct Workbench: Sendable {
         )
     }
 
-    /// Runs a line of shell in which `$SHEAF` is the command; `meanwhile` is given the number of the shell.
+    /// Runs a shell command line in which `$SHEAF` is the command; `meanwhile` receives the process identifier of the
+    /// shell.
     @discardableResult
     public func shell(
         _ line: String,
@@ -119,7 +120,7 @@ public struct Workbench: Sendable {
             ),
             workingDirectory: FilePath(folder)
         )
-        // Ending the group early ends the process, too.
+        // Leaving the group early ends the process too.
         let run = try await withThrowingTaskGroup(of: Run?.self) { group in
             group.addTask { try await Self.outcome(of: configuration, input: input ?? "", meanwhile: meanwhile) }
             group.addTask {
@@ -152,7 +153,7 @@ public struct Workbench: Sendable {
         return Run(code: code, output: result.standardOutput, talk: result.standardError)
     }
 
-    /// Waits until the condition holds; throws where that takes longer than the limit.
+    /// Waits until the condition holds; throws if that takes longer than the limit.
     public func until(
         _ what: String,
         limit: Duration = .seconds(30),
@@ -180,14 +181,14 @@ public struct Workbench: Sendable {
         try String(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)"), encoding: .utf8)
     }
 
-    /// The lines of a file in the folder; none where there is no such file yet.
+    /// Returns the lines of a file in the folder, or no lines if the file does not exist.
     public func lines(of name: String) throws -> [Substring] {
         guard FileManager.default.fileExists(atPath: "\(folder)/\(name)") else { return [] }
         return try read(name).split(separator: "\n")
     }
 }
 
-/// Says that something on a ``Workbench`` took too long.
+/// A time limit of a ``Workbench`` passed.
 public struct WorkbenchTimeout: Error, Sendable, CustomStringConvertible {
     /// What took too long.
     public let description: String

@@ -4,8 +4,9 @@ import SheafCore
 import SheafRabbitMQ
 import SheafTesting
 
-/// A process of its own that loses its connections to RabbitMQ again and again and says what it holds: descriptors,
-/// threads and memory, which beside other tests could not be told from theirs.
+/// A process that repeatedly loses its connections to RabbitMQ and reports its descriptors, threads and memory.
+///
+/// It is a separate process because these could not be distinguished from those of other tests.
 @main
 struct BrokerProbe {
     static func main() async throws {
@@ -17,7 +18,7 @@ struct BrokerProbe {
             let broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url, namespace: "probe"))
             let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
             let (queue, log) = ("probe.queue.\(suffix)", "probe.log.\(suffix)")
-            try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 1_000))
+            try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 1_000)))
             try await broker.declareLog(LogDeclaration(name: log))
             try await broker.append(Message(id: "entry"), to: log)
             for round in 1...rounds {
@@ -25,7 +26,7 @@ struct BrokerProbe {
                 proxy.resetConnections()
                 try await useEverything(broker, queue, log, lock: "probe.lock.\(suffix).\(round)")
                 guard proxy.acceptedConnections >= connections + 3 else {
-                    throw BrokerError(.protocolViolation, "round \(round) did not make all connections again")
+                    throw BrokerError(.protocolViolation, "round \(round) did not open all connections again")
                 }
                 if round == rounds / 5 || round == rounds { try await report(round, proxy) }
             }
@@ -35,7 +36,7 @@ struct BrokerProbe {
         }
     }
 
-    /// Uses each of the connections.
+    /// Uses every connection.
     private static func useEverything(
         _ broker: RabbitMQBroker,
         _ queue: String,
@@ -46,7 +47,7 @@ struct BrokerProbe {
         try await retrying {
             let consumer = try await broker.consume(queue, prefetch: 10)
             guard let deliveries = try await consumer.next(), !deliveries.isEmpty else {
-                throw BrokerError(.protocolViolation, "the consumer ended by itself")
+                throw BrokerError(.protocolViolation, "the consumer ended unexpectedly")
             }
             try await broker.settle(deliveries + consumer.cancel(), as: .acknowledged)
         }
@@ -57,12 +58,12 @@ struct BrokerProbe {
         }
         try await retrying {
             guard try await broker.acquireLock(lock) != nil else {
-                throw BrokerError(.protocolViolation, "nobody but this process knows the lock")
+                throw BrokerError(.protocolViolation, "the lock is held although its name is unique")
             }
         }
         try await retrying {
             guard try await broker.queueStatus(queue) != nil else {
-                throw BrokerError(.protocolViolation, "the queue was said to be gone")
+                throw BrokerError(.protocolViolation, "the queue was reported as missing")
             }
         }
     }
@@ -77,7 +78,7 @@ struct BrokerProbe {
         }
     }
 
-    /// The least of some looks: threads and sockets of lost connections end a moment later.
+    /// Prints the minimum of some samples, because threads and sockets of lost connections end with a short delay.
     private static func report(_ round: Int, _ proxy: FaultProxy) async throws {
         var (descriptors, threads, memory) = (Int.max, Int.max, Int.max)
         for _ in 0..<20 {

@@ -12,7 +12,7 @@ struct ClockTests {
 
     private func open(_ folder: TemporaryFolder, _ machine: TestMachine) async throws -> SQLiteBroker {
         let broker = try await SQLiteBroker.open(directory: folder.broker, machine: machine.clock)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3, acceptsDelayed: true))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3, acceptsDelayed: true)))
         try await broker.declareLog(LogDeclaration(name: "log"))
         return broker
     }
@@ -45,7 +45,7 @@ struct ClockTests {
     func processes(jump: Int) async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3, acceptsDelayed: true))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3, acceptsDelayed: true)))
         let file = "\(folder.path)/offset"
         let before = try Probe("delayed", folder, "q", file)
         try await eventually("the probe waits") { before.lines == ["waiting"] }
@@ -184,7 +184,9 @@ struct ClockTests {
         let nameless = MachineClock(wall: machine.clock.wall, uptime: machine.clock.uptime, boot: nil)
         for expected in [nil, "later"] {
             let broker = try await SQLiteBroker.open(directory: folder.broker, machine: nameless)
-            try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3, acceptsDelayed: true))
+            try await broker.declareQueue(
+                QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3, acceptsDelayed: true))
+            )
             if expected == nil { try await broker.publish(Message(id: "later"), to: "q", after: .seconds(60)) }
             #expect(try await broker.get("q")?.message.id == expected)
             await broker.close()

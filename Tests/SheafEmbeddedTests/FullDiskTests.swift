@@ -12,7 +12,7 @@ struct FullDiskTests {
     func concurrentCalls() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3)))
         try await broker.limit(toPages: 100)
         let large = Message(id: "large", body: [UInt8](repeating: 1, count: 1 << 20))
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -37,7 +37,9 @@ struct FullDiskTests {
         let (broker, other) = (
             try await SQLiteBroker.open(directory: folder.broker), try await SQLiteBroker.open(directory: folder.broker)
         )
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: nil, acceptsDelayed: true))
+        try await broker.declareQueue(
+            QueueDeclaration(name: "q", kind: .work(deliveryLimit: 1_000, acceptsDelayed: true))
+        )
         try await broker.declareLog(LogDeclaration(name: "log"))
         let consumer = try await broker.consume("q", prefetch: 2_000)
         let reader = try await other.read("log", from: .first)
@@ -79,7 +81,7 @@ struct FullDiskTests {
     func settlingFreesSpace() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: nil))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .tokens()))
         try await broker.fill("q")
         let ready = try #require(try await broker.queueStatus("q")?.ready)
         let deliveries = try #require(try await broker.consume("q", prefetch: 50).next())
@@ -94,7 +96,7 @@ struct FullDiskTests {
     func fileLimit() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 0))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 0)))
         await broker.close()
         let probe = try Probe("full-disk", folder, "q")
         try await eventually(within: .seconds(40), "the probe ends") { !probe.isRunning }

@@ -18,7 +18,7 @@ struct KillTests {
     func kills() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: nil))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .tokens()))
         try await broker.declareLog(LogDeclaration(name: "log"))
         let started = ContinuousClock.now
         var count = 0
@@ -84,8 +84,8 @@ struct KillTests {
     func stopped() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
-        try await broker.declareQueue(QueueDeclaration(name: "other", deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3)))
+        try await broker.declareQueue(QueueDeclaration(name: "other", kind: .work(deliveryLimit: 3)))
         let probe = try Probe("publish", folder, "q", "p", "100000000")
         try await eventually("the probe publishes") { !probe.lines.isEmpty }
         // The probe is stopped repeatedly until that happens within a transaction.

@@ -14,7 +14,7 @@ struct ProcessTests {
     func killedHolder() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3)))
         try await broker.publish((0..<5).map { Message(id: String($0)) }, to: "q")
         let probe = try Probe("hold", folder, "q", "lock")
         try await eventually("the probe holds everything") { !probe.lines.isEmpty }
@@ -44,7 +44,7 @@ struct ProcessTests {
     func killedHolderOfTokens() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "permits", deliveryLimit: nil))
+        try await broker.declareQueue(QueueDeclaration(name: "permits", kind: .tokens()))
         try await broker.publish(Message(id: "token"), to: "permits")
         let probe = try Probe("hold", folder, "permits", "lock")
         try await eventually("the probe holds the token") { !probe.lines.isEmpty }
@@ -67,7 +67,7 @@ struct ProcessTests {
     func fairness() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3)))
         let probes = try (0..<4).map { try Probe("publish", folder, "q", "p\($0)", "1000000") }
         try await eventually("all have begun") { probes.allSatisfy { !$0.lines.isEmpty } }
         let before = probes.map(\.lines.count)
@@ -84,7 +84,7 @@ struct ProcessTests {
     func storm() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: nil))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .tokens()))
         let started = ContinuousClock.now
         var workers = try (0..<3).map { _ in try Probe("work", folder, "q") }
         var publishers = try (0..<3).map { try Probe("publish", folder, "q", "p\($0)", "8000") }

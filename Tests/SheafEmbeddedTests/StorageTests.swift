@@ -85,7 +85,7 @@ struct StorageTests {
         let broker = try await SQLiteBroker.open(directory: folder.broker)
         let messages = (0..<10).map { Message(id: String($0)) }
         for name in ["deleted", "purged"] {
-            try await broker.declareQueue(QueueDeclaration(name: name, deliveryLimit: 3))
+            try await broker.declareQueue(QueueDeclaration(name: name, kind: .work(deliveryLimit: 3)))
             try await broker.publish(messages, to: name)
         }
         try await broker.declareLog(LogDeclaration(name: "log"))

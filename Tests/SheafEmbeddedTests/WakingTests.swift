@@ -11,7 +11,7 @@ struct WakingTests {
         let (publisher, worker) = (
             try await SQLiteBroker.open(directory: folder.broker), try await SQLiteBroker.open(directory: folder.broker)
         )
-        try await publisher.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+        try await publisher.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3)))
         let consumer = try await worker.consume("q", prefetch: 1)
         var times: [Duration] = []
         for number in 0..<100 {
@@ -38,7 +38,7 @@ struct WakingTests {
     func delay() async throws {
         let folder = try TemporaryFolder()
         let broker = try await SQLiteBroker.open(directory: folder.broker)
-        try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3, acceptsDelayed: true))
+        try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3, acceptsDelayed: true)))
         let consumer = try await broker.consume("q", prefetch: 1)
         var times: [Duration] = []
         for number in 0..<5 {
@@ -59,7 +59,7 @@ struct WakingTests {
         let folder = try TemporaryFolder()
         do {
             let broker = try await SQLiteBroker.open(directory: folder.broker)
-            try await broker.declareQueue(QueueDeclaration(name: "q", deliveryLimit: 3))
+            try await broker.declareQueue(QueueDeclaration(name: "q", kind: .work(deliveryLimit: 3)))
             try await broker.publish(Message(id: "held"), to: "q")
             _ = try await broker.get("q")
             _ = try await broker.acquireLock("lock")

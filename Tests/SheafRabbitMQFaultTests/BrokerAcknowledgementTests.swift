@@ -4,18 +4,18 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// Deliveries that are held for longer than the broker's acknowledgement time-out, here 3 s.
+/// Deliveries held for longer than the acknowledgement time-out of the broker, here 3 s.
 @Suite(.serialized) struct BrokerAcknowledgementTests {
     private static let node = Task {
         try await RabbitMQNode.start(settings: ["consumer_timeout=3000", "channel_tick_interval=500"])
     }
 
-    @Test(.timeLimit(.minutes(1)))
-    func aDeliveryHeldTooLongComesAgainAndNothingElseIsHarmed() async throws {
+    @Test("A delivery held too long is redelivered, and other channels are unaffected", .timeLimit(.minutes(1)))
+    func heldTooLong() async throws {
         let broker = try await impatientBroker(try await Self.node.value.url)
         let (slow, quick, log) = ("slow-\(UInt64.random(in: 0 ... .max))", "quick", "log")
-        try await broker.declareQueue(QueueDeclaration(name: slow, deliveryLimit: 5))
-        try await broker.declareQueue(QueueDeclaration(name: quick, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: slow, kind: .work(deliveryLimit: 5)))
+        try await broker.declareQueue(QueueDeclaration(name: quick, kind: .work(deliveryLimit: 5)))
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.publish([Message(id: "0"), Message(id: "1")], to: slow)
         let consumer = try await broker.consume(slow, prefetch: 1)
@@ -30,12 +30,12 @@ import Testing
         #expect(ended.0.isRetryable)
         #expect(ended.0.message.contains("406"), "\(ended.0)")
         #expect(ended.0.message.contains(slow), "\(ended.0)")
-        // It ends for good, and does not wait when asked again.
+        // It has ended permanently and does not wait when called again.
         let again = try await brokerError { _ = try await within(.seconds(5)) { try await consumer.next() } }
         #expect(again.0.code == .connectionLost)
         #expect(try await consumer.cancel().isEmpty)
 
-        // The other channels of the connection live on.
+        // The other channels of the connection remain open.
         #expect(await lock.isHeld)
         try await broker.publish(Message(id: "quick"), to: quick)
         let bystanders = try #require(try await within(.seconds(10)) { try await bystander.next() })
@@ -43,7 +43,7 @@ import Testing
         try await broker.append(Message(id: "entry"), to: log)
         #expect(try await within(.seconds(10)) { try await reader.next() }?.entries.first?.message.id == "entry")
 
-        // The delivery comes again; the tag of the first one settles nothing, though the new one has the same number.
+        // The message is redelivered; the token of the first delivery settles nothing, although both have the same tag.
         let second = try await broker.consume(slow, prefetch: 1)
         let back = try #require(try await within(.seconds(10)) { try await second.next() })
         #expect(back.map(\.message.id) == ["0"])
@@ -59,18 +59,18 @@ import Testing
         #expect(last.map(\.message.id) == ["1"])
         try await broker.settle(last, as: .acknowledged)
         print(
-            "| acknowledgement time-out of 3 s, looked at every 0.5 s | a delivery held | its consumer ended with "
-                + "'\(ended.0.code)' after \(ended.after.rounded); the delivery came again with its count, other channels "
-                + "lived on |"
+            "| acknowledgement time-out of 3 s, checked every 0.5 s | a delivery held | its consumer ended with "
+                + "'\(ended.0.code)' after \(ended.after.rounded); the message was redelivered with its count, other "
+                + "channels stayed open |"
         )
         await broker.close()
     }
 
-    @Test(.timeLimit(.minutes(1)))
-    func whatWasTakenByGetIsTakenBackAndGetGoesOn() async throws {
+    @Test("A message taken by get and held too long is redelivered, and get continues", .timeLimit(.minutes(1)))
+    func takenByGet() async throws {
         let broker = try await impatientBroker(try await Self.node.value.url)
         let queue = "get-\(UInt64.random(in: 0 ... .max))"
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
         try await broker.publish(Message(id: "0"), to: queue)
         let held = try #require(try await broker.get(queue))
         let start = ContinuousClock.now
@@ -88,7 +88,7 @@ import Testing
         #expect(third.earlierDeliveries == 2)
         try await broker.settle(third, as: .acknowledged)
         #expect(try await broker.get(queue) == nil)
-        print("| the same, taken by get | | came again after \((.now - start).rounded); get goes on |")
+        print("| the same, taken by get | | redelivered after \((.now - start).rounded); get continues |")
         await broker.close()
     }
 }

@@ -4,19 +4,23 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// A broker that is short of memory or disk, for longer than two heartbeats.
+/// A broker that is short of memory or disk space for longer than two heartbeats.
 @Suite(.serialized) struct BrokerAlarmTests {
     private static let node = Task { try await RabbitMQNode.start() }
 
-    @Test(.timeLimit(.minutes(2)), arguments: BrokerAlarm.all)
-    func publishingWaitsAndAllElseGoesOn(_ alarm: BrokerAlarm) async throws {
+    @Test(
+        "During an alarm publishing is blocked and everything else continues",
+        .timeLimit(.minutes(2)),
+        arguments: BrokerAlarm.all
+    )
+    func alarm(_ alarm: BrokerAlarm) async throws {
         let node = try await Self.node.value
         try await FaultProxy.with(inFrontOf: node.url) { proxy, url in
             let broker = try await impatientBroker(url)
             try await BrokerExercise.run(on: broker) { exercise in
                 let queue = "alarm-\(alarm.description)"
                 try await broker.declareQueue(
-                    QueueDeclaration(name: queue, deliveryLimit: 3, acceptsDelayed: true)
+                    QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
                 )
                 try await broker.publish((0..<3).map { Message(id: String($0)) }, to: queue)
                 let consumer = try await broker.consume(queue, prefetch: 1)
@@ -26,14 +30,14 @@ import Testing
 
                 try await node.rabbitmqctl(alarm.set)
                 let start = ContinuousClock.now
-                // The broker takes what comes first after the alarm, and only then stops to read.
+                // The broker accepts the first message after the alarm and only then stops reading.
                 try await eventually("publishing and appending are blocked") {
                     let errors = exercise.firstErrors(since: start)
                     return errors[.publishing]?.error.code == .blocked && errors[.appending]?.error.code == .blocked
                 }
                 let blocked = try #require(exercise.firstErrors(since: start)[.publishing])
                 #expect(blocked.error.message.contains("takes no messages for now"))
-                // Also what needs a channel first, and what the end of a log needs a mark for.
+                // Also a publish that first needs a channel, and the end of a log, which needs a mark.
                 let later = try await brokerError {
                     try await broker.publish(Message(id: "later"), to: queue, after: .milliseconds(100))
                 }
@@ -42,7 +46,7 @@ import Testing
                 let end = try await brokerError { _ = try await broker.endOffset(of: exercise.logName) }
                 #expect(end.0.code == .blocked)
                 #expect(end.after < .seconds(7))
-                // Consuming and settling go on, and so do declaring, asking and locking.
+                // Consuming, settling, declaring, querying and locking continue.
                 try await broker.settle(first, as: .acknowledged)
                 let second = try #require(try await within(.seconds(10)) { try await consumer.next() })
                 #expect(second.map(\.message.id) == ["1"])
@@ -66,7 +70,7 @@ import Testing
                 print(
                     "| \(alarm.description) alarm of 12 s | publish time-out 3 s | publishing threw 'blocked' after "
                         + "\(blocked.after.rounded), a first delayed publish after \(later.after.rounded), "
-                        + "asking for a log's end after \(end.after.rounded); no connection was lost; "
+                        + "finding the end of a log after \(end.after.rounded); no connection was lost; "
                         + "\(again.map { "\($0.key.rawValue) \($0.value.rounded)" }.sorted().joined(separator: ", ")) "
                         + "after it was cleared |"
                 )

@@ -3,18 +3,18 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// Everything a broker can do, while a proxy in front of RabbitMQ fails in every way it knows, with a heartbeat of 1 s.
+/// All activities on a broker during every fault of a proxy in front of RabbitMQ, with a heartbeat of 1 s.
 @Suite(.serialized) struct BrokerProxyTests {
     struct Fault: CustomTestStringConvertible {
         let testDescription: String
         let mode: FaultMode
-        /// How long it lasts.
+        /// The duration of the fault.
         var duration = Duration.seconds(6)
-        /// Whether connections can not live through it.
+        /// Whether connections cannot survive the fault.
         var isFatal = true
-        /// Whether not every call is hit.
+        /// Whether some calls may succeed during the fault.
         var isSparing = false
-        /// Whether calls only take longer, and at least so long.
+        /// The minimum duration of a call during the fault, or zero.
         var slowness = Duration.zero
     }
 
@@ -57,11 +57,12 @@ import Testing
         ),
     ]
 
-    /// No call may take longer: the time-outs of connecting, logging in and two calls, and the pause before an attempt.
+    /// The time limit of a call: the time-outs of connecting, logging in and two calls, and the pause before an
+    /// attempt.
     private static let longestCall = Duration.seconds(15)
 
-    @Test(.timeLimit(.minutes(2)), arguments: faults)
-    func everythingGoesOnAfterwards(_ fault: Fault) async throws {
+    @Test("Every activity continues after a network fault", .timeLimit(.minutes(2)), arguments: faults)
+    func recovery(_ fault: Fault) async throws {
         let node = try await RabbitMQNode.shared
         try await FaultProxy.with(inFrontOf: node.url) { proxy, url in
             let broker = try await impatientBroker(url)
@@ -78,7 +79,7 @@ import Testing
                 let longest = try #require(exercise.longestCall(since: start))
                 #expect(longest.1 < Self.longestCall)
                 if fault.isFatal {
-                    // A short call may slip through between two cuts.
+                    // A short call may succeed between two cuts.
                     let missed = Set(BrokerExercise.Activity.allCases).subtracting(errors.keys)
                     #expect(missed.isEmpty || fault.isSparing && missed == [.locking])
                     #expect(proxy.acceptedConnections >= connections + 3)
@@ -88,7 +89,7 @@ import Testing
                 report(fault, errors, again, longest)
             }
             await broker.close()
-            // The proxy hears of it a moment later.
+            // The proxy notices it slightly later.
             try await eventually("no connection is left open") { proxy.openConnections == 0 }
         }
     }
@@ -104,8 +105,8 @@ import Testing
         let resumed = again.sorted { $0.value < $1.value }.map { "\($0.key.rawValue) \($0.value.rounded)" }
             .joined(separator: ", ")
         print(
-            "| \(fault.testDescription) | for \(fault.duration) | first errors after: \(failed.isEmpty ? "none" : failed);"
-                + " going on after: \(resumed); longest call: \(longest.0.rawValue) \(longest.1.rounded) |"
+            "| \(fault.testDescription) | for \(fault.duration) | first errors after: "
+                + "\(failed.isEmpty ? "none" : failed); continued after: \(resumed); longest call: \(longest.0.rawValue) \(longest.1.rounded) |"
         )
     }
 }

@@ -2,8 +2,8 @@ import SheafTesting
 import Testing
 
 @Suite(.serialized) struct BrokerReconnectTests {
-    @Test(.timeLimit(.minutes(10)))
-    func nothingIsLeftOfAThousandLostConnections() async throws {
+    @Test("A thousand lost connections leak no descriptors, threads or memory", .timeLimit(.minutes(10)))
+    func leaks() async throws {
         let start = ContinuousClock.now
         let reconnects = try await BrokerReconnects.run(rounds: 1_000, on: try await RabbitMQNode.shared.url)
         #expect(reconnects.late.connections >= 3_000)

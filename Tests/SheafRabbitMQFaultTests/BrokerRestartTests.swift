@@ -3,17 +3,17 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// A broker that goes away and comes back, while everything it can do is in use.
+/// A broker that stops and restarts while everything it offers is in use.
 @Suite(.serialized) struct BrokerRestartTests {
     enum Ending: String, CaseIterable { case shutDown, killed, frozen }
 
-    @Test(.timeLimit(.minutes(3)), arguments: Ending.allCases)
-    func everythingGoesOnAfterwards(_ ending: Ending) async throws {
+    @Test("Every activity continues after the broker restarts", .timeLimit(.minutes(3)), arguments: Ending.allCases)
+    func recovery(_ ending: Ending) async throws {
         try await RabbitMQNode.with { node in
             let broker = try await impatientBroker(node.url)
             try await BrokerExercise.run(on: broker) { exercise in
                 try await exercise.progress()
-                // The broker forgets queues that were declared a moment before it is killed.
+                // The broker loses queues that were declared shortly before it is killed.
                 try await Task.sleep(for: .seconds(5))
                 let start = ContinuousClock.now
                 switch ending {
@@ -28,7 +28,8 @@ import Testing
                 let restart = ContinuousClock.now
                 if ending == .frozen { try await node.thaw() } else { try await node.restart() }
                 let up = ContinuousClock.now
-                // Begun while the broker starts: whatever it says then must not be taken for a deletion.
+                // Calls begun while the broker starts: a queue that is not available yet must not be taken for a
+                // deletion.
                 let again = try await exercise.progress(since: restart, within: .seconds(60))
                 let longest = try #require(exercise.longestCall(since: start))
                 #expect(longest.1 < .seconds(20))
@@ -36,7 +37,7 @@ import Testing
                     "| broker \(ending.rawValue) and started | back after \((up - start).rounded) | noticed after "
                         + errors.map { "\($0.key.rawValue) \($0.value.after.rounded) (\($0.value.error.code))" }
                         .sorted()
-                        .joined(separator: ", ") + "; going on so long after the start began: "
+                        .joined(separator: ", ") + "; continued after, counted from the start: "
                         + again.map { "\($0.key.rawValue) \($0.value.rounded)" }.sorted().joined(separator: ", ")
                         + " (it took \((up - restart).rounded)); longest call \(longest.1.rounded) |"
                 )

@@ -4,7 +4,7 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// A RabbitMQ broker layer that waits for nothing long, so that a test sees each of its time-outs pass.
+/// Connects with short time-outs, so that a test sees each of them pass.
 func impatientBroker(_ url: String) async throws -> RabbitMQBroker {
     try await RabbitMQBroker.connect(try impatientConfiguration(url))
 }
@@ -25,14 +25,14 @@ func impatientConfiguration(_ url: String) throws -> RabbitMQConfiguration {
 }
 
 extension Duration {
-    /// The duration in seconds with two places, for tables.
+    /// The duration in seconds with two decimal places, for tables.
     var rounded: String {
         let hundredths = Int((self / .milliseconds(10)).rounded())
         return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100) s"
     }
 }
 
-/// Asks every few milliseconds until the answer is yes; throws when that takes too long.
+/// Waits until the condition holds; throws if that takes too long.
 func eventually(
     _ what: String,
     within limit: Duration = .seconds(20),
@@ -45,7 +45,7 @@ func eventually(
     }
 }
 
-/// The error that the body throws, which must be the broker layer's, and how long that took.
+/// Returns the error that the body throws, which must be a `BrokerError`, and the time until it was thrown.
 func brokerError(
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: () async throws -> Void

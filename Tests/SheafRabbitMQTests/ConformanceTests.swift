@@ -4,7 +4,7 @@ import SheafTesting
 import Testing
 
 @Suite struct ConformanceTests {
-    @Test(arguments: BrokerConformance.cases)
+    @Test("RabbitMQ follows every rule of a broker", arguments: BrokerConformance.cases)
     func conforms(to rule: BrokerConformanceCase) async throws {
         let node = try await RabbitMQNode.shared
         try await rule.run { try await RabbitMQBroker.connect(RabbitMQConfiguration(url: node.url)) }

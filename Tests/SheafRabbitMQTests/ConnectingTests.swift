@@ -4,7 +4,8 @@ import SheafTesting
 import Testing
 
 @Suite struct ConnectingTests {
-    @Test func aWrongPasswordIsRefusedAndNotRepeated() async throws {
+    @Test("A wrong password is refused and does not appear in the error")
+    func wrongPassword() async throws {
         let node = try await RabbitMQNode.shared
         let configuration = try RabbitMQConfiguration(url: "amqp://guest:hush-hush@\(node.endpoint)")
         let error = try await brokerError {
@@ -16,7 +17,8 @@ import Testing
         #expect(!"\(error) \(String(reflecting: error)) \(configuration)".contains("hush"))
     }
 
-    @Test func nobodyAtThePortIsUnreachableWithinSeconds() async throws {
+    @Test("A port without a broker is reported as unreachable within seconds")
+    func unreachablePort() async throws {
         let configuration = try RabbitMQConfiguration(url: "amqp://guest:hush-hush@127.0.0.1:1")
         let error = try await brokerError {
             _ = try await within(.seconds(5)) { try await RabbitMQBroker.connect(configuration) }
@@ -27,14 +29,18 @@ import Testing
         #expect(!"\(error) \(String(reflecting: error))".contains("hush"))
     }
 
-    @Test(arguments: ["guest:hush@localhost", "http://guest:hush@localhost", "amqp://guest:hush@localhost:port"])
-    func anAddressThatMakesNoSenseIsNotRepeated(url: String) async throws {
+    @Test(
+        "The error for an invalid URL does not contain the URL",
+        arguments: ["guest:hush@localhost", "http://guest:hush@localhost", "amqp://guest:hush@localhost:port"]
+    )
+    func invalidURL(url: String) async throws {
         let error = try await brokerError { _ = try RabbitMQConfiguration(url: url) }
         #expect(error.code == .invalidArgument)
         #expect(!"\(error)".contains("hush"))
     }
 
-    @Test func describesItselfWithTheRulesOfItsVersion() async throws {
+    @Test("The description contains the rules of the version")
+    func description() async throws {
         let node = try await RabbitMQNode.shared
         let broker = try await connect(node)
         let description = try await broker.description

@@ -5,14 +5,17 @@ import SheafTesting
 import Testing
 
 @Suite struct DelayTests {
-    @Test func aDelayedMessageOfADeletedQueueHoldsUpNobody() async throws {
+    @Test("A delayed message of a deleted queue does not block others")
+    func deletedTarget() async throws {
         let namespace = uniqueName("delay")
         let broker = try await connect(try await RabbitMQNode.shared, namespace: namespace)
         let (gone, kept) = (uniqueName("gone"), uniqueName("kept"))
         for name in [gone, kept] {
-            try await broker.declareQueue(QueueDeclaration(name: name, deliveryLimit: 3, acceptsDelayed: true))
+            try await broker.declareQueue(
+                QueueDeclaration(name: name, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
+            )
         }
-        // Deleted first: where a busy broker deletes it late, the message can have come to it.
+        // Deleted first: if a busy broker deletes it late, the message may have reached it.
         try await broker.deleteQueue(gone)
         try await broker.publish(Message(id: "lost"), to: gone, after: .milliseconds(400))
         try await broker.publish(Message(id: "found"), to: kept, after: .milliseconds(500))
@@ -24,13 +27,19 @@ import Testing
         await broker.close()
     }
 
-    @Test func aDelayDoesNotCountAsADeath() async throws {
+    @Test("A delay does not count as a death")
+    func aDelayDoesNotCountAsADeath() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let (tasks, suspects, dead) = (uniqueName("tasks"), uniqueName("suspects"), uniqueName("dead"))
         try await broker.declareLog(LogDeclaration(name: dead))
-        try await broker.declareQueue(QueueDeclaration(name: suspects, deliveryLimit: 0, deadLetter: .log(dead)))
         try await broker.declareQueue(
-            QueueDeclaration(name: tasks, deliveryLimit: 0, deadLetter: .queue(suspects), acceptsDelayed: true)
+            QueueDeclaration(name: suspects, kind: .work(deliveryLimit: 0, deadLetter: .log(dead)))
+        )
+        try await broker.declareQueue(
+            QueueDeclaration(
+                name: tasks,
+                kind: .work(deliveryLimit: 0, deadLetter: .queue(suspects), acceptsDelayed: true)
+            )
         )
         let message = Message(id: "task", headers: [Message.Header("kept", .bool(true))])
         try await broker.publish(message, to: tasks, after: .milliseconds(100))
@@ -53,12 +62,15 @@ import Testing
         await broker.close()
     }
 
-    @Test func theLadderIsMadeAgainWhenSomebodyRemovedIt() async throws {
+    @Test("A removed step of the delay ladder is declared again")
+    func removedStep() async throws {
         let node = try await RabbitMQNode.shared
         let namespace = uniqueName("delay")
         let broker = try await connect(node, namespace: namespace)
         let queue = uniqueName("tasks")
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 3, acceptsDelayed: true))
+        try await broker.declareQueue(
+            QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3, acceptsDelayed: true))
+        )
         try await broker.publish(Message(id: "0"), to: queue, after: .milliseconds(50))
         let consumer = try await broker.consume(queue, prefetch: 1)
         let first = try await receive(consumer)
@@ -70,7 +82,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func aDelayBeyondTheLadderIsRefused() async throws {
+    @Test("A delay longer than the longest step is rejected")
+    func tooLongDelay() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let error = try await brokerError {
             try await broker.publish(Message(), to: "nowhere", after: .seconds(100 * 86_400))

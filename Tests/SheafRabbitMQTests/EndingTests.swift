@@ -5,7 +5,7 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// Each way in which a consumer or a reader can end, while somebody waits for its next delivery: nobody waits for ever.
+/// Every way in which a consumer or a reader can end while a call waits for its next delivery.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct EndingTests {
     private static let node = Task { try await RabbitMQNode.start() }
 
@@ -19,12 +19,12 @@ import Testing
         let consuming: Task<[Delivery]?, any Error>
         let reading: Task<LogChunk?, any Error>
 
-        init(_ url: String, deliveryLimit: Int? = 3) async throws {
+        init(_ url: String, deliveryLimit: Int = 3) async throws {
             var configuration = try RabbitMQConfiguration(url: url, namespace: uniqueName("ending"))
             configuration.connection.heartbeat = .seconds(1)
             let broker = try await RabbitMQBroker.connect(configuration)
             let (queue, log) = (uniqueName("queue"), uniqueName("log"))
-            try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: deliveryLimit))
+            try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: deliveryLimit)))
             try await broker.declareLog(LogDeclaration(name: log))
             let consumer = try await broker.consume(queue, prefetch: 10)
             let reader = try await broker.read(log, from: .first)
@@ -35,12 +35,12 @@ import Testing
             self.reader = reader
             self.consuming = Task { try await consumer.next() }
             self.reading = Task { try await reader.next() }
-            // Both are known to the broker, and wait for what does not come.
+            // The broker knows both, and neither receives anything.
             let status = try await broker.queueStatus(queue)
             try #require(status?.consumers == 1)
         }
 
-        /// The codes with which both ended; each must, and end again in the same way when asked again.
+        /// Returns the codes with which both ended; a second call must end in the same way.
         func codes(sourceLocation: SourceLocation = #_sourceLocation) async throws -> [BrokerError.Code] {
             let (consumer, reader, consuming, reading) = (consumer, reader, consuming, reading)
             let first = try await brokerError(sourceLocation: sourceLocation) {
@@ -62,7 +62,7 @@ import Testing
             return [first.code, second.code]
         }
 
-        /// Receives on the same broker object again, after an end that passes by itself.
+        /// Receives on the same broker object again, after a retryable error.
         func goOn() async throws {
             try await retrying { try await broker.publish(Message(id: "again"), to: queue) }
             try await retrying { try await broker.append(Message(id: "again"), to: log) }
@@ -74,7 +74,8 @@ import Testing
         }
     }
 
-    @Test func deletedByAnother() async throws {
+    @Test("Waiting calls end with queueGone if another connection deletes the queue and the log")
+    func deletedByAnother() async throws {
         let waiting = try await Waiting(try await RabbitMQNode.shared.url)
         let other = try await connect(try await RabbitMQNode.shared)
         try await other.deleteQueue(waiting.queue)
@@ -86,8 +87,10 @@ import Testing
         await waiting.broker.close()
     }
 
-    /// As RabbitMQ does from 4.3 on after an acknowledgement time-out; here its channel is made to say so.
-    @Test func endedByTheBrokerThoughTheQueueIsThere() async throws {
+    /// RabbitMQ does this from 4.3 on after an acknowledgement time-out; here the test makes its channel send the
+    /// message.
+    @Test("A consumer cancelled by the broker ends with connectionLost if its queue exists")
+    func cancelledByTheBroker() async throws {
         let node = try await Self.node.value
         let waiting = try await Waiting(node.url)
         try await node.rabbitmqctl(
@@ -102,12 +105,13 @@ import Testing
         let ended = try await brokerError { _ = try await outcome(of: consuming) }
         #expect(ended.code == .connectionLost)
         #expect(ended.isRetryable)
-        #expect(ended.message.contains("and the queue is there"), "\(ended)")
+        #expect(ended.message.contains("but '\(waiting.queue)' exists"), "\(ended)")
         waiting.reading.cancel()
         try await waiting.goOn()
     }
 
-    @Test func connectionsClosedByTheBroker() async throws {
+    @Test("Waiting calls end with connectionLost if the broker closes the connections")
+    func connectionsClosedByTheBroker() async throws {
         let node = try await Self.node.value
         let waiting = try await Waiting(node.url)
         try await node.rabbitmqctl("close_all_connections", "for a test")
@@ -115,7 +119,10 @@ import Testing
         try await waiting.goOn()
     }
 
-    @Test(arguments: [FaultMode.reset, .swallow(.both), .swallow(.toBroker), .swallow(.fromBroker), .halt])
+    @Test(
+        "Waiting calls end with connectionLost if the network fails",
+        arguments: [FaultMode.reset, .swallow(.both), .swallow(.toBroker), .swallow(.fromBroker), .halt]
+    )
     func connectionsLost(_ mode: FaultMode) async throws {
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in
             let waiting = try await Waiting(url)
@@ -126,7 +133,8 @@ import Testing
         }
     }
 
-    @Test func theChannelProcessCrashes() async throws {
+    @Test("Waiting calls end with connectionLost if the channel process crashes")
+    func theChannelProcessCrashes() async throws {
         let node = try await Self.node.value
         let waiting = try await Waiting(node.url)
         try await node.rabbitmqctl("eval", "[exit(P, kill) || P <- rabbit_channel:list()].")
@@ -134,7 +142,8 @@ import Testing
         try await waiting.goOn()
     }
 
-    @Test func endedHere() async throws {
+    @Test("Waiting calls end if the consumer and the reader are cancelled")
+    func endedHere() async throws {
         let waiting = try await Waiting(try await RabbitMQNode.shared.url)
         #expect(try await waiting.consumer.cancel().isEmpty)
         await waiting.reader.cancel()
@@ -146,13 +155,15 @@ import Testing
         try await waiting.goOn()
     }
 
-    @Test func theBrokerObjectIsClosed() async throws {
+    @Test("Waiting calls end with closed if the broker object is closed")
+    func theBrokerObjectIsClosed() async throws {
         let waiting = try await Waiting(try await RabbitMQNode.shared.url)
         await waiting.broker.close()
         #expect(try await waiting.codes() == [.closed, .closed])
     }
 
-    @Test func aCancelledTaskLosesNothing() async throws {
+    @Test("A cancelled task loses no message and no entry")
+    func aCancelledTaskLosesNothing() async throws {
         let waiting = try await Waiting(try await RabbitMQNode.shared.url)
         let (consuming, reading) = (waiting.consuming, waiting.reading)
         consuming.cancel()
@@ -170,7 +181,7 @@ import Testing
     }
 }
 
-/// What a task returns or throws; one that goes on for too long is cancelled and throws that it was too slow.
+/// Returns or throws the result of a task; cancels it and throws if it takes too long.
 private func outcome<Value: Sendable>(of task: Task<Value, any Error>) async throws -> Value {
     try await within(.seconds(15)) {
         try await withTaskCancellationHandler {

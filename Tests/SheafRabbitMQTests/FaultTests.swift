@@ -4,10 +4,10 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// What happens when the broker itself is in trouble, on a node of its own.
+/// Faults of the broker itself, on a private node.
 @Suite struct FaultTests {
-    @Test(.timeLimit(.minutes(2)))
-    func everyFaultPasses() async throws {
+    @Test("The broker layer recovers from closed connections, a memory alarm and a crash", .timeLimit(.minutes(2)))
+    func recovery() async throws {
         try await RabbitMQNode.with { node in
             try await connectionsAreKilled(on: node)
             try await memoryIsShort(on: node)
@@ -18,7 +18,7 @@ import Testing
     private func connectionsAreKilled(on node: RabbitMQNode) async throws {
         let broker = try await connect(node)
         let (queue, log, name) = (uniqueName("queue"), uniqueName("log"), uniqueName("lock"))
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.publish([Message(id: "0"), Message(id: "1")], to: queue)
         let consumer = try await broker.consume(queue, prefetch: 1)
@@ -51,19 +51,19 @@ import Testing
     private func memoryIsShort(on node: RabbitMQNode) async throws {
         let broker = try await connect(node, confirmWithin: .seconds(1))
         let queue = uniqueName("queue")
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
         try await broker.publish([Message(id: "0"), Message(id: "1")], to: queue)
         let consumer = try await broker.consume(queue, prefetch: 1)
         let first = try await receive(consumer)
         try await node.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
 
-        // The broker takes the first message after the alarm before it stops to read.
+        // The broker accepts the first message after the alarm before it stops reading.
         let error = try await brokerError {
             try await within(.seconds(20)) { while true { try await broker.publish(Message(id: "2"), to: queue) } }
         }
         #expect(error.code == .blocked)
         #expect(error.isRetryable)
-        // Everything else goes on.
+        // Everything else continues.
         try await broker.settle(first, as: .acknowledged)
         #expect(try await receive(consumer).message.id == "1")
         #expect(try await broker.queueStatus(queue)?.consumers == 1)
@@ -77,12 +77,14 @@ import Testing
     private func theNodeCrashes(_ node: RabbitMQNode) async throws {
         let broker = try await connect(node)
         let (queue, log) = (uniqueName("queue"), uniqueName("log"))
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5, acceptsDelayed: true))
+        try await broker.declareQueue(
+            QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5, acceptsDelayed: true))
+        )
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.publish((0..<50).map { Message(id: String($0)) }, to: queue)
         try await broker.append((0..<50).map { Message(id: String($0)) }, to: log)
         try await broker.publish(Message(id: "later"), to: queue, after: .milliseconds(10_000))
-        // The broker forgets queues that were declared a moment before it is killed.
+        // The broker loses queues that were declared shortly before it is killed.
         try await Task.sleep(for: .seconds(5))
         let consumer = try await broker.consume(queue, prefetch: 10)
         _ = try await receive(consumer)

@@ -5,7 +5,8 @@ import SheafTesting
 import Testing
 
 @Suite struct LogTests {
-    @Test func appendingToADeletedLogIsNotConfirmed() async throws {
+    @Test("Appending to a deleted log throws notFound")
+    func appendingToADeletedLogIsNotConfirmed() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let log = uniqueName("log")
         try await broker.declareLog(LogDeclaration(name: log))
@@ -17,8 +18,8 @@ import Testing
         await broker.close()
     }
 
-    @Test(arguments: [1, 100, 1_000])
-    func theNewestEntryIsFoundBehindMarks(marks: Int) async throws {
+    @Test("The newest entry is found before trailing marks", arguments: [1, 100, 1_000])
+    func newestEntryBeforeMarks(marks: Int) async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let log = uniqueName("log")
         try await broker.declareLog(LogDeclaration(name: log))
@@ -32,7 +33,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func aLogOfMarksAloneIsReadFromTheFirstEntryToCome() async throws {
+    @Test("A log that contains only marks is read from its first new entry")
+    func marksOnly() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let log = uniqueName("log")
         try await broker.declareLog(LogDeclaration(name: log))
@@ -47,7 +49,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func theEndIsExactWhileOthersAppend() async throws {
+    @Test("The end offset is exact during concurrent appends")
+    func theEndIsExactWhileOthersAppend() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let log = uniqueName("log")
         try await broker.declareLog(LogDeclaration(name: log))
@@ -72,13 +75,14 @@ import Testing
         await broker.close()
     }
 
-    @Test func aLogOfAnotherSizeIsLeftAsItIs() async throws {
+    @Test("Redeclaring a log with another size leaves it unchanged")
+    func otherSize() async throws {
         let broker = try await connect(try await RabbitMQNode.shared)
         let (log, queue) = (uniqueName("log"), uniqueName("queue"))
         try await broker.declareLog(LogDeclaration(name: log, maximumBytes: 1_000))
         try await broker.declareLog(LogDeclaration(name: log))
         try await broker.declareLog(LogDeclaration(name: log, maximumBytes: 1_000_000_000))
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3)))
         let error = try await brokerError { try await broker.declareLog(LogDeclaration(name: queue)) }
         #expect(error.code == .mismatch)
         try await broker.deleteLog(log)

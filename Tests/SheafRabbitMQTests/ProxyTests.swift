@@ -5,9 +5,10 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// The short ones of the faults between this process and the broker; SheafRabbitMQFaultTests has the long ones.
+/// Short network faults between this process and the broker; SheafRabbitMQFaultTests covers the long ones.
 @Suite(.timeLimit(.minutes(2))) struct ProxyTests {
-    @Test func everythingGoesOnAfterConnectionsWereReset() async throws {
+    @Test("Every activity continues after connections were reset")
+    func reset() async throws {
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in
             let broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url))
             try await BrokerExercise.run(on: broker) { exercise in
@@ -31,12 +32,13 @@ import Testing
         }
     }
 
-    /// The tags of a new connection begin with 1 again: those of the old one must not settle them.
-    @Test func whatALostConnectionDeliveredSettlesNothing() async throws {
+    /// Tags restart at 1 on each connection: those of the old connection must not settle new deliveries.
+    @Test("A delivery of a lost connection settles nothing")
+    func staleDeliveries() async throws {
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in
             let broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url))
             let queue = uniqueName("queue")
-            try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 5))
+            try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 5)))
             try await broker.publish((0..<3).map { Message(id: String($0)) }, to: queue)
             let old = try await receiveThree(try await broker.consume(queue, prefetch: 3))
             let taken = try await broker.get(queue)
@@ -60,14 +62,15 @@ import Testing
         }
     }
 
-    /// A broker that takes connections and says nothing, or only a part, or refuses them: said within the time-outs.
+    /// The broker accepts connections and sends nothing, or only a part, or refuses them.
     @Test(
+        "A broker that does not complete the login is reported as unreachable in time",
         arguments: [
             FaultMode.swallow(.both), .swallow(.fromBroker), .halt, .refuse, .reset, .cut(after: 3, .toBroker),
             .cut(after: 200, .fromBroker),
         ]
     )
-    func aBrokerThatDoesNotLetInIsUnreachableInTime(_ mode: FaultMode) async throws {
+    func incompleteLogin(_ mode: FaultMode) async throws {
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in
             var configuration = try RabbitMQConfiguration(url: url)
             configuration.connection.connectTimeout = .seconds(1)
@@ -90,7 +93,8 @@ import Testing
     }
 
     /// Locks of lost connections and released ones are not kept.
-    @Test func aLockIsTakenAgainAfterEachLoss() async throws {
+    @Test("A lock can be acquired again after each lost connection")
+    func lockAfterLoss() async throws {
         try await FaultProxy.with(inFrontOf: try await RabbitMQNode.shared.url) { proxy, url in
             let broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url))
             let name = uniqueName("lock")

@@ -5,7 +5,7 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// A broker layer on a node, with exchanges and queues of its own.
+/// Connects to a node, with a unique namespace.
 func connect(
     _ node: RabbitMQNode,
     namespace: String = uniqueName("test"),
@@ -16,12 +16,12 @@ func connect(
     return try await RabbitMQBroker.connect(configuration)
 }
 
-/// A name that nobody else uses.
+/// Returns a unique name.
 func uniqueName(_ prefix: String) -> String {
     "\(prefix)-\(String(UInt64.random(in: .min ... .max), radix: 36))"
 }
 
-/// Repeats a call while it fails with what may pass by itself, as every user of a broker has to.
+/// Repeats a call after retryable errors, as every user of a broker must.
 func retrying<Value: Sendable>(
     within limit: Duration = .seconds(20),
     _ body: @Sendable () async throws -> Value
@@ -36,7 +36,7 @@ func retrying<Value: Sendable>(
     }
 }
 
-/// The error that the body throws, which must be the broker layer's.
+/// Returns the error that the body throws, which must be a `BrokerError`.
 func brokerError(
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: () async throws -> Void
@@ -49,12 +49,12 @@ func brokerError(
     return try #require(nil as BrokerError?, "there was no error", sourceLocation: sourceLocation)
 }
 
-/// The next delivery of a queue, within a limit.
+/// Returns the next delivery of a consumer, within a limit.
 func receive(_ consumer: any QueueConsumer) async throws -> Delivery {
     try #require(try await within(.seconds(20)) { try await consumer.next() }?.first)
 }
 
-/// Reads entries from a position until there are as many as asked for.
+/// Reads this number of entries from a position.
 func entries(
     _ count: Int,
     of log: String,

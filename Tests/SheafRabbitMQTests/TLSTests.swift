@@ -4,30 +4,34 @@ import SheafRabbitMQ
 import SheafTesting
 import Testing
 
-/// TLS as its users ask for it, by the URL alone, on a node of its own.
+/// TLS as users configure it, by the URL alone, on a private node.
 @Suite(.timeLimit(.minutes(2))) struct TLSTests {
     private static let node = Task { try await RabbitMQNode.start(withTLS: true) }
 
-    @Test func aTrustedBrokerIsUsedFromEndToEnd() async throws {
+    @Test("A trusted broker is usable on every connection")
+    func trusted() async throws {
         let tls = try await self.tls()
         let broker = try await self.connect("amqps://localhost:\(tls.port)?cacertfile=\(tls.authority)")
         try await self.useFromEndToEnd(broker)
         await broker.close()
     }
 
-    @Test func anUnknownAuthorityIsNotTrusted() async throws {
+    @Test("An unknown authority is not trusted")
+    func anUnknownAuthorityIsNotTrusted() async throws {
         let tls = try await self.tls()
         let error = try await self.refusal("amqps://localhost:\(tls.port)?cacertfile=\(tls.otherAuthority)", .untrusted)
         #expect(error.message.contains("not trusted by the certificates in \(tls.otherAuthority)"), "\(error)")
     }
 
-    @Test func theSystemsAuthoritiesAreTheDefault() async throws {
+    @Test("The system's authorities are the default")
+    func theSystemsAuthoritiesAreTheDefault() async throws {
         let tls = try await self.tls()
         let error = try await self.refusal("amqps://localhost:\(tls.port)", .untrusted)
         #expect(error.message.contains("not trusted by the system's certificates"), "\(error)")
     }
 
-    @Test func aCertificateForAnotherHostIsRefused() async throws {
+    @Test("A certificate for another host is rejected")
+    func aCertificateForAnotherHostIsRefused() async throws {
         let tls = try await self.tls()
         let byAddress = try await self.refusal("amqps://127.0.0.1:\(tls.port)?cacertfile=\(tls.authority)", .untrusted)
         #expect(byAddress.message.contains("the certificate of 127.0.0.1:\(tls.port) is not for 127.0.0.1"))
@@ -38,7 +42,8 @@ import Testing
         #expect(byName.message.contains("the certificate of localhost:\(tls.strictPort) is not for localhost"))
     }
 
-    @Test func aClientCertificateOpensTheDoor() async throws {
+    @Test("A client certificate is sent if the broker requires it")
+    func clientCertificate() async throws {
         let tls = try await self.tls()
         let url = "amqps://127.0.0.1:\(tls.strictPort)?cacertfile=\(tls.authority)"
         let error = try await self.refusal(url)
@@ -49,7 +54,8 @@ import Testing
         await broker.close()
     }
 
-    @Test func aKeyOfAnotherCertificateIsNamed() async throws {
+    @Test("The error for a key of another certificate names the key")
+    func aKeyOfAnotherCertificateIsNamed() async throws {
         let tls = try await self.tls()
         let client = "certfile=\(tls.authority)&keyfile=\(tls.clientKey)"
         let url = "amqps://127.0.0.1:\(tls.strictPort)?cacertfile=\(tls.authority)&\(client)"
@@ -58,7 +64,8 @@ import Testing
         #expect(error.message.contains(tls.clientKey), "\(error)")
     }
 
-    @Test func theWrongPortSaysSo() async throws {
+    @Test("The error for a wrong port explains the cause")
+    func wrongPort() async throws {
         let node = try await Self.node.value
         let tls = try await self.tls()
         let plain = try await self.refusal("amqp://127.0.0.1:\(tls.port)")
@@ -76,7 +83,7 @@ import Testing
         return try await within(.seconds(15)) { try await RabbitMQBroker.connect(configuration) }
     }
 
-    /// The error of a connection that must not come about, and long before its time is up.
+    /// Returns the error of a connection that must fail, well within its time limit.
     private func refusal(
         _ url: String,
         _ code: BrokerError.Code = .unreachable,
@@ -90,10 +97,10 @@ import Testing
         return error
     }
 
-    /// Small and large messages go in and come back, on all connections of a broker.
+    /// Sends and receives small and large messages on all connections of a broker.
     private func useFromEndToEnd(_ broker: RabbitMQBroker) async throws {
         let queue = uniqueName("queue")
-        try await broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: 3))
+        try await broker.declareQueue(QueueDeclaration(name: queue, kind: .work(deliveryLimit: 3)))
         let messages = [0, 1, 16_384, 131_064, 3_000_000].map { size in
             Message(id: String(size), body: (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
         }

@@ -215,7 +215,7 @@ import Testing
             try await broker.declareLog(LogDeclaration(name: client.names.results(batch: batch)))
             try await broker.declareQueue(.suspects(of: plan.flow, client.names))
             try await broker.declareQueue(.tasks(of: batch, flow: plan.flow, generation: 0, client.names))
-            try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
+            try await broker.declareQueue(QueueDeclaration(name: permits, kind: .tokens()))
             try await broker.publish([Message(id: "0", type: "permit")], to: permits)
             try await broker.publish([Message(id: "old")], to: queue)
             #expect(try await client.create(plan, records: records(5)).total == 5)

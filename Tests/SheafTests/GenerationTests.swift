@@ -11,9 +11,11 @@ import Testing
         try await client.broker.declareQueue(
             QueueDeclaration(
                 name: name,
-                deliveryLimit: 3,
-                deadLetter: .queue(client.names.suspects(flow: record.flow)),
-                acceptsDelayed: true
+                kind: .work(
+                    deliveryLimit: 3,
+                    deadLetter: .queue(client.names.suspects(flow: record.flow)),
+                    acceptsDelayed: true
+                )
             )
         )
         return name

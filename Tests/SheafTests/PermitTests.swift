@@ -51,7 +51,7 @@ import Testing
                 async let working = stage.work([try sleepy(gauge)]) { $0.concurrency = 8 }
                 try await until("it runs freely") { await gauge.now > 3 }
                 let permits = client.names.permits(batch: batch.id, generation: 0)
-                try await client.broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
+                try await client.broker.declareQueue(QueueDeclaration(name: permits, kind: .tokens()))
                 try await client.broker.publish((0..<2).map { Permit(change: 1, number: $0).message }, to: permits)
                 try await client.journal(.changed(maxRunning: 2), record)
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)

@@ -3,7 +3,11 @@ public import SheafBroker
 public import SheafCore
 import SheafEmbedded
 import SheafRabbitMQ
-import SystemPackage
+
+extension BrokerRegistry {
+    /// The brokers that come with Sheaf: RabbitMQ (`amqp`, `amqps`) and the embedded broker (`embedded`).
+    public static let standard = BrokerRegistry([RabbitMQBroker.provider, SQLiteBroker.provider])
+}
 
 /// A connection to one broker that creates and manages batches, reads their results and runs workers.
 ///
@@ -27,16 +31,10 @@ public final class SheafClient: Sendable {
     public static func connect(
         to reference: BrokerReference,
         namespace: Name? = nil,
+        brokers: BrokerRegistry = .standard,
         logger: Logger = Logger(label: "sheaf")
     ) async throws -> SheafClient {
-        let broker: any Broker
-        switch reference {
-        case .embedded(let directory):
-            broker = try await SQLiteBroker.open(directory: FilePath(directory))
-        case .rabbitMQ(let url):
-            let prefix = WireNames(namespace: namespace).namespace.text
-            broker = try await RabbitMQBroker.connect(RabbitMQConfiguration(url: url, namespace: prefix))
-        }
+        let broker = try await brokers.open(reference, namespace: WireNames(namespace: namespace).namespace.text)
         do {
             return try await SheafClient(broker: broker, namespace: namespace, logger: logger)
         } catch {
@@ -49,10 +47,11 @@ public final class SheafClient: Sendable {
     public static func withClient<Result: Sendable>(
         broker reference: BrokerReference,
         namespace: Name? = nil,
+        brokers: BrokerRegistry = .standard,
         logger: Logger = Logger(label: "sheaf"),
         _ body: (SheafClient) async throws -> Result
     ) async throws -> Result {
-        let client = try await connect(to: reference, namespace: namespace, logger: logger)
+        let client = try await connect(to: reference, namespace: namespace, brokers: brokers, logger: logger)
         do {
             let result = try await body(client)
             await client.close()

@@ -53,7 +53,7 @@ struct Permits {
     /// Declares the queue of permits.
     func declare() async throws {
         try await retrying(for: .seconds(30)) {
-            try await client.broker.declareQueue(QueueDeclaration(name: queue, deliveryLimit: nil))
+            try await client.broker.declareQueue(QueueDeclaration(name: queue, kind: .tokens()))
         }
     }
 

@@ -47,7 +47,7 @@ struct BatchOpening: Sendable {
         guard let limit = plan.options.maxRunning else { return }
         // Minted under the creating lock and before the batch is known, so no other process mints or takes them.
         try await stalls.during {
-            try await broker.declareQueue(QueueDeclaration(name: permits, deliveryLimit: nil))
+            try await broker.declareQueue(QueueDeclaration(name: permits, kind: .tokens()))
             try await broker.purgeQueue(permits)
             try await broker.publish((0..<limit).map { Permit(change: 0, number: $0).message }, to: permits)
         }
@@ -103,9 +103,11 @@ extension QueueDeclaration {
     static func tasks(of batch: Name, flow: Name, generation: Int, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
             name: names.tasks(flow: flow, batch: batch, generation: generation),
-            deliveryLimit: returnsOfTasks,
-            deadLetter: .queue(names.suspects(flow: flow)),
-            acceptsDelayed: true
+            kind: .work(
+                deliveryLimit: returnsOfTasks,
+                deadLetter: .queue(names.suspects(flow: flow)),
+                acceptsDelayed: true
+            )
         )
     }
 
@@ -113,8 +115,7 @@ extension QueueDeclaration {
     static func suspects(of flow: Name, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
             name: names.suspects(flow: flow),
-            deliveryLimit: returnsOfSuspects,
-            deadLetter: .log(names.dead)
+            kind: .work(deliveryLimit: returnsOfSuspects, deadLetter: .log(names.dead))
         )
     }
 }

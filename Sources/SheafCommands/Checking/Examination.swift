@@ -56,7 +56,7 @@ struct Examination: Sendable {
     }
 
     private static func broker(_ session: Session) async -> [HealthCheck] {
-        guard case .embedded(let folder) = session.settings.broker else { return await connection(session) }
+        guard let folder = session.settings.broker.directory else { return await connection(session) }
         // Who only asks how things are should not find a new folder afterwards.
         guard HealthCheck.exists(folder) else { return [.newBroker(at: folder)] }
         return await connection(session) + [.freeSpace(at: folder)]

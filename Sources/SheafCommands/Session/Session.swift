@@ -23,7 +23,8 @@ struct Session: Sendable {
         settings = try Settings.load(
             options.overrides(concurrency: concurrency),
             environment: ProcessInfo.processInfo.environment,
-            directory: FileManager.default.currentDirectoryPath
+            directory: FileManager.default.currentDirectoryPath,
+            brokerSchemes: BrokerRegistry.standard.schemes
         )
     }
 

@@ -10,11 +10,18 @@ struct BrokerReader {
     private let reader: SettingsReader
     private let environment: [String: String]
     private let folder: ConfigurationFolder
+    private let schemes: [String]
 
-    init(_ reader: SettingsReader, environment: [String: String], folder: ConfigurationFolder) {
+    init(
+        _ reader: SettingsReader,
+        environment: [String: String],
+        folder: ConfigurationFolder,
+        schemes: [String]
+    ) {
         self.reader = reader
         self.environment = environment
         self.folder = folder
+        self.schemes = schemes
     }
 
     /// Reads the broker; also the variables that were put in, which programs must not see.
@@ -27,14 +34,14 @@ struct BrokerReader {
             return (.embedded(directory: folder.path(String(text.dropFirst(9)))), variables)
         }
         // Never what was found: it may hold a password.
-        guard Self.isURL(text) else { throw reader.error("expected \(Self.rule)") }
-        return (.rabbitMQ(url: text), variables)
+        guard isURL(text) else { throw reader.error("expected \(Self.rule)") }
+        return (BrokerReference(text), variables)
     }
 
-    /// Whether a text is a URL of RabbitMQ that names some place.
-    private static func isURL(_ text: String) -> Bool {
+    /// Whether the text is a URL of a known scheme with an address.
+    private func isURL(_ text: String) -> Bool {
         guard let separator = text.firstRange(of: "://") else { return false }
-        return ["amqp", "amqps"].contains(text[..<separator.lowerBound]) && separator.upperBound < text.endIndex
+        return schemes.contains(String(text[..<separator.lowerBound])) && separator.upperBound < text.endIndex
             && !text.contains(where: \.isWhitespace)
     }
 

@@ -54,9 +54,8 @@ struct TokenMint: Sendable {
     private func mint(_ rate: RateLimit, of key: RateLimitKey, _ nonce: String) async throws {
         let (broker, names) = (client.broker, client.names)
         let (tokens, spent) = (names.tokens(key, nonce: nonce), names.spentTokens(key, nonce: nonce))
-        let queue = QueueDeclaration(name: tokens, deliveryLimit: nil, deadLetter: .queue(spent))
-        var room = QueueDeclaration(name: spent, deliveryLimit: nil, deadLetter: .queue(tokens))
-        room.lifetime = rate.tokenLifetime
+        let queue = QueueDeclaration(name: tokens, kind: .tokens(deadLetter: .queue(spent)))
+        let room = QueueDeclaration(name: spent, kind: .waitingRoom(lifetime: rate.tokenLifetime, then: tokens))
         try await broker.declareQueue(queue)
         try await broker.declareQueue(room)
         // What was confirmed in part is not repeated under the same name: that would be more than the rate.
