@@ -98,10 +98,17 @@ let package = Package(
         library("Sheaf", ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker"]),
         library("SheafSettings", ["SheafCore", "SheafBroker", "SheafFlows", orderedCollections, systemPackage, yams]),
         library(
+            "SheafFormats",
+            [
+                "SheafBatches", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings",
+                orderedCollections, systemPackage,
+            ]
+        ),
+        library(
             "SheafCommands",
             [
-                "Sheaf", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings", argumentParser,
-                lifecycle, logging, orderedCollections, systemPackage, unixSignals,
+                "Sheaf", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings", "SheafFormats",
+                argumentParser, lifecycle, logging, orderedCollections, systemPackage, unixSignals,
             ]
         ),
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
@@ -160,8 +167,8 @@ let package = Package(
         tests(
             "SheafCommandsTests",
             [
-                "SheafCommands", "Sheaf", "SheafBroker", "SheafCore", "SheafSources", argumentParser, logging,
-                systemPackage,
+                "SheafCommands", "SheafFormats", "Sheaf", "SheafBatches", "SheafBroker", "SheafCore", "SheafSources",
+                argumentParser, logging, systemPackage,
             ]
         ),
         // The example package of docs/flows.md, built here too; its own Package.swift depends on Sheaf only.

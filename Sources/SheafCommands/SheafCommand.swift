@@ -1,16 +1,17 @@
 public import ArgumentParser
+import Glibc
 
-/// The `sheaf` command: everything it does is a subcommand.
+/// The `sheaf` command with its subcommands.
 public struct SheafCommand: AsyncParsableCommand {
-    /// How the command presents itself.
+    /// The name, the help and the subcommands.
     public static let configuration = CommandConfiguration(
         commandName: "sheaf",
-        abstract: "Runs one task per record, over a message broker.",
+        abstract: "Runs one task per record over a message broker.",
         discussion: """
-            'create' publishes a batch: one task for each record of the input. 'run' workers, as many as you like, run \
-            the tasks. 'status', 'list', 'watch' and 'results' show what became of them, from anywhere.
+            'create' publishes a batch: one task for each record of the input. Any number of 'run' workers run the \
+            tasks. 'status', 'list', 'watch', 'results' and 'events' show, from anywhere, what happened to them.
 
-            Flows, what to do with a record, are defined in sheaf.yaml:
+            A flow is what to do with a record. Flows are defined in sheaf.yaml:
 
               flows:
                 wordcount: { exec: ["wc", "-w"] }
@@ -19,16 +20,19 @@ public struct SheafCommand: AsyncParsableCommand {
 
               sheaf wordcount texts/*.txt     create a batch (short for 'sheaf create wordcount …')
               sheaf run --until-empty         run its tasks
-              sheaf results last              see the outcomes
+              sheaf results last              print the outcomes
 
-            Without a broker in sheaf.yaml or SHEAF_BROKER, everything is kept in the folder .sheaf beside sheaf.yaml.
-            'last' names the newest batch wherever a batch is asked for. Data goes to standard output, talk to \
-            standard error. 'sheaf help exit-codes' lists the exit codes.
+            Without a broker in sheaf.yaml or SHEAF_BROKER, all data is in the folder .sheaf beside sheaf.yaml. 'last' \
+            names the newest batch wherever a batch is expected. Data goes to standard output, messages to standard \
+            error. 'sheaf help exit-codes' lists the exit codes.
             """,
         version: SheafVersion.current,
         groupedSubcommands: [
             CommandGroup(name: "Work", subcommands: [Create.self, Run.self]),
-            CommandGroup(name: "See", subcommands: [Status.self, List.self, Watch.self, Wait.self, Results.self]),
+            CommandGroup(
+                name: "See",
+                subcommands: [Status.self, List.self, Watch.self, Wait.self, Results.self, Events.self]
+            ),
             CommandGroup(name: "Answer", subcommands: [Questions.self, Answer.self]),
             CommandGroup(
                 name: "Manage",
@@ -41,6 +45,48 @@ public struct SheafCommand: AsyncParsableCommand {
         defaultSubcommand: Create.self
     )
 
-    /// Makes the command; its arguments come from parsing.
+    /// Creates the command without arguments, as parsing requires.
     public init() {}
+
+    /// Parses the command line, runs the command and exits with the code of its result.
+    public static func execute() async -> Never {
+        // Unlike SIG_IGN, a handler does not survive exec, so programs of flows get the default back. Writing to a
+        // pipe without a reader then fails instead of ending the process.
+        signal(SIGPIPE) { _ in }
+        let given = CommandLine.arguments
+        ProcessTitle.hideCredentials()
+        let arguments = ArgumentOrder.commandFirst(Array(given.dropFirst()))
+        var command: any ParsableCommand
+        do {
+            command = try parseAsRoot(arguments.isEmpty ? ["--help"] : arguments)
+            // The parser runs the help command itself.
+            if !(command is any AsyncParsableCommand) { try command.run() }
+        } catch {
+            let status = exitCode(for: error)
+            // Help was requested; all other messages quote the command line, which may contain a password.
+            guard !status.isSuccess else { exit(withError: error) }
+            Console(isQuiet: false, environment: [:]).complain(fullMessage(for: error))
+            Glibc.exit(status.rawValue)
+        }
+        do {
+            if var ours = command as? any AsyncParsableCommand { try await ours.run() }
+        } catch {
+            Glibc.exit(report(error))
+        }
+        exit()
+    }
+
+    /// Prints what failed and returns the exit code.
+    private static func report(_ error: any Error) -> Int32 {
+        // The reader of a pipe exited early, as `head` does.
+        if let error = error as? WriteError, error.isBrokenPipe { return ExitReason.success.rawValue }
+        let diagnosis = Diagnosis(of: error)
+        if let text = diagnosis.text { Console(isQuiet: false, environment: [:]).complain(text) }
+        return diagnosis.status.rawValue
+    }
+}
+
+/// The version of this program.
+enum SheafVersion {
+    static let current = "0.1.0"
 }

@@ -3,56 +3,269 @@ public import SheafBroker
 public import SheafCore
 public import SheafFlows
 
-/// Everything that can be configured, read from `sheaf.yaml` and what overrides it.
+/// The configuration: `sheaf.yaml` and what overrides it.
 ///
-/// A flag goes before a `SHEAF_*` variable, a variable before the file, the file before the default.
+/// A flag takes precedence over a `SHEAF_*` variable, a variable over the file, and the file over the default.
 public struct Settings: Sendable {
-    /// The flow that is there without a file.
-    static let echo = "echo"
-    /// How many tasks a worker runs at once where nothing is said.
+    /// The flow that exists without a file.
+    private static let echo = "echo"
+    /// The keys at the top.
+    private static let keys = ["broker", "namespace", "concurrency", "acknowledgement_timeout", "limits", "flows"]
+
+    /// The default number of tasks that a worker runs at once.
     public static let defaultConcurrency = 5
-    /// How long the broker waits for the end of a task where nothing is said.
+    /// How many tasks a worker may run at once.
+    public static let concurrencyRange = 1...10_000
+    /// The default for how long the broker waits for the end of a task.
     public static let defaultAcknowledgementTimeout = Duration.seconds(30 * 60)
-    /// The namespace where nothing is said.
+    /// The default namespace.
     public static let defaultNamespace = "sheaf"
 
-    /// The file that was read, absolute; nil where there is none.
+    /// The absolute path of the file that was read, or nil if there is none.
     public let file: String?
-    /// The folder from which paths are taken: that of the file, or else the working directory.
+    /// The folder that relative paths start from: that of the file, or else the working directory.
     public let directory: String
     /// The broker.
     public let broker: BrokerReference
-    /// What the names of queues begin with.
+    /// The prefix of the names of queues.
     public let namespace: Name
     /// How many tasks a worker runs at once.
     public let concurrency: Int
-    /// How long the broker waits for the end of a task before it gives it to another worker.
+    /// How long the broker waits for the end of a task before it hands the task to another worker.
     public let acknowledgementTimeout: Duration
     /// The flows by name, in the order of the file, and `echo`.
     public let flows: OrderedDictionary<Name, FlowSettings>
-    /// What may be meant otherwise, each with its place.
+    /// What is doubtful, each with its place.
     public let warnings: [SettingsError]
-    let origins: [String: SettingsOrigin]
+    private let origins: [String: SettingsOrigin]
 
-    /// Where a value at the top comes from.
+    /// Returns where the value of a key at the top comes from.
     public func origin(of key: String) -> SettingsOrigin { origins[key] ?? .builtIn }
 
-    /// The definitions of all flows, for a worker.
-    public var definitions: [FlowDefinition] { flows.values.map { $0.definition() } }
+    /// The definitions of all flows that a worker can run with this configuration alone.
+    public var definitions: [FlowDefinition] { flows.values.filter { !$0.isExternal }.map { $0.definition() } }
 
-    /// The flow of that name.
+    /// Returns the flow of that name.
     ///
-    /// - Throws: ``SettingsError`` that lists the known flows where there is none.
+    /// - Throws: ``SettingsError`` that lists the known flows if there is no such flow.
     public func flow(named name: String) throws(SettingsError) -> FlowSettings {
         guard let name = Name(name), let flow = flows[name] else { throw SettingsError(unknownFlow(name)) }
         return flow
     }
 
-    /// The message for a flow that is not there: it lists those that are, and names the nearest.
+    /// Returns the message for an unknown flow: it lists the known flows and suggests the nearest.
     public func unknownFlow(_ name: String) -> String {
         let names = flows.keys.map(\.text)
-        let place = file.map { "'\($0)' defines" } ?? "there is no \(ConfigurationFile.name); without it there is only"
+        let place =
+            file.map { "'\($0)' defines" } ?? "there is no \(ConfigurationFile.name), and without it the only flow is"
         return "unknown flow '\(name)'; \(place) \(names.joined(separator: ", "))"
             + Suggestion.text(for: name, among: names)
+    }
+
+    // MARK: Loading
+
+    /// Finds and reads the configuration.
+    ///
+    /// - Parameters:
+    ///   - overrides: The flags of the command line.
+    ///   - environment: The variables of the environment. `SHEAF_CONFIG`, `SHEAF_BROKER`, `SHEAF_NAMESPACE`,
+    ///     `SHEAF_CONCURRENCY` and `SHEAF_ACKNOWLEDGEMENT_TIMEOUT` count unless they are empty, and so do those that
+    ///     `broker:` names.
+    ///   - directory: The working directory, absolute.
+    ///   - brokerSchemes: The schemes that the URL in `broker:` may have, besides `embedded`.
+    /// - Returns: The settings, complete and checked.
+    /// - Throws: ``SettingsError`` with the place and the key.
+    public static func load(
+        _ overrides: SettingsOverrides = SettingsOverrides(),
+        environment: [String: String],
+        directory: String,
+        brokerSchemes: [String] = ["amqp", "amqps"]
+    ) throws(SettingsError) -> Settings {
+        try load(
+            overrides,
+            environment: environment,
+            directory: directory,
+            brokerSchemes: brokerSchemes,
+            kinds: .standard
+        )
+    }
+
+    /// Finds and reads the configuration, with flows of these kinds.
+    package static func load(
+        _ overrides: SettingsOverrides = SettingsOverrides(),
+        environment: [String: String],
+        directory: String,
+        brokerSchemes: [String] = ["amqp", "amqps"],
+        kinds: FlowKinds
+    ) throws(SettingsError) -> Settings {
+        let working = ConfigurationFolder(directory)
+        let set = environment.filter { !$0.value.isEmpty }
+        let file: ConfigurationFile?
+        if let path = overrides.config {
+            file = try ConfigurationFile(named: path, by: .flag("--config"), in: working)
+        } else if let path = set["SHEAF_CONFIG"] {
+            file = try ConfigurationFile(named: path, by: .environment("SHEAF_CONFIG"), in: working)
+        } else {
+            file = try ConfigurationFile.find(from: working)
+        }
+        var root = SettingsNode.empty
+        if let file { root = try SettingsNode(yaml: file.text, path: file.shownPath) }
+        for key in Self.keys where key != "flows" && key != "limits" {
+            let name = "SHEAF_\(key.uppercased())"
+            root.set(key, to: set[name], from: .environment(name))
+        }
+        for assignment in overrides.set { try root.apply(assignment: assignment) }
+        root.set("broker", to: overrides.broker, from: .flag("--broker"))
+        root.set("namespace", to: overrides.namespace, from: .flag("--namespace"))
+        root.set("concurrency", to: overrides.concurrency.map(String.init), from: .flag("--concurrency"))
+        return try Settings(
+            root,
+            file: file,
+            environment: set,
+            working: working,
+            brokerSchemes: brokerSchemes,
+            kinds: kinds
+        )
+    }
+
+    /// Reads the file, the environment and the command line, laid over each other.
+    static func read(
+        _ root: SettingsNode,
+        file: ConfigurationFile?,
+        environment: [String: String],
+        working: ConfigurationFolder
+    ) throws(SettingsError) -> Settings {
+        try Settings(
+            root,
+            file: file,
+            environment: environment,
+            working: working,
+            brokerSchemes: ["amqp", "amqps"],
+            kinds: .standard
+        )
+    }
+
+    private init(
+        _ root: SettingsNode,
+        file: ConfigurationFile?,
+        environment: [String: String],
+        working: ConfigurationFolder,
+        brokerSchemes: [String],
+        kinds: FlowKinds
+    ) throws(SettingsError) {
+        let folder = file?.folder ?? working
+        let members = try SettingsReader(node: root, keyPath: "").members(knowing: Self.keys)
+        var broker = BrokerReference.embedded(directory: folder.path(".sheaf"))
+        var secrets: Set<String> = []
+        if let member = members["broker"] {
+            // A path in the file starts from the file's folder; a path that was typed, from where it was typed.
+            let isFromFile = if case .file = member.node.origin { true } else { false }
+            (broker, secrets) = try BrokerReader(
+                member,
+                environment: environment,
+                folder: isFromFile || member.json == "embedded" ? folder : working,
+                schemes: brokerSchemes
+            ).read()
+        }
+        (flows, warnings) = try Self.flows(
+            members["flows"],
+            kinds: kinds,
+            folder: folder,
+            withheldVariables: secrets,
+            environment: environment,
+            limits: try RateLimitReader.limits(members["limits"])
+        )
+        self.file = file?.path
+        directory = folder.path
+        self.broker = broker
+        namespace = try Self.namespace(members["namespace"])
+        concurrency = try members["concurrency"]?.int(in: Self.concurrencyRange) ?? Self.defaultConcurrency
+        acknowledgementTimeout = try Self.acknowledgementTimeout(members["acknowledgement_timeout"])
+        origins = members.mapValues(\.node.origin)
+    }
+
+    private static func namespace(_ member: SettingsReader?) throws(SettingsError) -> Name {
+        let text = try member?.text("a name") ?? defaultNamespace
+        guard let name = Name(text) else {
+            throw member?.expected("a name (\(Name.rule))") ?? SettingsError("'\(text)' is not a valid name")
+        }
+        return name
+    }
+
+    private static func acknowledgementTimeout(_ member: SettingsReader?) throws(SettingsError) -> Duration {
+        guard let member else { return defaultAcknowledgementTimeout }
+        let timeout = try member.duration()
+        if timeout < .seconds(1) { throw member.error("less than 1s, which is the shortest allowed") }
+        return timeout
+    }
+
+    private static func flows(
+        _ member: SettingsReader?,
+        kinds: FlowKinds,
+        folder: ConfigurationFolder,
+        withheldVariables: Set<String>,
+        environment: [String: String],
+        limits: [Name: RateLimit?]
+    ) throws(SettingsError) -> (OrderedDictionary<Name, FlowSettings>, [SettingsError]) {
+        var flows: OrderedDictionary<Name, FlowSettings> = [:]
+        var warnings: [SettingsError] = []
+        let entries = try member?.members("a map of flows by name") ?? []
+        // The secrets of one flow are kept from the programs of all flows.
+        let withheld = entries.reduce(into: withheldVariables) { names, entry in
+            names.formUnion(FlowSecrets(in: entry.value.node, kinds: kinds).names)
+        }
+        for entry in entries {
+            guard let name = Name(entry.name) else {
+                throw entry.value.error("'\(entry.name)' is not a valid flow name: \(Name.rule)")
+            }
+            let reader = try FlowReader(
+                entry.value,
+                kinds: kinds,
+                folder: folder,
+                withheldVariables: withheld,
+                environment: environment,
+                limits: limits
+            )
+            let flow = try reader.read(name)
+            warnings += reader.warnings(flow.flow)
+            flows[name] = flow
+        }
+        if let name = Name(echo), flows[name] == nil {
+            let node = SettingsNode(json: ["echo": true], origin: .builtIn)
+            let reader = SettingsReader(node: node, keyPath: "flows.\(echo)")
+            flows[name] = try FlowReader(reader, kinds: .standard, folder: folder).read(name)
+        }
+        return (flows, warnings)
+    }
+}
+
+/// The flags of the command line that override the configuration.
+public struct SettingsOverrides: Sendable, Equatable {
+    /// The file to read, instead of looking for one.
+    public var config: String?
+    /// The broker: a URL, `embedded`, or `embedded:` and a folder.
+    public var broker: String?
+    /// The namespace.
+    public var namespace: String?
+    /// How many tasks a worker runs at once.
+    public var concurrency: Int?
+    /// Any keys, each as `key.path=value`.
+    ///
+    /// The value is JSON if it can be parsed, else a string. The last of several values of a key wins.
+    public var set: [String]
+
+    /// Creates overrides.
+    public init(
+        config: String? = nil,
+        broker: String? = nil,
+        namespace: String? = nil,
+        concurrency: Int? = nil,
+        set: [String] = []
+    ) {
+        self.config = config
+        self.broker = broker
+        self.namespace = namespace
+        self.concurrency = concurrency
+        self.set = set
     }
 }

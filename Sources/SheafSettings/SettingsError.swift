@@ -1,13 +1,13 @@
-/// Says what is wrong with the configuration, and where.
+/// An error in the configuration, with its place.
 public struct SettingsError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// Where it is wrong; nil where it concerns no value, such as a file that is missing.
+    /// Where the value comes from, or nil if the error is about no value, such as a missing file.
     public let origin: SettingsOrigin?
-    /// The key, such as `flows.wordcount.timeout`; empty where it concerns none.
+    /// The key, such as `flows.wordcount.timeout`; empty if the error is about no key.
     public let keyPath: String
     /// What is wrong, for people; never contains credentials.
     public let message: String
 
-    /// Makes an error.
+    /// Creates an error.
     public init(_ message: String, at keyPath: String = "", from origin: SettingsOrigin? = nil) {
         self.message = message
         self.keyPath = keyPath
@@ -20,12 +20,34 @@ public struct SettingsError: Error, Sendable, Equatable, CustomStringConvertible
         return parts.compactMap(\.self).joined(separator: ": ")
     }
 
-    /// Whether the origin names the key already, or there is none to name.
+    /// Whether the origin already names the key, or there is no key to name.
     private var isKeyInOrigin: Bool {
         switch origin {
         case .flag(let name): keyPath.isEmpty || name == "--set \(keyPath)" || name == "--\(keyPath)"
         case .environment(let name): keyPath.isEmpty || name == "SHEAF_\(keyPath.uppercased())"
         default: keyPath.isEmpty
+        }
+    }
+}
+
+/// The place that a value of the configuration comes from.
+public enum SettingsOrigin: Sendable, Hashable, CustomStringConvertible {
+    /// A line of a file, counted from 1.
+    case file(path: String, line: Int)
+    /// A variable of the environment.
+    case environment(String)
+    /// A flag of the command line, such as `--broker` or `--set namespace`.
+    case flag(String)
+    /// The default.
+    case builtIn
+
+    /// The origin for messages; never the value itself, which may be secret.
+    public var description: String {
+        switch self {
+        case .file(let path, let line): "\(path):\(line)"
+        case .environment(let name): "the environment variable \(name)"
+        case .flag(let name): name
+        case .builtIn: "the default"
         }
     }
 }

@@ -2,7 +2,7 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// Bad input, one kind a test: a clear message with place and cause, and nothing lost.
+/// Bad input: the message names place and cause, and no other record is lost.
 @Suite(.timeLimit(.minutes(2))) struct BadInputTests {
     private func failures(_ bench: Workbench) async throws -> [JSONValue] {
         try await bench.sheaf("results", "last", "--status", "failed").lines.map { try JSON.parse($0) }
@@ -12,7 +12,8 @@ import Testing
         (1...10).map { $0 == 7 ? "{\"id\": oops" : "{\"id\":\"r\($0)\"}" }.joined(separator: "\n")
     }
 
-    @Test func brokenJSONInLineSeven() async throws {
+    @Test("A broken JSON line becomes a failed task that names file and line") func brokenJSONInLineSeven() async throws
+    {
         try await Workbench.with { bench in
             try bench.write(brokenLines(), to: "in.jsonl")
             let create = try await bench.sheaf("create", "echo", "in.jsonl", "--json")
@@ -28,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func strictPublishesNothing() async throws {
+    @Test("--strict publishes nothing if a record cannot be read") func strictPublishesNothing() async throws {
         try await Workbench.with { bench in
             try bench.write(brokenLines(), to: "in.jsonl")
             for arguments in [["in.jsonl"], ["-", "--format", "jsonl"], ["in.jsonl", "--no-shuffle"]] {
@@ -42,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func rowWithAMissingCell() async throws {
+    @Test("A CSV row with a missing cell becomes a failed task") func rowWithAMissingCell() async throws {
         try await Workbench.with { bench in
             try bench.write("id,a,b\n1,x,y\n2,x\n3,x,y\n", to: "in.csv")
             #expect(try await bench.sheaf("create", "echo", "in.csv").code == 0)
@@ -53,7 +54,8 @@ import Testing
         }
     }
 
-    @Test func recordOfTwoMebibytes() async throws {
+    @Test("A record of 2 MiB becomes a failed task and its neighbours succeed") func recordOfTwoMebibytes() async throws
+    {
         try await Workbench.with { bench in
             let large = String(repeating: "x", count: 2 << 20)
             try bench.write("{\"id\":\"a\"}\n{\"id\":\"b\",\"x\":\"\(large)\"}\n{\"id\":\"c\"}\n", to: "in.jsonl")
@@ -66,10 +68,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("empty.jsonl", 65), ("blank.txt", 65), ("nosuch.jsonl", 66), ("nosuch/*.txt", 66), ("folder", 66),
-        ("data.bin", 64), ("header.csv", 65),
-    ]) func noRecordsAtAll(input: String, code: Int) async throws {
+    @Test(
+        "An input without records is refused",
+        arguments: [
+            ("empty.jsonl", 65), ("blank.txt", 65), ("nosuch.jsonl", 66), ("nosuch/*.txt", 66), ("folder", 66),
+            ("data.bin", 64), ("header.csv", 65),
+        ]
+    ) func noRecordsAtAll(input: String, code: Int) async throws {
         try await Workbench.with { bench in
             try bench.write("", to: "empty.jsonl")
             try bench.write("\n\n", to: "blank.txt")
@@ -86,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func emptyStandardInput() async throws {
+    @Test("Empty standard input is refused") func emptyStandardInput() async throws {
         try await Workbench.with { bench async throws in
             for extra in [[], ["--no-shuffle"]] as [[String]] {
                 #expect(try await bench.sheaf(["create", "echo", "-"] + extra, input: "").code == 65)
@@ -95,7 +100,7 @@ import Testing
         }
     }
 
-    @Test func takenID() async throws {
+    @Test("A batch id can be used only once") func takenID() async throws {
         try await Workbench.with { bench async throws in
             #expect(try await bench.sheaf("create", "echo", "-", "--batch-id", "mine", input: "a\n").code == 0)
             #expect(try await bench.sheaf("create", "echo", "-", "--batch-id", "mine", input: "b\n").code == 4)
@@ -103,7 +108,7 @@ import Testing
         }
     }
 
-    @Test func dryRunLeavesNothing() async throws {
+    @Test("--dry-run counts and publishes nothing") func dryRunLeavesNothing() async throws {
         try await Workbench.with { bench in
             try bench.write(brokenLines(), to: "in.jsonl")
             let dry = try await bench.sheaf(

@@ -2,9 +2,9 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// What scripts rely on: codes, and which stream says what.
+/// What scripts rely on: exit codes, and data and messages on separate streams.
 @Suite(.timeLimit(.minutes(2))) struct ExitCodeTests {
-    @Test func successAndFailureOfABatch() async throws {
+    @Test("The exit code reports whether every task succeeded") func successAndFailureOfABatch() async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "picky", "-", "--batch-id", "good", input: "good\ngood\n")
             #expect(try await bench.sheaf("run", "--until-empty", "--batch", "good").code == 0)
@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    @Test func policyStops() async throws {
+    @Test("A batch that its error policy stops exits with 1") func policyStops() async throws {
         try await Workbench.with { bench in
             let input = String(repeating: "not\n", count: 30)
             try await bench.sheaf("create", "picky", "-", "--error-policy", "stop", input: input)
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func cancelled() async throws {
+    @Test("A cancelled batch exits with 6") func cancelled() async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "words", "-", input: "a\nb\n")
             #expect(try await bench.sheaf("cancel", "last").code == 0)
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func timedOut() async throws {
+    @Test("A time-out exits with 7") func timedOut() async throws {
         try await Workbench.with { bench in
             let create = try await bench.sheaf("create", "words", "-", "--wait", "--timeout", "500ms", input: "a\n")
             #expect(create.code == 7)
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["status", "results", "cancel", "wait", "watch"])
+    @Test("An unknown batch exits with 5", arguments: ["status", "results", "cancel", "wait", "watch"])
     func notFound(command: String) async throws {
         try await Workbench.with { bench in
             for id in ["nosuch", "last"] {
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func unknownFlowNamesTheKnownOnes() async throws {
+    @Test("An unknown flow exits with 5 and lists the known flows") func unknownFlowNamesTheKnownOnes() async throws {
         try await Workbench.with { bench in
             for arguments in [["create", "nosuch", "-"], ["run", "--flow", "nosuch"]] {
                 let run = try await bench.sheaf(arguments, input: "x")
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func usageErrors() async throws {
+    @Test("An invalid command line exits with 64, an invalid configuration with 78") func usageErrors() async throws {
         try await Workbench.with { bench async throws in
             #expect(try await bench.sheaf("status").code == 64)
             #expect(try await bench.sheaf("create", "echo", "x", "--error-policy", "never").code == 64)
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func unreachableBrokerFailsInSeconds() async throws {
+    @Test("An unreachable broker exits with 3 within seconds") func unreachableBrokerFailsInSeconds() async throws {
         try await Workbench.with { bench in
             let url = "amqp://user:geheim@127.0.0.1:1/%2f"
             for command in ["list", "doctor"] {
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func dataAndTalkAreApart() async throws {
+    @Test("Data goes to standard output and messages to standard error") func dataAndMessagesAreApart() async throws {
         try await Workbench.with { bench in
             let create = try await bench.sheaf("create", "echo", "-", input: "a\nb\n")
             #expect(create.lines.count == 1)
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    @Test func noColourWhereNobodySeesIt() async throws {
+    @Test("Colours are used on a terminal only, unless NO_COLOR is set") func colours() async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "echo", "-", input: "a\n")
             try await bench.sheaf("run", "--until-empty")
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    @Test func versionAndHelp() async throws {
+    @Test("The version, the help and the completion script are printed") func versionAndHelp() async throws {
         try await Workbench.with { bench in
             #expect(try await bench.sheaf("--version").code == 0)
             for arguments in [["--help"], ["help", "exit-codes"], ["create", "--help"]] {
@@ -139,6 +139,7 @@ import Testing
                 #expect(run.talk.isEmpty)
                 #expect(run.lines.count > 10)
             }
+            #expect(try await bench.sheaf("exit-codes").lines.count == 17)
             #expect(try await bench.sheaf("--generate-completion-script", "bash").output.contains("_sheaf"))
         }
     }

@@ -3,7 +3,7 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// Flows other than programs, as a user runs them.
+/// The kinds of flow, run as a user runs them.
 @Suite(.timeLimit(.minutes(4))) struct FlowKindTests {
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -19,7 +19,8 @@ import Testing
         try await bench.sheaf("results", "last", "--ordered").lines.map { try JSON.parse($0) }
     }
 
-    @Test func theExampleInPythonHasTenLinesAndWorks() async throws {
+    @Test("The Python example of the documentation has at most ten lines and works") func exampleInPython() async throws
+    {
         let program = try Self.example()
         #expect(program.split(separator: "\n", omittingEmptySubsequences: false).count <= 11)
         try await Workbench.with(
@@ -41,7 +42,7 @@ import Testing
         }
     }
 
-    @Test func doctorLooksForWhatFlowsNeedAndRunsNothing() async throws {
+    @Test("doctor checks what flows need and runs nothing") func doctorChecksFlows() async throws {
         try await Workbench.with(
             configuration: """
                 flows:
@@ -64,10 +65,10 @@ import Testing
             let expected = [
                 "ok    flow process: runs \(home)/worker",
                 "warn  flow lost: there is no program 'no-such-program' in any folder of PATH",
-                "warn  flow plain: the program '\(home)/sheaf.yaml' is not there, or is not executable",
+                "warn  flow plain: the program '\(home)/sheaf.yaml' does not exist or is not executable",
                 "warn  flow folder: the folder '\(home)/nowhere' is not there, or cannot be entered",
                 "ok    flow web: asks https://h/{{id}}", "ok    flow vectors: asks m at http://127.0.0.1:1/v1",
-                "warn  flow base: with the variables of the environment in it, its URL is none",
+                "warn  flow base: its URL is invalid with the values of the environment variables",
             ]
             for line in expected { #expect(run.lines.contains(line), "\(line)\n\(run.output)") }
             #expect(run.output.contains("the environment variable 'CHAT_KEY' is not set"))
@@ -82,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func aProgramThatCrashesNowAndThenLosesNothing() async throws {
+    @Test("A program that crashes now and then loses no task") func crashingProgram() async throws {
         try await Workbench.with(
             configuration: """
                 flows:
@@ -103,7 +104,8 @@ import Testing
         }
     }
 
-    @Test func aThousandChatsWithErrorsAndLimits() async throws {
+    @Test("A thousand chats with errors and rate limits succeed or fail as the server answers")
+    func aThousandChatsWithErrorsAndLimits() async throws {
         try await ModelServer.with { server in
             try await Workbench.with(
                 configuration: """
@@ -151,7 +153,9 @@ import Testing
                 let words = try await bench.sheaf("status", "last").output
                 #expect(words.contains("\(usage["input_tokens"]) input_tokens"))
                 let totals = try await bench.shell(
-                    "python3 -c 'import urllib.request; print(urllib.request.urlopen(\"\(server.url)/totals\").read().decode())'"
+                    """
+                    python3 -c 'import urllib.request as r; print(r.urlopen("\(server.url)/totals").read().decode())'
+                    """
                 )
                 #expect(try totals.json["input_tokens"]?.intValue == usage["input_tokens"])
                 #expect(try totals.json["calls"] == 996)
@@ -159,13 +163,20 @@ import Testing
         }
     }
 
-    @Test func theExamplePackageInSwift() async throws {
-        try await Workbench.with(configuration: "flows:\n  shorten: { echo: true }") { bench in
+    @Test("A swift flow is created by the command and run by its own program only") func theExamplePackageInSwift()
+        async throws
+    {
+        try await Workbench.with(configuration: "flows:\n  shorten: { swift: true }") { bench in
             let title = String(repeating: "long ", count: 10)
             let lines = [#"{"title": "\#(title)", "tags": ["a", "b"]}"#, #"{"title": 5}"#, #"{"tags": []}"#]
             try bench.write(lines.joined(separator: "\n"), to: "in.jsonl")
             let create = try await bench.sheaf("create", "shorten", "in.jsonl", "--no-shuffle", "-p", "length=9")
             #expect(create.code == 0)
+            for arguments in [["--flow", "shorten"], ["--batch", "last"]] {
+                let run = try await bench.sheaf(["run", "--until-empty"] + arguments)
+                #expect(run.code == 78 && run.talk.contains("a Swift type in another program"), "\(run.talk)")
+            }
+            #expect(try await bench.sheaf("run", "--until-empty").talk.contains("not running 'shorten'"))
             #expect(try await bench.shell("$(dirname $SHEAF)/shorten .sheaf").code == 0)
             let rows = try await rows(bench)
             #expect(rows.map { $0["output"] } == [["tags": 2, "title": "long long"], .null, .null])
@@ -178,7 +189,9 @@ import Testing
         }
     }
 
-    @Test func theExamplePackageNamesSheaf() async throws {
+    @Test("The example package is quoted in the documentation and names Sheaf") func theExamplePackageNamesSheaf()
+        async throws
+    {
         let folder = Self.root.appending(path: "docs/swift-flow").path
         let source = try String(contentsOfFile: folder + "/Sources/shorten/Shorten.swift", encoding: .utf8)
         let page = try String(contentsOf: Self.root.appending(path: "docs/flows.md"), encoding: .utf8)

@@ -2,13 +2,13 @@ import Foundation
 import SheafTesting
 import Testing
 
-/// The folder of the embedded broker: who makes it, and who can look into it.
+/// The folder of the embedded broker: which commands create it, and which users can read it.
 @Suite(.timeLimit(.minutes(2))) struct FolderTests {
-    @Test func doctorMakesNoFolder() async throws {
+    @Test("doctor creates no folder") func doctorMakesNoFolder() async throws {
         try await Workbench.with { bench in
             let before = try await bench.sheaf("doctor")
             #expect(before.code == 0, "\(before.talk)")
-            #expect(before.output.contains("\(bench.folder)/.sheaf, which is made when it is first used"))
+            #expect(before.output.contains("\(bench.folder)/.sheaf, which is created on first use"))
             #expect(!FileManager.default.fileExists(atPath: "\(bench.folder)/.sheaf"))
             try await bench.sheaf("create", "echo", "-", input: "a\n")
             let after = try await bench.sheaf("doctor")
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test func doctorSaysWhereNoFolderCanBeMade() async throws {
+    @Test("doctor reports a folder that cannot be created") func doctorSaysWhereNoFolderCanBeMade() async throws {
         try await Workbench.with { bench in
             let run = try await bench.sheaf("doctor", "--broker", "embedded:sheaf.yaml/folder/deep")
             #expect(run.code == 74)
@@ -27,9 +27,11 @@ import Testing
         }
     }
 
-    @Test(arguments: ["000", "022", "077"]) func onlyTheOwnerCanLook(umask: String) async throws {
+    @Test("Only the owner can read the folder", arguments: ["000", "022", "077"]) func onlyTheOwnerCanLook(
+        umask: String
+    ) async throws {
         try await Workbench.with { bench in
-            // One that waits for input has the folder open, so that all its files are there.
+            // A process that waits keeps the folder open, so that all files exist.
             let run = try await bench.shell(
                 """
                 umask \(umask); echo a | $SHEAF create echo - -q > id; $SHEAF wait "$(cat id)" & waiting=$!

@@ -2,7 +2,7 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// From input to results with every kind of input, as a user goes.
+/// From input to results with every kind of input, as a user does it.
 @Suite(.timeLimit(.minutes(2))) struct JourneyTests {
     /// Creates, runs, and checks that every index has one row.
     private func travel(_ bench: Workbench, total: Int, _ create: Workbench.Run) async throws -> [JSONValue] {
@@ -18,7 +18,7 @@ import Testing
         return rows
     }
 
-    @Test func jsonLines() async throws {
+    @Test("JSONL goes from input to results") func jsonLines() async throws {
         try await Workbench.with { bench in
             let lines = (0..<50).map { #"{"id":"r\#($0)","text":"a b"}"# }
             try bench.write(lines.joined(separator: "\n"), to: "in.jsonl")
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func commaSeparated() async throws {
+    @Test("CSV with quotes and line breaks goes from input to results") func commaSeparated() async throws {
         try await Workbench.with { bench in
             try bench.write("id,text\r\na,\"one\r\ntwo\"\r\nb,\"say \"\"hi\"\"\"\r\n", to: "in.csv")
             let rows = try await travel(bench, total: 2, bench.sheaf("create", "echo", "in.csv", "--json"))
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test func folderOfFiles() async throws {
+    @Test("A folder has one record per file") func folderOfFiles() async throws {
         try await Workbench.with { bench in
             for number in 0..<5 { try bench.write("one two three\n", to: "texts/\(number).txt") }
             let rows = try await travel(bench, total: 5, bench.sheaf("create", "words", "texts", "--json"))
@@ -46,7 +46,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["texts/0.txt texts/1.txt texts/2.txt", "'texts/*.txt'", "texts/*.txt", "texts"])
+    @Test(
+        "Files, a glob and a folder make the same records",
+        arguments: ["texts/0.txt texts/1.txt texts/2.txt", "'texts/*.txt'", "texts/*.txt", "texts"]
+    )
     func everyWayToNameTexts(input: String) async throws {
         try await Workbench.with { bench in
             for number in 0..<3 { try bench.write("one two\nthree\n", to: "texts/\(number).txt") }
@@ -55,21 +58,21 @@ import Testing
         }
     }
 
-    @Test func standardInput() async throws {
+    @Test("Standard input has one record per line") func standardInput() async throws {
         try await Workbench.with { bench in
             let rows = try await travel(bench, total: 3, bench.sheaf("echo", "-", "--json", input: "x\ny\nz\n"))
             #expect(Set(rows.compactMap { $0["output"]?.stringValue }) == ["x", "y", "z"])
         }
     }
 
-    @Test func sourceOfTheFlow() async throws {
+    @Test("Without an input, the source of the flow is read") func sourceOfTheFlow() async throws {
         try await Workbench.with { bench in
             try bench.write("{\"a\":1}\n{\"a\":2}\n", to: "source.jsonl")
             _ = try await travel(bench, total: 2, bench.sheaf("sourced", "--json"))
         }
     }
 
-    @Test func limitOfTasks() async throws {
+    @Test("run -n 3 runs three tasks") func limitOfTasks() async throws {
         try await Workbench.with { bench in
             let input = (0..<10).map(String.init).joined(separator: "\n")
             #expect(try await bench.sheaf("create", "echo", "-", input: input).code == 0)
@@ -82,7 +85,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 7, 10, 11]) func maximumOfRecordsIsExact(limit: Int) async throws {
+    @Test("--max-records is exact", arguments: [1, 2, 7, 10, 11]) func maximumOfRecordsIsExact(limit: Int) async throws
+    {
         try await Workbench.with { bench in
             let input = (0..<10).map(String.init).joined(separator: "\n")
             let create = try await bench.sheaf(
@@ -98,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func seedDecidesTheOrder() async throws {
+    @Test("The seed decides the order") func seedDecidesTheOrder() async throws {
         try await Workbench.with { bench in
             try bench.write((0..<100).map(String.init).joined(separator: "\n"), to: "in.txt")
             func sample(_ arguments: String) async throws -> String {
@@ -113,7 +117,7 @@ import Testing
         }
     }
 
-    @Test func listsOfParametersMakeVariants() async throws {
+    @Test("Lists of parameters multiply the tasks") func listsOfParametersMakeVariants() async throws {
         try await Workbench.with { bench in
             let create = try await bench.sheaf(
                 "create",
@@ -133,12 +137,12 @@ import Testing
         }
     }
 
-    @Test func settingsAreOverridden() async throws {
+    @Test("--set, variables and flags override the broker") func settingsAreOverridden() async throws {
         try await Workbench.with { bench in
             let elsewhere = "\(bench.folder)/elsewhere"
             #expect(try await bench.sheaf("echo", "-", "--set", "broker=embedded:\(elsewhere)", input: "x").code == 0)
             #expect(try await bench.sheaf("list", "--json").output == "[]\n")
-            // A flag goes before a variable, and a variable before the file.
+            // A flag takes precedence over a variable, and a variable over the file.
             let variable = ["SHEAF_BROKER": "embedded:\(elsewhere)"]
             #expect(try await bench.sheaf("list", "--json", environment: variable).json.arrayValue?.count == 1)
             let flag = try await bench.sheaf("list", "--json", "--broker", "embedded", environment: variable)

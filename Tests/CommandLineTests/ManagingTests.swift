@@ -2,13 +2,13 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// What an operator does to a batch, as a user types it.
+/// Managing batches, as a user types it.
 @Suite(.timeLimit(.minutes(2))) struct ManagingTests {
-    /// A bench with a flow that fails for records with "bad" until there is a file `mended`.
+    /// Calls the body with a flow that fails for records with "bad" until there is a file `fixed`.
     private func with(_ body: (Workbench) async throws -> Void) async throws {
         let configuration = #"""
             flows:
-              fixable: { exec: ["bash", "-c", "[ -e mended ] || ! grep -q bad"], retries: 0 }
+              fixable: { exec: ["bash", "-c", "[ -e fixed ] || ! grep -q bad"], retries: 0 }
             """#
         try await Workbench.with(configuration: configuration, body)
     }
@@ -17,7 +17,7 @@ import Testing
         BatchCounts(json: try run.json["counts"] ?? [:])
     }
 
-    @Test func whatFailedRunsAgain() async throws {
+    @Test("retry runs failed tasks again") func whatFailedRunsAgain() async throws {
         try await with { bench in
             try await bench.sheaf("create", "fixable", "-", "--no-shuffle", input: "good\nbad\ngood\nbad\n")
             #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last").code == 1)
@@ -29,7 +29,7 @@ import Testing
             #expect(try one.json["retried"] == 1 && one.json["generation"] == 1)
             #expect(try one.json["left_out"]?["not_failed"] == 1)
             #expect(try counts(one) == BatchCounts(pending: 1, succeeded: 2, failed: 1))
-            try bench.write("", to: "mended")
+            try bench.write("", to: "fixed")
             let all = try await bench.sheaf("retry", "last")
             #expect(all.code == 0 && all.talk.contains("1 task of batch"), "\(all.talk)")
             #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last").code == 0)
@@ -41,29 +41,29 @@ import Testing
         }
     }
 
-    @Test func pausedAndResumed() async throws {
+    @Test("A batch is paused and resumed") func pausedAndResumed() async throws {
         try await with { bench in
             try await bench.sheaf("create", "fixable", "-", input: "a\nb\n")
-            for word in ["is paused:", "is paused already:"] {
+            for word in ["is paused:", "is already paused:"] {
                 let pause = try await bench.sheaf("pause", "last", "--json")
                 #expect(pause.code == 0 && pause.talk.contains(word), "\(pause.talk)")
                 #expect(try pause.json["status"] == "paused")
                 #expect(try pause.json["changed"]?.boolValue == (word == "is paused:"))
             }
             #expect(try await bench.sheaf("run", "--until-empty").talk.contains("no tasks were run"))
-            for word in ["goes on:", "is not halted:"] {
+            for word in ["continues:", "is not paused or stopped:"] {
                 let resume = try await bench.sheaf("resume", "last")
                 #expect(resume.code == 0 && resume.talk.contains(word), "\(resume.talk)")
             }
             #expect(try await bench.sheaf("run", "--until-empty").code == 0)
             for command in ["pause", "resume", "cancel"] {
                 let late = try await bench.sheaf(command, "last")
-                #expect(late.code == 4 && late.talk.contains("has ended already (completed)"), "\(late.talk)")
+                #expect(late.code == 4 && late.talk.contains("it has already ended (completed)"), "\(late.talk)")
             }
         }
     }
 
-    @Test func lostTasksComeFromTheInputAgain() async throws {
+    @Test("retry --missing reads the input again") func lostTasksComeFromTheInputAgain() async throws {
         try await with { bench in
             try bench.write("a\nb\nc\n", to: "in.txt")
             try await bench.sheaf("create", "fixable", "in.txt", "--max-records", "2", "--seed", "5")
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func limitsAreChanged() async throws {
+    @Test("set changes max_running") func limitsAreChanged() async throws {
         try await with { bench in
             try await bench.sheaf("create", "fixable", "-", input: "a\n")
             let set = try await bench.sheaf("set", "last", "max_running=20", "--json")
@@ -91,31 +91,35 @@ import Testing
             #expect(try set.json["max_running"] == 20)
             #expect(try await bench.sheaf("status", "last").output.contains("at most 20 at once"))
             #expect(try await bench.sheaf("set", "last", "max_running=none", "--json").json["max_running"] == .null)
-            for (setting, words) in [("speed=9", "known: max_running=N"), ("max_running=0", "from 1 to")] {
+            for (setting, words) in [("speed=9", "known settings: max_running=N"), ("max_running=0", "from 1 to")] {
                 let wrong = try await bench.sheaf("set", "last", setting)
                 #expect(wrong.code == 64 && wrong.talk.contains(words), "\(wrong.talk)")
             }
         }
     }
 
-    @Test func deletedForGood() async throws {
+    @Test("delete removes a batch and its id") func deletedForGood() async throws {
         try await with { bench in
             try await bench.sheaf("create", "fixable", "-", "--batch-id", "one", input: "a\n")
             #expect(try await bench.sheaf("run", "--until-empty").code == 0)
             try await bench.sheaf("create", "fixable", "-", "--batch-id", "two", input: "a\n")
             let refused = try await bench.sheaf("delete", "one", "two", "--json")
-            #expect(refused.code == 4 && refused.talk.contains("'two' has not ended"), "\(refused.talk)")
+            #expect(
+                refused.code == 4
+                    && refused.talk.contains("cannot delete batch 'two': it has not ended; 'sheaf cancel two'"),
+                "\(refused.talk)"
+            )
             #expect(try refused.json.arrayValue?.count == 1)
             #expect(try await bench.sheaf("results", "one").code == 5)
             #expect(try await bench.sheaf("delete", "two", "--force").code == 0)
             let again = try await bench.sheaf("delete", "two")
-            #expect(again.code == 0 && again.talk.contains("was deleted already"), "\(again.talk)")
+            #expect(again.code == 0 && again.talk.contains("was already deleted"), "\(again.talk)")
             #expect(try await bench.sheaf("list", "--json").output == "[]\n")
             #expect(try await bench.sheaf("delete", "nosuch").code == 5)
         }
     }
 
-    @Test func whatEndedLongAgoIsPruned() async throws {
+    @Test("prune deletes batches that ended long ago") func whatEndedLongAgoIsPruned() async throws {
         try await with { bench in
             for id in ["old", "bad", "open"] {
                 let input = id == "bad" ? "bad\n" : "good\n"
@@ -136,7 +140,7 @@ import Testing
         }
     }
 
-    @Test func deadLettersOfNobody() async throws {
+    @Test("The commands for dead letters work without dead letters") func noDeadLetters() async throws {
         try await with { bench async throws in
             #expect(try await bench.sheaf("dead", "--json").output == "[]\n")
             #expect(try await bench.sheaf("dead", "list").talk.contains("there are no dead letters"))
@@ -148,10 +152,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ["pause", "nosuch"], ["resume", "nosuch"], ["retry", "nosuch"], ["retry", "nosuch", "--missing"],
-        ["set", "nosuch", "max_running=1"],
-    ])
+    @Test(
+        "An unknown batch exits with 5",
+        arguments: [
+            ["pause", "nosuch"], ["resume", "nosuch"], ["retry", "nosuch"], ["retry", "nosuch", "--missing"],
+            ["set", "nosuch", "max_running=1"],
+        ]
+    )
     func unknownBatches(arguments: [String]) async throws {
         try await with { bench in
             let run = try await bench.sheaf(arguments)
@@ -159,11 +166,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ["retry", "last", "--missing", "--index", "1"], ["retry", "last", "in.txt"], ["retry", "last", "--force"],
-        ["retry", "last", "--index", "x"], ["prune"], ["set", "last"], ["delete"],
-    ])
-    func commandLinesWithoutSense(arguments: [String]) async throws {
+    @Test(
+        "Invalid command lines exit with 64",
+        arguments: [
+            ["retry", "last", "--missing", "--index", "1"], ["retry", "last", "in.txt"], ["retry", "last", "--force"],
+            ["retry", "last", "--index", "x"], ["prune"], ["set", "last"], ["delete"],
+        ]
+    )
+    func invalidCommandLines(arguments: [String]) async throws {
         try await with { bench in
             let run = try await bench.sheaf(arguments)
             #expect(run.code == 64, "\(run.talk)")

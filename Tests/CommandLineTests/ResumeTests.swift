@@ -3,11 +3,11 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// Which resumptions are refused, and with what words.
+/// Resuming a creation: when it is refused, and with which message.
 @Suite(.timeLimit(.minutes(2))) struct ResumeTests {
-    /// A creation of a folder's files that is killed while it waits for the end of a pipe.
+    /// Kills a creation while it waits for the end of a pipe.
     ///
-    /// The pipe comes last in the input, so that all else is published.
+    /// The pipe comes last in the input, so that everything before it is published.
     private func interrupted(_ bench: Workbench, _ arguments: String = "") async throws {
         try bench.write((0..<20).map { "{\"id\":\"r\($0)\"}\n" }.joined(), to: "in.jsonl")
         let line = "mkfifo more.jsonl; exec 3<>more.jsonl; exec $SHEAF create echo in.jsonl more.jsonl --no-shuffle"
@@ -20,7 +20,7 @@ import Testing
         #expect(run.code == 137, "\(run.talk)")
     }
 
-    @Test func whereItIsInterruptedEverybodySaysHowToGoOn() async throws {
+    @Test("Every command shows how to continue an interrupted creation") func interruptionIsExplained() async throws {
         try await Workbench.with { bench in
             try await interrupted(bench)
             let advice = "sheaf create --resume b1"
@@ -31,7 +31,7 @@ import Testing
         }
     }
 
-    @Test func theRestIsPublished() async throws {
+    @Test("The rest of a creation is published") func theRestIsPublished() async throws {
         try await Workbench.with { bench in
             try await interrupted(bench, "--max-records 30 -p 'n=[1,2]'")
             let line = "seq 21 40 > rest; cat rest > more.jsonl & $SHEAF create --resume b1 --json"
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func anotherInputIsRefused() async throws {
+    @Test("A changed input is refused") func anotherInputIsRefused() async throws {
         try await Workbench.with { bench in
             try await interrupted(bench)
             try bench.write("{\"id\":\"other\"}\n", to: "in.jsonl")
@@ -56,15 +56,18 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (["--seed", "7"], "--seed was not given, not 7"),
-        (["--max-records", "9"], "--max-records was not given, not 9"),
-        (["--shuffle"], "--shuffle was false, not true"), (["-p", "a=1"], "--parameter was {}, not {\"a\":1}"),
-        (["--flow", "words"], "its flow is echo, not words"),
-        (["other.jsonl"], "its input is in.jsonl more.jsonl, not other.jsonl"),
-        (["--error-policy", "stop"], "--error-policy was continue, not stop"),
-        (["--batch-id", "b2"], "--batch-id was b1, not b2"),
-    ])
+    @Test(
+        "Different options are refused",
+        arguments: [
+            (["--seed", "7"], "--seed was not given, not 7"),
+            (["--max-records", "9"], "--max-records was not given, not 9"),
+            (["--shuffle"], "--shuffle was false, not true"), (["-p", "a=1"], "--parameter was {}, not {\"a\":1}"),
+            (["--flow", "words"], "its flow is echo, not words"),
+            (["other.jsonl"], "its input is in.jsonl more.jsonl, not other.jsonl"),
+            (["--error-policy", "stop"], "--error-policy was continue, not stop"),
+            (["--batch-id", "b2"], "--batch-id was b1, not b2"),
+        ]
+    )
     func otherOptionsAreRefused(arguments: [String], complaint: String) async throws {
         try await Workbench.with { bench in
             try await interrupted(bench)
@@ -74,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func whatIsOverIsNotResumed() async throws {
+    @Test("A complete or cancelled batch is not resumed") func nothingToResume() async throws {
         try await Workbench.with { bench in
             #expect(try await bench.sheaf("create", "--resume", "last").code == 5)
             try await bench.sheaf("create", "echo", "-", "--batch-id", "whole", input: "a\nb\n")

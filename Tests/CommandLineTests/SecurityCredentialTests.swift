@@ -2,12 +2,12 @@ import Foundation
 import SheafTesting
 import Testing
 
-/// A password is for the broker only.
+/// A password is shown to the broker only.
 extension SecurityTests {
     private static let password = "geheim-4711"
 
     @Test(
-        "the process title hides passwords",
+        "The process title hides passwords",
         arguments: [
             ["--broker", "amqp://user:\(password)@127.0.0.1:PORT/"],
             ["--broker=amqp://user:\(password)@127.0.0.1:PORT/"],
@@ -18,7 +18,7 @@ extension SecurityTests {
             let server = try SilentServer()
             let options = arguments.map { $0.replacing("PORT", with: String(server.port)) } + ["--log-level", "trace"]
             let run = try await bench.sheaf(["list"] + options) { process in
-                // Once it has connected its title has changed.
+                // The title has changed once the command has connected.
                 try await bench.until("a connection") { server.accept() }
                 let title = try String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8)
                 #expect(title.contains("amqp://user:***********@127.0.0.1:\(server.port)/"))
@@ -31,7 +31,7 @@ extension SecurityTests {
     }
 
     @Test(
-        "errors about the command line do not quote passwords",
+        "Errors about the command line do not quote passwords",
         arguments: [
             ["list", "amqp://u:\(password)@h"], ["create", "echo", "amqp://u:\(password)@h/x"],
             ["amqp://u:\(password)@h"],
@@ -51,7 +51,7 @@ extension SecurityTests {
         }
     }
 
-    @Test("a refused login does not tell the password") func refused() async throws {
+    @Test("A refused login does not show the password") func refused() async throws {
         let node = try await RabbitMQNode.shared
         let broker = ["--broker", "amqp://guest:\(Self.password)@\(node.endpoint)/", "--log-level", "trace"]
         try await Workbench.with { bench in
@@ -65,7 +65,7 @@ extension SecurityTests {
         }
     }
 
-    @Test("nor does the most verbose log of what goes well") func accepted() async throws {
+    @Test("The most verbose log does not show the password") func accepted() async throws {
         let node = try await RabbitMQNode.shared
         let user = "security-\(UUID().uuidString)"
         try await node.rabbitmqctl("add_user", user, Self.password)

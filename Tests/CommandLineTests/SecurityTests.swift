@@ -3,18 +3,19 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// What strangers write is shown but not obeyed, and what is secret is not shown.
+/// Untrusted text is shown without control characters, and secrets are not shown.
 ///
-/// One at a time, since each runs the command many times.
+/// The tests run one at a time, because each runs the command many times.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct SecurityTests {
-    /// Sets the title of a window, colours what follows, and goes back over the line; the third is the same in one character.
+    /// Sets the title of a window, colours the text that follows, and returns to the start of the line; then the same in
+    /// C1 control characters, and a change of direction.
     private static let orders = "\u{1B}]0;owned\u{7}\u{1B}[31m\r\u{9B}2J\u{202E}"
 
     private func isSafe(_ text: String) -> Bool {
         !text.unicodeScalars.contains { $0.value == 0x1B || $0.value == 7 || $0.value == 0x9B || $0.value == 0x202E }
     }
 
-    @Test("names and messages give a terminal no orders") func terminal() async throws {
+    @Test("Names and messages contain no control characters") func terminal() async throws {
         try await Workbench.with { bench in
             let record = #"{"id":"\#u{1B}]0;owned\#u{7}","x":1}"#
             let escaped = #"{"id":"a\u001b]0;owned\u0007\u009b2J\u202e"}"#
@@ -34,7 +35,7 @@ import Testing
                 #expect(run.output.contains("owned") || words.hasPrefix("status"))
                 #expect(isSafe(run.output.replacing("\r\n", with: "\n")), "\(words): \(run.output.debugDescription)")
             }
-            // To a file it is what it was.
+            // A file gets the exact bytes.
             try await bench.sheaf("results", "last", "--format", "csv", "-o", "out.csv")
             #expect(try bench.read("out.csv").contains("\u{1B}]0;owned\u{7}"))
             for arguments in [
@@ -47,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("no name leads out of its place") func names() async throws {
+    @Test("No name leads out of its place") func names() async throws {
         try await Workbench.with { bench in
             try bench.write("a\n", to: "in.txt")
             let before = try FileManager.default.subpathsOfDirectory(atPath: bench.folder)
@@ -62,7 +63,7 @@ import Testing
         }
     }
 
-    @Test("a record's id is only ever text") func recordIDs() async throws {
+    @Test("A record's id is only ever text") func recordIDs() async throws {
         try await Workbench.with { bench in
             let ids = ["../../up", "/etc/passwd", "#", "*.*", "a\tb", "$(touch owned)", "-rf"]
             try bench.write(ids.map { "{\"id\":\"\($0.replacing("\t", with: "\\t"))\"}\n" }.joined(), to: "in.jsonl")
@@ -75,7 +76,7 @@ import Testing
         }
     }
 
-    @Test("a line without an end takes no memory") func endlessLine() async throws {
+    @Test("A line without an end takes no memory") func endlessLine() async throws {
         try await Workbench.with { bench in
             try bench.write("x", to: "in.txt")
             #expect(truncate("\(bench.folder)/in.txt", 1 << 30) == 0)

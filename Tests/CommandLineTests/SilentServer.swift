@@ -1,9 +1,9 @@
 import Foundation
 import Glibc
 
-/// Accepts a connection and says nothing.
+/// Accepts a connection and sends nothing.
 final class SilentServer: @unchecked Sendable {
-    /// Where it listens on 127.0.0.1.
+    /// The port on 127.0.0.1.
     let port: Int
     private let listener: Int32
     private var connection: Int32 = -1
@@ -26,13 +26,13 @@ final class SilentServer: @unchecked Sendable {
 
     deinit { close() }
 
-    /// Takes a connection, if one is there.
+    /// Accepts a connection; returns false if there is none.
     func accept() -> Bool {
         connection = Glibc.accept(listener, nil, nil)
         return connection >= 0
     }
 
-    /// Ends the connection and refuses others.
+    /// Closes the connection and refuses others.
     func close() {
         for descriptor in [connection, listener] where descriptor >= 0 { shutdown(descriptor, Int32(SHUT_RDWR)) }
     }

@@ -2,7 +2,7 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// What has succeeded is left out of a later batch.
+/// Leaving out records that succeeded in an earlier batch.
 @Suite(.timeLimit(.minutes(2))) struct SkipSucceededTests {
     private let configuration = """
         flows:
@@ -16,12 +16,13 @@ import Testing
         Set(try await bench.sheaf("results", "last").lines.compactMap { try JSON.parse($0)["record_id"]?.stringValue })
     }
 
-    @Test(arguments: [["--no-shuffle"], ["--shuffle"]]) func aSecondNightTakesTheRest(order: [String]) async throws {
+    @Test("A second batch takes the records that have not succeeded", arguments: [["--no-shuffle"], ["--shuffle"]])
+    func aSecondNightTakesTheRest(order: [String]) async throws {
         try await Workbench.with(configuration: configuration) { bench in
             try bench.write(records(0..<40), to: "in.jsonl")
             try await bench.sheaf("create", "even", "in.jsonl", "--batch-id", "first")
             let early = try await bench.sheaf("create", "even", "in.jsonl", "--skip-succeeded", "first")
-            #expect(early.code == 4 && early.talk.contains("still goes on"), "\(early.talk)")
+            #expect(early.code == 4 && early.talk.contains("is still running"), "\(early.talk)")
             #expect(try await bench.sheaf("run", "--until-empty").code == 0)
             try bench.write(records(0..<50), to: "in.jsonl")
             let arguments = ["create", "even", "in.jsonl", "--skip-succeeded", "first", "--json"]
@@ -37,7 +38,7 @@ import Testing
         }
     }
 
-    @Test func nothingIsLeft() async throws {
+    @Test("Nothing is created if every record has succeeded") func nothingIsLeft() async throws {
         try await Workbench.with(configuration: configuration) { bench in
             try bench.write("{\"id\":\"r2\"}\n{\"id\":\"r4\"}\n", to: "in.jsonl")
             try await bench.sheaf("create", "even", "in.jsonl", "--batch-id", "first")
@@ -61,7 +62,9 @@ import Testing
         }
     }
 
-    @Test func allTasksOfARecordMustHaveSucceeded() async throws {
+    @Test("A record is left out only if all of its tasks succeeded") func allTasksOfARecordMustHaveSucceeded()
+        async throws
+    {
         try await Workbench.with(configuration: configuration) { bench in
             try bench.write(records(0..<4), to: "in.jsonl")
             let variants = ["-p", "n=[\"r1\",\"r2\",\"x\"]"]

@@ -12,7 +12,7 @@ import Testing
         #expect(try await bench.sheaf("run", "--until-empty", "-c", "20").code == 0)
     }
 
-    @Test func readerThatLeavesEarly() async throws {
+    @Test("A reader that exits early is no error") func readerThatLeavesEarly() async throws {
         try await Workbench.with { bench in
             try await manyResults(bench)
             let run = try await bench.shell(#"$SHEAF results last | head -n 1; echo "${PIPESTATUS[0]}""#)
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test func resultsIntoAFile() async throws {
+    @Test("Results are written to a file") func resultsIntoAFile() async throws {
         try await Workbench.with { bench in
             try await manyResults(bench, count: 20)
             try bench.write("old", to: "out.csv")
@@ -35,11 +35,11 @@ import Testing
         }
     }
 
-    @Test func fullDiskLeavesTheOldFile() async throws {
+    @Test("A full disk leaves the old file") func fullDiskLeavesTheOldFile() async throws {
         try await Workbench.with { bench in
             try await manyResults(bench)
             try bench.write("old", to: "out.jsonl")
-            // A limit on the size of files stands in for a full disk.
+            // A limit on the size of files simulates a full disk.
             let run = try await bench.shell("ulimit -f 512; trap '' XFSZ; $SHEAF results last -o out.jsonl")
             #expect(run.code == 74)
             #expect(run.talk.contains("out.jsonl: File too large"))
@@ -59,7 +59,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [(SIGINT, 130 as Int32), (SIGTERM, 143)] as [(Int32, Int32)])
+    @Test(
+        "The first signal lets running tasks finish",
+        arguments: [(SIGINT, 130 as Int32), (SIGTERM, 143)] as [(Int32, Int32)]
+    )
     func firstSignalFinishesWhatRuns(signal: Int32, code: Int32) async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "slow", "-", input: (0..<50).map(String.init).joined(separator: "\n"))
@@ -69,14 +72,14 @@ import Testing
             }
             #expect(run.code == code)
             #expect(run.talk.contains("0 failed"))
-            #expect(!run.talk.contains("given back"))
+            #expect(!run.talk.contains("returned"))
             let counts = BatchCounts(json: try await bench.sheaf("status", "last", "--json").json["counts"] ?? [:])
             #expect((1...10).contains(counts.succeeded))
             #expect(counts.total == 50)
         }
     }
 
-    @Test func secondSignalGivesBackWhatRuns() async throws {
+    @Test("The second signal returns running tasks to the queue") func secondSignalReturnsRunningTasks() async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "endless", "-", input: "a\nb\n")
             let run = try await bench.sheaf("run", limit: .seconds(20)) { number in
@@ -86,14 +89,14 @@ import Testing
                 kill(number, SIGINT)
             }
             #expect(run.code == 130)
-            #expect(run.talk.contains("2 given back"))
+            #expect(run.talk.contains("2 returned to the queue"))
             let counts = BatchCounts(json: try await bench.sheaf("status", "last", "--json").json["counts"] ?? [:])
             #expect(counts.total == 2)
             #expect(counts.settled == 0)
         }
     }
 
-    @Test func signalEndsAWait() async throws {
+    @Test("A signal ends a wait") func signalEndsAWait() async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "echo", "-", input: "a\n")
             let run = try await bench.sheaf("wait", "last", limit: .seconds(20)) { number in
@@ -104,7 +107,8 @@ import Testing
         }
     }
 
-    @Test func standardInputThatNeverComesCanBeInterrupted() async throws {
+    @Test("A creation that waits for standard input can be interrupted")
+    func standardInputThatNeverComesCanBeInterrupted() async throws {
         try await Workbench.with { bench in
             let run = try await bench.shell(
                 "mkfifo never; exec 3<>never; $SHEAF create echo - <&3 & sleep 1; kill -TERM $!; wait $!; echo $?"
@@ -114,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func progressOnATerminal() async throws {
+    @Test("watch draws a bar on a terminal") func progressOnATerminal() async throws {
         try await Workbench.with { bench in
             try await bench.sheaf("create", "slow", "-", input: "a\nb\nc\n")
             let run = try await bench.shell(

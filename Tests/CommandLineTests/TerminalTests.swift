@@ -2,7 +2,7 @@ import SheafCore
 import SheafTesting
 import Testing
 
-/// A worker at a terminal, with a person who answers.
+/// A worker at a terminal whose questions are answered there.
 @Suite(.timeLimit(.minutes(3))) struct TerminalTests {
     private static let child = """
         import json, sys
@@ -13,7 +13,7 @@ import Testing
             print(json.dumps({"output": json.loads(sys.stdin.readline())["answer"]}), flush=True)
         """
 
-    /// Runs a command at a terminal of its own; whenever it is asked it listens for a while, then types the next answer.
+    /// Runs a command at a terminal of its own; at each prompt, reads for a while and then types the next answer.
     private static let person = """
         import os, pty, select, sys, time
         answers = sys.argv[1].split(",")
@@ -43,7 +43,9 @@ import Testing
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
 
-    @Test func questionsAreAnsweredThereAndNothingIsDrawnOverTheAnswer() async throws {
+    @Test("Questions are answered at the terminal and nothing is drawn over the answer") func questionsAtTheTerminal()
+        async throws
+    {
         try await Workbench.with(configuration: #"flows: { ask: { process: [python3, child.py] } }"#) { bench in
             try bench.write(Self.child, to: "child.py")
             try bench.write(Self.person, to: "person.py")

@@ -10,7 +10,7 @@ extension Workbench {
           sourced: { echo: true, source: "source.jsonl" }
         """
 
-    /// Runs the body in a new folder with some flows and an embedded broker, and removes that afterwards.
+    /// Runs the body in a new folder with some flows and an embedded broker, and removes the folder afterwards.
     static func with(_ body: (Workbench) async throws -> Void) async throws {
         try await with(configuration: configuration, body)
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Sheaf
 import SheafCore
+import SheafFormats
 import Testing
 
 @testable import SheafCommands
@@ -10,7 +11,7 @@ import Testing
         try #require(try SheafCommand.parseAsRoot(arguments) as? Command)
     }
 
-    @Test func numbersOfTasks() throws {
+    @Test("retry takes numbers of tasks, or --missing with inputs") func numbersOfTasks() throws {
         let retry = try parse(SheafCommand.Retry.self, "retry", "b", "--index", "3,7-9")
         #expect(retry.index == IndexRanges("3,7-9"))
         #expect(!retry.missing && retry.inputs.isEmpty)
@@ -18,31 +19,40 @@ import Testing
         #expect(missing.missing && missing.inputs == ["a.csv", "-"] && missing.force)
     }
 
-    @Test(arguments: [("max_running=20", 20), ("max_running=1", 1), ("max_running=none", nil)] as [(String, Int?)])
+    @Test(
+        "set reads max_running",
+        arguments: [("max_running=20", 20), ("max_running=1", 1), ("max_running=none", nil)] as [(String, Int?)]
+    )
     func settings(text: String, limit: Int?) throws {
         #expect(try SheafCommand.BatchSetting(text) == .maxRunning(limit))
     }
 
-    @Test(arguments: ["", "max_running", "max_running=", "max_running=-1", "max_running=x", "limit=3", "=3"])
+    @Test(
+        "set refuses invalid settings",
+        arguments: ["", "max_running", "max_running=", "max_running=-1", "max_running=x", "limit=3", "=3"]
+    )
     func brokenSettings(text: String) {
         #expect(throws: (any Error).self) { try SheafCommand.BatchSetting(text) }
     }
 
-    @Test func deadLettersAreListedByDefault() throws {
+    @Test("dead lists dead letters by default") func deadLettersAreListedByDefault() throws {
         _ = try parse(SheafCommand.Dead.List.self, "dead")
         #expect(try parse(SheafCommand.Dead.Show.self, "dead", "show", "17").number == 17)
         #expect(try parse(SheafCommand.Dead.Requeue.self, "dead", "requeue", "--all").all)
         #expect(throws: (any Error).self) { try SheafCommand.parseAsRoot(["dead", "requeue", "1", "--all"]) }
     }
 
-    @Test(arguments: [
-        ("plain äöü", "plain äöü"), ("\u{1B}[31mred", "\\u{1B}[31mred"), ("a\nb\r\tc", "a\\nb\\r\\tc"),
-        ("\u{202E}turned", "\\u{202E}turned"), ("\u{7}\u{9B}x", "\\u{7}\\u{9B}x"),
-    ]) func textFromOutsideIsSafe(text: String, shown: String) {
+    @Test(
+        "Control characters in untrusted text are escaped",
+        arguments: [
+            ("plain äöü", "plain äöü"), ("\u{1B}[31mred", "\\u{1B}[31mred"), ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("\u{202E}turned", "\\u{202E}turned"), ("\u{7}\u{9B}x", "\\u{7}\\u{9B}x"),
+        ]
+    ) func textFromOutsideIsSafe(text: String, shown: String) {
         #expect(TerminalText.line(text) == shown)
     }
 
-    @Test func longTextIsCut() {
+    @Test("Long text is cut") func longTextIsCut() {
         #expect(TerminalText.line(String(repeating: "x", count: 50), limit: 10) == "xxxxxxxxx…")
         #expect(TerminalText.line(String(repeating: "x", count: 10), limit: 10).count == 10)
         #expect(
@@ -51,13 +61,13 @@ import Testing
         #expect(TerminalText.block(Array("a\n\tb\u{1B}c".utf8)) == "a\n\tb\\u{1B}c")
     }
 
-    @Test func aRetrySaysWhatItLeavesOut() throws {
+    @Test("The result of a retry lists what was left out") func aRetrySaysWhatItLeavesOut() throws {
         var journal = JournalState()
         let name = try #require(Name("b"))
         let created = JournalEntry.Event.created(options: BatchOptions(), source: "", nonce: "n")
         journal.apply(JournalEntry(batch: name, flow: name, at: Timestamp(milliseconds: 0), event: created))
-        let record = try #require(journal[name])
-        var report = RetryReport(batch: BatchSummary(record: record, progress: nil), generation: 1)
+        let info = try #require(journal[name])
+        var report = RetryReport(batch: BatchSummary(record: info, progress: nil), generation: 1)
         #expect(Wording.retry(report, of: .failed) == ["batch b has no failed task that can run again"])
         report.retried = 2
         report.invalid = 1

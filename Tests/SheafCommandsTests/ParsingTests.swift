@@ -10,7 +10,7 @@ import Testing
         try #require(try SheafCommand.parseAsRoot(arguments) as? SheafCommand.Create)
     }
 
-    @Test func createIsTheDefault() throws {
+    @Test("create is the default command") func createIsTheDefault() throws {
         let command = try create("wordcount", "texts/a.txt", "texts/b.txt", "--json")
         #expect(command.input.flow == "wordcount")
         #expect(command.input.inputs == ["texts/a.txt", "texts/b.txt"])
@@ -19,17 +19,17 @@ import Testing
         #expect(try create("create", "wordcount").input.flow == "wordcount")
     }
 
-    @Test func flowOptionMakesAllArgumentsInputs() throws {
+    @Test("With --flow, all arguments are inputs") func flowOptionMakesAllArgumentsInputs() throws {
         let command = try create("create", "a.csv", "b.csv", "--flow", "f", "--input", "c.csv")
         #expect(command.input.flow == "f")
         #expect(command.input.inputs == ["a.csv", "b.csv", "c.csv"])
     }
 
-    @Test func standardInputIsADash() throws {
+    @Test("- is standard input") func standardInputIsADash() throws {
         #expect(try create("create", "f", "-").input.inputs == ["-"])
     }
 
-    @Test func optionsOfABatch() throws {
+    @Test("create reads the options of a batch") func optionsOfABatch() throws {
         let command = try create(
             "create",
             "f",
@@ -61,21 +61,25 @@ import Testing
         #expect(parameters == ["lang": ["de", "fr"], "n": 1])
     }
 
-    @Test(arguments: [
-        ["create", "f", "--max-records", "0"], ["create", "f", "--concurrency", "0"],
-        ["create", "f", "--error-policy", "sometimes"], ["create", "f", "--batch-id", "last"],
-        ["create", "f", "--timeout", "5s"], ["create", "f", "--dry-run", "--wait"],
-        ["create", "f", "--no-shuffle", "--seed", "1"], ["create", "f", "-p", "novalue"],
-        ["run", "-n", "0"], ["run", "-c", "0"], ["run", "--max-time", "soon"], ["status"], ["list", "--limit", "0"],
-        ["list", "--status", "done"], ["results", "last", "--json", "--format", "csv"], ["--nonsense"],
-    ]) func usageErrors(arguments: [String]) {
+    @Test(
+        "Invalid command lines exit with 64",
+        arguments: [
+            ["create", "f", "--max-records", "0"], ["create", "f", "--concurrency", "0"],
+            ["create", "f", "--error-policy", "sometimes"], ["create", "f", "--batch-id", "last"],
+            ["create", "f", "--timeout", "5s"], ["create", "f", "--dry-run", "--wait"],
+            ["create", "f", "--no-shuffle", "--seed", "1"], ["create", "f", "-p", "novalue"],
+            ["run", "-n", "0"], ["run", "-c", "0"], ["run", "-c", "10001"], ["events", "b", "--index=-1"],
+            ["run", "--max-time", "soon"], ["status"], ["list", "--limit", "0"],
+            ["list", "--status", "done"], ["results", "last", "--json", "--format", "csv"], ["--nonsense"],
+        ]
+    ) func usageErrors(arguments: [String]) {
         #expect(throws: (any Error).self) { try SheafCommand.parseAsRoot(arguments) }
         do { _ = try SheafCommand.parseAsRoot(arguments) } catch {
             #expect(SheafCommand.exitCode(for: error).rawValue == ExitReason.usage.rawValue)
         }
     }
 
-    @Test func errorPolicyErrorsSayTheRule() {
+    @Test("The error for an error policy states the rule") func errorPolicyErrorsSayTheRule() {
         do {
             _ = try SheafCommand.parseAsRoot(["create", "f", "--error-policy", "sometimes"])
         } catch {
@@ -83,9 +87,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        "create", "run", "status", "list", "watch", "wait", "results", "cancel", "validate", "doctor", "exit-codes",
-    ]) func everyCommandHasHelp(name: String) throws {
+    @Test(
+        "Every command has help",
+        arguments: [
+            "create", "run", "status", "list", "watch", "wait", "results", "events", "cancel", "validate", "doctor",
+            "exit-codes",
+        ]
+    ) func everyCommandHasHelp(name: String) throws {
         let command = try #require(
             SheafCommand.configuration.subcommands.first { command in
                 (command.configuration.commandName ?? String(describing: command).lowercased()) == name
@@ -95,20 +103,26 @@ import Testing
         #expect(SheafCommand.helpMessage(for: command).contains("USAGE: sheaf \(name)"))
     }
 
-    @Test(arguments: [
-        ("90", Duration.seconds(90)), ("1.5", .milliseconds(1500)), ("250ms", .milliseconds(250)),
-        ("60s", .seconds(60)),
-        ("5m", .seconds(300)), ("2h", .seconds(7200)), ("2d", .seconds(172_800)), ("0", .zero),
-    ]) func timeSpans(text: String, duration: Duration) {
+    @Test(
+        "Durations are parsed",
+        arguments: [
+            ("90", Duration.seconds(90)), ("1.5", .milliseconds(1500)), ("250ms", .milliseconds(250)),
+            ("60s", .seconds(60)),
+            ("5m", .seconds(300)), ("2h", .seconds(7200)), ("2d", .seconds(172_800)), ("0", .zero),
+        ]
+    ) func timeSpans(text: String, duration: Duration) {
         #expect(TimeSpan(argument: text)?.duration == duration)
     }
 
-    @Test(arguments: ["", "-1", "s", "5x", "1h30", "soon", "1e99", "nan", "inf", "5m5"])
+    @Test(
+        "Invalid durations are refused",
+        arguments: ["", "-1", "s", "5x", "1h30", "soon", "1e99", "nan", "inf", "5m5"]
+    )
     func brokenTimeSpans(text: String) {
         #expect(TimeSpan(argument: text) == nil)
     }
 
-    @Test func parametersAreJSONWhereTheyParse() {
+    @Test("A parameter is JSON if it can be parsed, else a string") func parametersAreJSONIfTheyParse() {
         func value(_ text: String) -> JSONValue? { ParameterArgument(argument: text)?.value }
         #expect(value("a=1") == 1)
         #expect(value("a=true") == true)
@@ -122,13 +136,16 @@ import Testing
 }
 
 @Suite struct ArgumentOrderTests {
-    @Test(arguments: [
-        (["list", "--json"], ["list", "--json"]),
-        (["--broker", "amqp://h", "list"], ["list", "--broker", "amqp://h"]),
-        (["--broker=amqp://h", "-q", "status", "last"], ["status", "--broker=amqp://h", "-q", "last"]),
-        (["--broker", "list", "wordcount", "a"], ["--broker", "list", "wordcount", "a"]),
-        (["--version"], ["--version"]), (["--broker"], ["--broker"]), ([], []),
-    ]) func commonOptionsMayStandFirst(given: [String], expected: [String]) {
+    @Test(
+        "Common options may stand before the command",
+        arguments: [
+            (["list", "--json"], ["list", "--json"]),
+            (["--broker", "amqp://h", "list"], ["list", "--broker", "amqp://h"]),
+            (["--broker=amqp://h", "-q", "status", "last"], ["status", "--broker=amqp://h", "-q", "last"]),
+            (["--broker", "list", "wordcount", "a"], ["--broker", "list", "wordcount", "a"]),
+            (["--version"], ["--version"]), (["--broker"], ["--broker"]), ([], []),
+        ]
+    ) func commonOptionsMayStandFirst(given: [String], expected: [String]) {
         #expect(ArgumentOrder.commandFirst(given) == expected)
     }
 }

@@ -7,7 +7,7 @@ import Testing
         ProgressPacer(renderer: ProgressRenderer(style: Style(isOn: false)), isInteractive: isInteractive)
     }
 
-    @Test func barIsDrawnAtMostTenTimesASecond() {
+    @Test("A bar is drawn at most ten times a second") func barIsDrawnAtMostTenTimesASecond() {
         var pacer = pacer(isInteractive: true)
         var drawn = 0
         for millisecond in 0..<1000 {
@@ -17,7 +17,8 @@ import Testing
         #expect(drawn == 10)
     }
 
-    @Test func linesComeEveryFewSecondsAndOnlyOnChange() {
+    @Test("A line is written every five seconds if something has changed")
+    func linesComeEveryFewSecondsAndOnlyOnChange() {
         var pacer = pacer(isInteractive: false)
         var lines: [Int] = []
         for second in 0..<60 {
@@ -28,7 +29,7 @@ import Testing
         #expect(lines == [5, 10, 15, 20, 25, 30])
     }
 
-    @Test func rateForgetsWhatIsLongAgo() {
+    @Test("The rate depends on the last seconds only") func rateForgetsWhatIsLongAgo() {
         var meter = RateMeter()
         for second in 0...100 {
             meter.note(second <= 50 ? second * 100 : 5000 + (second - 50) * 10, at: .seconds(second))
@@ -37,7 +38,7 @@ import Testing
         #expect(meter.remaining(of: ProgressSample(title: "b", done: 5500, total: 5600)) == .seconds(10))
     }
 
-    @Test func rateIsUnknownAtFirst() {
+    @Test("The rate is unknown at first") func rateIsUnknownAtFirst() {
         var meter = RateMeter()
         #expect(meter.perSecond == nil)
         meter.note(5, at: .zero)

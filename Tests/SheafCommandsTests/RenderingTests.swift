@@ -1,4 +1,5 @@
 import SheafCore
+import SheafFormats
 import Testing
 
 @testable import SheafCommands
@@ -29,7 +30,7 @@ import Testing
         return String(decoding: bytes + writer.tail, as: UTF8.self)
     }
 
-    @Test func csvQuotesWhatNeedsIt() throws {
+    @Test("CSV quotes cells with commas, quotes and line breaks") func csvQuotesWhatNeedsIt() throws {
         let failure = Outcome.Failure(type: "exit-code", message: "said \"no\"\nand left")
         let text = try render(.csv, [outcome(0, output: "\"a\\nb\""), outcome(1, error: failure)])
         let time = moment.description
@@ -45,20 +46,20 @@ import Testing
         )
     }
 
-    @Test func csvKeepsJSONOutputsAsJSON() throws {
+    @Test("CSV keeps outputs that are JSON values") func csvKeepsJSONOutputsAsJSON() throws {
         let text = try render(.csv, [outcome(0, output: "{\"n\":1}"), outcome(1, output: "42")])
         #expect(text.contains("\"{\"\"n\"\":1}\""))
         #expect(text.contains(",42,"))
     }
 
-    @Test func jsonIsOneArray() throws {
+    @Test("JSON is one array") func jsonIsOneArray() throws {
         for count in 0...3 {
             let text = try render(.json, (0..<count).map { outcome($0, output: "1") })
             #expect(try JSON.parse(text).arrayValue?.count == count)
         }
     }
 
-    @Test func jsonlIsARowALine() throws {
+    @Test("JSONL has one row per line") func jsonlIsARowALine() throws {
         let lines = try render(.jsonl, [outcome(0, output: "1"), outcome(1, output: "2")]).split(separator: "\n")
         #expect(lines.count == 2)
         for (index, line) in lines.enumerated() {
@@ -69,14 +70,14 @@ import Testing
         #expect(try render(.jsonl, []).isEmpty)
     }
 
-    @Test func formatByEnding() {
+    @Test("The ending of a file decides the format") func formatByEnding() {
         #expect(ResultFormat(ending: "a/b.CSV") == .csv)
         #expect(ResultFormat(ending: "x.jsonl") == .jsonl)
         #expect(ResultFormat(ending: "x.json") == .json)
         #expect(ResultFormat(ending: "csv") == nil)
     }
 
-    @Test func tablesAreAligned() {
+    @Test("Tables are aligned") func tablesAreAligned() {
         var table = TextTable(columns: [
             .init(heading: "NAME"), .init(heading: "N", isNumeric: true), .init(heading: "X"),
         ])
@@ -91,22 +92,25 @@ import Testing
         )
     }
 
-    @Test(arguments: [
-        (Duration.milliseconds(40), "0.0 s"), (.milliseconds(3210), "3.2 s"), (.seconds(42), "42 s"),
-        (.seconds(250), "4 min 10 s"), (.seconds(7500), "2 h 5 min"), (.seconds(273_600), "3 d 4 h"),
-        (.seconds(-5), "0.0 s"),
-    ]) func durations(duration: Duration, text: String) {
+    @Test(
+        "Durations have their two largest units",
+        arguments: [
+            (Duration.milliseconds(40), "0.0 s"), (.milliseconds(3210), "3.2 s"), (.seconds(42), "42 s"),
+            (.seconds(250), "4 min 10 s"), (.seconds(7500), "2 h 5 min"), (.seconds(273_600), "3 d 4 h"),
+            (.seconds(-5), "0.0 s"),
+        ]
+    ) func durations(duration: Duration, text: String) {
         #expect(Wording.duration(duration) == text)
     }
 
-    @Test func countsInWords() {
+    @Test("Counts are put into words") func countsInWords() {
         #expect(Wording.counts(BatchCounts(pending: 1, succeeded: 2)) == "2 succeeded, 1 pending")
         #expect(Wording.counts(BatchCounts()) == "no tasks")
         #expect(Wording.count(1, "task") == "1 task")
         #expect(Wording.count(0, "task") == "0 tasks")
     }
 
-    @Test func healthChecksShowLevelAndAdvice() {
+    @Test("Health checks show level and advice") func healthChecksShowLevelAndAdvice() {
         let check = HealthCheck.openFiles(limit: 256)
         #expect(check.level == .warn)
         #expect(check.lines(style: Style(isOn: false)).first == "warn  open files: at most 256")

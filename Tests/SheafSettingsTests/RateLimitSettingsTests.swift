@@ -5,7 +5,7 @@ import Testing
 @testable import SheafSettings
 
 @Suite struct RateLimitSettingsTests {
-    @Test func flowsShareALimitByItsNameOrHaveARate() throws {
+    @Test("Flows share a named limit or have a rate of their own") func flowsShareALimitByItsNameOrHaveARate() throws {
         let settings = try SettingsFixtures.load(
             """
             limits:
@@ -31,18 +31,27 @@ import Testing
         #expect(try limit("six") == nil)
     }
 
-    @Test(arguments: [
-        ("flows: {a: {echo: true, rate: fast}}", "expected a rate such as 100/s, 600/m or 5000/h"),
-        ("flows: {a: {echo: true, rate: 0/s}}", "expected a rate"),
-        ("flows: {a: {echo: true, rate: 10}}", "expected a rate"),
-        ("flows: {a: {echo: true, limit: openai}}", "unknown limit 'openai'; there is none, define it at the top"),
-        ("limits: {openai: 1/s}\nflows: {a: {echo: true, limit: opena}}", "unknown limit 'opena'; known are openai"),
-        ("limits: {openai: 1/s}\nflows: {a: {echo: true, limit: openai, rate: 1/s}}", "it has both rate and limit"),
-        ("limits: {a b: 1/s}", "is no name for a limit"),
-        ("limits: {a: {rat: 1/s}}", "unknown key"),
-        ("limits: [1]", "expected a map of limits by name"),
-    ])
-    func mistakesAreSaid(yaml: String, message: String) throws {
+    @Test(
+        "A mistake in a limit is reported",
+        arguments: [
+            ("flows: {a: {echo: true, rate: fast}}", "expected a rate such as 100/s, 600/m or 5000/h"),
+            ("flows: {a: {echo: true, rate: 0/s}}", "expected a rate"),
+            ("flows: {a: {echo: true, rate: 10}}", "expected a rate"),
+            (
+                "flows: {a: {echo: true, limit: openai}}",
+                "unknown limit 'openai'; no limit is defined; add one at the top"
+            ),
+            (
+                "limits: {openai: 1/s}\nflows: {a: {echo: true, limit: opena}}",
+                "unknown limit 'opena'; known limits are openai"
+            ),
+            ("limits: {openai: 1/s}\nflows: {a: {echo: true, limit: openai, rate: 1/s}}", "it has both rate and limit"),
+            ("limits: {a b: 1/s}", "is not a valid limit name"),
+            ("limits: {a: {rat: 1/s}}", "unknown key"),
+            ("limits: [1]", "expected a map of limits by name"),
+        ]
+    )
+    func reportsMistakes(yaml: String, message: String) throws {
         let error = try SettingsFixtures.error(yaml)
         #expect(error.contains(message), "\(error)")
     }

@@ -9,7 +9,7 @@ import Testing
         return try settings.flow(named: "f").definition().retryRule
     }
 
-    @Test func readsTheRule() throws {
+    @Test("The retry rule is read from retry_on and the delays") func readsTheRule() throws {
         #expect(try rule("") == RetryRule())
         #expect(try rule("    retry_on: all").condition == .all)
         #expect(try rule("    retry_on: none").condition == RetryRule.Condition.none)
@@ -25,7 +25,9 @@ import Testing
         #expect(try rule("    retry_max_delay: 500ms").delay == .milliseconds(500))
     }
 
-    @Test func readsTheAcknowledgementTimeout() throws {
+    @Test("The acknowledgement time-out comes from the file or the environment") func readsTheAcknowledgementTimeout()
+        throws
+    {
         #expect(try SettingsFixtures.load("").acknowledgementTimeout == .seconds(1800))
         #expect(try SettingsFixtures.load("acknowledgement_timeout: 2h").acknowledgementTimeout == .seconds(7200))
         let set = try SettingsFixtures.load("", environment: ["SHEAF_ACKNOWLEDGEMENT_TIMEOUT": "5m"])

@@ -3,8 +3,8 @@ import Testing
 @testable import SheafSettings
 
 struct SecurityAliasTests {
-    /// Twelve lines that stand for 2 · 9¹¹ values.
-    @Test func aliasesOfAliases() {
+    /// Twelve lines that expand to 2 · 9¹¹ values.
+    @Test("Aliases of aliases are limited in number") func aliasesOfAliases() {
         var yaml = "a0: &a0 [x, x]\n"
         for level in 1...11 {
             let aliases = Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", ")

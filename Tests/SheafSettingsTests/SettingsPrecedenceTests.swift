@@ -14,7 +14,7 @@ import Testing
     ]
     private static let assignments = ["broker=amqp://set", "namespace=set", "concurrency=4"]
 
-    @Test func flagsGoFirst() throws {
+    @Test("A flag takes precedence over --set, a variable and the file") func flagsGoFirst() throws {
         let overrides = SettingsOverrides(
             broker: "amqp://flag",
             namespace: "flag",
@@ -29,7 +29,7 @@ import Testing
         #expect(settings.origin(of: "concurrency").description == "--concurrency")
     }
 
-    @Test func thenAssignments() throws {
+    @Test("--set takes precedence over a variable and the file") func thenAssignments() throws {
         let settings = try SettingsFixtures.load(
             Self.yaml,
             SettingsOverrides(set: Self.assignments),
@@ -41,7 +41,7 @@ import Testing
         #expect(settings.origin(of: "broker").description == "--set broker")
     }
 
-    @Test func thenVariables() throws {
+    @Test("A variable takes precedence over the file") func thenVariables() throws {
         let settings = try SettingsFixtures.load(Self.yaml, environment: Self.environment)
         #expect(settings.broker.description == "amqp://variable")
         #expect(settings.namespace.text == "variable")
@@ -49,8 +49,8 @@ import Testing
         #expect(settings.origin(of: "broker").description == "the environment variable SHEAF_BROKER")
     }
 
-    @Test func thenTheFile() throws {
-        // An empty variable is none.
+    @Test("The file counts if a variable is empty") func thenTheFile() throws {
+        // An empty variable counts as unset.
         let settings = try SettingsFixtures.load(
             Self.yaml,
             environment: ["SHEAF_BROKER": "", "SHEAF_NAMESPACE": "", "SHEAF_CONCURRENCY": ""]
@@ -61,7 +61,7 @@ import Testing
         #expect(settings.origin(of: "broker").description == "sheaf.yaml:1")
     }
 
-    @Test func assignmentsReachEveryKey() throws {
+    @Test("--set reaches every key of every flow") func assignmentsReachEveryKey() throws {
         let settings = try SettingsFixtures.load(
             Self.yaml,
             SettingsOverrides(set: [
@@ -83,16 +83,19 @@ import Testing
         #expect(try settings.flow(named: "new").origin.description == "--set flows.new.exec")
     }
 
-    @Test func assignmentsNeedNoFile() throws {
+    @Test("--set needs no file") func assignmentsNeedNoFile() throws {
         let settings = try SettingsFixtures.load(nil, SettingsOverrides(set: [#"flows.a.exec=["cat"]"#]))
         #expect(settings.flows.keys.map(\.text) == ["a", "echo"])
     }
 
-    @Test(arguments: [
-        ("embedded", "embedded:FOLDER/.sheaf"), ("embedded:data", "embedded:FOLDER/data"),
-        ("embedded:/var/lib/sheaf", "embedded:/var/lib/sheaf"),
-        ("amqps://u:p@host:5671/v?cacertfile=/x", "amqps://u@host:5671/v"),
-    ])
+    @Test(
+        "The broker may be embedded, in the file, in a variable or in a flag",
+        arguments: [
+            ("embedded", "embedded:FOLDER/.sheaf"), ("embedded:data", "embedded:FOLDER/data"),
+            ("embedded:/var/lib/sheaf", "embedded:/var/lib/sheaf"),
+            ("amqps://u:p@host:5671/v?cacertfile=/x", "amqps://u@host:5671/v"),
+        ]
+    )
     func brokersMayBeEmbedded(text: String, description: String) throws {
         for (yaml, overrides, environment) in [
             ("broker: '\(text)'", SettingsOverrides(), [:]),
@@ -106,7 +109,9 @@ import Testing
         }
     }
 
-    @Test func putsVariablesIntoTheBroker() throws {
+    @Test("Variables in the broker of the file are replaced and kept from programs") func putsVariablesIntoTheBroker()
+        throws
+    {
         let settings = try SettingsFixtures.load(
             "broker: amqp://${USER_NAME}:${PASSWORD}@${HOST}/v\nflows: { f: { exec: [cat] } }",
             environment: ["USER_NAME": "me", "PASSWORD": "p@ss/w:rd%", "HOST": "rabbit:5672"]
@@ -118,12 +123,12 @@ import Testing
         )
         let whole = try SettingsFixtures.load("broker: ${URL}", environment: ["URL": "amqp://a:b@c"])
         #expect(whole.broker.description == "amqp://a@c")
-        // A variable is taken as it is, and so is any other key.
+        // Variables are replaced neither in a variable nor in any other key.
         let literal = try SettingsFixtures.load("flows: { f: { exec: ['${HOME}'] } }", environment: ["HOME": "/root"])
         #expect((try literal.flow(named: "f").flow as? ExecFlow)?.program == "${HOME}")
     }
 
-    @Test func credentialsNeverShow() throws {
+    @Test("Credentials are never part of a description or a message") func credentialsNeverShow() throws {
         for text in ["amqp://me:hidden@host:1/v", "amqp://me:hid/den@x@host", "amqps://me:hidden@host?password=hidden"]
         {
             let settings = try SettingsFixtures.load("broker: \(text)")

@@ -33,7 +33,7 @@ import Testing
             strict: true
         """
 
-    @Test func readsEveryKey() throws {
+    @Test("Every key of a file is read") func readsEveryKey() throws {
         try SettingsFixtures.withFolder(Self.full) { folder in
             let settings = try Settings.load(environment: [:], directory: folder)
             #expect(settings.file == folder + "/sheaf.yaml")
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func hasDefaults() throws {
+    @Test("Without a file there are defaults and the flow echo") func hasDefaults() throws {
         try SettingsFixtures.withFolder { folder in
             let settings = try Settings.load(environment: [:], directory: folder)
             #expect(settings.file == nil)
@@ -97,14 +97,17 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "# nothing\n", "---\n", "flows:\n", "flows: {}\nbroker:\n", "{}"])
+    @Test(
+        "An empty file is a valid configuration",
+        arguments: ["", "# nothing\n", "---\n", "flows:\n", "flows: {}\nbroker:\n", "{}"]
+    )
     func nothingIsAConfiguration(yaml: String) throws {
         let settings = try SettingsFixtures.load(yaml)
         #expect(settings.flows.keys.map(\.text) == ["echo"])
         #expect(settings.broker.scheme == "embedded")
     }
 
-    @Test func echoMayBeDefinedOtherwise() throws {
+    @Test("A file may define the flow echo differently") func echoMayBeDefinedOtherwise() throws {
         let settings = try SettingsFixtures.load("flows: { echo: { exec: [cat] } }")
         #expect(settings.flows.count == 1)
         #expect(try settings.flow(named: "echo").flow is ExecFlow)
@@ -113,7 +116,7 @@ import Testing
         #expect(try tuned.flow(named: "other").flow is EchoFlow)
     }
 
-    @Test func findsTheFileInFoldersAbove() throws {
+    @Test("The nearest file in the folders above is read") func findsTheFileInFoldersAbove() throws {
         try SettingsFixtures.withFolder("namespace: above\nflows: { f: { exec: [cat], source: [a, /b, '-'] } }") {
             folder in
             let below = folder + "/one/two"
@@ -126,7 +129,7 @@ import Testing
             let flow = try settings.flow(named: "f")
             #expect(flow.source == [folder + "/a", "/b", "-"])
             #expect((flow.flow as? ExecFlow)?.directory == folder)
-            // The nearer file counts alone.
+            // Only the nearer file counts.
             try "concurrency: 2".write(toFile: below + "/sheaf.yaml", atomically: true, encoding: .utf8)
             let nearer = try Settings.load(environment: [:], directory: below)
             #expect(nearer.namespace.text == "sheaf")
@@ -134,7 +137,7 @@ import Testing
         }
     }
 
-    @Test func readsTheFileThatIsNamed() throws {
+    @Test("The file that --config or SHEAF_CONFIG names is read") func readsTheFileThatIsNamed() throws {
         try SettingsFixtures.withFolder("namespace: found") { folder in
             try FileManager.default.createDirectory(atPath: folder + "/sub", withIntermediateDirectories: true)
             for (name, namespace) in [("sub/a.yaml", "a"), ("b.yml", "b")] {
@@ -171,7 +174,7 @@ import Testing
         }
     }
 
-    @Test func namesUnknownFlows() throws {
+    @Test("The message for an unknown flow lists the known flows") func namesUnknownFlows() throws {
         let settings = try SettingsFixtures.load("flows: { wordcount: { exec: [wc] } }")
         let file = try #require(settings.file)
         #expect(
@@ -183,11 +186,11 @@ import Testing
         }
         #expect(
             try SettingsFixtures.load(nil).unknownFlow("wordcount")
-                == "unknown flow 'wordcount'; there is no sheaf.yaml; without it there is only echo"
+                == "unknown flow 'wordcount'; there is no sheaf.yaml, and without it the only flow is echo"
         )
     }
 
-    @Test func warnsOfTemplatesInScripts() throws {
+    @Test("A template inside a shell script causes a warning") func warnsOfTemplatesInScripts() throws {
         let settings = try SettingsFixtures.load(
             "flows:\n  f:\n    exec:\n      - sh\n      - -c\n      - echo {{text}}\n"
         )
@@ -197,7 +200,7 @@ import Testing
         )
     }
 
-    @Test func knowsAnchorsAndMerges() throws {
+    @Test("YAML anchors and merge keys work") func knowsAnchorsAndMerges() throws {
         let settings = try SettingsFixtures.load(
             """
             flows:

@@ -1,16 +1,18 @@
 import ArgumentParser
 import Sheaf
 import SheafCore
+import SheafFormats
 
 extension SheafCommand {
-    /// Changes a batch that is there.
+    /// Changes an existing batch.
     struct Change: SessionCommand {
         static let configuration = CommandConfiguration(
             commandName: "set",
             abstract: "Change how many tasks of a batch may run at once.",
             discussion: """
-                It holds over all workers, at once and for those that start later; tasks that run go on. \
-                max_running=none lifts the limit. The same value again completes a change that was interrupted.
+                The limit applies to all workers together, including workers that start later. Running tasks \
+                continue. max_running=none removes the limit. To complete an interrupted change, set the same value \
+                again.
 
                 Examples:
                   sheaf set last max_running=20
@@ -44,15 +46,14 @@ extension SheafCommand {
                 summary.record.maxRunning.map { "at most \(Wording.count($0, "task"))" } ?? "any number of tasks"
             session.console.say("batch \(summary.record.id) now runs \(limit) at once")
             if json.isOn {
-                let maxRunning: JSONValue = summary.record.maxRunning.map { .integer($0) } ?? .null
-                try session.console.print(summary.json.adding(["max_running": maxRunning]).text)
+                try session.console.print(summary.jsonWithLimit.text)
             }
         }
     }
 
-    /// Something that can be changed about a batch, as given on the command line.
+    /// A setting of a batch that can be changed, as given on the command line.
     enum BatchSetting: Sendable, Equatable {
-        /// The most tasks at once, or nil for no limit.
+        /// The largest number of running tasks, or nil for no limit.
         case maxRunning(Int?)
 
         private static let keys = "max_running=N or max_running=none"
@@ -61,13 +62,13 @@ extension SheafCommand {
         init(_ text: String) throws {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0] == "max_running" else {
-                throw ValidationError("'\(text)' can not be set; known: \(Self.keys).")
+                throw ValidationError("'\(text)' cannot be set; known settings: \(Self.keys).")
             }
             if parts[1] == "none" {
                 self = .maxRunning(nil)
             } else {
                 guard let limit = Int(parts[1]), (1...1_000_000).contains(limit) else {
-                    throw ValidationError("max_running must be a whole number from 1 to 1000000, or none.")
+                    throw ValidationError("max_running must be an integer from 1 to 1000000, or none.")
                 }
                 self = .maxRunning(limit)
             }

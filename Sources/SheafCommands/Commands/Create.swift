@@ -1,6 +1,7 @@
 import ArgumentParser
 import Sheaf
 import SheafCore
+import SheafFormats
 import SheafSources
 
 extension SheafCommand {
@@ -11,11 +12,11 @@ extension SheafCommand {
             discussion: """
                 An input is a file (JSONL, JSON, CSV, TSV or plain lines, by its ending or --format), a folder or a \
                 glob (each file is a record, unless all are JSON or tables), or - for standard input. A record that \
-                can not be read becomes a failed task that names file and line; with --strict nothing is published \
-                then.
+                cannot be read becomes a failed task that names file and line; with --strict, nothing is published in \
+                that case.
 
-                The batch's id is printed once every task is confirmed by the broker. A creation that was interrupted \
-                goes on with --resume, where the input is still the same.
+                The batch's id is printed once the broker has confirmed every task. If a creation was interrupted, \
+                --resume publishes the rest, provided that the input has not changed.
 
                 Examples:
                   sheaf wordcount texts/*.txt
@@ -30,24 +31,26 @@ extension SheafCommand {
         @OptionGroup(title: "Input") var input: InputOptions
         @OptionGroup(title: "Batch") var publishing: PublishingOptions
 
-        @Flag(help: "Publish nothing, connect to nothing; say what would be published.")
+        @Flag(help: "Publish nothing and connect to nothing; print what would be published.")
         var dryRun = false
 
-        @Flag(help: "Wait until the batch has ended; the exit code tells how.")
+        @Flag(help: "Wait until the batch has ended; the exit code reports how.")
         var wait = false
 
-        @Option(help: ArgumentHelp("With --wait: wait no longer than this, such as 90s or 5m.", valueName: "time"))
+        @Option(help: ArgumentHelp("With --wait: wait at most this time, such as 90s or 5m.", valueName: "time"))
         var timeout: TimeSpan?
 
         @OptionGroup var json: JSONOption
         @OptionGroup(title: "Common") var common: CommonOptions
 
         func validate() throws {
-            if timeout != nil, !wait { throw ValidationError("--timeout goes with --wait.") }
-            if dryRun, wait { throw ValidationError("--dry-run and --wait contradict.") }
-            if dryRun, publishing.resumed != nil { throw ValidationError("--dry-run and --resume contradict.") }
+            if timeout != nil, !wait { throw ValidationError("--timeout needs --wait.") }
+            if dryRun, wait { throw ValidationError("--dry-run and --wait cannot be combined.") }
+            if dryRun, publishing.resumed != nil { throw ValidationError("--dry-run and --resume cannot be combined.") }
             if dryRun, publishing.skipSucceeded != nil {
-                throw ValidationError("--dry-run connects to nothing, and --skip-succeeded has to.")
+                throw ValidationError(
+                    "--dry-run and --skip-succeeded cannot be combined: --dry-run does not connect to the broker."
+                )
             }
         }
 
@@ -85,7 +88,7 @@ extension SheafCommand {
             return source
         }
 
-        /// Creates a batch of what has not succeeded in an earlier one; where that is nothing, there is nothing to do.
+        /// Creates a batch of the records that have not succeeded in an earlier one; does nothing if there are none.
         private func createRest(_ request: BatchRequest, _ session: Session, _ client: SheafClient) async throws {
             let earlier = try await client.succeededRecords(of: publishing.skipSucceeded ?? "")
             do {
@@ -95,7 +98,7 @@ extension SheafCommand {
             } catch let error as SourceError {
                 guard error.code == .nothingLeft else { throw error }
                 session.console.say(
-                    "nothing to create: every record of the input has succeeded in batch \(earlier.skip.batch)"
+                    "nothing to create: every record of the input succeeded in batch \(earlier.skip.batch)"
                 )
                 if json.isOn { try session.console.print(CreatedBatch.none(of: request.flow).text) }
             }
@@ -106,10 +109,10 @@ extension SheafCommand {
             if !json.isOn { try session.console.print(id) }
             if wait {
                 let follower = BatchFollower(client: client, console: session.console)
-                let extend: (BatchSummary) -> JSONValue = { done.extending($0.json) }
+                let extend: (BatchSummary) -> JSONValue = { done.batch.json(with: $0.json, skipped: done.skipped) }
                 try await follower.conclude(id, timeout: timeout?.duration, json: json.isOn ? extend : nil)
             } else if json.isOn {
-                try session.console.print(done.extending([:]).text)
+                try session.console.print(done.batch.json(with: [:], skipped: done.skipped).text)
             }
         }
     }

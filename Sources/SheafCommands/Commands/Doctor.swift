@@ -3,12 +3,12 @@ import Sheaf
 import SheafCore
 
 extension SheafCommand {
-    /// Looks whether everything is as it should be.
+    /// Checks the set-up.
     struct Doctor: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Check the set-up: configuration, broker, limits; say what to mend.",
+            abstract: "Check the set-up (configuration, broker, limits) and print what to fix.",
             discussion: """
-                The exit code is 0 unless something fails; then it is that of the failure.
+                The exit code is 0, or that of the first check that fails.
 
                 Examples:
                   sheaf doctor
@@ -33,6 +33,27 @@ extension SheafCommand {
                 for line in checks.flatMap({ $0.lines(style: style) }) { try console.print(styled: line) }
             }
             if let failure = checks.first(where: { $0.level == .fail }) { throw Diagnosis.silent(failure.status) }
+        }
+    }
+
+    /// Lists the exit codes.
+    struct ExitCodes: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "exit-codes",
+            abstract: "List the exit codes.",
+            discussion: """
+                Scripts can rely on these:
+
+                \(ExitReason.table)
+
+                'create --wait', 'watch', 'wait' and 'run --until-empty --batch' wait for a batch. A worker that is \
+                interrupted exits with 130 or 143, even if it finished every task that it had begun. If the reader of \
+                a pipe exits early ('sheaf results last | head'), the code is 0.
+                """
+        )
+
+        func run() async throws {
+            try Console(isQuiet: false, environment: [:]).print(styled: ExitReason.table)
         }
     }
 }

@@ -1,6 +1,8 @@
 import ArgumentParser
+import Glibc
 import Sheaf
 import SheafCore
+import SheafFormats
 
 extension SheafCommand {
     /// Prints the results of a batch.
@@ -24,20 +26,20 @@ extension SheafCommand {
         @Option(
             name: .shortAndLong,
             help: ArgumentHelp(
-                "Write to this file instead; it is replaced only when all is written.",
+                "Write to this file; an existing file is replaced once all rows are written.",
                 valueName: "file"
             ),
             completion: .file()
         )
         var output: String?
 
-        @Option(help: "Only tasks that ended so; may be repeated.")
+        @Option(help: "Only tasks with this status; may be repeated.")
         var status: [Outcome.Status] = []
 
         @Flag(help: "Sort by index instead of the order in which tasks ended.")
         var ordered = false
 
-        @Option(help: "The format of the rows; left out: by the ending of the file, else jsonl.")
+        @Option(help: "The format of the rows; default: by the ending of the file, else jsonl.")
         var format: ResultFormat?
 
         @Flag(name: .customLong("json"), help: "Print one JSON array; the same as --format json.")
@@ -46,7 +48,9 @@ extension SheafCommand {
         @OptionGroup var common: CommonOptions
 
         func validate() throws {
-            if json, let format, format != .json { throw ValidationError("--json and --format \(format) contradict.") }
+            if json, let format, format != .json {
+                throw ValidationError("--json and --format \(format) cannot be combined.")
+            }
         }
 
         @concurrent
@@ -66,5 +70,49 @@ extension SheafCommand {
                 }
             }
         }
+    }
+}
+
+/// Writes the rows of a batch's results to standard output or a file.
+struct ResultExport: Sendable {
+    private static let chunkSize = 64 << 10
+
+    private let writer: ResultWriter
+    private let status: Set<Outcome.Status>
+
+    /// Creates an export; rows of any status are written if none is given.
+    init(writer: ResultWriter, status: [Outcome.Status]) {
+        self.writer = writer
+        self.status = Set(status)
+    }
+
+    /// Writes all rows and returns their number; a file appears under its name only once all rows are written.
+    func write(_ results: BatchResults, to path: String?) async throws -> Int {
+        guard let path else {
+            let output = DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output")
+            // A terminal would obey control characters; files and programs get the exact bytes.
+            if isatty(STDOUT_FILENO) == 1 { return try await write(results, to: SafeSink(sink: output)) }
+            return try await write(results, to: output)
+        }
+        let file = try SideFile(path: path)
+        let rows = try await write(results, to: file)
+        try file.finish()
+        return rows
+    }
+
+    private func write(_ results: BatchResults, to sink: some ByteSink) async throws -> Int {
+        var writer = writer
+        var buffer = writer.head
+        for try await outcomes in results {
+            for outcome in outcomes where status.isEmpty || status.contains(outcome.status) {
+                writer.write(outcome, to: &buffer)
+            }
+            if buffer.count >= Self.chunkSize {
+                try sink.write(buffer)
+                buffer.removeAll(keepingCapacity: true)
+            }
+        }
+        try sink.write(buffer + writer.tail)
+        return writer.rows
     }
 }

@@ -2,20 +2,21 @@ import ArgumentParser
 import OrderedCollections
 import Sheaf
 import SheafCore
+import SheafFormats
 import SheafSources
 
 extension SheafCommand {
     /// Runs tasks of a batch again.
     struct Retry: SessionCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run again what failed; the batch goes back to processing.",
+            abstract: "Run failed tasks again; the batch returns to processing.",
             discussion: """
-                The tasks keep their ids, and their new outcomes take the place of the old ones. A batch that its \
-                error policy has stopped goes on with that. An interrupted retry has changed nothing: repeat it.
+                The tasks keep their ids, and their new outcomes replace the old ones. A batch that its error policy \
+                has stopped continues. An interrupted retry has changed nothing: repeat it.
 
-                --missing mends what the broker lost, such as a deleted queue: tasks without an outcome that wait \
-                nowhere and that nobody runs are published again. Their records come from the input that the batch was \
-                made from, unchanged; it is named again here only where it was standard input or very many files.
+                --missing repairs a loss in the broker, such as a deleted queue: it publishes tasks again that have no \
+                outcome, are in no queue and run on no worker. Their records come from the batch's input, which must \
+                not have changed. Name the input again only if it was standard input or a very long list of files.
 
                 Examples:
                   sheaf retry last
@@ -28,16 +29,16 @@ extension SheafCommand {
         var batch: String
 
         @Argument(
-            help: ArgumentHelp("With --missing: the input that the batch was made from.", valueName: "input"),
+            help: ArgumentHelp("With --missing: the input that the batch was created from.", valueName: "input"),
             completion: .file()
         )
         var inputs: [String] = []
 
-        @Flag(help: "Run all tasks again that failed (default).")
+        @Flag(help: "Run all failed tasks again (default).")
         var failed = false
 
         @Option(
-            help: ArgumentHelp("Run only these again, of those that failed, such as 3,7-9.", valueName: "numbers"),
+            help: ArgumentHelp("Run only these failed tasks again, such as 3,7-9.", valueName: "numbers"),
             transform: { text in
                 guard let ranges = IndexRanges(text) else {
                     throw ValidationError("It must be numbers and ranges separated by commas, such as 3,7-9.")
@@ -47,10 +48,10 @@ extension SheafCommand {
         )
         var index: IndexRanges?
 
-        @Flag(help: "Publish again what the broker lost.")
+        @Flag(help: "Publish tasks again that the broker lost.")
         var missing = false
 
-        @Flag(help: "With --missing: also where it is not sure that the tasks are lost.")
+        @Flag(help: "With --missing: publish them even if they may not be lost; some may then run twice.")
         var force = false
 
         @OptionGroup var json: JSONOption
@@ -58,10 +59,10 @@ extension SheafCommand {
 
         func validate() throws {
             if missing, failed || index != nil {
-                throw ValidationError("--missing goes neither with --failed nor with --index.")
+                throw ValidationError("--missing cannot be combined with --failed or --index.")
             }
             if !missing, force || !inputs.isEmpty {
-                throw ValidationError("An input and --force go with --missing.")
+                throw ValidationError("An input and --force need --missing.")
             }
         }
 
@@ -69,11 +70,11 @@ extension SheafCommand {
         func run(in session: Session) async throws {
             let report = try await session.withClient { client in
                 if !missing { return try await client.retry(batch, only: index) }
-                let record = try await client.batch(batch).record
-                return try await client.retryMissing(record.id.text, isForced: force) { record in
-                    let command = "sheaf retry \(record.id) --missing"
-                    let input = try InputOptions.parse(["--flow=\(record.flow)"] + inputs.map { "--input=\($0)" })
-                    return try await RecordedInput(of: record, client: client, command: command).open(input).chunks()
+                let info = try await client.batch(batch).record
+                return try await client.retryMissing(info.id.text, isForced: force) { info in
+                    let command = "sheaf retry \(info.id) --missing"
+                    let input = try InputOptions.parse(["--flow=\(info.flow)"] + inputs.map { "--input=\($0)" })
+                    return try await RecordedInput(of: info, client: client, command: command).open(input).chunks()
                 }
             }
             for line in Wording.retry(report, of: missing ? .missing : index == nil ? .failed : .named) {

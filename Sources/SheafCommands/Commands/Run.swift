@@ -7,11 +7,12 @@ extension SheafCommand {
     /// Runs tasks.
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run tasks: pull them from the broker and run so many at a time.",
+            abstract: "Run tasks: take them from the broker and run several at once.",
             discussion: """
-                Runs until it is interrupted, unless an option says otherwise. The first SIGINT (Ctrl-C) or SIGTERM \
-                takes no more tasks and gives those that run some time to finish (--grace); what has not finished then, \
-                or at the second signal, is ended and goes back to the queue; a third ends the process on the spot. Start as many as you like, on as many machines as you like.
+                Runs until it is interrupted, unless an option says otherwise. On the first SIGINT (Ctrl-C) or SIGTERM \
+                the worker takes no more tasks and lets running tasks finish, for up to --grace. After that time, or \
+                on the second signal, it ends the rest and returns them to the queue. A third signal ends the process \
+                immediately. Start any number of workers, on any number of machines.
 
                 Examples:
                   sheaf run --until-empty
@@ -21,39 +22,46 @@ extension SheafCommand {
                 """
         )
 
-        @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Run at most so many tasks.", valueName: "n"))
+        @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Run at most N tasks.", valueName: "n"))
         var maxTasks: Int?
 
         @Flag(
             help: """
-                Leave when every batch it may run is finished. With --batch the exit code tells how that one ended.
+                Exit when every batch that this worker may run is finished. With --batch, the exit code reports how \
+                that batch ended.
                 """
         )
         var untilEmpty = false
 
-        @Option(name: .shortAndLong, help: ArgumentHelp("Run at most so many at once (default: 5).", valueName: "n"))
+        @Option(
+            name: .shortAndLong,
+            help: ArgumentHelp("Run at most N tasks at once, from 1 to 10000 (default: 5).", valueName: "n")
+        )
         var concurrency: Int?
 
-        @Option(help: ArgumentHelp("Run tasks of this flow only; may be repeated.", valueName: "name"))
+        @Option(help: ArgumentHelp("Run only tasks of this flow; may be repeated.", valueName: "name"))
         var flow: [String] = []
 
-        @Option(help: ArgumentHelp("Run tasks of this batch only; 'last' is the newest one.", valueName: "batch"))
+        @Option(help: ArgumentHelp("Run only tasks of this batch; 'last' is the newest one.", valueName: "batch"))
         var batch: String?
 
         @Option(help: ArgumentHelp("Take no more tasks after this time, such as 90s or 10m.", valueName: "time"))
         var maxTime: TimeSpan?
 
-        @Option(help: ArgumentHelp("Leave when there was nothing to do for this time.", valueName: "time"))
+        @Option(help: ArgumentHelp("Exit after this time without a task.", valueName: "time"))
         var idleTimeout: TimeSpan?
 
         @Option(
-            help: ArgumentHelp("How long tasks may go on after the first signal (default: 25s).", valueName: "time")
+            help: ArgumentHelp(
+                "How long running tasks may continue after the first signal (default: 25s).",
+                valueName: "time"
+            )
         )
         var grace: TimeSpan?
 
         @Option(
             help: ArgumentHelp(
-                "How long the broker waits for the end of a task, as it is configured there (default: 30m).",
+                "The broker's own time-out for the end of a task, as configured there (default: 30m).",
                 valueName: "time"
             )
         )
@@ -61,8 +69,8 @@ extension SheafCommand {
 
         @Flag(
             help: """
-                Take tasks only while nobody else needs this machine: while the load of others is below half its cores, \
-                and nobody has typed anything at its terminals for five minutes.
+                Take tasks only while the machine is idle: the load of other programs is below half its cores, and \
+                there was no input at its terminals for five minutes.
                 """
         )
         var whenIdle = false
@@ -71,8 +79,9 @@ extension SheafCommand {
 
         func validate() throws {
             if let maxTasks, maxTasks < 1 { throw ValidationError("-n must be 1 or more.") }
-            if let concurrency, !(1...10_000).contains(concurrency) {
-                throw ValidationError("--concurrency must be from 1 to 10000.")
+            let range = Settings.concurrencyRange
+            if let concurrency, !range.contains(concurrency) {
+                throw ValidationError("--concurrency must be from \(range.lowerBound) to \(range.upperBound).")
             }
             if let acknowledgementTimeout, acknowledgementTimeout.duration < .seconds(1) {
                 throw ValidationError("--acknowledgement-timeout must be 1s or more.")
@@ -92,13 +101,13 @@ extension SheafCommand {
                 acknowledgementTimeout: acknowledgementTimeout?.duration ?? session.settings.acknowledgementTimeout,
                 prompt: TerminalPrompt(session.console)
             )
-            let shift = WorkerSession(
+            let worker = WorkerSession(
                 session: session,
                 configuration: configuration,
                 batch: batch,
                 idle: whenIdle ? IdleWatch() : nil
             )
-            let verdict = try await shift.run()
+            let verdict = try await worker.run()
             if verdict != .success { throw Diagnosis.silent(verdict) }
         }
     }

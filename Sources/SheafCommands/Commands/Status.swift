@@ -3,10 +3,10 @@ import Sheaf
 import SheafCore
 
 extension SheafCommand {
-    /// Shows where a batch stands.
+    /// Shows the state of a batch.
     struct Status: SessionCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show where a batch stands.",
+            abstract: "Show the state of a batch.",
             discussion: """
                 Examples:
                   sheaf status last
@@ -30,6 +30,52 @@ extension SheafCommand {
                 for line in BatchDetails.lines(summary, style: style, now: .now) {
                     try session.console.print(styled: line)
                 }
+            }
+        }
+    }
+
+    /// Lists batches.
+    struct List: SessionCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List batches, the newest last.",
+            discussion: """
+                Examples:
+                  sheaf list
+                  sheaf list --status processing --flow wordcount
+                  sheaf list --limit 10 --json
+                """
+        )
+
+        @Option(help: "Only batches with this status; may be repeated.")
+        var status: [BatchStatus] = []
+
+        @Option(help: ArgumentHelp("Only batches of this flow; may be repeated.", valueName: "name"))
+        var flow: [String] = []
+
+        @Option(help: ArgumentHelp("Only the newest N.", valueName: "n"))
+        var limit: Int?
+
+        @OptionGroup var json: JSONOption
+        @OptionGroup var common: CommonOptions
+
+        func validate() throws {
+            if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more.") }
+        }
+
+        @concurrent
+        func run(in session: Session) async throws {
+            let all = try await session.withClient { client in try await client.batches() }
+            let chosen = all.filter { batch in
+                (status.isEmpty || status.contains(batch.status))
+                    && (flow.isEmpty || flow.contains(batch.record.flow.text))
+            }.suffix(limit ?? .max)
+            if json.isOn {
+                try session.console.print(JSONValue.array(chosen.map(\.json)).text)
+            } else if chosen.isEmpty {
+                session.console.say(all.isEmpty ? "there are no batches yet" : "no batch matches")
+            } else {
+                let style = Style(isOn: session.console.output.hasColour)
+                for line in BatchTable.lines(Array(chosen), style: style, now: .now) { try session.console.print(line) }
             }
         }
     }

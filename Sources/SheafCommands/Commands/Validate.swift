@@ -9,10 +9,10 @@ extension SheafCommand {
     /// Checks configuration and input.
     struct Validate: SessionCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Check the configuration and the input; publish nothing, connect to nothing.",
+            abstract: "Check the configuration and the input, without connecting to the broker.",
             discussion: """
-                With a flow, its input is read in full and every bad record counted; the first ones are listed. \
-                Without one, the configuration is checked, and the source of each flow that has one.
+                With a flow, the whole input is read, unreadable records are counted and the first ones listed. \
+                Without a flow, the configuration is checked, and the source of each flow that has one.
 
                 Examples:
                   sheaf validate
@@ -38,14 +38,14 @@ extension SheafCommand {
             )
             for flow in flows {
                 let finding = try await InputFinding.check(flow, input: input)
-                finding.tell(on: session.console)
+                finding.report(on: session.console)
                 report.findings.append(finding)
             }
             if json.isOn { try session.console.print(report.json.text) }
             if let bad = report.findings.first(where: { $0.status != .success }) {
                 throw Diagnosis.silent(bad.status)
             }
-            session.console.say(report.praise)
+            session.console.say(report.success)
         }
     }
 }

@@ -4,7 +4,9 @@ import SheafSettings
 
 /// The options that every command has.
 struct CommonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The configuration file; else sheaf.yaml here or in a folder above.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The configuration file; default: sheaf.yaml here or in a folder above.", valueName: "file")
+    )
     var config: String?
 
     @Option(
@@ -15,7 +17,7 @@ struct CommonOptions: ParsableArguments {
     )
     var broker: String?
 
-    @Option(help: ArgumentHelp("What all names on the broker begin with (default: sheaf).", valueName: "name"))
+    @Option(help: ArgumentHelp("The prefix of all names on the broker (default: sheaf).", valueName: "name"))
     var namespace: String?
 
     @Option(
@@ -24,13 +26,13 @@ struct CommonOptions: ParsableArguments {
     )
     var overrides: [String] = []
 
-    @Option(help: "How much is logged on standard error: trace, debug, info, notice, warning or error.")
+    @Option(help: "The log level on standard error: trace, debug, info, notice, warning or error.")
     var logLevel: Logger.Level = .warning
 
-    @Flag(name: .shortAndLong, help: "Say nothing on standard error but errors.")
+    @Flag(name: .shortAndLong, help: "Print only errors on standard error.")
     var quiet = false
 
-    /// What goes before the environment and the file.
+    /// Returns the values that override the environment and the file.
     func overrides(concurrency: Int?) -> SettingsOverrides {
         SettingsOverrides(
             config: config,
@@ -40,4 +42,10 @@ struct CommonOptions: ParsableArguments {
             set: overrides
         )
     }
+}
+
+/// The option of commands that can print JSON.
+struct JSONOption: ParsableArguments {
+    @Flag(name: .customLong("json"), help: "Print one JSON value on standard output.")
+    var isOn = false
 }

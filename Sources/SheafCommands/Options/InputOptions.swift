@@ -1,14 +1,14 @@
 import ArgumentParser
 import SheafSources
 
-/// Which flow, and which records: what `create` and `validate` share.
+/// The flow and its input, for `create` and `validate`.
 struct InputOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("The flow, by its name in sheaf.yaml.", valueName: "flow"))
     var flowArgument: String?
 
     @Argument(
         help: ArgumentHelp(
-            "Files, folders, globs, or - for standard input; left out: the flow's source, else standard input.",
+            "Files, folders, globs, or - for standard input; default: the flow's source, else standard input.",
             valueName: "input"
         ),
         completion: .file()
@@ -17,7 +17,7 @@ struct InputOptions: ParsableArguments {
 
     @Option(
         name: .customLong("flow"),
-        help: ArgumentHelp("The flow; all arguments are inputs then.", valueName: "name")
+        help: ArgumentHelp("The flow; then all arguments are inputs.", valueName: "name")
     )
     var flowOption: String?
 
@@ -28,32 +28,34 @@ struct InputOptions: ParsableArguments {
     )
     var inputOptions: [String] = []
 
-    @Option(help: "How inputs are cut into records; left out: by the ending of their names.")
+    @Option(help: "How inputs are split into records; default: by the ending of their names.")
     var format: SourceFormat?
 
-    @Option(help: ArgumentHelp("The field that holds a record's id; left out: id or record_id.", valueName: "field"))
+    @Option(help: ArgumentHelp("The field that holds a record's id; default: id or record_id.", valueName: "field"))
     var idField: String?
 
     @Option(
-        help: ArgumentHelp("Take at most so many records: a sample where shuffled, else the first.", valueName: "n")
+        help: ArgumentHelp("Take at most N records: a random sample if shuffled, else the first ones.", valueName: "n")
     )
     var maxRecords: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Take the records in a random order (default), or in that of the input.")
+    @Flag(inversion: .prefixedNo, help: "Take the records in random order (default), or in the order of the input.")
     var shuffle: Bool?
 
-    @Option(help: ArgumentHelp("Decides the random order; the same seed gives the same one.", valueName: "number"))
+    @Option(
+        help: ArgumentHelp("The seed of the random order; the same seed gives the same order.", valueName: "number")
+    )
     var seed: UInt64?
 
     func validate() throws {
         if let maxRecords, maxRecords < 1 { throw ValidationError("--max-records must be 1 or more.") }
-        if seed != nil, shuffle == false { throw ValidationError("--seed has no meaning with --no-shuffle.") }
+        if seed != nil, shuffle == false { throw ValidationError("--seed and --no-shuffle cannot be combined.") }
     }
 
-    /// The flow asked for.
+    /// The flow that was named.
     var flow: String? { flowOption ?? flowArgument }
 
-    /// The inputs asked for.
+    /// The inputs that were named.
     var inputs: [String] {
         (flowOption == nil ? [] : flowArgument.map { [$0] } ?? []) + inputArguments + inputOptions
     }

@@ -1,13 +1,13 @@
 import ArgumentParser
 import SheafCore
 
-/// What a new batch is to be, besides its input.
+/// The options of a new batch, besides its input.
 struct PublishingOptions: ParsableArguments {
     @Option(
         name: [.short, .customLong("parameter")],
         help: ArgumentHelp(
-            "A parameter for the flow; the value is JSON where it is valid, else text. A list makes one task for each "
-                + "element. May be repeated.",
+            "A parameter for the flow; the value is JSON if it is valid, else a string. A list makes one task for "
+                + "each element. May be repeated.",
             valueName: "name=value"
         )
     )
@@ -15,7 +15,8 @@ struct PublishingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "When tasks fail: continue (default), stop, stop:N (after more than N) or stop:P% (after more than P percent).",
+            "When tasks fail: continue (default), stop, stop:N (after more than N failures) or stop:P% (after more "
+                + "than P percent).",
             valueName: "policy"
         ),
         transform: { text in
@@ -25,11 +26,16 @@ struct PublishingOptions: ParsableArguments {
     )
     var errorPolicy: ErrorPolicy?
 
-    @Option(help: ArgumentHelp("Run at most so many tasks at once over all workers.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Set the batch's max_running: at most N of its tasks run at once over all workers. 'sheaf set' changes it.",
+            valueName: "n"
+        )
+    )
     var concurrency: Int?
 
     @Option(
-        help: ArgumentHelp("The id of the batch; left out: a new one.", valueName: "id"),
+        help: ArgumentHelp("The id of the batch; default: a new one.", valueName: "id"),
         transform: { text in
             guard let name = Name(text) else { throw ValidationError("It must be \(Name.rule).") }
             return name
@@ -39,19 +45,20 @@ struct PublishingOptions: ParsableArguments {
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Read everything first; where any record is bad, list the bad ones and publish nothing."
+        help: "Read the whole input first; if records cannot be read, list them and publish nothing."
     )
     var strict: Bool?
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Let its tasks ask people: at the worker's terminal, or by 'sheaf questions' and 'sheaf answer'."
+        help: "Let tasks ask questions, at the worker's terminal or through 'sheaf questions' and 'sheaf answer'."
     )
     var interactive: Bool?
 
     @Option(
         help: ArgumentHelp(
-            "Leave out the records that succeeded in that batch, by their ids; it must have ended or be halted.",
+            "Leave out the records that succeeded in that batch, by their ids. That batch must have ended, or be "
+                + "paused or stopped.",
             valueName: "batch"
         )
     )
@@ -60,8 +67,9 @@ struct PublishingOptions: ParsableArguments {
     @Option(
         name: .customLong("resume"),
         help: ArgumentHelp(
-            "Publish the rest of a batch whose creation was interrupted; 'last' is the newest one. Nothing else need be "
-                + "given, but - where it reads standard input, which has to be fed again from its beginning.",
+            "Publish the rest of a batch whose creation was interrupted; 'last' is the newest one. No other option is "
+                + "needed. If the input was standard input, add - and pipe it in again from its beginning. (The "
+                + "command 'sheaf resume' is about something else: it continues a paused or stopped batch.)",
             valueName: "batch"
         )
     )
@@ -69,14 +77,14 @@ struct PublishingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Wait so long for a broker that confirms nothing, as in a memory alarm (default: 60s).",
+            "How long to wait for a broker that confirms nothing, as in a memory alarm (default: 60s).",
             valueName: "time"
         )
     )
     var publishTimeout: TimeSpan?
 
     func validate() throws {
-        if publishTimeout?.duration == .zero { throw ValidationError("--publish-timeout must be more than nothing.") }
+        if publishTimeout?.duration == .zero { throw ValidationError("--publish-timeout must be more than 0.") }
         if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more.") }
     }
 }

@@ -1,13 +1,12 @@
 import Glibc
 import SystemPackage
 
-/// Writes bytes to a descriptor, all of them, whatever it is: a file, a pipe or a terminal that does not block.
+/// Writes all bytes to a descriptor: a file, a pipe or a terminal, also a non-blocking one.
 struct DescriptorWriter: ByteSink {
     let descriptor: Int32
-    /// What it is, for error messages.
+    /// The name for error messages.
     let name: String
 
-    /// Writes everything; throws ``WriteError``.
     func write(_ bytes: [UInt8]) throws(WriteError) {
         var written = 0
         while written < bytes.count {
@@ -24,4 +23,28 @@ struct DescriptorWriter: ByteSink {
             }
         }
     }
+}
+
+/// A destination of bytes.
+protocol ByteSink {
+    /// Writes all of the bytes.
+    func write(_ bytes: [UInt8]) throws(WriteError)
+}
+
+/// A failed write.
+struct WriteError: Error, Equatable, CustomStringConvertible {
+    /// The error of the system.
+    let cause: Errno
+    /// The name of the destination.
+    let name: String
+
+    init(_ cause: Errno, name: String) {
+        self.cause = cause
+        self.name = name
+    }
+
+    /// Whether the reader has gone, as with `| head`.
+    var isBrokenPipe: Bool { cause == .brokenPipe }
+
+    var description: String { "\(name): \(cause.description)" }
 }

@@ -1,11 +1,10 @@
 import Glibc
 import SystemPackage
 
-/// A file that appears under its name only when it is complete and on the disk; what stood there before stays until
-/// then.
+/// A file that appears under its name only once it is complete and on the disk; until then an existing file stays.
 ///
-/// It is written beside its place, synchronised and renamed. Something that is no regular file, such as a device or a
-/// pipe, is written to directly.
+/// It is written beside its place, synchronised and renamed. Anything but a regular file, such as a device or a pipe,
+/// is written directly.
 final class SideFile: ByteSink {
     private let path: String
     private let temporary: String?
@@ -38,12 +37,12 @@ final class SideFile: ByteSink {
         if let temporary { unlink(temporary) }
     }
 
-    /// Adds bytes.
+    /// Appends bytes.
     func write(_ bytes: [UInt8]) throws(WriteError) {
         try DescriptorWriter(descriptor: descriptor, name: path).write(bytes)
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its place.
     func finish() throws(WriteError) {
         guard let temporary else { return }
         guard fsync(descriptor) == 0, rename(temporary, path) == 0 else {
@@ -51,8 +50,8 @@ final class SideFile: ByteSink {
         }
         isFinished = true
         close(descriptor)
-        // The folder's entry is on the disk only when the folder is; where that can not be had, the file is still
-        // whole.
+        // The folder's entry is on the disk only once the folder is synchronised. If that fails, the file is still
+        // complete.
         let folder = open(Self.split(path).folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if folder >= 0 {
             fsync(folder)
@@ -60,7 +59,7 @@ final class SideFile: ByteSink {
         }
     }
 
-    /// The path without symbolic links, so that a link stays one.
+    /// Returns the path without symbolic links, so that a link is kept.
     private static func resolved(_ path: String) -> String {
         guard let real = realpath(path, nil) else { return path }
         defer { free(real) }

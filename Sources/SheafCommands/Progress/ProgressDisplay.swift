@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Shows progress on standard error while something goes on.
+/// Shows progress on standard error.
 final class ProgressDisplay: Sendable {
     private let console: Console
     private let clock = ContinuousClock()
@@ -22,7 +22,7 @@ final class ProgressDisplay: Sendable {
     /// The time since the start.
     var elapsed: Duration { clock.now - start }
 
-    /// Shows a sample, unless one was shown a moment ago.
+    /// Shows a sample, unless the last one was shown too recently.
     func show(_ sample: ProgressSample) {
         if console.isQuiet { return }
         let width = console.talk.isInteractive ? Terminal.width(of: STDERR_FILENO) : 80
@@ -35,6 +35,45 @@ final class ProgressDisplay: Sendable {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     func end() { console.show(bar: nil) }
+}
+
+/// Decides which progress samples are shown: a bar at most ten times a second, or a line every few seconds.
+struct ProgressPacer: Sendable {
+    /// What to show.
+    enum Step: Sendable, Equatable {
+        /// A bar that replaces the last one.
+        case bar(String)
+        /// A line of its own.
+        case line(String)
+    }
+
+    /// The shortest time between two bars.
+    static let barInterval = Duration.milliseconds(100)
+    /// The shortest time between two lines.
+    static let lineInterval = Duration.seconds(5)
+
+    private let renderer: ProgressRenderer
+    private let isInteractive: Bool
+    private var meter = RateMeter()
+    private var nextAt: Duration
+    private var shown: ProgressSample?
+
+    init(renderer: ProgressRenderer, isInteractive: Bool) {
+        self.renderer = renderer
+        self.isInteractive = isInteractive
+        // Work that takes less than one interval needs no line in a log.
+        nextAt = isInteractive ? .zero : Self.lineInterval
+    }
+
+    /// Takes a sample and the time since the start; returns what to show, or nil.
+    mutating func take(_ sample: ProgressSample, at elapsed: Duration, width: Int) -> Step? {
+        meter.note(sample.done, at: elapsed)
+        guard elapsed >= nextAt, isInteractive || sample != shown else { return nil }
+        shown = sample
+        nextAt = elapsed + (isInteractive ? Self.barInterval : Self.lineInterval)
+        return isInteractive
+            ? .bar(renderer.bar(sample, meter: meter, width: width)) : .line(renderer.line(sample, meter: meter))
+    }
 }

@@ -1,25 +1,26 @@
 import OrderedCollections
+import Sheaf
 import SheafCore
 
-/// One batch in full, for people.
+/// Formats one batch in full.
 enum BatchDetails {
-    /// The lines, each a label and what it stands for.
+    /// Returns the lines, each with a label and a value.
     static func lines(_ batch: BatchSummary, style: Style, now: Timestamp) -> [String] {
         var entries: [(label: String, text: String)] = [
             ("batch", batch.record.id.text),
             ("flow", batch.record.flow.text),
             ("status", style.paint(batch.status) + reason(batch)),
             ("tasks", "\(batch.total)\(batch.isSealed ? "" : " so far"): \(Wording.counts(batch.counts))"),
-            ("created", moment(batch.record.createdAt, now: now)),
+            ("created", time(batch.record.createdAt, now: now)),
         ]
         if let limited = batch.limited { entries.append(("waiting", Wording.limit(limited, now: now))) }
         if batch.questions > 0 {
-            let wait = "\(Wording.count(batch.questions, "question")) for an answer"
-            entries.append(("asking", "\(wait); 'sheaf questions \(batch.record.id)' shows them"))
+            let wait = Wording.count(batch.questions, "open question")
+            entries.append(("asking", "\(wait); 'sheaf questions \(batch.record.id)' lists them"))
         }
-        if let started = batch.startedAt { entries.append(("started", moment(started, now: now))) }
+        if let started = batch.startedAt { entries.append(("started", time(started, now: now))) }
         if let finished = batch.finishedAt {
-            var text = moment(finished, now: now)
+            var text = time(finished, now: now)
             if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
             entries.append(("finished", text))
         }
@@ -38,21 +39,24 @@ enum BatchDetails {
         }
     }
 
-    private static func moment(_ moment: Timestamp, now: Timestamp) -> String {
-        "\(moment) (\(Wording.ago(moment, now: now)))"
+    private static func time(_ time: Timestamp, now: Timestamp) -> String {
+        "\(time) (\(Wording.ago(time, now: now)))"
     }
 
     private static func reason(_ batch: BatchSummary) -> String {
-        if batch.status == .failed, let stopped = batch.record.stopped { return SafeText.line(" (\(stopped.reason))") }
+        if batch.status == .failed, let stopped = batch.record.stopped {
+            return SafeText.line(" (\(Wording.message(stopped.reason, advice: batch.record.stopAdvice)))")
+        }
         if batch.missing > 0 {
             let tasks = Wording.count(batch.missing, "task")
-            return " (the broker has lost \(tasks); 'sheaf retry \(batch.record.id) --missing' publishes them again)"
+            return " (the broker has lost \(tasks); \(Wording.commandLine(for: .retryMissing(batch.record.id))))"
         }
-        if batch.isTrimmed { return " (outcomes were removed from its results log before they were counted)" }
+        if batch.isTrimmed { return " (the broker removed outcomes from its results log before they were counted)" }
         guard batch.lacksCreator else { return "" }
-        // The journal is told of progress only now and then, so nothing is known of a short one.
+        // The journal records progress only every 10,000 tasks, so a short creation has recorded none.
         let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""
-        return " (interrupted: its creator is gone\(progress); go on with 'sheaf create --resume \(batch.record.id)')"
+        let advice = Wording.commandLine(for: .resumeCreation(batch.record.id))
+        return " (interrupted: its creator is gone\(progress); \(advice))"
     }
 
     private static func options(_ batch: BatchInfo) -> String {
@@ -66,5 +70,31 @@ enum BatchDetails {
             parts.append("parameters \(options.parameters.text)")
         }
         return parts.joined(separator: ", ")
+    }
+}
+
+/// Formats batches as a table, one per line.
+enum BatchTable {
+    /// Returns the lines.
+    static func lines(_ batches: [BatchSummary], style: Style, now: Timestamp) -> [String] {
+        var table = TextTable(columns: [
+            .init(heading: "BATCH"), .init(heading: "FLOW"), .init(heading: "STATUS"),
+            .init(heading: "DONE", isNumeric: true), .init(heading: "TOTAL", isNumeric: true),
+            .init(heading: "FAILED", isNumeric: true), .init(heading: "CREATED"),
+        ])
+        for batch in batches {
+            let status = batch.status
+            let hasFailures = batch.counts.failed > 0
+            table.add([
+                .init(batch.record.id.text),
+                .init(batch.record.flow.text),
+                .init(status.rawValue + (batch.lacksCreator ? " (interrupted)" : "")) { style.paint(status, $0) },
+                .init(String(batch.counts.settled)),
+                .init(batch.isSealed ? String(batch.total) : "\(batch.total)+"),
+                .init(String(batch.counts.failed)) { hasFailures ? style.paint($0, .red) : $0 },
+                .init(Wording.ago(batch.record.createdAt, now: now)),
+            ])
+        }
+        return table.lines
     }
 }

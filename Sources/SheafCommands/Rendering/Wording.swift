@@ -1,24 +1,26 @@
+import Sheaf
 import SheafCore
+import SheafFormats
 
-/// Numbers and times as people read them.
+/// Numbers, times, results and advice in the words of the command.
 enum Wording {
-    /// A count with its noun: `1 task`, `2 tasks`.
+    /// Returns a count with its noun: `1 task`, `2 tasks`.
     static func count(_ count: Int, _ noun: String) -> String {
         "\(count) \(noun)\(count == 1 ? "" : "s")"
     }
 
-    /// A share as a whole percentage that says 100 only when all are done.
+    /// Returns a percentage, rounded down, so that it is 100 % only when all are done.
     static func percent(_ part: Int, of total: Int) -> String {
         guard total > 0 else { return "100%" }
         return "\(Int(Double(part) / Double(total) * 100))%"
     }
 
-    /// A rate: `0.4/s`, `12/s`.
+    /// Returns a rate: `0.4/s`, `12/s`.
     static func rate(_ perSecond: Double) -> String {
         perSecond < 10 ? "\((perSecond * 10).rounded() / 10)/s" : "\(Int(perSecond.rounded()))/s"
     }
 
-    /// A duration by its two largest units: `3.2 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
+    /// Returns a duration in its two largest units: `3.2 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
     static func duration(_ duration: Duration) -> String {
         let seconds = max(0, duration / .seconds(1))
         if seconds < 9.95 { return "\((seconds * 10).rounded() / 10) s" }
@@ -31,12 +33,12 @@ enum Wording {
         }
     }
 
-    /// How long ago a moment was.
-    static func ago(_ moment: Timestamp, now: Timestamp) -> String {
-        "\(duration(now - moment)) ago"
+    /// Returns how long ago a time was.
+    static func ago(_ time: Timestamp, now: Timestamp) -> String {
+        "\(duration(now - time)) ago"
     }
 
-    /// The counts of a batch in words: what is zero is left out.
+    /// Returns the counts of a batch that are not 0.
     static func counts(_ counts: BatchCounts) -> String {
         let parts = [
             (counts.succeeded, "succeeded"), (counts.failed, "failed"), (counts.running, "running"),
@@ -46,17 +48,126 @@ enum Wording {
         return words.isEmpty ? "no tasks" : words.joined(separator: ", ")
     }
 
-    /// How many tasks wait for which limit, and for how long it is paused.
+    /// Returns how many tasks wait for a rate limit, and how long it is still paused.
     static func limit(_ wait: RateLimitWait, now: Timestamp) -> String {
         let text = "\(count(wait.tasks, "task")) for \(wait.key)"
         guard let until = wait.until, until > now else { return text }
         return text + ", which is paused for another \(duration(until - now))"
     }
 
-    /// A status and the counts behind it, as the last word on a batch.
+    /// Returns the status and the counts of a batch, as its result.
     static func conclusion(_ summary: BatchSummary) -> String {
         var text = "batch \(summary.record.id) \(summary.status.rawValue): \(counts(summary.counts))"
-        if let reason = summary.record.stopped?.reason, summary.status == .failed { text += " (\(reason))" }
+        if let reason = summary.record.stopped?.reason, summary.status == .failed {
+            text += " (\(message(reason, advice: summary.record.stopAdvice)))"
+        }
         return text
+    }
+}
+
+extension Wording {
+    /// Returns the result of a pause.
+    static func pausing(_ change: BatchChange) -> String {
+        let batch = change.batch
+        var text =
+            "batch \(batch.record.id) is \(change.hasChanged ? "paused" : "already paused"): \(counts(batch.counts))"
+        if batch.record.stopped != nil { text += "; its error policy has stopped it too" }
+        return text
+    }
+
+    /// Returns the result of a resume.
+    static func resuming(_ change: BatchChange) -> String {
+        let batch = change.batch
+        guard change.hasChanged else {
+            return "batch \(batch.record.id) is not paused or stopped: \(conclusion(batch))"
+        }
+        if let stop = batch.record.stopped { return "batch \(batch.record.id) was stopped again: \(stop.reason)" }
+        return "batch \(batch.record.id) continues: \(counts(batch.counts))"
+    }
+
+    /// The tasks that a retry was asked for.
+    enum RetryTarget {
+        case failed
+        case named
+        case missing
+    }
+
+    /// Returns the result of a retry, line by line.
+    static func retry(_ report: RetryReport, of target: RetryTarget) -> [String] {
+        let id = report.batch.record.id
+        var lines: [String] = []
+        if report.retried == 0 {
+            switch target {
+            case .failed: lines.append("batch \(id) has no failed task that can run again")
+            case .named: lines.append("none of these tasks of batch \(id) has failed and can run again")
+            case .missing: lines.append("batch \(id) has no missing task that can be published again")
+            }
+        } else {
+            let verb = target == .missing ? "published again" : "opened again"
+            lines.append("\(count(report.retried, "task")) of batch \(id) \(verb): \(counts(report.batch.counts))")
+        }
+        if report.invalid > 0 {
+            lines.append(
+                "\(count(report.invalid, "failed task")) left out: the record could not be read"
+            )
+        }
+        if report.withoutRecord > 0 {
+            lines.append("\(count(report.withoutRecord, "task")) left out: the record is no longer available")
+        }
+        if report.unaffected > 0 {
+            lines.append("\(count(report.unaffected, "task")) left out: not failed")
+        }
+        if report.retried > 0 {
+            lines.append(
+                report.batch.record.isPaused
+                    ? "it is paused; \(commandLine(for: .resumeBatch(id)))"
+                    : "run its tasks with 'sheaf run --until-empty', follow it with 'sheaf watch \(id)'"
+            )
+        }
+        return lines
+    }
+}
+
+extension Wording {
+    /// Returns a message of the library with the command line that follows from its advice.
+    static func message(_ text: String, advice: Advice?) -> String {
+        advice.map { "\(text); \(commandLine(for: $0))" } ?? text
+    }
+
+    /// Returns the command line that follows from advice, as the last part of a sentence.
+    static func commandLine(for advice: Advice) -> String {
+        switch advice {
+        case .createBatch: "'sheaf create' creates one"
+        case .createInteractive: "'sheaf create --interactive' creates a batch whose tasks can ask"
+        case .chooseAnotherID: "choose another --batch-id, or leave it out"
+        case .listBatches: "'sheaf list' shows the existing ones"
+        case .resumeCreation(let id): "'sheaf create --resume \(id)' publishes the rest"
+        case .resumeBatch(let id): "'sheaf resume \(id)' continues it"
+        case .cancelOrForceDeletion(let id): "'sheaf cancel \(id)' ends it, and --force does so before deleting"
+        case .forceDeletion(let id):
+            "'sheaf delete \(id) --force' removes the rest; then create the batch again under another id"
+        case .retryBatch(let id): "'sheaf retry \(id)' runs the failed tasks again"
+        case .retryTask(let id, let index): "'sheaf retry \(id) --index \(index)' runs it again"
+        case .retryMissing(let id): "'sheaf retry \(id) --missing' publishes them again"
+        case .forceRetryMissing: "wait for them, or publish them again with --force"
+        case .setMaxRunning(let id):
+            "'sheaf set \(id) max_running=N' creates them again, and 'sheaf resume \(id)' continues the batch"
+        case .listDeadLetters: "'sheaf dead list' shows the existing ones"
+        case .showDeadLetter(let number): "'sheaf dead show \(number)' shows what it holds"
+        case .listQuestions: "'sheaf questions' lists the open ones"
+        }
+    }
+
+    /// Returns advice about the broker, as a line of its own.
+    static func advice(_ remedy: Problem.Remedy) -> String {
+        switch remedy {
+        case .batches(let advice): commandLine(for: advice)
+        case .checkCredentials:
+            "check the user, the password and the virtual host in the broker's URL (--broker, SHEAF_BROKER)"
+        case .checkCertificate:
+            "check the host, the cacertfile and the dates in the broker's URL and certificate (docs/tls.md)"
+        case .examineBroker: "'sheaf doctor' shows which broker is used and why"
+        case .tryLater: "try again later; 'sheaf doctor' shows the broker's limits"
+        }
     }
 }

@@ -1,12 +1,13 @@
 import Sheaf
 import SheafCore
+import Synchronization
 
-/// Follows a batch to its end and shows how far it is.
+/// Follows a batch to its end and shows its progress.
 struct BatchFollower: Sendable {
     let client: SheafClient
     let console: Console
 
-    /// Follows until the batch ends or the time is over; returns where it stands then, and whether it has ended.
+    /// Follows until the batch ends or the time is over; returns its last state, and whether it has ended.
     func follow(_ reference: String, timeout: Duration?) async throws -> (last: BatchSummary, isOver: Bool) {
         let latest = Latest<BatchSummary>()
         let display = ProgressDisplay(console: console)
@@ -32,8 +33,40 @@ struct BatchFollower: Sendable {
         guard let last = latest.value else {
             throw isOver
                 ? Diagnosis(.notFound, "batch '\(reference)' is gone")
-                : Diagnosis(.timedOut, "nothing was heard of batch '\(reference)' in time")
+                : Diagnosis(.timedOut, "the state of batch '\(reference)' was not available in time")
         }
         return (last, isOver)
     }
+
+    /// Follows a batch, prints how it ended, and throws the exit code that reports it.
+    ///
+    /// With `json`, the last state of the batch is printed, also if the time was over first.
+    func conclude(_ reference: String, timeout: Duration?, json: ((BatchSummary) -> JSONValue)?) async throws {
+        let (last, isOver) = try await follow(reference, timeout: timeout)
+        if let json { try console.print(json(last).text) }
+        guard isOver else {
+            throw Diagnosis(
+                .timedOut,
+                "batch \(last.record.id) has not ended within \(Wording.duration(timeout ?? .zero)): "
+                    + Wording.counts(last.counts),
+                advice: "it continues; 'sheaf watch \(last.record.id)' follows it"
+            )
+        }
+        console.say(Wording.conclusion(last))
+        if last.counts.failed > 0 {
+            console.say("'sheaf results \(last.record.id) --status failed' shows what failed")
+        }
+        if last.verdict != .success { throw Diagnosis.silent(last.verdict) }
+    }
+}
+
+/// The latest of many values, shared by concurrent code.
+final class Latest<Value: Sendable>: Sendable {
+    private let stored = Mutex<Value?>(nil)
+
+    /// The value, if there was one.
+    var value: Value? { stored.withLock { $0 } }
+
+    /// Sets the value.
+    func note(_ value: Value) { stored.withLock { $0 = value } }
 }

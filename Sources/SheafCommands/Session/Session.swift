@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Logging
 import OrderedCollections
@@ -6,13 +7,13 @@ import SheafCore
 import SheafFlows
 import SheafSettings
 
-/// What a command works with: the configuration, the streams and the way to the broker.
+/// The environment of a command: the configuration, the streams and the connection to the broker.
 struct Session: Sendable {
-    /// Where data and talk go.
+    /// Standard output and standard error.
     let console: Console
-    /// Where entries of the log go.
+    /// The logger.
     let logger: Logger
-    /// The configuration: options go before the environment, that goes before the file.
+    /// The configuration: options take precedence over the environment, and the environment over the file.
     let settings: Settings
 
     /// Reads the configuration.
@@ -28,12 +29,12 @@ struct Session: Sendable {
         )
     }
 
-    /// The flow of that name; the error names those there are.
+    /// Returns the flow of that name; the error lists the known flows.
     func flow(named name: String?) throws -> FlowSettings {
         guard let name else {
             throw Diagnosis(
                 .usage,
-                "no flow was given",
+                "no flow was named",
                 advice: "try 'sheaf create FLOW INPUT…'; known flows: "
                     + settings.flows.keys.map(\.text).joined(separator: ", ")
             )
@@ -44,10 +45,11 @@ struct Session: Sendable {
         return flow
     }
 
-    /// The definitions of these flows, or of all, for a worker.
+    /// Returns the definitions of these flows for a worker, or of all flows that this program can run.
     func definitions(named names: [String]) throws -> [FlowDefinition] {
-        let flows = try names.isEmpty ? Array(settings.flows.values) : names.map { try flow(named: $0) }
+        let flows = try names.isEmpty ? ownFlows() : names.map { try flow(named: $0) }
         for flow in flows {
+            try checkRunsHere(flow.name)
             guard let variable = flow.missingVariables.first else { continue }
             throw Diagnosis(
                 .configuration,
@@ -58,8 +60,42 @@ struct Session: Sendable {
         return flows.map { $0.definition().logging(to: logger) }
     }
 
+    /// Throws if a flow of the configuration runs in another program only.
+    func checkRunsHere(_ name: Name) throws {
+        guard settings.flows[name]?.isExternal == true else { return }
+        throw Diagnosis(
+            .configuration,
+            "this command cannot run flow '\(name)': it is a Swift type in another program (swift: true)",
+            advice: "run that program"
+        )
+    }
+
+    private func ownFlows() -> [FlowSettings] {
+        let others = settings.flows.values.filter(\.isExternal).map { "'\($0.name)'" }
+        if !others.isEmpty {
+            console.say("not running \(others.joined(separator: ", ")), which other programs run (swift: true)")
+        }
+        return settings.flows.values.filter { !$0.isExternal }
+    }
+
     /// Connects, runs the body and closes.
     func withClient<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
         try await SheafClient.withClient(broker: settings.broker, namespace: settings.namespace, logger: logger, body)
+    }
+}
+
+/// A command that a signal cancels.
+protocol SessionCommand: AsyncParsableCommand, Sendable {
+    /// The options that every command has.
+    var common: CommonOptions { get }
+
+    /// Runs the command.
+    @concurrent func run(in session: Session) async throws
+}
+
+extension SessionCommand {
+    func run() async throws {
+        let session = try Session(common)
+        try await SignalWatch.interruptible { try await self.run(in: session) }
     }
 }

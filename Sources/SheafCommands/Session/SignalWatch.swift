@@ -2,20 +2,20 @@ import Glibc
 import Synchronization
 import UnixSignals
 
-/// Runs work that SIGINT and SIGTERM end in steps: gently first where the work knows how, then by cancelling, then at
-/// once.
+/// Runs work that SIGINT and SIGTERM end in steps: gracefully if the work supports it, then by cancelling it, and then
+/// at once.
 ///
-/// Signals arrive on a sequence, never in a handler, so every step may do whatever it needs to.
+/// Signals arrive on a sequence, not in a signal handler, so the steps may do anything.
 final class SignalWatch: Sendable {
     private let first = Mutex<Interruption?>(nil)
 
-    /// The signal that came first, if one did.
+    /// The first signal, if there was one.
     var interruption: Interruption? { first.withLock { $0 } }
 
-    /// Runs the body until it ends, whatever signals come.
+    /// Runs the body until it ends.
     ///
-    /// The first signal calls `ease`, and the second cancels; where `ease` returns false, the first one cancels. The
-    /// one after that ends the process on the spot, for work that does not react.
+    /// The first signal calls `ease`, and the second one cancels the body. If `ease` returns false, the first signal
+    /// cancels. The next signal ends the process at once, for work that does not react.
     func run<Result: Sendable>(
         ease: @escaping @Sendable (Interruption) async -> Bool = { _ in false },
         hasten: @escaping @Sendable (Interruption) -> Void = { _ in },
@@ -43,7 +43,7 @@ final class SignalWatch: Sendable {
         return try await work.value
     }
 
-    /// Runs work that a signal ends by cancelling it; throws ``Interruption`` where one did.
+    /// Runs work that a signal cancels; throws ``Interruption`` if there was a signal.
     static func interruptible<Result: Sendable>(
         _ body: @concurrent @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -54,4 +54,13 @@ final class SignalWatch: Sendable {
             throw watch.interruption ?? error
         }
     }
+}
+
+/// A signal that ended the command.
+struct Interruption: Error, Equatable {
+    /// The number of the signal.
+    let signal: Int32
+
+    /// The exit code: 128 plus the number of the signal, as in shells.
+    var status: ExitReason { signal == SIGTERM ? .terminated : .interrupted }
 }

@@ -1,20 +1,21 @@
+import Foundation
 import Glibc
+import Logging
 import Synchronization
 
-/// The two streams of a command: data on standard output, talk on standard error.
+/// The two streams of a command: data on standard output, messages on standard error.
 ///
-/// A progress bar, where one is shown, stays below whatever else is said; while a person is asked something, the place where they
-/// type stands there instead.
+/// A progress bar stays below all messages. While a question is asked, the prompt stands there instead.
 final class Console: Sendable {
-    /// What standard output leads to.
+    /// The destination of standard output.
     let output: Terminal
-    /// What standard error leads to.
+    /// The destination of standard error.
     let talk: Terminal
-    /// Whether only errors are said.
+    /// Whether only errors are printed.
     let isQuiet: Bool
     private let bottom = Mutex(Bottom())
 
-    /// What stands below all that is said.
+    /// What stands below all messages.
     private struct Bottom {
         var bar: String?
         var prompt: String?
@@ -26,27 +27,27 @@ final class Console: Sendable {
         self.talk = Terminal(descriptor: STDERR_FILENO, environment: environment)
     }
 
-    /// Writes a line of data; what a terminal would obey is written as an escape, which in JSON stands for the same.
+    /// Writes a line of data; control characters are written as escapes, which mean the same in JSON.
     func print(_ line: String) throws {
         try print(styled: SafeText.line(line))
     }
 
-    /// Writes a line that may hold colours, whose maker has made sure of the rest of it.
+    /// Writes a line that may contain colours; the caller has escaped all other control characters.
     func print(styled line: String) throws {
         try DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output").write(Array((line + "\n").utf8))
     }
 
-    /// Says something to the person at the terminal, unless they want quiet.
+    /// Prints a message, unless the command is quiet.
     func say(_ text: String) {
         if !isQuiet { complain(text) }
     }
 
-    /// Says something that must be said; without passwords, and without what a terminal would obey.
+    /// Prints a message also if the command is quiet; passwords are masked and control characters escaped.
     func complain(_ text: String) {
         let text = SafeText.lines(Credentials.masked(text))
         bottom.withLock { bottom in
             if let prompt = bottom.prompt {
-                // What was typed so far stays where it is, and counts.
+                // What was typed so far stays on the screen and counts.
                 Self.put("\n" + text + "\n" + prompt)
             } else {
                 Self.put((bottom.bar == nil ? "" : eraseLine) + text + "\n" + (bottom.bar ?? ""))
@@ -54,17 +55,17 @@ final class Console: Sendable {
         }
     }
 
-    /// Shows a progress bar in place of the one before, or takes it away.
+    /// Shows a progress bar instead of the last one, or removes it.
     func show(bar text: String?) {
         bottom.withLock { bottom in
             if bottom.bar == nil, text == nil { return }
             bottom.bar = text
-            // It would take away what somebody is typing.
+            // The bar would erase what is being typed.
             if bottom.prompt == nil { Self.put(eraseLine + (text ?? "")) }
         }
     }
 
-    /// Shows where a person is to type, or, with nil, that nothing is asked any more.
+    /// Shows the prompt of a question, or removes it.
     func show(prompt text: String?) {
         bottom.withLock { bottom in
             bottom.prompt = text
@@ -74,8 +75,47 @@ final class Console: Sendable {
 
     private var eraseLine: String { talk.isInteractive ? "\r\u{1B}[2K" : "" }
 
-    /// Nobody can be told that telling failed, so that is ignored.
+    /// Writes to standard error; a failure is ignored because it could not be reported.
     private static func put(_ text: String) {
         try? DescriptorWriter(descriptor: STDERR_FILENO, name: "standard error").write(Array(text.utf8))
+    }
+}
+
+extension Console {
+    /// Creates the streams for the options and the environment.
+    convenience init(_ options: CommonOptions) {
+        self.init(isQuiet: options.quiet, environment: ProcessInfo.processInfo.environment)
+    }
+}
+
+/// Writes each log entry as one line on standard error.
+struct ConsoleLogHandler: LogHandler {
+    let console: Console
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    init(console: Console, level: Logger.Level) {
+        self.console = console
+        self.logLevel = level
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        console.complain(Self.line(of: event, metadata: metadata))
+    }
+
+    /// Returns the entry as one line.
+    static func line(of event: LogEvent, metadata: Logger.Metadata) -> String {
+        var text = "sheaf: \(event.level): \(event.message)"
+        let details = metadata.merging(event.metadata ?? [:]) { $1 }
+        if let error = event.error { text += ": \(error)" }
+        if !details.isEmpty {
+            text += " (" + details.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined(separator: " ") + ")"
+        }
+        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
     }
 }

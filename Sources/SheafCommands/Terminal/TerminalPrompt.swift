@@ -2,14 +2,14 @@ import Glibc
 import Sheaf
 import SheafCore
 
-/// The person at the worker's terminal, who can be asked one question at a time.
+/// Asks questions at the worker's terminal, one at a time.
 struct TerminalPrompt: QuestionPrompt {
     let console: Console
 
     private static let pollMilliseconds: Int32 = 100
     private static let prompt = "answer: "
 
-    /// The person at this process's terminal; nil where standard input or standard error is none.
+    /// Creates a prompt; returns nil if standard input or standard error is not a terminal.
     init?(_ console: Console) {
         guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 else { return nil }
         self.console = console
@@ -35,16 +35,16 @@ struct TerminalPrompt: QuestionPrompt {
         return nil
     }
 
-    /// The next line that is typed; nil at the end of the input.
+    /// Returns the next typed line, or nil at the end of the input.
     ///
-    /// Looks again and again whether it is still wanted.
+    /// Polls, so that cancellation takes effect.
     private func nextLine() async throws -> String? {
         var bytes: [UInt8] = []
         while true {
             try Task.checkCancellation()
             var descriptor = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-            // Nobody types while the worker is in the background: reading there would stop it. A terminal that is not the one that
-            // controls the worker (-1) has no background.
+            // A process in the background would be stopped by reading. A terminal that does not control the worker
+            // (-1) has no background.
             let foreground = tcgetpgrp(STDIN_FILENO)
             guard foreground == getpgrp() || foreground < 0 else {
                 try await Task.sleep(for: .milliseconds(Int(Self.pollMilliseconds)))
@@ -55,7 +55,7 @@ struct TerminalPrompt: QuestionPrompt {
                 continue
             }
             var byte: UInt8 = 0
-            // A terminal hands out whole lines, so that this does not wait.
+            // A terminal delivers whole lines, so this does not block.
             guard read(STDIN_FILENO, &byte, 1) == 1 else { return nil }
             if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
             if bytes.count < QuestionEntry.maximumSize { bytes.append(byte) }

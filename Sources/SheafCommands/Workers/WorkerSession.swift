@@ -1,0 +1,150 @@
+import ServiceLifecycle
+import Sheaf
+import SheafCore
+import Synchronization
+
+/// One run of a worker, from connecting to the final report.
+///
+/// The worker is a service in a group. Signals come from a ``SignalWatch`` instead of the group, because the group
+/// cannot distinguish the first signal from the second.
+final class WorkerSession: Sendable {
+    private let session: Session
+    private let configuration: WorkerConfiguration
+    private let batch: String?
+    private let idle: IdleWatch?
+    private let watch = SignalWatch()
+    private let group = Mutex<ServiceGroup?>(nil)
+
+    /// Creates a session; with `idle`, the worker runs only while the machine is idle.
+    init(session: Session, configuration: WorkerConfiguration, batch: String?, idle: IdleWatch? = nil) {
+        self.session = session
+        self.configuration = configuration
+        self.batch = batch
+        self.idle = idle
+    }
+
+    /// Runs the worker; returns the exit code of the process.
+    func run() async throws -> ExitReason {
+        do {
+            let verdict = try await watch.run(
+                ease: { await self.ease($0) },
+                hasten: { _ in
+                    self.session.console.say("returning running tasks to the queue; once more exits immediately")
+                },
+                { try await self.work() }
+            )
+            return watch.interruption?.status ?? verdict
+        } catch {
+            throw watch.interruption ?? error
+        }
+    }
+
+    /// Shuts down gracefully; returns false if there is no worker to shut down.
+    private func ease(_ interruption: Interruption) async -> Bool {
+        guard let group = group.withLock({ $0 }) else { return false }
+        let time = configuration.grace.map { " for up to \(Wording.duration($0))" } ?? ""
+        session.console.say(
+            "taking no more tasks and finishing the running ones\(time); once more returns them to the queue"
+        )
+        await group.triggerGracefulShutdown()
+        return true
+    }
+
+    @concurrent
+    private func work() async throws -> ExitReason {
+        try await session.withClient { client in
+            var configuration = configuration
+            if let batch {
+                let info = try await client.batch(batch).record
+                try session.checkRunsHere(info.flow)
+                configuration.batch = info.id
+            }
+            let total = Mutex<WorkerReport?>(nil)
+            let report = WorkReport(console: session.console)
+            defer { if let done = total.withLock({ $0 }) { report.end(done) } }
+            do {
+                try await workRounds(client, configuration, report, total)
+            } catch {
+                await shutDownFlows()
+                throw error
+            }
+            await shutDownFlows()
+            guard configuration.untilEmpty, let batch = configuration.batch, watch.interruption == nil else {
+                return .success
+            }
+            return try await client.batch(batch.text).verdict
+        }
+    }
+
+    /// Runs one worker, or with `idle` one worker after another.
+    private func workRounds(
+        _ client: SheafClient,
+        _ configuration: WorkerConfiguration,
+        _ report: WorkReport,
+        _ total: borrowing Mutex<WorkerReport?>
+    ) async throws {
+        let start = ContinuousClock.now
+        while true {
+            var round = configuration
+            if let idle {
+                round.flows = configuration.flows.map(idle.counting)
+                try await idle.untilIdle { session.console.say("waiting: \($0)") }
+            }
+            let earlier = total.withLock { $0 }
+            round.maxTasks = configuration.maxTasks.map { $0 - (earlier?.finished ?? 0) }
+            round.maxTime = configuration.maxTime.map { $0 - (ContinuousClock.now - start) }
+            if let limit = round.maxTasks, limit < 1 { return }
+            if let time = round.maxTime, time <= .zero { return }
+            let worker = Worker(client: client, configuration: round)
+            defer { total.withLock { $0 = worker.report.following(earlier) } }
+            guard try await serve(worker, report, earlier) == .needed, watch.interruption == nil else { return }
+        }
+    }
+
+    /// Ends the processes and connections that flows keep between tasks.
+    private func shutDownFlows() async {
+        for definition in configuration.flows { await definition.flow.shutDown() }
+    }
+
+    /// Why a worker ended.
+    private enum End { case done, needed }
+
+    /// Runs the worker as a service and shows its progress.
+    private func serve(_ worker: Worker, _ report: WorkReport, _ earlier: WorkerReport?) async throws -> End {
+        let service = ServiceGroupConfiguration.ServiceConfiguration(
+            service: worker,
+            successTerminationBehavior: .gracefullyShutdownGroup,
+            failureTerminationBehavior: .cancelGroup
+        )
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(services: [service], logger: session.logger)
+        )
+        self.group.withLock { $0 = group }
+        defer { self.group.withLock { $0 = nil } }
+        return try await withThrowingTaskGroup(of: End?.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return .done
+            }
+            tasks.addTask {
+                try await report.show { worker.report.following(earlier) }
+                return nil
+            }
+            if let idle {
+                tasks.addTask {
+                    let reason = try await idle.untilNeeded()
+                    self.session.console.say("taking no more tasks for now: \(reason)")
+                    await group.triggerGracefulShutdown()
+                    return .needed
+                }
+            }
+            defer { tasks.cancelAll() }
+            var end = End.done
+            while let next = try await tasks.next() {
+                if next == .done { break }
+                end = next ?? end
+            }
+            return end
+        }
+    }
+}
