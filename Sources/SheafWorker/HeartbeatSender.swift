@@ -3,51 +3,63 @@ import SheafBatches
 import SheafBroker
 import SheafCore
 
-/// Says which tasks the worker runs: every second, and soon after that changes.
+/// Reports which tasks the worker runs: every second, and soon after that changes.
 struct HeartbeatSender: Sendable {
-    let client: SheafClient
-    let worker: String
-    let state: WorkerState
-    let inbox: TaskInbox
-    let book: RateLimits
+    private let client: SheafClient
+    private let worker: String
+    private let ledger: SharedTaskLedger
+    private let inbox: TaskInbox
+    private let limits: RateLimits
+    private let timing: WorkerTiming
 
-    private static let tick = Duration.milliseconds(250)
+    init(_ context: WorkerContext) {
+        self.client = context.client
+        self.worker = context.configuration.name
+        self.ledger = context.ledger
+        self.inbox = context.inbox
+        self.limits = context.limits
+        self.timing = context.configuration.timing
+    }
 
-    /// Says that nothing runs any more, so that nobody has to wait for this worker to be forgotten.
-    func sayNothingRuns() async {
-        let signal = Heartbeat(worker: worker, running: [:])
+    /// Reports until cancelled.
+    func run() async throws {
+        var sent = Heartbeat(worker: worker, running: [:])
+        var sentAt = ContinuousClock.now
+        while true {
+            try await Task.sleep(for: timing.heartbeatLook)
+            let heartbeat = current
+            let isDue =
+                !(heartbeat.running.isEmpty && heartbeat.waiting.isEmpty)
+                && .now - sentAt >= timing.heartbeatInterval
+            guard isDue || heartbeat != sent else { continue }
+            do {
+                try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
+                sent = heartbeat
+                sentAt = .now
+            } catch let error as BrokerError where error.isRetryable {
+                client.logger.debug("cannot send a heartbeat: \(error)")
+            }
+        }
+    }
+
+    /// Reports that nothing runs, so that readers need not wait until this worker is forgotten.
+    func reportNothing() async {
+        let heartbeat = Heartbeat(worker: worker, running: [:])
         do {
             try await withoutCancellation {
-                try await client.broker.append(signal.message, to: client.names.heartbeats)
+                try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
             }
         } catch {
-            client.logger.debug("the last signal is not sent: \(error)")
+            client.logger.debug("cannot send the last heartbeat: \(error)")
         }
     }
 
-    func run() async throws {
-        var said = Heartbeat(worker: worker, running: [:])
-        var saidAt = ContinuousClock.now
-        while true {
-            try await Task.sleep(for: Self.tick)
-            let signal = currentSignal
-            let isDue = !(signal.running.isEmpty && signal.waiting.isEmpty) && .now - saidAt >= .seconds(1)
-            guard isDue || signal != said else { continue }
-            do {
-                try await client.broker.append(signal.message, to: client.names.heartbeats)
-                said = signal
-                saidAt = .now
-            } catch let error as BrokerError where error.isRetryable {
-                client.logger.debug("a signal is not sent: \(error)")
-            }
-        }
-    }
-
-    private var currentSignal: Heartbeat {
+    private var current: Heartbeat {
         let limited = inbox.limited.mapValues { key, tasks in
-            let left = book[key].pause().map { $0 - .now }
+            let left = limits[key].pause().map { $0 - .now }
             return RateLimitWait(key: key, tasks: tasks, until: left.map { Timestamp.now + $0 })
         }
-        return Heartbeat(worker: worker, running: state.running, waiting: state.waiting, limited: limited)
+        let (running, waiting) = ledger.withLock { ($0.runningTasks, $0.waitingCounts) }
+        return Heartbeat(worker: worker, running: running, waiting: waiting, limited: limited)
     }
 }

@@ -4,75 +4,83 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 
-/// Decides when a worker takes no more tasks.
+/// Decides when a worker stops taking tasks.
 struct StopCondition: Sendable {
-    let client: SheafClient
-    let configuration: WorkerConfiguration
-    let journal: Journal
-    let state: WorkerState
-    let fetcher: TaskFetcher
+    private let client: SheafClient
+    private let configuration: WorkerConfiguration
+    private let journal: Journal
+    private let ledger: SharedTaskLedger
+    private let lifecycle: WorkerLifecycle
+    private let scope: FetchScope
 
-    private static let tick = Duration.milliseconds(100)
-    /// How long nothing must come before tasks are looked for that the broker has lost, and how often.
-    private static let lossPatience = Duration.seconds(5)
+    init(_ context: WorkerContext, scope: FetchScope) {
+        self.client = context.client
+        self.configuration = context.configuration
+        self.journal = context.journal
+        self.ledger = context.ledger
+        self.lifecycle = context.lifecycle
+        self.scope = scope
+    }
 
-    /// Returns when the worker is to leave.
+    /// Returns when the worker has to leave.
     func reach() async throws {
         let deadline = configuration.maxTime.map { ContinuousClock.now + $0 }
         var lookedForLost = ContinuousClock.now
         var interruptions = LastingInterruptions()
-        while !state.isLeaving {
+        while !lifecycle.isLeaving {
             if let deadline, .now >= deadline { return }
-            if let patience = configuration.idleTimeout, state.idleTime >= patience { return }
-            if await fetcher.remaining == 0, state.heldCount == 0 { return }
-            if configuration.untilEmpty, state.heldCount == 0 {
+            if let patience = configuration.idleTimeout, ledger.idleTime >= patience { return }
+            if scope.isSpent, ledger.count == 0 { return }
+            if configuration.untilEmpty, ledger.count == 0 {
                 do {
                     if try await isEverythingDone(&interruptions) { return }
-                    if state.idleTime >= Self.lossPatience, .now - lookedForLost >= Self.lossPatience {
+                    let patience = configuration.timing.lossPatience
+                    if ledger.idleTime >= patience, .now - lookedForLost >= patience {
                         lookedForLost = .now
                         if try await isTheRestLost() { return }
                     }
                 } catch let error as BrokerError where error.isRetryable || error.code == .notFound {
+                    // A batch may be deleted while it is being looked at.
                     client.logger.warning("the worker waits for the broker: \(error)")
                 }
             }
-            try await Task.sleep(for: Self.tick)
+            try await Task.sleep(for: configuration.timing.stopInterval)
         }
     }
 
-    /// The batches it may run that have not ended.
+    /// The batches that the worker may run and that have not ended.
     private var open: [BatchInfo] {
         let flows = Set(configuration.flows.map(\.name))
-        return journal.state.batches.filter { record in
-            record.ending == nil && flows.contains(record.flow) && configuration.batch.map { $0 == record.id } != false
+        return journal.state.batches.filter { info in
+            info.ending == nil && flows.contains(info.flow) && configuration.batch.map { $0 == info.id } != false
         }
     }
 
-    /// Whether of every batch it may run only tasks are left that the broker has lost.
+    /// Whether the broker has lost all unfinished tasks of every batch that the worker may run.
     private func isTheRestLost() async throws -> Bool {
         try await journal.catchUp()
         let open = Set(self.open.filter(\.isRunnable).map(\.id))
         let summaries = try await BatchReader(client: client).summaries(in: journal) { open.contains($0.id) }
         guard summaries.allSatisfy({ $0.missing > 0 }) else { return false }
-        state.note { $0.missing = summaries.map(\.record.id) }
+        lifecycle.note { $0.missing = summaries.map(\.record.id) }
         return true
     }
 
-    /// Whether every batch it may run is finished, or does not go on by itself.
+    /// Whether every batch that the worker may run is finished, or cannot continue by itself.
     private func isEverythingDone(_ interruptions: inout LastingInterruptions) async throws -> Bool {
         var interrupted: [Name] = []
-        for record in open {
-            if record.cancelled == nil, record.isPaused || record.stopped != nil { continue }
-            guard record.cancelled == nil else { return false }
-            let isInterrupted = try await BatchReader(client: client).isInterrupted(record.id, journal)
-            guard interruptions.note(record.id, isInterrupted: isInterrupted) else { return false }
-            for generation in record.generations {
-                let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: generation)
+        for info in open {
+            if info.cancelled == nil, info.isPaused || info.stopped != nil { continue }
+            guard info.cancelled == nil else { return false }
+            let isInterrupted = try await BatchReader(client: client).isInterrupted(info.id, journal)
+            guard interruptions.note(info.id, isInterrupted: isInterrupted) else { return false }
+            for generation in info.generations {
+                let queue = client.names.tasks(flow: info.flow, batch: info.id, generation: generation)
                 if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
             }
-            interrupted.append(record.id)
+            interrupted.append(info.id)
         }
-        state.note { $0.interrupted = interrupted }
+        lifecycle.note { $0.interrupted = interrupted }
         return true
     }
 }

@@ -3,41 +3,40 @@ import SheafBroker
 import SheafCore
 import Synchronization
 
-/// Holds deliveries until a slot is free, and gives them out batch by batch in turn.
+/// Holds deliveries until a slot is free, and hands them out batch by batch in turn.
 ///
-/// It takes what it is given: what comes in is bounded by the prefetch of the consumers.
+/// It accepts everything: the prefetch of the consumers bounds what comes in. Tasks that wait for a rate limit stay
+/// here instead of in a slot, so that they keep no others from running.
 final class TaskInbox: Sendable {
-    struct State {
-        var queues: [Name?: ArraySlice<InboxItem>] = [:]
+    private struct State {
+        var queues: [Name?: ArraySlice<TaskDelivery>] = [:]
         var rotation: [Name?] = []
-        /// The limits whose tasks stay here until they are let go one by one.
+        /// The rate limits whose tasks stay here until they are admitted one by one.
         var closed: Set<RateLimitKey> = []
-        /// Who waits for a task that a limit may let go.
+        /// The gates that wait for a task of their limit and a free slot.
         var demands: [RateLimitKey: CheckedContinuation<Bool, Never>] = [:]
-        var slots: [CheckedContinuation<InboxItem?, Never>] = []
+        var slots: [CheckedContinuation<TaskDelivery?, Never>] = []
         var pulls: [CheckedContinuation<Bool, Never>] = []
         var promised = 0
-        /// How often a slot has found nothing and waited.
+        /// How often a slot found nothing and waited.
         var waits = 0
         var isClosed = false
 
-        var queued: Int { queues.values.reduce(0) { $0 + $1.count } }
-
-        /// Takes out the next task that may go, of the batch whose turn it is.
-        mutating func take() -> InboxItem? {
+        /// Removes and returns the next task that may begin, of the batch whose turn it is.
+        mutating func take() -> TaskDelivery? {
             let closed = closed
             return take { Self.mayGo($0, closed) }
         }
 
         /// Whether the limit of a task, if it has one, is open.
-        func mayGo(_ item: InboxItem) -> Bool { Self.mayGo(item, closed) }
+        func mayGo(_ item: TaskDelivery) -> Bool { Self.mayGo(item, closed) }
 
-        private static func mayGo(_ item: InboxItem, _ closed: Set<RateLimitKey>) -> Bool {
+        private static func mayGo(_ item: TaskDelivery, _ closed: Set<RateLimitKey>) -> Bool {
             item.limit.map { !closed.contains($0) } ?? true
         }
 
-        /// Takes out the next task that fulfils a condition; of a batch, only the first may.
-        mutating func take(where condition: (InboxItem) -> Bool) -> InboxItem? {
+        /// Removes and returns the next task that satisfies a condition; of each batch only the first is considered.
+        mutating func take(where condition: (TaskDelivery) -> Bool) -> TaskDelivery? {
             guard let turn = rotation.firstIndex(where: { queues[$0]?.first.map(condition) == true }) else {
                 return nil
             }
@@ -46,12 +45,23 @@ final class TaskInbox: Sendable {
             if queues[batch]?.isEmpty == true { queues[batch] = nil } else { rotation.append(batch) }
             return item
         }
+
+        /// Whether a task of a limit is the next of its batch, and a slot is free that nothing is promised to.
+        func hasDemand(of key: RateLimitKey) -> Bool {
+            slots.count > promised && queues.values.contains { $0.first?.limit == key }
+        }
+
+        /// Removes and returns the gates that waited for a task and a slot, if both are here now.
+        mutating func metDemands() -> [CheckedContinuation<Bool, Never>] {
+            if demands.isEmpty { return [] }
+            return demands.keys.filter(hasDemand).compactMap { demands.removeValue(forKey: $0) }
+        }
     }
 
-    let state = Mutex(State())
+    private let state = Mutex(State())
 
-    /// Adds deliveries; those that were promised to a demand fulfil it.
-    func put(_ items: [InboxItem], fulfilling promised: Int = 0) {
+    /// Adds deliveries, some of which may fulfil a promise of ``demand()``.
+    func put(_ items: [TaskDelivery], fulfilling promised: Int = 0) {
         let (ready, demands) = state.withLock { state in
             state.promised -= promised
             var rest = items[...]
@@ -62,7 +72,7 @@ final class TaskInbox: Sendable {
                 state.queues[batch, default: []] += rest[..<end]
                 rest = rest[end...]
             }
-            var ready: [(CheckedContinuation<InboxItem?, Never>, InboxItem)] = []
+            var ready: [(CheckedContinuation<TaskDelivery?, Never>, TaskDelivery)] = []
             while !state.slots.isEmpty, let item = state.take() { ready.append((state.slots.removeFirst(), item)) }
             return (ready, state.metDemands())
         }
@@ -76,13 +86,13 @@ final class TaskInbox: Sendable {
     /// How often a slot has waited for a delivery.
     var waits: Int { state.withLock { $0.waits } }
 
-    /// Waits for a delivery; nil once the inbox is closed.
-    func next() async -> InboxItem? {
-        // Where something is there, which is the rule while tasks are short, nobody has to wait.
+    /// Waits for a delivery; returns nil once the inbox is closed and empty.
+    func next() async -> TaskDelivery? {
+        // While tasks are short, something is usually there, and no slot has to wait.
         if let item = state.withLock({ $0.take() }) { return item }
         return await withCheckedContinuation { continuation in
             enum Step {
-                case give(InboxItem?)
+                case give(TaskDelivery?)
                 case wait([CheckedContinuation<Bool, Never>])
             }
             let step: Step = state.withLock { state in
@@ -103,16 +113,22 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Takes out what may go of a batch beside a task that a slot has taken; nothing where another slot is free for it, or where
-    /// it is to be the only batch and another waits for its turn.
-    func takeMore(of batch: Name?, atMost count: Int, bytes: Int, onlyBatch: Bool) -> [InboxItem] {
+    /// Removes and returns tasks of a batch that may begin together with one that a slot has taken.
+    ///
+    /// - Parameters:
+    ///   - batch: The batch.
+    ///   - count: The most tasks to return.
+    ///   - bytes: The most bytes that their records may have together.
+    ///   - onlyBatch: Whether to return none if another batch waits for its turn.
+    /// - Returns: The tasks; none if another slot is free for them.
+    func takeMore(of batch: Name?, atMost count: Int, bytes: Int, onlyBatch: Bool) -> [TaskDelivery] {
         state.withLock { state in
             guard state.slots.isEmpty, !onlyBatch || state.rotation.count == 1, var waiting = state.queues[batch] else {
                 return []
             }
-            // Of the rest there is no copy then.
+            // So that removing items does not copy the rest.
             state.queues[batch] = nil
-            var (taken, size): ([InboxItem], Int) = ([], 0)
+            var (taken, size): ([TaskDelivery], Int) = ([], 0)
             while taken.count < count, let item = waiting.first, state.mayGo(item) {
                 size += item.delivery.message.body.count
                 if size > bytes { break }
@@ -125,9 +141,11 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Waits until a slot is free that nothing is promised to, and promises it a delivery; false once closed.
+    /// Waits until a slot is free that nothing is promised to, and promises it a delivery.
     ///
-    /// Each true is to be followed by one ``put(_:fulfilling:)``, with no items where there was nothing to fetch.
+    /// Each true has to be followed by one ``put(_:fulfilling:)``, with no items if there was nothing to fetch.
+    ///
+    /// - Returns: False once the inbox is closed.
     func demand() async -> Bool {
         await withCheckedContinuation { continuation in
             let answer: Bool? = state.withLock { state in
@@ -143,18 +161,18 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Takes out what waits of a batch.
-    func drain(_ batch: Name?) -> [InboxItem] {
+    /// Removes and returns the waiting tasks of a batch.
+    func drain(_ batch: Name?) -> [TaskDelivery] {
         state.withLock { state in
             state.rotation.removeAll { $0 == batch }
             return Array(state.queues.removeValue(forKey: batch) ?? [])
         }
     }
 
-    /// Takes out what waits and fulfils a condition.
-    func drain(where condition: (InboxItem) -> Bool) -> [InboxItem] {
+    /// Removes and returns the waiting tasks that satisfy a condition.
+    func drain(where condition: (TaskDelivery) -> Bool) -> [TaskDelivery] {
         state.withLock { state in
-            var drained: [InboxItem] = []
+            var drained: [TaskDelivery] = []
             for (batch, items) in state.queues {
                 let rest = items.filter { !condition($0) }
                 if rest.count == items.count { continue }
@@ -170,8 +188,8 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Takes out everything that waits.
-    func drainAll() -> [InboxItem] {
+    /// Removes and returns everything that waits.
+    func drainAll() -> [TaskDelivery] {
         state.withLock { state in
             defer {
                 state.queues = [:]
@@ -181,7 +199,7 @@ final class TaskInbox: Sendable {
         }
     }
 
-    /// Ends all waiting; slots come back with nil once nothing waits any more.
+    /// Ends all waiting; slots get nil once the inbox is empty.
     func close() {
         let (slots, pulls) = state.withLock { state in
             state.isClosed = true
@@ -195,4 +213,146 @@ final class TaskInbox: Sendable {
         for slot in slots { slot.resume(returning: nil) }
         for pull in pulls { pull.resume(returning: false) }
     }
+
+    // MARK: Rate limits
+
+    /// Keeps the tasks of a limit here until it is opened; ``admit(_:)`` hands out single ones.
+    func close(_ key: RateLimitKey) {
+        state.withLock { _ = $0.closed.insert(key) }
+    }
+
+    /// Hands out all tasks of a limit as slots become free.
+    func open(_ key: RateLimitKey) {
+        let isNew = state.withLock { $0.closed.remove(key) != nil }
+        if isNew { put([]) }
+    }
+
+    /// Waits until a task of a limit is here and a slot is free for it; returns false once the inbox is closed.
+    func demand(of key: RateLimitKey) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let answer: Bool? = state.withLock { state in
+                if state.isClosed { return false }
+                if state.hasDemand(of: key) { return true }
+                state.demands[key] = continuation
+                return nil
+            }
+            if let answer { continuation.resume(returning: answer) }
+        }
+    }
+
+    /// Whether a task of a limit is here and a slot is free for it.
+    func hasDemand(of key: RateLimitKey) -> Bool { state.withLock { $0.hasDemand(of: key) } }
+
+    /// Hands the next task of a limit to a slot, if there are both.
+    func admit(_ key: RateLimitKey) {
+        let ready: (CheckedContinuation<TaskDelivery?, Never>, TaskDelivery)? = state.withLock { state in
+            guard !state.slots.isEmpty, let item = state.take(where: { $0.limit == key }) else { return nil }
+            return (state.slots.removeFirst(), item)
+        }
+        if let (slot, item) = ready { slot.resume(returning: item) }
+    }
+
+    /// Puts a task back to the front of its batch.
+    func putBack(_ item: TaskDelivery) {
+        state.withLock { state in
+            if state.queues[item.batch] == nil { state.rotation.append(item.batch) }
+            state.queues[item.batch] = [item] + (state.queues[item.batch] ?? [])
+        }
+        // A limit that was opened meanwhile, or that is just admitting a task, has not seen this one.
+        put([])
+    }
+
+    /// How many tasks of each batch wait for a closed limit, and for which.
+    var limited: [Name: (key: RateLimitKey, tasks: Int)] {
+        state.withLock { state in
+            var limited: [Name: (key: RateLimitKey, tasks: Int)] = [:]
+            for (batch, items) in state.queues {
+                guard let batch, let key = items.first?.limit, state.closed.contains(key) else { continue }
+                limited[batch] = (key, items.count)
+            }
+            return limited
+        }
+    }
+
+    /// How many tasks of a batch are here.
+    func count(of batch: Name) -> Int { state.withLock { $0.queues[batch]?.count ?? 0 } }
+}
+
+/// The task queue of one batch in one generation.
+struct QueueKey: Sendable, Hashable {
+    let batch: Name
+    let generation: Int
+}
+
+/// Identifies a task and the generation it runs for.
+struct TaskKey: Sendable, Hashable {
+    let batch: Name
+    let index: Int
+    let generation: Int
+
+    init(batch: Name, index: Int, generation: Int = 0) {
+        self.batch = batch
+        self.index = index
+        self.generation = generation
+    }
+
+    init(_ task: BatchTask) { self.init(batch: task.batch, index: task.index, generation: task.generation) }
+}
+
+/// A delivery of a task, with the permit that was taken for it.
+///
+/// It never changes, and copying it counts one reference: it is handed on about ten times.
+struct TaskDelivery: Sendable {
+    private final class Storage: Sendable {
+        let delivery: Delivery
+        let batch: Name?
+        let generation: Int
+        let permit: Delivery?
+        let limit: RateLimitKey?
+        let consumer: Int?
+
+        init(_ delivery: Delivery, _ queue: QueueKey?, _ permit: Delivery?, _ limit: RateLimitKey?, _ consumer: Int?) {
+            self.delivery = delivery
+            self.batch = queue?.batch
+            self.generation = queue?.generation ?? 0
+            self.permit = permit
+            self.limit = limit
+            self.consumer = consumer
+        }
+    }
+
+    private let storage: Storage
+
+    /// Creates a delivery.
+    ///
+    /// - Parameters:
+    ///   - delivery: What the broker delivered.
+    ///   - queue: The task queue it came from; nil for a suspect.
+    ///   - permit: The permit that was taken for it, if its batch is capped.
+    ///   - limit: The rate limit that its call has to keep.
+    ///   - consumer: The number of the consumer that brought it; nil if it was taken alone.
+    init(
+        _ delivery: Delivery,
+        from queue: QueueKey? = nil,
+        permit: Delivery? = nil,
+        limit: RateLimitKey? = nil,
+        consumer: Int? = nil
+    ) {
+        storage = Storage(delivery, queue, permit, limit, consumer)
+    }
+
+    /// What the broker delivered.
+    var delivery: Delivery { storage.delivery }
+    /// Identifies the delivery to the broker.
+    var token: Delivery.Token { storage.delivery.token }
+    /// The batch whose queue it came from; nil for a suspect.
+    var batch: Name? { storage.batch }
+    /// The task queue it came from; nil for a suspect.
+    var queue: QueueKey? { storage.batch.map { QueueKey(batch: $0, generation: storage.generation) } }
+    /// The permit that was taken with it.
+    var permit: Delivery? { storage.permit }
+    /// The rate limit that its call has to keep.
+    var limit: RateLimitKey? { storage.limit }
+    /// The number of the consumer that brought it; nil if it was taken alone.
+    var consumer: Int? { storage.consumer }
 }

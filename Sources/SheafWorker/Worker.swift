@@ -5,87 +5,96 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 
-/// Pulls tasks from the broker and runs them, so many at a time.
+/// Takes tasks from the broker and runs them, at most N at a time.
 ///
-/// Run it by itself, or in a `ServiceGroup`: a graceful shutdown takes no more tasks and gives those that run the time of
-/// ``WorkerConfiguration/grace``; cancelling the task that runs it gives them back to the queue at once. A worker also stands
-/// by as aggregator.
+/// Run it by itself, or in a `ServiceGroup`. After a graceful shutdown it takes no more tasks, and running tasks may
+/// continue for ``WorkerConfiguration/grace``. Cancelling the task that runs it returns its tasks to the queue at
+/// once. A worker also stands by as aggregator.
 public final class Worker: Service {
     private let client: SheafClient
     private let configuration: WorkerConfiguration
-    private let state = WorkerState()
+    private let lifecycle: WorkerLifecycle
 
-    /// Makes a worker.
+    /// Creates a worker.
     public init(client: SheafClient, configuration: WorkerConfiguration) {
         self.client = client
         self.configuration = configuration
+        lifecycle = WorkerLifecycle(observer: configuration.observer)
     }
 
     /// What it has done so far.
-    public var report: WorkerReport { state.report }
+    public var report: WorkerReport { lifecycle.report }
 
-    /// Works until its configuration says to leave, or it is shut down; throws what keeps it from working at all.
+    /// Works until its configuration tells it to leave, or it is shut down; throws what keeps it from working at all.
     @concurrent
     public func run() async throws {
         try await withGracefulShutdownHandler {
             try await work()
-        } onGracefulShutdown: { [state] in
-            state.leave(shuttingDown: true)
+        } onGracefulShutdown: { [lifecycle] in
+            lifecycle.leave(shuttingDown: true)
         }
     }
 
     private func work() async throws {
         let journal = try await Journal.read(from: client)
         if let batch = configuration.batch { _ = try journal.find(batch.text) }
-        let book = RateLimits(client: client, worker: configuration.name)
-        try await book.catchUp()
-        for limit in configuration.rateLimits { try await TokenMint(client: client, book: book).establish(limit) }
-        let parts = WorkerParts(client, configuration, journal, book, state)
-        if configuration.maxTasks != nil {
-            await parts.writer.beforeSettling { [fetcher = parts.fetcher] in try await fetcher.willSettle($0) }
-        }
+        let limits = RateLimits(client: client, worker: configuration.name, timing: configuration.timing)
+        try await limits.catchUp()
+        let mint = TokenMint(client: client, limits: limits, timing: configuration.timing)
+        for limit in configuration.rateLimits { try await mint.establish(limit) }
+        let context = WorkerContext(
+            client: client,
+            configuration: configuration,
+            journal: journal,
+            limits: limits,
+            lifecycle: lifecycle
+        )
+        let parts = WorkerParts(context, mint: mint)
         let result = await withTaskCancellationHandler {
-            await Self.catching { try await self.run(parts) }
+            await Self.catching { try await run(parts, context) }
         } onCancel: {
-            parts.inbox.close()
+            context.inbox.close()
         }
-        parts.inbox.close()
+        context.inbox.close()
         let end = await Self.catching { try await withoutCancellation { try await parts.wrapUp() } }
-        await parts.signals.sayNothingRuns()
+        await parts.heartbeats.reportNothing()
         try result.get()
         try end.get()
         try Task.checkCancellation()
     }
 
-    private func run(_ parts: WorkerParts) async throws {
-        let (configuration, state) = (self.configuration, self.state)
+    private func run(_ parts: WorkerParts, _ context: WorkerContext) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await persisting { try await parts.journal.run() } }
-            group.addTask { try await persisting { try await parts.aggregator.run() } }
-            group.addTask { try await persisting { try await parts.book.run() } }
+            group.addTask { try await context.journal.run() }
+            group.addTask { try await parts.aggregator.run() }
+            group.addTask { try await context.limits.run() }
             for gate in parts.gates { group.addTask { try await gate.run() } }
-            group.addTask { try await persisting { try await parts.signals.run() } }
+            group.addTask { try await parts.heartbeats.run() }
             group.addTask { try await parts.writer.run() }
             group.addTask { try await parts.fetcher.run() }
+            group.addTask { try await parts.puller.run() }
             group.addTask { try await parts.keeper.run() }
-            for _ in 0..<configuration.concurrency { group.addTask { try await parts.slot.run(parts.inbox) } }
+            for _ in 0..<context.configuration.concurrency { group.addTask { try await parts.executor.run() } }
             group.addTask {
-                try await parts.goal.reach()
-                state.leave()
+                try await parts.condition.reach()
+                context.lifecycle.leave()
                 try await parts.fetcher.stop()
-                await state.waitUntilNothingHeld()
+                await context.ledger.waitUntilEmpty()
             }
-            if let grace = configuration.grace {
+            if let grace = context.configuration.grace {
                 group.addTask {
-                    await state.waitUntilShuttingDown()
+                    await context.lifecycle.waitUntilShuttingDown()
                     try await Task.sleep(for: grace)
-                    parts.client.logger.warning("\(state.heldCount) tasks have not ended within \(grace) and go back")
+                    context.client.logger.warning(
+                        "\(context.ledger.count) tasks have not ended within \(grace) and return to their queues"
+                    )
                 }
             }
-            // Nothing else ends by itself, so the first to end has reached the goal, has waited long enough, or has failed.
+            // Nothing else ends by itself, so the first to end has met the condition, has waited long enough, or has
+            // failed.
             defer {
                 group.cancelAll()
-                parts.inbox.close()
+                context.inbox.close()
             }
             try await group.next()
         }
@@ -97,5 +106,84 @@ public final class Worker: Service {
         } catch {
             return .failure(error)
         }
+    }
+}
+
+/// What every part of a worker uses.
+struct WorkerContext: Sendable {
+    let client: SheafClient
+    let configuration: WorkerConfiguration
+    let journal: Journal
+    let limits: RateLimits
+    let lifecycle: WorkerLifecycle
+    let ledger: SharedTaskLedger
+    let inbox = TaskInbox()
+
+    init(
+        client: SheafClient,
+        configuration: WorkerConfiguration,
+        journal: Journal,
+        limits: RateLimits,
+        lifecycle: WorkerLifecycle
+    ) {
+        self.client = client
+        self.configuration = configuration
+        self.journal = journal
+        self.limits = limits
+        self.lifecycle = lifecycle
+        ledger = SharedTaskLedger(changed: lifecycle.changed)
+    }
+
+    /// How long its parts wait for what.
+    var timing: WorkerTiming { configuration.timing }
+}
+
+/// The parts of a worker, wired together.
+private struct WorkerParts: Sendable {
+    let gates: [RateGate]
+    let writer: OutcomeWriter
+    let fetcher: TaskFetcher
+    let puller: TaskPuller
+    let keeper: LeaseKeeper
+    let heartbeats: HeartbeatSender
+    let aggregator: Aggregator
+    let condition: StopCondition
+    let executor: TaskExecutor
+    private let settler: TaskSettler
+    private let context: WorkerContext
+
+    init(_ context: WorkerContext, mint: TokenMint) {
+        self.context = context
+        let scope = FetchScope(context)
+        let permits = PermitPool(context)
+        settler = TaskSettler(context, permits: permits)
+        writer = OutcomeWriter(context, settler: settler)
+        fetcher = TaskFetcher(context, scope: scope, settler: settler)
+        if context.configuration.maxTasks != nil {
+            settler.beforeSettling { [fetcher] in try await fetcher.willSettle($0) }
+        }
+        puller = TaskPuller(context, scope: scope, fetcher: fetcher, permits: permits)
+        keeper = LeaseKeeper(context, settler: settler, fetcher: fetcher, permits: permits)
+        heartbeats = HeartbeatSender(context)
+        gates = context.configuration.rateLimits.map { RateGate(context, mint: mint, limit: $0) }
+        aggregator = Aggregator(client: context.client, journal: context.journal)
+        condition = StopCondition(context, scope: scope)
+        executor = TaskExecutor(context, writer: writer, settler: settler, fetcher: fetcher)
+    }
+
+    /// Leaves nothing uncertain, whatever the reason to leave: what is done is written, and the rest returns to its
+    /// queues.
+    func wrapUp() async throws {
+        // If the broker takes nothing even now, it delivers the tasks to other workers when the connection ends.
+        let flush = await Task { [writer, context] in
+            try await within(context.timing.lastPatience) { try await writer.flush() }
+        }.result
+        try await fetcher.stop()
+        let (confirmed, unfinished) = context.ledger.withLock { $0.leftovers }
+        try await settler.settle(confirmed, as: .acknowledged)
+        context.lifecycle.noteReturned(unfinished)
+        try await settler.giveBack(unfinished)
+        await keeper.release()
+        _ = try flush.get()
     }
 }

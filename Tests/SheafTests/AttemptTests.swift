@@ -16,8 +16,8 @@ import Testing
         return flow
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func theErrorsOfAllAttemptsAreTold(kind: BrokerKind) async throws {
+    @Test("An outcome contains the errors of all attempts", arguments: BrokerKind.allCases)
+    func anOutcomeHasTheErrorsOfAllAttempts(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try flow(RetryRule(delay: .milliseconds(100), maximumDelay: .milliseconds(300)), retries: 3) {
                 $0.index == 0 || $0.attempt < 3
@@ -46,7 +46,8 @@ import Testing
         }
     }
 
-    @Test func aFlowMayCallItsErrorCancelled() async throws {
+    @Test("A flow's own error may have the type 'cancelled'")
+    func aFlowMayCallItsErrorCancelled() async throws {
         try await Stage.with(.embedded) { stage in
             let flow = try FlowDefinition.work(retries: 3) { _ in
                 throw FlowError(type: "cancelled", message: "by the shop")
@@ -59,8 +60,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func theRuleDecidesWhatIsTriedAgain(kind: BrokerKind) async throws {
+    @Test("The retry rule decides which failures are retried", arguments: BrokerKind.allCases)
+    func theRuleDecidesWhatIsRetried(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try flow(RetryRule(on: .listed(types: ["timeout"], exitCodes: [])), retries: 3) { _ in true }
             let batch = try await stage.client { try await $0.create(plan(), records: records(1)) }

@@ -5,9 +5,9 @@ import SheafFlows
 import Synchronization
 import Testing
 
-/// Tasks that a worker hands to its flow several at a time.
+/// Tasks that a worker hands to its flow in groups.
 @Suite struct GroupTests {
-    /// Does what a closure says, and notes which tasks it was handed together.
+    /// Runs a closure, and records which tasks it was handed together.
     private final class Recital: SerialFlow {
         let groupSize = 16
         let groups = Mutex<[[Int]]>([])
@@ -37,14 +37,14 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Each task of a group has its own outcome", arguments: BrokerKind.allCases)
     func eachTaskHasItsOwnOutcome(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = Recital { task in
                 switch (task.index % 10, task.attempt) {
                 case (3, 1): return .failure(FlowError(type: "busy", message: "later", isRetryable: true))
                 case (5, _): return .failure(FlowError(type: "broken", message: "for good"))
-                case (7, _): throw FlowError(type: "gone", message: "and with it what came behind")
+                case (7, _): throw FlowError(type: "gone", message: "and with it the tasks that follow")
                 default: return .success(.json(task.record.bytes))
                 }
             }
@@ -60,12 +60,12 @@ import Testing
                 #expect(outcome.output == (digit == 5 || digit == 7 ? nil : Array(#"{"n":\#(outcome.index)}"#.utf8)))
                 #expect(outcome.startedAt <= outcome.finishedAt)
             }
-            #expect(flow.largest > 1, "they are handed over together where there are enough")
+            #expect(flow.largest > 1, "they are handed over together if there are enough")
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func whoseTurnHasNotComeIsCancelledWithTheBatch(kind: BrokerKind) async throws {
+    @Test("Cancelling a batch cancels tasks of a group whose turn has not come", arguments: BrokerKind.allCases)
+    func tasksWithoutATurnAreCancelledWithTheBatch(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (hanging, bell) = AsyncStream.makeStream(of: Int.self)
             let flow = Recital { task in
@@ -89,7 +89,8 @@ import Testing
         }
     }
 
-    @Test func tasksThatWaitForAPermitOrAPersonComeOneByOne() async throws {
+    @Test("Tasks that need a permit or may ask questions are not grouped")
+    func cappedAndInteractiveTasksAreNotGrouped() async throws {
         try await Stage.with(.embedded) { stage in
             let changes: [(inout BatchPlan) -> Void] = [
                 { $0.options.maxRunning = 3 }, { $0.options.isInteractive = true },

@@ -5,7 +5,7 @@ import SheafFlows
 import Testing
 
 @Suite struct LeaseTests {
-    @Test(arguments: BrokerKind.allCases, [nil, 1])
+    @Test("A long task runs on a lease", arguments: BrokerKind.allCases, [nil, 1])
     func aLongTaskRunsOnALease(kind: BrokerKind, cap: Int?) async throws {
         try await Stage.with(kind) { stage in
             let (gauge, gate) = (Gauge(), Gate())
@@ -57,8 +57,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func aLeasedTaskThatIsEndedGoesBackToItsQueue(kind: BrokerKind) async throws {
+    @Test("A leased task returns to its queue when its worker ends", arguments: BrokerKind.allCases)
+    func aLeasedTaskReturnsToItsQueue(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let stuck = try FlowDefinition.work { _ in
                 try await Task.sleep(for: .seconds(60))
@@ -86,8 +86,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func aLeasedTaskCanBeTriedAgain(kind: BrokerKind) async throws {
+    @Test("A leased task can be retried", arguments: BrokerKind.allCases)
+    func aLeasedTaskCanBeRetried(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             var flow = try FlowDefinition.work(retries: 1) { task in
                 if task.attempt > 1 { return .value(1) }

@@ -6,7 +6,7 @@ import SheafSources
 import Testing
 
 @Suite struct MainJobTests {
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A batch is published, run by three workers and aggregated", arguments: BrokerKind.allCases)
     func aBatchIsPublishedRunByThreeWorkersAndAggregated(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { task in .json(task.record.bytes) }
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The limit of tasks is exact and the rest stays queued", arguments: BrokerKind.allCases)
     func aLimitIsExactAndTheRestStaysQueued(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(1) }
@@ -58,14 +58,14 @@ import Testing
             try await stage.client { client in
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.counts == BatchCounts(succeeded: 200))
-                // What is taken and given back counts as an attempt; near the limit that is one prefetch at the very most.
+                // A task that is taken and returned counts as an attempt; near the limit, at most one prefetch is.
                 let outcomes = try await client.allResults(batch.id)
                 #expect(outcomes.count { $0.attempts > 1 } <= 5)
             }
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Parameters make variants of each record", arguments: BrokerKind.allCases)
     func parametersMakeVariants(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { .value($0.parameters) }
@@ -82,8 +82,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func whatIsNoRecordBecomesAFailedOutcome(kind: BrokerKind) async throws {
+    @Test("An unreadable record becomes a failed outcome", arguments: BrokerKind.allCases)
+    func anUnreadableRecordBecomesAFailedOutcome(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(nil) }
             let good = Record(id: "g", kind: .text, bytes: Array("x".utf8))
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Creating a batch without records fails", arguments: BrokerKind.allCases)
     func nothingIsCreatedFromNothing(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A batch id can be used once", arguments: BrokerKind.allCases)
     func anIdIsUsedOnce(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let named = try plan { $0.id = Name("mine") }
@@ -145,8 +145,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func retryableFailuresAreTriedAgain(kind: BrokerKind) async throws {
+    @Test("Retryable failures are retried", arguments: BrokerKind.allCases)
+    func retryableFailuresAreRetried(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work(retries: 1) { task in
                 if task.index == 0, task.attempt == 1 {
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Progress ends with the batch", arguments: BrokerKind.allCases)
     func progressEndsWithTheBatch(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(1) }

@@ -6,34 +6,35 @@ import Testing
 @testable import SheafWorker
 
 @Suite struct PartsTests {
-    @Test(arguments: [1, 5, 64])
+    @Test("Slow tasks are not fetched ahead", arguments: [1, 5, 64])
     func slowTasksAreNotFetchedAhead(slots: Int) {
         for seconds in [0.2, 1, 60] {
-            let plan = FetchPlan(slots: slots, rate: Double(slots) / seconds)
+            let plan = PrefetchController(slots: slots, rate: Double(slots) / seconds)
             #expect(plan.lead == 0, "tasks of \(seconds) s")
             #expect(plan.prefetch(isBusy: true, busyCount: 1) == slots)
         }
     }
 
-    @Test func fastTasksAreFetchedAheadWithinBounds() {
-        #expect(FetchPlan(slots: 5, rate: 1_000).lead == 50)
-        #expect(FetchPlan(slots: 5, rate: 2_000).lead == 200)
-        #expect(FetchPlan(slots: 5, rate: 10_000).lead == 2_000)
-        #expect(FetchPlan(slots: 5, rate: 1_000_000).lead == FetchPlan.maximumLead)
+    @Test("Fast tasks are fetched ahead within bounds")
+    func fastTasksAreFetchedAheadWithinBounds() {
+        #expect(PrefetchController(slots: 5, rate: 1_000).lead == 50)
+        #expect(PrefetchController(slots: 5, rate: 2_000).lead == 200)
+        #expect(PrefetchController(slots: 5, rate: 10_000).lead == 2_000)
+        #expect(PrefetchController(slots: 5, rate: 1_000_000).lead == PrefetchController.maximumLead)
     }
 
-    @Test(arguments: [1, 5, 64])
-    func tasksThatEndTogetherAreNoReasonToFetchAheadAtOnce(slots: Int) {
-        var plan = FetchPlan(slots: slots)
+    @Test("Tasks that end together raise the prefetch step by step only", arguments: [1, 5, 64])
+    func tasksThatEndTogetherRaiseThePrefetchSlowly(slots: Int) {
+        var plan = PrefetchController(slots: slots)
         #expect(!plan.areEnough(max(15, slots)))
         // As fast as that they may well be, but it is not believed at once.
         var leads = [0]
         for _ in 0..<10 {
-            let isMore = plan.noteEarly(ended: 100 * slots, in: FetchPlan.look)
+            let isMore = plan.noteEarly(ended: 100 * slots, in: WorkerTiming().earlyLook)
             #expect(isMore == plan.isWorthRaising(from: slots + leads[leads.count - 1], to: slots + plan.lead))
             leads.append(plan.lead)
         }
-        #expect(leads.last == min(FetchPlan.maximumLead, 2_000 * slots))
+        #expect(leads.last == min(PrefetchController.maximumLead, 2_000 * slots))
         for (old, new) in zip(leads, leads.dropFirst()) where old > 0 {
             #expect(!plan.isWorthLowering(from: slots + new, to: slots + old), "\(leads)")
         }
@@ -45,8 +46,9 @@ import Testing
         #expect(plan.lead == 0)
     }
 
-    @Test func aConsumerIsOnlyAddedWhereItBringsMuch() {
-        let plan = FetchPlan(slots: 8)
+    @Test("A consumer is added only if it brings much more")
+    func aConsumerIsAddedOnlyIfWorthIt() {
+        let plan = PrefetchController(slots: 8)
         let table: [(old: Int, new: Int, isWorth: Bool)] = [
             (0, 1, true), (1, 2, true), (3, 5, false), (4, 8, true), (7, 8, true), (100, 199, false), (100, 200, true),
             (2_000, 2_999, false), (2_000, 3_000, true), (8, 8, false), (8, 4, false),
@@ -56,20 +58,21 @@ import Testing
         }
     }
 
-    @Test func whatIsTooMuchIsEndedWithAsFewConsumersAsPossible() throws {
+    @Test("A prefetch is lowered by ending as few consumers as possible")
+    func fewConsumersAreEnded() throws {
         let key = QueueKey(batch: try #require(Name("b")), generation: 0)
         func ended(_ prefetches: [Int], keeping count: Int) -> [Int] {
-            var feed = BatchFeed()
+            var subscription = QueueSubscription(now: .now)
             for (number, prefetch) in prefetches.enumerated() {
-                let consumer = NoConsumer()
-                feed.subscriptions[number] = Subscription(
-                    key: key,
-                    consumer: consumer,
+                let consumer = QueueSubscription.Consumer(
+                    queue: key,
+                    consumer: NoConsumer(),
                     prefetch: prefetch,
                     number: number
                 )
+                _ = subscription.add(consumer, now: .now)
             }
-            return feed.surplus(beyond: count).map(\.prefetch).sorted()
+            return subscription.removeSurplus(beyond: count).map(\.prefetch).sorted()
         }
         #expect(ended([1, 15, 100, 900], keeping: 100) == [900])
         #expect(ended([1, 15, 100, 900], keeping: 117) == [1, 15, 100, 900], "another follows that brings less")
@@ -79,7 +82,8 @@ import Testing
         #expect(ended([64], keeping: 32).isEmpty)
     }
 
-    @Test func aCreatorThatIsGoneForAMomentIsStillExpected() throws {
+    @Test("A creator that is gone briefly is still expected")
+    func aCreatorThatIsGoneBrieflyIsStillExpected() throws {
         let batch = try #require(Name("b"))
         let start = ContinuousClock.now
         var interruptions = LastingInterruptions()
@@ -94,9 +98,9 @@ import Testing
         #expect(seen == [false, false, false, false, false, true])
     }
 
-    @Test(arguments: 1...8)
+    @Test("Busy batches share the slots", arguments: 1...8)
     func batchesShareTheSlots(busyCount: Int) {
-        let plan = FetchPlan(slots: 5)
+        let plan = PrefetchController(slots: 5)
         let share = plan.prefetch(isBusy: true, busyCount: busyCount)
         #expect(share >= 1)
         #expect(share * busyCount >= 5)
@@ -104,7 +108,7 @@ import Testing
         #expect(plan.prefetch(isBusy: false, busyCount: busyCount) == 1)
     }
 
-    @Test(arguments: 0..<100)
+    @Test("The confirmed position counts tasks confirmed without a gap", arguments: 0..<100)
     func whatIsConfirmedWithoutAGapIsCounted(seed: Int) {
         var position = ConfirmedPosition()
         var windows = (0..<40).map { _ in position.open(count: Int.random(in: 1...9)) }
@@ -120,13 +124,14 @@ import Testing
         #expect(position.confirmed == total)
     }
 
-    private func item(_ tag: UInt64, _ batch: Name?, _ limit: RateLimitKey? = nil) -> InboxItem {
+    private func item(_ tag: UInt64, _ batch: Name?, _ limit: RateLimitKey? = nil) -> TaskDelivery {
         let token = Delivery.Token(epoch: 1, channel: 1, tag: tag)
         let delivery = Delivery(message: Message(), queue: "q", earlierDeliveries: 0, token: token)
-        return InboxItem(delivery: delivery, batch: batch, limit: limit)
+        return TaskDelivery(delivery, from: batch.map { QueueKey(batch: $0, generation: 0) }, limit: limit)
     }
 
-    @Test func theInboxGivesOutBatchesInTurn() async throws {
+    @Test("The inbox hands out batches in turn")
+    func theInboxGivesOutBatchesInTurn() async throws {
         let (first, second) = (try #require(Name("a")), try #require(Name("b")))
         let inbox = TaskInbox()
         inbox.put((0..<4).map { item($0, first) })
@@ -139,7 +144,8 @@ import Testing
         #expect(end == nil)
     }
 
-    @Test func theInboxDrainsOneBatchOnly() async throws {
+    @Test("Draining a batch leaves the others in the inbox")
+    func theInboxDrainsOneBatchOnly() async throws {
         let (first, second) = (try #require(Name("a")), try #require(Name("b")))
         let inbox = TaskInbox()
         inbox.put([item(0, first), item(1, second), item(2, first)])
@@ -149,7 +155,8 @@ import Testing
         #expect(inbox.drainAll().isEmpty)
     }
 
-    @Test func aSlotTakesMoreOfItsBatchWhereNobodyElseWaits() async throws {
+    @Test("A slot takes more tasks of its batch if no other slot or batch waits")
+    func aSlotTakesMoreOfItsBatch() async throws {
         let (first, second) = (try #require(Name("a")), try #require(Name("b")))
         let key = RateLimitKey.flow(first)
         func more(_ inbox: TaskInbox, _ count: Int, bytes: Int = 1_000, onlyBatch: Bool = false) -> [UInt64] {
@@ -172,7 +179,8 @@ import Testing
         #expect(more(inbox, 9, onlyBatch: true) == [6])
     }
 
-    @Test func aDemandIsMadeForAFreeSlotOnly() async throws {
+    @Test("Tasks are demanded only for free slots")
+    func aDemandIsMadeForAFreeSlotOnly() async throws {
         let inbox = TaskInbox()
         async let slot = inbox.next()
         let isDemanded = await inbox.demand()
@@ -186,7 +194,8 @@ import Testing
         #expect(!isDemandedAgain, "no slot has waited since")
     }
 
-    @Test func theLastTasksAreRemembered() throws {
+    @Test("The last tasks are remembered, up to a limit")
+    func theLastTasksAreRemembered() throws {
         let batch = try #require(Name("b"))
         func task(_ index: Int, generation: Int = 0) -> BatchTask {
             BatchTask(
@@ -199,15 +208,16 @@ import Testing
         }
         var recent = RecentTasks()
         for index in 0..<RecentTasks.capacity + 10 {
-            recent.insert(task(index))
-            recent.insert(task(index))
+            recent.insert(TaskKey(task(index)))
+            recent.insert(TaskKey(task(index)))
         }
-        #expect(!recent.contains(task(9)))
-        #expect(recent.contains(task(10)) && recent.contains(task(RecentTasks.capacity + 9)))
-        #expect(!recent.contains(task(10, generation: 1)))
+        #expect(!recent.contains(TaskKey(task(9))))
+        #expect(recent.contains(TaskKey(task(10))) && recent.contains(TaskKey(task(RecentTasks.capacity + 9))))
+        #expect(!recent.contains(TaskKey(task(10, generation: 1))))
     }
 
-    @Test func aSilentWorkerIsForgotten() throws {
+    @Test("A worker without heartbeats is forgotten")
+    func aSilentWorkerIsForgotten() throws {
         let batch = try #require(Name("b"))
         var board = LiveWorkers()
         let start = ContinuousClock.now
@@ -219,7 +229,8 @@ import Testing
         #expect(board.running(batch, now: start + .seconds(4)) == 0)
     }
 
-    @Test func aChunkAppliedTwiceCountsOnce() throws {
+    @Test("A log chunk that is applied twice counts once")
+    func aChunkAppliedTwiceCountsOnce() throws {
         let batch = try #require(Name("b"))
         var lines: [UInt8] = []
         let moment = Timestamp(milliseconds: 0)
@@ -241,10 +252,13 @@ import Testing
         #expect(fold.nextOffset == 5)
     }
 
-    @Test(arguments: [
-        ("amqp://user:secret@host:5672/%2f", "amqp://user@host:5672/%2f"),
-        ("amqps://user:p@ss@host/v", "amqps://user@host/v"), ("/data/.sheaf", "embedded:/data/.sheaf"),
-    ])
+    @Test(
+        "A broker reference never shows its password",
+        arguments: [
+            ("amqp://user:secret@host:5672/%2f", "amqp://user@host:5672/%2f"),
+            ("amqps://user:p@ss@host/v", "amqps://user@host/v"), ("/data/.sheaf", "embedded:/data/.sheaf"),
+        ]
+    )
     func aReferenceNeverShowsItsPassword(text: String, shown: String) {
         let reference = BrokerReference(text)
         #expect("\(reference)" == shown)

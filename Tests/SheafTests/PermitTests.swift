@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Lowering max_running makes permits void", arguments: BrokerKind.allCases)
     func aLowerCapMakesPermitsVoid(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (before, after) = (Gauge(), Gauge())
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("max_running can be set and removed while a batch runs", arguments: BrokerKind.allCases)
     func aBatchBecomesCappedAndUncappedWhileItRuns(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()

@@ -11,7 +11,7 @@ import Testing
         func note() { moments.append(.now) }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The policy stop halts all workers at once and leaves the rest queued", arguments: BrokerKind.allCases)
     func stopHaltsAllWorkersAtOnceAndTheRestStaysQueued(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let starts = Starts()
@@ -60,7 +60,11 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases, ["stop:10", "stop:5%"])
+    @Test(
+        "Counted and percentage policies stop a batch within two seconds",
+        arguments: BrokerKind.allCases,
+        ["stop:10", "stop:5%"]
+    )
     func countedLimitsTripWithinTwoSeconds(kind: BrokerKind, policy: String) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { task in
@@ -85,7 +89,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A worker that starts after a cancel runs nothing", arguments: BrokerKind.allCases)
     func aCancelWithoutWorkersIsSeenByThoseThatComeLater(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()
@@ -110,7 +114,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases, [false, true])
+    @Test("Cancelling lets running tasks finish, or ends them with now", arguments: BrokerKind.allCases, [false, true])
     func aCancelLetsRunningTasksFinishOrEndsThem(kind: BrokerKind, now: Bool) async throws {
         try await Stage.with(kind) { stage in
             let (gauge, gate, release) = (Gauge(), Gate(), Gate())
@@ -138,7 +142,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("max_running holds over all workers", arguments: BrokerKind.allCases)
     func aBatchsCapHoldsOverAllWorkers(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             // The first tasks wait for each other, so that the cap is reached however slowly the workers come.

@@ -14,13 +14,13 @@ import Testing
         var all: [ContinuousClock.Instant] { times.withLock { $0 } }
     }
 
-    /// The first moment at which something happened.
+    /// The first time at which something happened.
     private final class Moment: Sendable {
         private let moment = Mutex<ContinuousClock.Instant?>(nil)
 
         var value: ContinuousClock.Instant? { moment.withLock { $0 } }
 
-        /// Notes that it happens now; false where it has happened before.
+        /// Records that it happens now; returns false if it has happened before.
         func note() -> Bool {
             moment.withLock { moment in
                 if moment != nil { return false }
@@ -36,7 +36,7 @@ import Testing
         FlowDefinition(name: try #require(Name(name)), flow: flow, retries: 0, rateLimit: limit)
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("All workers together keep a rate", arguments: BrokerKind.allCases)
     func aRateIsKeptByAllWorkersTogether(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let rate = try #require(RateLimit("50/s"))
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A worker that dies does not change the rate", arguments: BrokerKind.allCases)
     func aWorkerThatIsGoneLeavesTheRateAsItIs(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let rate = try #require(RateLimit("100/s"))
@@ -81,7 +81,7 @@ import Testing
                 try await stage.work([flow])
                 let nonce = try #require(try await client.nonce(of: key))
                 let tokens = client.names.tokens(key, nonce: nonce)
-                // Somebody dies with tokens in hand, one of them spent.
+                // Another process dies while it holds tokens, one of them spent.
                 try await stage.client { other in
                     let consumer = try await other.broker.consume(tokens, prefetch: 4)
                     var held: [Delivery] = []
@@ -101,8 +101,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func aBusyServiceIsLeftAloneByAll(kind: BrokerKind) async throws {
+    @Test("A pause that a service asks for holds for all workers", arguments: BrokerKind.allCases)
+    func aPauseHoldsForAllWorkers(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (calls, said) = (Calls(), Moment())
             let pause = Duration.seconds(4)
@@ -120,11 +120,11 @@ import Testing
                     for _ in 0..<3 { group.addTask { try await stage.work([flow]) { $0.concurrency = 2 } } }
                     group.addTask {
                         try await until("it was told to wait") { said.value != nil }
-                        // One that comes later hears of it too.
+                        // A worker that starts later respects the pause too.
                         try await stage.work([flow])
                     }
                     group.addTask {
-                        try await until("the status tells of it") {
+                        try await until("the status reports it") {
                             let limited = try await client.batch(batch.id.text).limited
                             return limited?.key == .flow(batch.flow) && limited?.until != nil
                         }
@@ -145,11 +145,11 @@ import Testing
         }
     }
 
-    /// How soon all have stopped: 100 ms on a machine that has nothing else to do, which a test's has.
+    /// How soon all have stopped: 100 ms on an idle machine, more on one that runs tests.
     private static let reaction = Duration.milliseconds(500)
 
-    @Test(arguments: BrokerKind.allCases)
-    func aServiceThatStaysBusyIsAskedLessAndLess(kind: BrokerKind) async throws {
+    @Test("A service that stays busy is called less and less often", arguments: BrokerKind.allCases)
+    func aBusyServiceIsCalledLessAndLess(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let calls = Calls()
             let flow = try FlowDefinition.work { _ in
@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A paused flow keeps no other flow from running", arguments: BrokerKind.allCases)
     func oneFlowThatWaitsKeepsNoOtherFromRunning(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (first, second) = (Gate(), Calls())
@@ -207,7 +207,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("The worker that starts last decides the rate", arguments: BrokerKind.allCases)
     func theWorkerThatStartsLastDecidesOnTheRate(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let key = RateLimitKey.shared(try #require(Name("service")))
@@ -232,7 +232,7 @@ import Testing
 }
 
 extension SheafClient {
-    /// Names the queues of a limit's tokens, by the log; nil where nobody has set it.
+    /// The nonce in the names of a limit's queues, from the log; nil if it was never set.
     func nonce(of key: RateLimitKey) async throws -> String? {
         let end = try #require(try await broker.endOffset(of: names.limits))
         let reader = try await broker.read(names.limits, from: .first)

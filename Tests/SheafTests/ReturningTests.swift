@@ -5,7 +5,7 @@ import SheafFlows
 import Testing
 
 @Suite struct ReturningTests {
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Pausing a batch many times makes no suspects", arguments: BrokerKind.allCases)
     func pausingAgainAndAgainMakesNoSuspects(kind: BrokerKind) async throws {
         try await Stage.with(kind, timeout: .seconds(180)) { stage in
             let gauge = Gauge()
@@ -29,11 +29,11 @@ import Testing
                     let before = await gauge.total
                     try await until("tasks run in round \(round)") { await gauge.total > before + 20 }
                     try await client.journal(.paused, record)
-                    try await until("all is given back in round \(round)") {
+                    try await until("all tasks are returned in round \(round)") {
                         guard await gauge.now == 0 else { return false }
                         let status = try #require(try await client.broker.queueStatus(queue))
                         let settled = try await client.batch(batch.id.text).counts.settled
-                        // RabbitMQ takes back what is on its way when a consumer ends, maybe also what has come and runs.
+                        // RabbitMQ takes back what is on its way when a consumer ends, and perhaps what runs.
                         return status.consumers == 0 && status.ready >= total - settled
                     }
                     try await client.journal(.resumed(tolerated: 0), record)
@@ -43,7 +43,7 @@ import Testing
                 }
                 working.cancel()
                 _ = await working.result
-                #expect(round > 1 && worker.report.returned > 0, "tasks were prefetched and given back")
+                #expect(round > 1 && worker.report.returned > 0, "tasks were prefetched and returned")
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: total))
                 #expect(await gauge.total == total)
                 let suspects = client.names.suspects(flow: batch.flow)
@@ -53,8 +53,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func aSuspectThatIsGivenBackIsNeitherLostNorCounted(kind: BrokerKind) async throws {
+    @Test("A suspect that is returned is neither lost nor counted", arguments: BrokerKind.allCases)
+    func aReturnedSuspectIsNeitherLostNorCounted(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()
             let stuck = try FlowDefinition.work { _ in

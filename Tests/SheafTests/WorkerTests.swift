@@ -6,8 +6,8 @@ import Synchronization
 import Testing
 
 @Suite struct WorkerTests {
-    @Test(arguments: BrokerKind.allCases)
-    func aWorkerThatIsEndedGivesItsTasksBack(kind: BrokerKind) async throws {
+    @Test("A cancelled worker returns its tasks", arguments: BrokerKind.allCases)
+    func aCancelledWorkerReturnsItsTasks(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (gauge, gate) = (Gauge(), Gate())
             let slow = try FlowDefinition.work { _ in
@@ -32,10 +32,10 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func aForeignMessageGoesToTheDeadLettersAndHarmsNobody(kind: BrokerKind) async throws {
+    @Test("A foreign message goes to the dead letters and has no other effect", arguments: BrokerKind.allCases)
+    func aForeignMessageGoesToTheDeadLetters(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            // The batch must not end, and its queue with it, before the strangers behind its tasks were looked at.
+            // The batch must not end, and its queue with it, before the foreign messages after its tasks were handled.
             let rejected = Gate()
             let flow = try FlowDefinition.work { task in
                 if task.index == 0 { await rejected.wait() }
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Slow tasks are not hoarded", arguments: BrokerKind.allCases)
     func slowTasksAreNotHoarded(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let gauge = Gauge()
@@ -100,8 +100,8 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
-    func whatWasFetchedAheadIsSharedWhenTasksBecomeSlow(kind: BrokerKind) async throws {
+    @Test("Prefetched tasks are shared when tasks become slow", arguments: BrokerKind.allCases)
+    func prefetchedTasksAreShared(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let (fast, slow) = (8_000, 20)
             let (first, firstHasBegun) = AsyncStream.makeStream(of: Void.self)
@@ -137,7 +137,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("Many batches share a worker", arguments: BrokerKind.allCases)
     func manyBatchesShareAWorker(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(1) }
@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A worker leaves when its time is up or no task comes", arguments: BrokerKind.allCases)
     func aWorkerLeavesWhenItsTimeIsUpOrNothingComes(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let flow = try FlowDefinition.work { _ in .value(1) }
@@ -170,7 +170,7 @@ import Testing
         }
     }
 
-    @Test(arguments: BrokerKind.allCases)
+    @Test("A worker ignores batches of flows it does not know", arguments: BrokerKind.allCases)
     func aBatchOfAnUnknownFlowIsLeftAlone(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let other = try plan { $0.flow = Name("other") ?? $0.flow }

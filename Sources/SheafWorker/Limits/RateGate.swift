@@ -3,34 +3,39 @@ import SheafBatches
 import SheafBroker
 import SheafCore
 
-/// Holds the tasks of one limit back in the inbox, and lets them go as fast as the limit allows.
+/// Holds the tasks of one rate limit back in the inbox, and admits them as fast as the limit allows.
 struct RateGate: Sendable {
-    let client: SheafClient
-    let book: RateLimits
-    let inbox: TaskInbox
-    let key: RateLimitKey
-    /// The rate that this worker's configuration wants.
-    let wanted: RateLimit?
+    private let client: SheafClient
+    private let limits: RateLimits
+    private let mint: TokenMint
+    private let inbox: TaskInbox
+    private let key: RateLimitKey
+    private let wanted: RateLimit?
 
-    /// How long a queue of tokens must be gone before tokens are made anew: a broker that starts finds things late.
-    private static let patience = Duration.seconds(10)
+    /// Creates a gate for a limit with the rate that this worker's configuration wants.
+    init(_ context: WorkerContext, mint: TokenMint, limit: FlowRateLimit) {
+        client = context.client
+        limits = context.limits
+        inbox = context.inbox
+        self.mint = mint
+        self.key = limit.key
+        self.wanted = limit.rate
+    }
 
     /// Works until cancelled.
     func run() async throws {
-        var missingSince: ContinuousClock.Instant?
         var backoff = Backoff()
-        var toldOf: String?
-        for await _ in book.changes() {
-            // The limit stands as it was when last looked at, until it has changed once more.
+        var reported: String?
+        for await _ in limits.changes() {
             while true {
                 try Task.checkCancellation()
-                let limit = book[key]
-                if limit.rate != wanted, limit.nonce != toldOf {
-                    toldOf = limit.nonce
+                let limit = limits[key]
+                if limit.rate != wanted, limit.nonce != reported {
+                    reported = limit.nonce
                     client.logger.warning(
                         """
-                        \(key) is kept at \(limit.rate?.description ?? "no rate"), as \(limit.setter) wants it; the \
-                        configuration of this worker says \(wanted?.description ?? "nothing of a rate")
+                        \(key) has \(limit.rate?.description ?? "no rate"), set by worker \(limit.setter); this worker \
+                        is configured with \(wanted?.description ?? "no rate")
                         """
                     )
                 }
@@ -47,28 +52,23 @@ struct RateGate: Sendable {
                 guard await inbox.demand(of: key) else { return }
                 do {
                     try await spend(nonce, rate)
-                    missingSince = nil
                     backoff.reset()
                 } catch let error as BrokerError {
                     guard error.isRetryable || error.code == .notFound || error.code == .queueGone else { throw error }
-                    client.logger.debug("tokens of \(key) can not be had: \(error)")
+                    client.logger.debug("cannot take tokens of \(key): \(error)")
                     try await backoff.pause()
                     if error.isRetryable { continue }
-                    try await persisting { try await book.catchUp() }
-                    guard book[key].nonce == nonce else { continue }
-                    let since = missingSince ?? .now
-                    missingSince = since
-                    if .now - since > Self.patience {
-                        client.logger.warning("the tokens of \(key) are gone, and are made anew")
-                        try await retrying { try await TokenMint(client: client, book: book).renew(key, after: nonce) }
-                        missingSince = nil
-                    }
+                    // A worker that changes the rate deletes the old tokens once the log names the new ones.
+                    try await limits.catchUp()
+                    guard limits[key].nonce == nonce else { continue }
+                    client.logger.warning("the tokens of \(key) are gone; the worker mints new ones")
+                    try await retrying { try await mint.renew(key, after: nonce) }
                 }
             }
         }
     }
 
-    /// Takes tokens and lets a task go for each, until there is no task, or the limit is another or paused.
+    /// Takes tokens and admits a task for each, until there is no task, or the limit has changed or is paused.
     private func spend(_ nonce: String, _ rate: RateLimit) async throws {
         let consumer = try await client.broker.consume(
             client.names.tokens(key, nonce: nonce),
@@ -82,7 +82,7 @@ struct RateGate: Sendable {
         } catch {
             result = .failure(error)
         }
-        // First the consumer, then the tokens, or they come straight back.
+        // The consumer ends first: otherwise the returned tokens would come straight back to it.
         let (broker, rest) = (client.broker, unused)
         try await withoutCancellation {
             let late = try await consumer.cancel()
@@ -94,15 +94,98 @@ struct RateGate: Sendable {
     private func spend(from consumer: any QueueConsumer, _ nonce: String, _ unused: inout [Delivery]) async throws {
         while let tokens = try await consumer.next() {
             for (position, token) in tokens.enumerated() {
-                let limit = book[key]
+                let limit = limits[key]
                 guard limit.nonce == nonce, limit.pause() == nil, inbox.hasDemand(of: key) else {
                     unused = Array(tokens[position...])
                     return
                 }
-                // Spent before the call. A task that is taken away meanwhile leaves it spent for nothing.
+                // Spent before the call. If the task is taken away meanwhile, the token is wasted.
                 try await client.broker.settle(token, as: .rejected)
                 inbox.admit(key)
             }
         }
     }
+}
+
+/// Mints the tokens that keep rates.
+///
+/// A fixed number of tokens in a queue keeps a rate. A worker takes a token before each call and rejects it. The
+/// broker dead-letters it to a second queue, from which it returns when its lifetime has passed. So the broker keeps
+/// the rate: if a worker is killed while it holds a token, the token returns, spent or not, and no particular worker
+/// has to be alive.
+struct TokenMint: Sendable {
+    private let client: SheafClient
+    private let limits: RateLimits
+    private let timing: WorkerTiming
+
+    init(client: SheafClient, limits: RateLimits, timing: WorkerTiming) {
+        self.client = client
+        self.limits = limits
+        self.timing = timing
+    }
+
+    /// Sets the rate of a limit from now on; the worker that starts last decides.
+    func establish(_ limit: FlowRateLimit) async throws {
+        let (key, rate) = (limit.key, limit.rate)
+        if limits[key].rate == rate { return }
+        try await replace(key, by: rate) { $0.rate != rate }
+    }
+
+    /// Mints the tokens of a limit again if its queues are gone.
+    func renew(_ key: RateLimitKey, after nonce: String) async throws {
+        try await replace(key, by: limits[key].rate) { $0.nonce == nonce }
+    }
+
+    private func replace(_ key: RateLimitKey, by rate: RateLimit?, where isOld: (RateLimitState) -> Bool) async throws {
+        let lock = try await lock(of: key)
+        do {
+            try await limits.catchUp()
+            let old = limits[key]
+            if isOld(old) { try await replace(old, of: key, by: rate) }
+        } catch {
+            await lock.release()
+            throw error
+        }
+        await lock.release()
+    }
+
+    /// Replaces the tokens; they count once the log names their queues, so an interrupted minting has no effect.
+    private func replace(_ old: RateLimitState, of key: RateLimitKey, by rate: RateLimit?) async throws {
+        let nonce = String(UInt64.random(in: .min ... .max), radix: 36)
+        if let rate { try await mint(rate, of: key, nonce) }
+        try await retrying { try await limits.append(.set(rate: rate, nonce: nonce), to: key) }
+        try await limits.catchUp()
+        client.logger.info("\(key) has \(rate?.description ?? "no rate") from now on")
+        for gone in [old.nonce, limits[key].nonce == nonce ? nil : nonce].compactMap(\.self) {
+            try await client.broker.deleteQueue(client.names.tokens(key, nonce: gone))
+            try await client.broker.deleteQueue(client.names.spentTokens(key, nonce: gone))
+        }
+    }
+
+    /// The tokens begin as spent ones, so that changing a rate, however often, allows no additional calls.
+    private func mint(_ rate: RateLimit, of key: RateLimitKey, _ nonce: String) async throws {
+        let (broker, names) = (client.broker, client.names)
+        let (tokens, spent) = (names.tokens(key, nonce: nonce), names.spentTokens(key, nonce: nonce))
+        let queue = QueueDeclaration(name: tokens, kind: .tokens(deadLetter: .queue(spent)))
+        let room = QueueDeclaration(name: spent, kind: .waitingRoom(lifetime: rate.tokenLifetime, then: tokens))
+        try await broker.declareQueue(queue)
+        try await broker.declareQueue(room)
+        // Not retried: what was confirmed in part, repeated under the same name, would be more than the rate.
+        try await broker.publish(
+            (0..<rate.burst).map { Message(id: String($0), type: Self.tokenType) },
+            to: spent
+        )
+    }
+
+    private func lock(of key: RateLimitKey) async throws -> any BrokerLock {
+        while true {
+            if let lock = try await retrying({ try await client.broker.acquireLock(client.names.limitLock(key)) }) {
+                return lock
+            }
+            try await Task.sleep(for: timing.mintLockInterval)
+        }
+    }
+
+    /// The type of messages that are tokens.
+    static let tokenType = "token"
 }

@@ -1,0 +1,161 @@
+import SheafBatches
+import SheafBroker
+import SheafCore
+import SheafFlows
+
+/// A task that an executor handles, with what is known of its flow and its batch.
+///
+/// It never changes, and copying it counts one reference: the task, the definition and the batch are large.
+struct Assignment: Sendable {
+    private final class Storage: Sendable {
+        let task: BatchTask
+        let delivery: TaskDelivery
+        let definition: Boxed<FlowDefinition>
+        let info: Boxed<BatchInfo>
+        let revision: Int
+
+        init(
+            _ task: BatchTask,
+            _ delivery: TaskDelivery,
+            _ definition: Boxed<FlowDefinition>,
+            _ info: Boxed<BatchInfo>,
+            _ revision: Int
+        ) {
+            self.task = task
+            self.delivery = delivery
+            self.definition = definition
+            self.info = info
+            self.revision = revision
+        }
+    }
+
+    private let storage: Storage
+
+    init(
+        _ task: BatchTask,
+        _ delivery: TaskDelivery,
+        _ definition: Boxed<FlowDefinition>,
+        _ info: Boxed<BatchInfo>,
+        revision: Int
+    ) {
+        storage = Storage(task, delivery, definition, info, revision)
+    }
+
+    /// The task.
+    var task: BatchTask { storage.task }
+    /// How it came here.
+    var delivery: TaskDelivery { storage.delivery }
+    /// Its flow.
+    var definition: FlowDefinition { storage.definition.wrappedValue }
+    /// Its flow, by reference.
+    var definitionReference: Boxed<FlowDefinition> { storage.definition }
+    /// Its batch, as the journal knew it at ``revision`` or later.
+    var info: BatchInfo { storage.info.wrappedValue }
+    /// Its batch, by reference.
+    var infoReference: Boxed<BatchInfo> { storage.info }
+    /// The journal's revision when the batch was looked up.
+    var revision: Int { storage.revision }
+
+    /// How many attempts have been made at it, with the one that is made now.
+    var attempts: Int { storage.task.attempt + storage.delivery.delivery.earlierDeliveries }
+
+    /// How many tasks of its batch its flow may be handed at once.
+    ///
+    /// Nil if each has to begin by itself, because it waits for a permit, a rate limit or an answer, or because it
+    /// may be what ended a worker.
+    var groupSize: Int? {
+        let (definition, info) = (definition, info)
+        guard let flow = definition.serialFlow, definition.rateLimit == nil, delivery.batch != nil,
+            delivery.permit == nil, info.maxRunning == nil, !info.options.isInteractive
+        else { return nil }
+        return flow.groupSize
+    }
+
+    /// Whether its batch has ended, was cancelled, or has moved to a later generation, so that its outcome no longer
+    /// counts.
+    var isOver: Bool {
+        let info = info
+        return info.ending != nil || info.cancelled != nil || storage.task.generation < info.oldestQueue
+    }
+
+    /// What the ledger needs to know to admit it.
+    var candidate: TaskLedger.Candidate {
+        let info = info
+        // A task that was fetched before its batch was capped has no permit.
+        let isPermitted = info.maxRunning == nil || delivery.permit != nil || delivery.batch == nil
+        return TaskLedger.Candidate(
+            delivery: delivery,
+            task: TaskKey(storage.task),
+            mayRun: info.isRunnable && isPermitted,
+            continuations: info.continuations
+        )
+    }
+}
+
+/// Reads tasks from deliveries, and finds their flows and batches.
+struct AssignmentReader: Sendable {
+    private let flows: [Name: Boxed<FlowDefinition>]
+    private let journal: Journal
+
+    init(flows: [FlowDefinition], journal: Journal) {
+        self.flows = Dictionary(flows.map { ($0.name, Boxed(wrappedValue: $0)) }, uniquingKeysWith: { $1 })
+        self.journal = journal
+    }
+
+    /// Reads a task and finds its flow and its batch.
+    ///
+    /// - Returns: Nil if the batch no longer exists.
+    /// - Throws: `UnreadableMessage` if the message is not a task for this worker.
+    func read(_ delivery: TaskDelivery) async throws -> Assignment? {
+        let task = try BatchTask(delivery.delivery.message)
+        if let batch = delivery.batch, task.batch != batch {
+            throw UnreadableMessage("it belongs to another batch, '\(task.batch)'")
+        }
+        guard let definition = flows[task.flow] else {
+            throw UnreadableMessage("it is for flow '\(task.flow)', which this worker does not know")
+        }
+        let revision = journal.revision
+        guard let info = try await info(of: task) else { return nil }
+        return try checked(Assignment(task, delivery, definition, info, revision: revision))
+    }
+
+    /// Reads a task that is to follow on one of the same batch; returns nil if more has to be found out about it.
+    func read(_ delivery: TaskDelivery, like first: Assignment) throws(UnreadableMessage) -> Assignment? {
+        let task = try BatchTask(delivery.delivery.message)
+        let revision = journal.revision
+        guard task.batch == first.task.batch, task.flow == first.task.flow, delivery.permit == nil,
+            let info = revision == first.revision ? first.infoReference : journal.boxed(task.batch),
+            task.generation <= info.wrappedValue.generation, info.wrappedValue.maxRunning == nil
+        else { return nil }
+        let assignment = try checked(
+            Assignment(task, delivery, first.definitionReference, info, revision: revision)
+        )
+        return assignment.isOver ? nil : assignment
+    }
+
+    /// Returns a task that its batch can contain; throws if it cannot.
+    private func checked(_ assignment: Assignment) throws(UnreadableMessage) -> Assignment {
+        let (task, info) = (assignment.task, assignment.info)
+        // Suspects of many batches share a queue: the journal, not the message, decides which flow a batch is for.
+        if info.flow != task.flow {
+            throw UnreadableMessage("it is for flow '\(task.flow)', but its batch is for flow '\(info.flow)'")
+        }
+        if let total = info.sealedTotal, task.index >= total {
+            throw UnreadableMessage("its index \(task.index) is beyond the batch's \(total) tasks")
+        }
+        if !assignment.isOver, task.generation > info.generation {
+            throw UnreadableMessage("its generation \(task.generation) has not begun")
+        }
+        return assignment
+    }
+
+    /// What the journal knows of a task's batch; the journal is read to its end first if it seems to be out of date.
+    private func info(of task: BatchTask) async throws -> Boxed<BatchInfo>? {
+        let info = journal.boxed(task.batch)
+        if info.map({ task.generation <= $0.wrappedValue.generation }) ?? journal.state.isDeleted(task.batch) {
+            return info
+        }
+        try await journal.catchUp()
+        return journal.boxed(task.batch)
+    }
+}

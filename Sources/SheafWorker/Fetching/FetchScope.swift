@@ -1,0 +1,219 @@
+import Logging
+import SheafBatches
+import SheafBroker
+import SheafCore
+import SheafFlows
+import Synchronization
+
+/// What the parts that fetch tasks share: which batches may run, the budget of tasks, and which part may act now.
+final class FetchScope: Sendable {
+    /// Which parts fetch just now.
+    ///
+    /// A suspect runs alone: while it does, no other part fetches.
+    private enum Turn {
+        case shared(isReconciling: Bool, isPulling: Bool)
+        case alone
+    }
+
+    private struct Contents {
+        var budget: TaskBudget
+        /// When an interruption was logged last.
+        var complainedAt: ContinuousClock.Instant?
+        var turn = Turn.shared(isReconciling: false, isPulling: false)
+    }
+
+    /// What a part does while it has the turn.
+    enum Activity {
+        case reconciling, pulling, runningAlone
+    }
+
+    private let client: SheafClient
+    private let batch: Name?
+    private let limits: [Name: RateLimitKey]
+    private let journal: Journal
+    private let ledger: SharedTaskLedger
+    private let lifecycle: WorkerLifecycle
+    private let timing: WorkerTiming
+    private let contents: Mutex<Contents>
+
+    init(_ context: WorkerContext) {
+        self.client = context.client
+        self.batch = context.configuration.batch
+        self.limits = context.configuration.rateLimitKeys
+        self.journal = context.journal
+        self.ledger = context.ledger
+        self.lifecycle = context.lifecycle
+        self.timing = context.configuration.timing
+        let budget = TaskBudget(limit: context.configuration.maxTasks, slots: context.configuration.concurrency)
+        contents = Mutex(Contents(budget: budget))
+    }
+
+    // MARK: Batches and queues
+
+    /// The flows that the worker knows.
+    var flows: some Sequence<Name> { limits.keys }
+
+    /// The batches that it may work for now, oldest first.
+    var candidates: [BatchInfo] {
+        if lifecycle.isLeaving || isSpent { return [] }
+        return journal.state.batches.filter { info in
+            limits[info.flow] != nil && mayRun(info) && batch.map { $0 == info.id } != false
+        }
+    }
+
+    /// Whether tasks of a batch may begin now.
+    func mayRun(_ batch: Name) -> Bool { journal[batch].map(mayRun) ?? false }
+
+    private func mayRun(_ info: BatchInfo) -> Bool {
+        info.isRunnable && !lifecycle.isLeaving
+            && !ledger.withLock { $0.isHalted(info.id, continuations: info.continuations) }
+    }
+
+    /// Whether tasks of a batch are taken one by one.
+    ///
+    /// They are if the batch is capped, if the limit of tasks is near, and while a leased task occupies a slot: the
+    /// broker no longer counts that one against a prefetch, and would send more than can begin.
+    func isPulled(_ info: BatchInfo) -> Bool {
+        info.maxRunning != nil || withBudget { $0.takesOneByOne } || ledger.leasedCount > 0
+    }
+
+    /// The task queues of a batch, oldest generation first.
+    func keys(of info: BatchInfo) -> [QueueKey] {
+        info.generations.map { QueueKey(batch: info.id, generation: $0) }
+    }
+
+    /// The name of a task queue; nil if its batch is no longer known.
+    func name(of key: QueueKey) -> String? {
+        journal[key.batch].map { client.names.tasks(flow: $0.flow, batch: key.batch, generation: key.generation) }
+    }
+
+    /// The rate limit of a batch's tasks.
+    func limit(of batch: Name) -> RateLimitKey? { journal[batch].flatMap { limits[$0.flow] } }
+
+    /// The rate limit of a flow's tasks.
+    func limit(ofFlow flow: Name) -> RateLimitKey? { limits[flow] }
+
+    // MARK: Budget
+
+    /// Reads or changes the budget of tasks.
+    func withBudget<Result: Sendable>(_ body: (inout TaskBudget) -> Result) -> Result {
+        contents.withLock { body(&$0.budget) }
+    }
+
+    /// Whether no more tasks may be taken.
+    var isSpent: Bool { withBudget { $0.isSpent } }
+
+    // MARK: Turns
+
+    /// Takes the turn for an activity, which has to be ended by ``end(_:)``.
+    ///
+    /// - Returns: False if another part does the same, or something that excludes it.
+    func begin(_ activity: Activity) -> Bool {
+        contents.withLock { contents in
+            switch (contents.turn, activity) {
+            case (.shared(false, let isPulling), .reconciling):
+                contents.turn = .shared(isReconciling: true, isPulling: isPulling)
+            case (.shared(let isReconciling, false), .pulling):
+                contents.turn = .shared(isReconciling: isReconciling, isPulling: true)
+            case (.shared(false, false), .runningAlone): contents.turn = .alone
+            default: return false
+            }
+            return true
+        }
+    }
+
+    /// Ends an activity.
+    func end(_ activity: Activity) {
+        contents.withLock { contents in
+            switch (contents.turn, activity) {
+            case (.shared(_, let isPulling), .reconciling):
+                contents.turn = .shared(isReconciling: false, isPulling: isPulling)
+            case (.shared(let isReconciling, _), .pulling):
+                contents.turn = .shared(isReconciling: isReconciling, isPulling: false)
+            case (.alone, .runningAlone): contents.turn = .shared(isReconciling: false, isPulling: false)
+            default: break
+            }
+        }
+    }
+
+    // MARK: Interruptions
+
+    /// Runs a call to the broker; returns nil if it failed in a way that passes by itself.
+    func passing<Result>(_ call: () async throws -> Result) async throws -> Result? {
+        do {
+            return try await call()
+        } catch let error as BrokerError where error.isRetryable {
+            complain(of: error)
+            try await Task.sleep(for: timing.fetchInterval)
+            return nil
+        }
+    }
+
+    /// Reports that the broker cannot be used, but not at every try.
+    func complain(of error: BrokerError) {
+        lifecycle.noteBroker("\(error)", for: .fetching)
+        let isNew = contents.withLock { contents in
+            if let last = contents.complainedAt, .now - last < timing.complaintInterval { return false }
+            contents.complainedAt = .now
+            return true
+        }
+        if isNew { client.logger.warning("fetching tasks is interrupted: \(error)") }
+    }
+}
+
+/// How many tasks a worker may still take before its limit, `-n`, and how many its consumers may still bring.
+///
+/// A consumer may be sent as many messages as its prefetch allows, and every settlement lets the broker send one
+/// more. What comes too much would have to go back, which counts towards the delivery limit; so nothing is fetched
+/// that may have to.
+struct TaskBudget: Sendable {
+    private let slots: Int
+    /// How many more tasks may be taken; nil without a limit.
+    private(set) var remaining: Int?
+    /// The sum of the prefetches of all consumers: how many deliveries they may hold or still bring.
+    private(set) var claimed = 0
+    private var isNearLimit = false
+
+    init(limit: Int?, slots: Int) {
+        self.remaining = limit
+        self.slots = slots
+    }
+
+    /// Whether no more tasks may be taken.
+    var isSpent: Bool { remaining.map { $0 <= 0 } ?? false }
+
+    /// Whether so few tasks are left that they are taken one by one.
+    var takesOneByOne: Bool { isNearLimit || remaining.map { $0 <= 3 * slots } ?? false }
+
+    /// Whether a single task may be taken: what the consumers may still bring has the first claim on what is left.
+    var allowsPull: Bool { remaining.map { $0 > claimed } ?? true }
+
+    /// Records tasks that were taken.
+    mutating func take(_ count: Int) { remaining? -= count }
+
+    /// Records tasks that go back, or that the broker has taken back, before they began.
+    mutating func putBack(_ count: Int) { remaining? += count }
+
+    /// Records a new consumer.
+    mutating func claim(_ prefetch: Int) { claimed += prefetch }
+
+    /// Records that a consumer has ended and brings nothing more.
+    mutating func unclaim(_ prefetch: Int) { claimed -= prefetch }
+
+    /// The prefetch for one of some busy queues: at most a quarter of what is left.
+    func prefetch(_ wanted: Int, busyCount: Int) -> Int {
+        remaining.map { min(wanted, max(1, $0 / 4 / max(1, busyCount))) } ?? wanted
+    }
+
+    /// Decides whether the consumers have to end before some deliveries are settled.
+    ///
+    /// - Parameters:
+    ///   - count: How many deliveries are about to be settled.
+    ///   - consumed: The sum of the prefetches of the running consumers; 0 if there are none.
+    /// - Returns: Whether those settlements could bring more tasks than may be taken.
+    mutating func mustEndConsumers(settling count: Int, consumed: Int) -> Bool {
+        guard let remaining, consumed > 0, remaining < consumed + count else { return false }
+        isNearLimit = true
+        return true
+    }
+}

@@ -1,0 +1,134 @@
+import SheafBatches
+import SheafBroker
+import SheafCore
+
+/// Takes single tasks: from capped batches, near the limit of tasks, and from the suspects.
+struct TaskPuller: Sendable {
+    /// How many pulled tasks of a batch may wait for its rate limit, which keep the permits that they hold from others.
+    private static let mostPulled = 2
+
+    private let client: SheafClient
+    private let scope: FetchScope
+    private let ledger: SharedTaskLedger
+    private let lifecycle: WorkerLifecycle
+    private let inbox: TaskInbox
+    private let fetcher: TaskFetcher
+    private let permits: PermitPool
+    private let timing: WorkerTiming
+
+    init(_ context: WorkerContext, scope: FetchScope, fetcher: TaskFetcher, permits: PermitPool) {
+        self.client = context.client
+        self.scope = scope
+        self.ledger = context.ledger
+        self.lifecycle = context.lifecycle
+        self.inbox = context.inbox
+        self.fetcher = fetcher
+        self.permits = permits
+        self.timing = context.timing
+    }
+
+    /// Takes tasks until cancelled.
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.pull() }
+            group.addTask { try await self.takeSuspects() }
+            try await group.waitForAll()
+        }
+    }
+
+    // MARK: Tasks of batches
+
+    /// Takes single tasks, each once a slot is free for it.
+    private func pull() async throws {
+        var backoff = Backoff(first: timing.pullPause.first, ceiling: timing.pullPause.longest)
+        var turn = 0
+        while await inbox.demand() {
+            try Task.checkCancellation()
+            turn += 1
+            if let item = try await pullOne(turn: turn) {
+                backoff.reset()
+                receive(item, fulfilling: 1)
+            } else {
+                inbox.put([], fulfilling: 1)
+                // Neither a queue nor permits can be awaited without taking from them, so ask again soon.
+                try await backoff.pause()
+            }
+        }
+    }
+
+    private func receive(_ item: TaskDelivery, fulfilling promised: Int = 0) {
+        ledger.withLock { $0.receive([item], now: .now) }
+        scope.withBudget { $0.take(1) }
+        inbox.put([item], fulfilling: promised)
+    }
+
+    private func pullOne(turn: Int) async throws -> TaskDelivery? {
+        let batches = scope.candidates.filter { scope.isPulled($0) && inbox.count(of: $0.id) < Self.mostPulled }
+        if batches.isEmpty { return nil }
+        guard scope.begin(.pulling) else { return nil }
+        defer { scope.end(.pulling) }
+        for offset in batches.indices {
+            guard scope.withBudget({ $0.allowsPull }) else { return nil }
+            let info = batches[(turn + offset) % batches.count]
+            for key in scope.keys(of: info) {
+                let item: TaskDelivery?? = try await scope.passing { try await self.pullOne(of: info, key) }
+                if let item = item ?? nil { return item }
+            }
+            if scope.candidates.isEmpty { return nil }
+        }
+        return nil
+    }
+
+    /// Takes a permit first, then a task; a permit without a task goes back.
+    private func pullOne(of info: BatchInfo, _ key: QueueKey) async throws -> TaskDelivery? {
+        let tasks = client.names.tasks(flow: info.flow, batch: key.batch, generation: key.generation)
+        var place = tasks
+        var permit: Delivery?
+        do {
+            if info.maxRunning != nil {
+                place = permits.queue(of: info)
+                permit = try await permits.take(of: info)
+                if permit == nil { return nil }
+                place = tasks
+            }
+            if let delivery = try await client.broker.get(place) {
+                await fetcher.noteService(of: key)
+                return TaskDelivery(delivery, from: key, permit: permit, limit: scope.limit(ofFlow: info.flow))
+            }
+            if let permit { try await client.broker.settle(permit, as: .returned) }
+            await fetcher.noteService(of: key)
+            return nil
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            if let permit { try await client.broker.settle(permit, as: .returned) }
+            try await fetcher.queueIsMissing(place, of: key)
+            return nil
+        }
+    }
+
+    // MARK: Suspects
+
+    /// While nothing else is held, takes a task that came back too often, and runs it alone.
+    private func takeSuspects() async throws {
+        while true {
+            try await Task.sleep(for: timing.suspects.interval)
+            guard ledger.idleTime > timing.suspects.idle, !lifecycle.isLeaving, !lifecycle.isStalled, !scope.isSpent
+            else { continue }
+            for flow in scope.flows { try await scope.passing { try await self.takeSuspect(of: flow) } }
+        }
+    }
+
+    private func takeSuspect(of flow: Name) async throws {
+        let queue = client.names.suspects(flow: flow)
+        guard let status = try await client.broker.queueStatus(queue), status.ready > 0 else { return }
+        // While a suspect runs, no consumer begins and no other task is fetched.
+        guard scope.begin(.runningAlone) else { return }
+        defer {
+            scope.end(.runningAlone)
+            fetcher.reviewSoon()
+        }
+        try await fetcher.dropAll()
+        guard ledger.count == 0, let delivery = try await client.broker.get(queue) else { return }
+        receive(TaskDelivery(delivery, limit: scope.limit(ofFlow: flow)))
+        await ledger.waitUntilEmpty()
+    }
+}

@@ -1,0 +1,480 @@
+import SheafBatches
+import SheafBroker
+import SheafCore
+
+/// The life of each task that a worker holds, from its delivery to its settlement.
+///
+/// ```text
+/// received ─► waiting ─► running ─► confirmed ─► released       the outcome is in the log: acknowledge
+///               ▲ │        │  ▲
+///               │ │        ▼  │
+///               │ │      deferred                               waits for its rate limit, or holds a lease
+///               │ └────────┴──────► settling ─► released        returned, published again or rejected
+///               └── withdrawn
+/// ```
+///
+/// It is pure: it performs no I/O, takes no lock and reads no clock. Each transition returns what its caller has to do.
+struct TaskLedger: Sendable {
+    typealias Instant = ContinuousClock.Instant
+    typealias Token = Delivery.Token
+
+    private enum Lease: Sendable {
+        case none
+        /// Being written; it may be in the log.
+        indirect case offered(TaskLease)
+        /// In the log, and its delivery acknowledged.
+        indirect case written(TaskLease)
+
+        var value: TaskLease? {
+            switch self {
+            case .none: nil
+            case .offered(let lease), .written(let lease): lease
+            }
+        }
+
+        var isWritten: Bool { if case .written = self { true } else { false } }
+    }
+
+    private enum PermitHold: Sendable {
+        case none
+        indirect case held(Delivery, since: Instant)
+        /// Its permit was given up for renewal, and the next one is not here yet.
+        case owed
+    }
+
+    private struct Attempt: Sendable {
+        let task: TaskKey
+        var lease = Lease.none
+        /// Cancels the attempt, once it is being made.
+        var cancel: (@Sendable () -> Void)?
+    }
+
+    private enum State: Sendable {
+        /// In the inbox; it has not begun.
+        case waiting
+        case running(Attempt)
+        /// In the inbox again after it began.
+        case deferred(Attempt)
+        /// One part of the worker is settling it without an outcome.
+        case settling(Attempt?)
+        /// Its outcome is in the log; only its acknowledgement is missing.
+        case confirmed(isLeased: Bool)
+    }
+
+    private struct Redelivery: Sendable {
+        let delivery: TaskDelivery
+        let since: Instant
+    }
+
+    private struct Entry: Sendable {
+        let delivery: TaskDelivery
+        let since: Instant
+        var state = State.waiting
+        var permit: PermitHold
+        /// Later deliveries of the same task, which are settled together with this one.
+        var redeliveries: [Redelivery] = []
+
+        init(_ delivery: TaskDelivery, _ now: Instant) {
+            self.delivery = delivery
+            since = now
+            permit = delivery.permit.map { .held($0, since: now) } ?? .none
+        }
+
+        /// The attempt of a task that has begun and is not being settled.
+        var attempt: Attempt? {
+            get {
+                switch state {
+                case .running(let attempt), .deferred(let attempt): attempt
+                case .waiting, .settling, .confirmed: nil
+                }
+            }
+            set {
+                guard let newValue else { return }
+                if case .running = state { state = .running(newValue) } else { state = .deferred(newValue) }
+            }
+        }
+
+        /// Whether one part of the worker is settling it.
+        var isClosing: Bool {
+            switch state {
+            case .settling, .confirmed: true
+            case .waiting, .running, .deferred: false
+            }
+        }
+
+        /// Whether the task is in the results log, so that the broker no longer waits for this delivery.
+        var isLeased: Bool {
+            switch state {
+            case .running(let attempt), .deferred(let attempt), .settling(.some(let attempt)): attempt.lease.isWritten
+            case .confirmed(let isLeased): isLeased
+            case .waiting, .settling: false
+            }
+        }
+
+        /// Adds the deliveries that the broker waits for, and the permits that go with them.
+        func add(to settlement: inout PendingSettlement) {
+            if !isLeased { settlement.owed.append(delivery.token) }
+            if case .held(let permit, _) = permit { settlement.permits.append((delivery.batch, permit)) }
+            for redelivery in redeliveries { settlement.add(redelivery.delivery) }
+        }
+    }
+
+    private var held: [Token: Entry] = [:]
+    // Apart from `held`, because each fetch asks for the count while thousands may be held.
+    private var leased: Set<Token> = []
+    /// The deliveries of running tasks, by batch and index.
+    private var running: [Name: [Int: Token]] = [:]
+    /// The batches whose deciding failure was seen here, and how often each had been resumed then.
+    private var halted: [Name: Int] = [:]
+    private var begun: Set<Name> = []
+    private var recent = RecentTasks()
+    private var lastActivity: Instant
+
+    init(now: Instant) { lastActivity = now }
+
+    // MARK: Receiving and beginning
+
+    /// Records deliveries, which are to be settled from now on.
+    mutating func receive(_ deliveries: [TaskDelivery], now: Instant) {
+        for delivery in deliveries { held[delivery.token] = Entry(delivery, now) }
+        lastActivity = now
+    }
+
+    /// Forgets deliveries that the broker has taken back, because their connection was lost before they began.
+    ///
+    /// - Returns: Those that stay, because their task is on a lease and the results log, not the broker, has it.
+    mutating func lose(_ deliveries: [TaskDelivery], now: Instant) -> [TaskDelivery] {
+        let kept = deliveries.filter { leased.contains($0.token) }
+        let keptTokens = Set(kept.map(\.token))
+        release(deliveries.lazy.map(\.token).filter { !keptTokens.contains($0) }, now: now)
+        return kept
+    }
+
+    /// Lets the task of a delivery begin, or returns what else to do with it.
+    ///
+    /// - Parameters:
+    ///   - candidate: The task and its delivery.
+    ///   - isStalled: Whether outcomes cannot be written at the moment.
+    ///   - isPaused: Whether the service that it calls has asked for a pause.
+    mutating func admit(_ candidate: Candidate, isStalled: Bool, isPaused: Bool) -> Admission {
+        let (task, token) = (candidate.task, candidate.delivery.token)
+        // The connection was lost before the broker could be told that the task has an outcome.
+        if recent.contains(task) { return .acknowledge }
+        let runner = running[task.batch].map { $0[task.index] }
+        if let runner = runner ?? nil, attach(candidate, to: runner) { return .none }
+        guard candidate.mayRun, !isStalled, halted[task.batch] != candidate.continuations else { return .giveBack }
+        if isPaused { return .wait }
+        guard let place = held.index(forKey: token) else { return .none }
+        switch held.values[place].state {
+        case .waiting: held.values[place].state = .running(Attempt(task: task))
+        case .deferred(let earlier): held.values[place].state = .running(Attempt(task: task, lease: earlier.lease))
+        case .running, .settling, .confirmed: return .none
+        }
+        // If another task of the batch runs, one has begun before.
+        let isFirst = runner == nil && begun.insert(task.batch).inserted
+        running[task.batch, default: [:]][task.index] = token
+        return .begin(isFirst: isFirst)
+    }
+
+    /// Lets the tasks of several deliveries begin, or returns what else to do with each.
+    mutating func admit(_ candidates: [Candidate], isStalled: Bool, isPaused: Bool) -> [Admission] {
+        candidates.map { admit($0, isStalled: isStalled, isPaused: isPaused) }
+    }
+
+    /// Attaches a redelivery to the task that is already running here, so that both are settled together.
+    ///
+    /// After a lost connection the broker delivers a task again that its worker still runs, often to the same worker.
+    ///
+    /// - Returns: False if that delivery does not run the same task.
+    private mutating func attach(_ candidate: Candidate, to runner: Token) -> Bool {
+        let token = candidate.delivery.token
+        guard runner != token, case .running(let attempt) = held[runner]?.state, attempt.task == candidate.task,
+            let since = held[token]?.since
+        else { return false }
+        forget(token)
+        held[runner]?.redeliveries.append(Redelivery(delivery: candidate.delivery, since: since))
+        return true
+    }
+
+    /// Records how the attempts at the tasks of some deliveries are cancelled.
+    mutating func begin(_ deliveries: [TaskDelivery], cancelledBy cancel: @escaping @Sendable () -> Void) {
+        for delivery in deliveries {
+            guard let place = held.index(forKey: delivery.token),
+                case .running(var attempt) = held.values[place].state
+            else { continue }
+            attempt.cancel = cancel
+            held.values[place].state = .running(attempt)
+        }
+    }
+
+    /// Returns what cancels the attempts at tasks of a batch.
+    func attempts(of batch: Name) -> [@Sendable () -> Void] {
+        running[batch, default: [:]].values.compactMap { held[$0]?.attempt?.cancel }
+    }
+
+    /// Lets a task that began wait in the inbox again, because the service it calls asked for a pause.
+    ///
+    /// It keeps its permit and its lease, and may still get a lease while it waits.
+    mutating func deferTask(of delivery: TaskDelivery) {
+        guard case .running(var attempt) = held[delivery.token]?.state else { return }
+        attempt.cancel = nil
+        held[delivery.token]?.state = .deferred(attempt)
+        stopRunning(attempt.task, delivery.token)
+    }
+
+    /// Lets tasks that were admitted and whose turn did not come wait in the inbox again.
+    mutating func withdraw(_ deliveries: [TaskDelivery]) {
+        for delivery in deliveries {
+            guard case .running(var attempt) = held[delivery.token]?.state else { continue }
+            attempt.cancel = nil
+            // The results log has it, or may have it: what becomes of it has to be written there.
+            held[delivery.token]?.state = attempt.lease.value == nil ? .waiting : .deferred(attempt)
+            stopRunning(attempt.task, delivery.token)
+        }
+    }
+
+    // MARK: Ending
+
+    /// Records that the outcomes of tasks of one batch are in the log, so that they are acknowledged and nothing else.
+    mutating func confirm(_ deliveries: [TaskDelivery], of batch: Name, adding settlement: inout PendingSettlement) {
+        var running = self.running.removeValue(forKey: batch) ?? [:]
+        defer { if !running.isEmpty { self.running[batch] = running } }
+        for delivery in deliveries {
+            let token = delivery.token
+            settlement.released.append(token)
+            guard let place = held.index(forKey: token) else {
+                settlement.add(delivery)
+                continue
+            }
+            held.values[place].add(to: &settlement)
+            guard let attempt = held.values[place].attempt else { continue }
+            held.values[place].state = .confirmed(isLeased: attempt.lease.isWritten)
+            if running[attempt.task.index] == token { running[attempt.task.index] = nil }
+            recent.insert(attempt.task)
+        }
+    }
+
+    /// Gives the caller alone the right to settle deliveries whose tasks have no outcome, and returns what is known
+    /// of each.
+    ///
+    /// Closing twice returns the same again, for a caller whose first try to settle failed.
+    mutating func close(_ deliveries: [TaskDelivery]) -> [Closed] {
+        deliveries.map { delivery in
+            guard let entry = held[delivery.token] else {
+                var settlement = PendingSettlement(released: [delivery.token])
+                settlement.add(delivery)
+                return Closed(delivery: delivery, task: nil, lease: nil, isLeased: false, settlement: settlement)
+            }
+            var attempt = entry.attempt
+            attempt?.cancel = nil
+            switch entry.state {
+            case .running, .deferred, .waiting: held[delivery.token]?.state = .settling(attempt)
+            case .settling(let earlier): attempt = earlier
+            case .confirmed: break
+            }
+            if let attempt { stopRunning(attempt.task, delivery.token) }
+            var settlement = PendingSettlement(released: [delivery.token])
+            entry.add(to: &settlement)
+            return Closed(
+                delivery: delivery,
+                task: attempt?.task,
+                lease: attempt?.lease.value,
+                isLeased: entry.isLeased,
+                settlement: settlement
+            )
+        }
+    }
+
+    /// Forgets deliveries that are settled, or that the broker has taken back.
+    mutating func release(_ tokens: some Sequence<Token>, now: Instant) {
+        for token in tokens { forget(token) }
+        lastActivity = now
+    }
+
+    private mutating func forget(_ token: Token) {
+        if !leased.isEmpty { leased.remove(token) }
+        guard let entry = held.removeValue(forKey: token), case .running(let attempt) = entry.state else { return }
+        stopRunning(attempt.task, token)
+    }
+
+    private mutating func stopRunning(_ task: TaskKey, _ token: Token) {
+        guard running[task.batch]?[task.index] == token else { return }
+        running[task.batch]?[task.index] = nil
+        if running[task.batch]?.isEmpty == true { running[task.batch] = nil }
+    }
+
+    // MARK: Leases
+
+    /// The tasks that began and whose delivery, or a later one, came before a time: the broker would soon take them
+    /// back.
+    func leasesDue(before limit: Instant) -> [LeaseRequest] {
+        held.values.compactMap { entry in
+            guard let attempt = entry.attempt,
+                (!attempt.lease.isWritten && entry.since < limit)
+                    || entry.redeliveries.contains(where: { $0.since < limit })
+            else { return nil }
+            return LeaseRequest(delivery: entry.delivery, task: attempt.task, lease: attempt.lease.value)
+        }
+    }
+
+    /// Records the lease that is about to be written for a task.
+    ///
+    /// - Returns: False if the task is just ending, so that the lease must not be written.
+    mutating func offer(_ lease: TaskLease, to delivery: TaskDelivery) -> Bool {
+        guard let attempt = held[delivery.token]?.attempt else { return false }
+        if !attempt.lease.isWritten { held[delivery.token]?.attempt?.lease = .offered(lease) }
+        return true
+    }
+
+    /// Records that the offered lease of a task is in the log.
+    ///
+    /// - Returns: The deliveries to acknowledge and the permits that came with redeliveries; nil if the task ended
+    ///   meanwhile.
+    mutating func completeLease(of delivery: TaskDelivery) -> PendingSettlement? {
+        guard let entry = held[delivery.token], let attempt = entry.attempt, let lease = attempt.lease.value else {
+            return nil
+        }
+        var settlement = PendingSettlement()
+        if !entry.isLeased { settlement.owed.append(delivery.token) }
+        for redelivery in entry.redeliveries { settlement.add(redelivery.delivery) }
+        held[delivery.token]?.attempt?.lease = .written(lease)
+        held[delivery.token]?.redeliveries = []
+        leased.insert(delivery.token)
+        return settlement
+    }
+
+    /// How many tasks run on a lease.
+    var leasedCount: Int { leased.count }
+
+    // MARK: Permits
+
+    /// The tasks that began and whose permit was taken before a time, or is owed to them.
+    func permitsDue(before limit: Instant) -> [TaskDelivery] {
+        held.values.compactMap { entry in
+            guard entry.attempt != nil else { return nil }
+            switch entry.permit {
+            case .none: return nil
+            case .held(_, let since): return since < limit ? entry.delivery : nil
+            case .owed: return entry.delivery
+            }
+        }
+    }
+
+    /// Takes the permit of a task away to renew it; nil if the task is just ending or has none.
+    mutating func takePermit(of delivery: TaskDelivery) -> Delivery? {
+        guard let entry = held[delivery.token], !entry.isClosing, case .held(let permit, _) = entry.permit else {
+            return nil
+        }
+        held[delivery.token]?.permit = .owed
+        return permit
+    }
+
+    /// Gives a permit to a task.
+    ///
+    /// - Returns: False if the task has ended meanwhile, so that the permit has to go back.
+    mutating func givePermit(_ permit: Delivery, to delivery: TaskDelivery, now: Instant) -> Bool {
+        guard held[delivery.token]?.isClosing == false else { return false }
+        held[delivery.token]?.permit = .held(permit, since: now)
+        return true
+    }
+
+    /// Records that a task no longer needs the permit that is owed to it.
+    mutating func excuse(_ delivery: TaskDelivery) {
+        if case .owed = held[delivery.token]?.permit { held[delivery.token]?.permit = .none }
+    }
+
+    // MARK: Batches
+
+    /// Records that a batch is halted by a failure that was seen here, before the journal reports it.
+    ///
+    /// - Parameters:
+    ///   - batch: The batch.
+    ///   - continuations: How often it was resumed so far; resuming it once more lifts the halt.
+    /// - Returns: Whether this is the first such failure since then.
+    mutating func halt(_ batch: Name, continuations: Int) -> Bool {
+        halted.updateValue(continuations, forKey: batch) != continuations
+    }
+
+    /// Whether a batch is halted by a failure that was seen here.
+    func isHalted(_ batch: Name, continuations: Int) -> Bool { halted[batch] == continuations }
+
+    // MARK: Looking at it
+
+    /// How many deliveries are not settled.
+    var count: Int { held.count }
+    /// Whether every delivery is settled.
+    var isEmpty: Bool { held.isEmpty }
+    /// The task queues of those deliveries.
+    var queues: Set<QueueKey> { Set(held.values.compactMap(\.delivery.queue)) }
+    /// How many of them the broker counts against the prefetch of a queue's consumers.
+    func count(of queue: QueueKey) -> Int { held.values.count { $0.delivery.queue == queue && !$0.isLeased } }
+    /// How long nothing was received or settled; zero while anything is held.
+    func idleTime(_ now: Instant) -> Duration { held.isEmpty ? now - lastActivity : .zero }
+    /// The indices of the running tasks, by batch.
+    var runningTasks: [Name: [Int]] { running.mapValues { $0.keys.sorted() } }
+    /// The batches with running tasks.
+    var runningBatches: [Name] { Array(running.keys) }
+
+    /// How many deliveries are held whose task does not run, by batch.
+    var waitingCounts: [Name: Int] {
+        var counts = held.values.reduce(into: [Name: Int]()) { counts, entry in
+            if let batch = entry.delivery.batch { counts[batch, default: 0] += 1 }
+        }
+        for (batch, tasks) in running { counts[batch, default: 0] -= tasks.count }
+        return counts.filter { $0.value > 0 }
+    }
+
+    /// The deliveries received before a time whose task has not begun.
+    func unstarted(before limit: Instant) -> Set<Token> {
+        Set(
+            held.values.lazy.filter { if case .waiting = $0.state { $0.since < limit } else { false } }
+                .map(\.delivery.token)
+        )
+    }
+
+    /// What is left when the worker leaves: deliveries to acknowledge, because their outcome is in the log, and to
+    /// return.
+    var leftovers: (confirmed: [TaskDelivery], unfinished: [TaskDelivery]) {
+        var leftovers: (confirmed: [TaskDelivery], unfinished: [TaskDelivery]) = ([], [])
+        for entry in held.values {
+            if case .confirmed = entry.state {
+                leftovers.confirmed.append(entry.delivery)
+            } else {
+                leftovers.unfinished.append(entry.delivery)
+            }
+        }
+        return leftovers
+    }
+}
+
+/// What the broker has to be told of tasks that have ended.
+struct PendingSettlement: Sendable {
+    /// The deliveries that the broker waits for.
+    fileprivate(set) var owed: [Delivery.Token] = []
+    /// The permits that go with them, and their batches.
+    fileprivate(set) var permits: [(batch: Name?, permit: Delivery)] = []
+    /// The deliveries that the ledger may forget afterwards.
+    fileprivate(set) var released: [Delivery.Token] = []
+
+    init(released: [Delivery.Token] = []) { self.released = released }
+
+    init(_ closed: [TaskLedger.Closed]) {
+        for closed in closed { add(closed.settlement) }
+    }
+
+    /// Whether there is nothing to tell.
+    var isEmpty: Bool { released.isEmpty && owed.isEmpty && permits.isEmpty }
+
+    /// Adds another settlement.
+    mutating func add(_ other: PendingSettlement) {
+        owed += other.owed
+        permits += other.permits
+        released += other.released
+    }
+
+    /// Adds a delivery and the permit that came with it.
+    fileprivate mutating func add(_ delivery: TaskDelivery) {
+        owed.append(delivery.token)
+        if let permit = delivery.permit { permits.append((delivery.batch, permit)) }
+    }
+}
