@@ -1,16 +1,16 @@
 import SheafCore
 
-/// Ids of records, at 16 bytes each: kept as digests of 128 bits, sorted.
+/// A set of record ids that takes 16 bytes per id, stored as sorted 128-bit digests.
 ///
-/// An id that is not in the set is taken for one that is with a probability of less than one in 10²⁵ for ten million ids.
-/// The digests are keyed anew in each process, so nobody can choose ids that collide.
+/// For ten million ids, the probability of a false positive is less than one in 10²⁵. Each process uses its own
+/// random hash key, so an attacker cannot choose ids that collide.
 public struct RecordIDSet: Sendable, Equatable {
-    /// What stands for an id within this process.
+    /// The digest of an id, valid within this process.
     public struct Digest: Sendable, Hashable, Comparable {
         private let high: Int
         private let low: Int
 
-        /// The digest of an id.
+        /// Creates the digest of an id.
         public init(_ id: String) {
             var (first, second) = (Hasher(), Hasher())
             first.combine(UInt8(1))
@@ -20,7 +20,7 @@ public struct RecordIDSet: Sendable, Equatable {
             (high, low) = (first.finalize(), second.finalize())
         }
 
-        /// Compares by value; the order means nothing.
+        /// Compares digests by value; the order has no meaning.
         public static func < (left: Digest, right: Digest) -> Bool {
             (left.high, left.low) < (right.high, right.low)
         }
@@ -28,13 +28,13 @@ public struct RecordIDSet: Sendable, Equatable {
 
     private let sorted: [Digest]
 
-    /// Makes a set; an id may come more than once.
+    /// Creates a set; digests may repeat.
     public init(_ digests: [Digest]) { sorted = digests.sorted() }
 
-    /// How many ids were put in.
+    /// The number of digests, including repeated ones.
     public var count: Int { sorted.count }
 
-    /// Whether an id is in the set.
+    /// Returns whether the set contains an id.
     public func contains(_ id: String) -> Bool {
         let wanted = Digest(id)
         var (low, high) = (0, sorted.count)

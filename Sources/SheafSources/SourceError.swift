@@ -1,6 +1,6 @@
 import Glibc
 
-/// Why an input can not be read.
+/// The reason why an input cannot be read.
 public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -16,38 +16,38 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
         /// The code's name.
         public var description: String { value.rawValue }
 
-        /// There is no such file or folder.
+        /// The file or folder does not exist.
         public static let notFound = Code(.notFound)
-        /// The file or folder may not be read by this user.
+        /// The user has no permission to read the file or folder.
         public static let permissionDenied = Code(.permissionDenied)
         /// A glob or a folder has no files.
         public static let noMatch = Code(.noMatch)
         /// Reading failed for another reason.
         public static let unreadable = Code(.unreadable)
-        /// The format of an input can not be told from its name.
+        /// The format of an input cannot be derived from its name.
         public static let unknownFormat = Code(.unknownFormat)
-        /// The header of a table is missing, broken, or has empty or repeated names.
+        /// The header of a table is missing or invalid, or has empty or repeated names.
         public static let invalidHeader = Code(.invalidHeader)
-        /// There is no record in the whole input.
+        /// The input has no records.
         public static let empty = Code(.empty)
-        /// There are records, and all of them were to be left out.
+        /// All records of the input are excluded.
         public static let nothingLeft = Code(.nothingLeft)
         /// A file changed while it was in use.
         public static let changed = Code(.changed)
-        /// Standard input was read already and not kept.
+        /// Standard input was already read and not kept.
         public static let alreadyRead = Code(.alreadyRead)
-        /// A temporary file can not be made or written.
+        /// A temporary file cannot be created or written.
         public static let temporaryStorage = Code(.temporaryStorage)
-        /// The configuration makes no sense.
+        /// The configuration is invalid.
         public static let invalidConfiguration = Code(.invalidConfiguration)
     }
 
     /// The kind.
     public let code: Code
-    /// What is wrong and where, for people.
+    /// The error message, with the file and the position.
     public let message: String
 
-    /// Makes an error.
+    /// Creates an error.
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
@@ -56,12 +56,12 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The message.
     public var description: String { message }
 
-    /// What a failed system call on a file means.
+    /// Returns the error for a failed system call on a file.
     static func system(_ number: Int32, path: String) -> SourceError {
         switch number {
         case ENOENT, ENOTDIR: SourceError(.notFound, "\(path): no such file or folder")
         case EACCES, EPERM: SourceError(.permissionDenied, "\(path): permission denied")
-        default: SourceError(.unreadable, "\(path): can not be read (\(String(cString: strerror(number))))")
+        default: SourceError(.unreadable, "\(path): cannot be read (\(String(cString: strerror(number))))")
         }
     }
 

@@ -1,24 +1,24 @@
-/// How an input is cut into records.
+/// The format of an input, which decides how it is split into records.
 ///
-/// Text is UTF-8, with or without a byte order mark, its lines ended by LF or CRLF. What breaks the rules of its format
-/// becomes an invalid item with a message and does no harm to the records around it.
+/// Text is UTF-8, with or without a byte order mark, with lines that end with LF or CRLF. Content that violates the
+/// rules of its format becomes an invalid item with a message and does not affect other records.
 public enum SourceFormat: String, Sendable, CaseIterable {
-    /// One JSON value a line; blank lines are skipped.
+    /// One JSON value per line; blank lines are skipped.
     case jsonl
-    /// The elements of a JSON array, or one JSON object; what follows broken syntax is not read.
+    /// The elements of a JSON array, or one JSON object; content after invalid syntax is not read.
     case json
-    /// Rows under a header, cells separated by commas (RFC 4180); each becomes a JSON object of strings.
+    /// Rows after a header, with cells separated by commas (RFC 4180); each row becomes a JSON object of strings.
     ///
-    /// Empty lines are skipped. A quote inside a cell that does not start with one stands for itself.
+    /// Empty lines are skipped. A quote inside a cell that does not start with a quote is taken literally.
     case csv
-    /// Rows under a header, cells separated by tabs; quotes as in ``csv``.
+    /// Rows after a header, with cells separated by tabs; quotes work as in ``csv``.
     case tsv
-    /// One record a line of text, empty lines left out; a line with a NUL byte is invalid.
+    /// One record per line of text; empty lines are skipped, and lines with a NUL byte are invalid.
     case lines
-    /// One record a file, its bytes as they are.
+    /// One record per file, with its bytes unchanged.
     case files
 
-    /// The format that the ending of a file name stands for, or nil.
+    /// Creates the format for the extension of a file name; returns nil if the extension is unknown.
     public init?(ending name: String) {
         let file = name.utf8.split(separator: UInt8(ascii: "/")).last.map { String($0) ?? "" } ?? ""
         guard let dot = file.lastIndex(of: "."), dot != file.startIndex else { return nil }
@@ -32,7 +32,7 @@ public enum SourceFormat: String, Sendable, CaseIterable {
         }
     }
 
-    /// Whether a file of this format holds records with a structure of their own.
+    /// Whether a file of this format contains structured records.
     var isStructured: Bool {
         switch self {
         case .jsonl, .json, .csv, .tsv: true

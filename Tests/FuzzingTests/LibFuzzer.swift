@@ -1,6 +1,6 @@
 import Glibc
 
-/// Called by libFuzzer with each input; `SHEAF_FUZZ_DECODER` names the decoders to try.
+/// The entry point that libFuzzer calls with each input; `SHEAF_FUZZ_DECODER` names the group of decoders.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     do throws(Violation) {

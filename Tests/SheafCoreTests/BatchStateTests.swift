@@ -1,7 +1,7 @@
 import SheafCore
 import Testing
 
-/// A generator that gives the same numbers for the same seed, so that a failing case can be run again.
+/// A random number generator with a seed, so that a failing case can be reproduced.
 struct Seeded: RandomNumberGenerator {
     var state: UInt64
 
@@ -14,8 +14,8 @@ struct Seeded: RandomNumberGenerator {
     }
 }
 
-@Suite struct BatchStateTests {
-    /// What may happen to a batch, as one value, so that histories can be shuffled and repeated.
+@Suite("Batch state") struct BatchStateTests {
+    /// An event of a batch as a value, so that histories can be shuffled and repeated.
     enum Event {
         case started(Int64)
         case published(Int)
@@ -24,7 +24,7 @@ struct Seeded: RandomNumberGenerator {
 
         func apply(to state: inout BatchState) {
             switch self {
-            case .started(let moment): state.applyStarted(at: Timestamp(milliseconds: moment))
+            case .started(let time): state.applyStarted(at: Timestamp(milliseconds: time))
             case .published(let count): state.applyPublished(count)
             case .sealed(let total): state.applySealed(total: total)
             case .outcome(let outcome): state.apply(outcome)
@@ -32,7 +32,7 @@ struct Seeded: RandomNumberGenerator {
         }
     }
 
-    /// A history without conflicts: each task has at most one outcome, and there is one total.
+    /// Returns a history without conflicts: each task has at most one outcome, and there is one total.
     static func history(_ generator: inout Seeded) -> (events: [Event], total: Int) {
         let total = Int.random(in: 0...300, using: &generator)
         var events: [Event] = [.sealed(total)]
@@ -52,7 +52,7 @@ struct Seeded: RandomNumberGenerator {
         events.reduce(into: BatchState()) { $1.apply(to: &$0) }
     }
 
-    @Test(arguments: 0..<200)
+    @Test("Order and repetition of events do not change the state", arguments: 0..<200)
     func orderAndRepetitionChangeNothing(seed: UInt64) {
         var generator = Seeded(state: seed)
         let (events, _) = Self.history(&generator)
@@ -63,11 +63,11 @@ struct Seeded: RandomNumberGenerator {
         #expect(once == Self.fold(events + events.reversed()))
     }
 
-    @Test(arguments: 0..<200)
+    @Test("The counts always add up to the total", arguments: 0..<200)
     func countsAddUpToTheTotalAtEveryMoment(seed: UInt64) throws {
         var generator = Seeded(state: seed &+ 10_000)
         let (events, total) = Self.history(&generator)
-        let batch = try #require(Name("b"))
+        let batch = Name("b")
         var state = BatchState()
         for event in events.shuffled(using: &generator) {
             event.apply(to: &state)
@@ -89,7 +89,7 @@ struct Seeded: RandomNumberGenerator {
         #expect(BatchProgress(batch: batch, state: state, running: 0, offset: 0).total == total)
     }
 
-    @Test(arguments: 0..<200)
+    @Test("The settled tasks are those that have an outcome", arguments: 0..<200)
     func settledTasksAreThoseWithAnOutcome(seed: UInt64) {
         var generator = Seeded(state: seed &+ 20_000)
         let (events, total) = Self.history(&generator)
@@ -102,7 +102,7 @@ struct Seeded: RandomNumberGenerator {
         #expect(Self.fold(events).settled == expected)
     }
 
-    @Test func ofConflictingOutcomesTheFirstStands() {
+    @Test("The first of two conflicting outcomes counts") func ofConflictingOutcomesTheFirstStands() {
         var state = BatchState()
         let counts1 = state.apply(OutcomeSummary(index: 4, status: .failed))
         #expect(counts1)
@@ -111,7 +111,7 @@ struct Seeded: RandomNumberGenerator {
         #expect(state.settled == BatchState.Settled(succeeded: 0, failed: 1))
     }
 
-    @Test func ofConflictingTotalsTheFirstStands() {
+    @Test("The first of two conflicting totals counts") func ofConflictingTotalsTheFirstStands() {
         var state = BatchState()
         state.applySealed(total: 5)
         state.applySealed(total: 9)
@@ -120,7 +120,7 @@ struct Seeded: RandomNumberGenerator {
         #expect(!counts3)
     }
 
-    @Test func aCancelledTaskStaysOpen() {
+    @Test("A cancelled task stays open") func aCancelledTaskStaysOpen() {
         var state = BatchState()
         let counts4 = state.apply(OutcomeSummary(index: 0, status: .cancelled))
         #expect(!counts4)
@@ -129,7 +129,7 @@ struct Seeded: RandomNumberGenerator {
         #expect(counts5)
     }
 
-    @Test func foreignIndicesAreLeftOut() {
+    @Test("Outcomes with impossible indices are ignored") func foreignIndicesAreLeftOut() {
         var state = BatchState()
         let counts6 = state.apply(OutcomeSummary(index: -1, status: .succeeded))
         #expect(!counts6)
@@ -140,7 +140,8 @@ struct Seeded: RandomNumberGenerator {
         #expect(state.settled.count == 0)
     }
 
-    @Test func anOutcomeCountsForTheGenerationInWhichItsIndexIsOpen() {
+    @Test("An outcome counts only for the generation in which its task is open") func outcomesCountForTheirGeneration()
+    {
         var state = BatchState()
         state.applySealed(total: 3)
         state.apply(OutcomeSummary(index: 1, generation: 0, status: .failed))
@@ -150,12 +151,12 @@ struct Seeded: RandomNumberGenerator {
         #expect(!counts9)
         let counts10 = state.apply(OutcomeSummary(index: 1, generation: 1, status: .succeeded))
         #expect(counts10)
-        state.reopen("1", generation: 1)  // said twice
+        state.reopen("1", generation: 1)  // repeated
         #expect(state.isSettled(1))
         #expect(state.settled == BatchState.Settled(succeeded: 1))
     }
 
-    @Test func anOutcomeOfALaterGenerationWaitsUntilItIsOpened() {
+    @Test("An outcome of a later generation counts once that generation is opened") func earlyOutcomesWait() {
         var early = BatchState()
         early.apply(OutcomeSummary(index: 2, generation: 1, status: .succeeded))
         #expect(!early.isSettled(2))

@@ -2,16 +2,16 @@ import SheafCore
 import Testing
 
 /// A failed outcome carries its record, and a retry publishes what is read back from it.
-@Suite struct FailedRecordTests {
+@Suite("Failed records") struct FailedRecordTests {
     private func roundTrip(_ record: Record) throws -> Record? {
-        let moment = Timestamp(milliseconds: 0)
+        let time = Timestamp(milliseconds: 0)
         let outcome = Outcome(
             index: 0,
             status: .failed,
             recordID: record.id,
             error: Outcome.Failure(type: "a", message: "b"),
-            startedAt: moment,
-            finishedAt: moment,
+            startedAt: time,
+            finishedAt: time,
             worker: "w",
             record: record
         )
@@ -28,14 +28,14 @@ import Testing
         Array("\u{2028}\u{0}\u{7F}".utf8), [0xEF, 0xBB, 0xBF, 0x61],
     ]
 
-    @Test(arguments: Record.Kind.allCases, edges)
-    func comesBackExactly(kind: Record.Kind, bytes: [UInt8]) throws {
+    @Test("A failed record is read back exactly", arguments: Record.Kind.allCases, edges)
+    func failedRecordsSurviveTheWire(kind: Record.Kind, bytes: [UInt8]) throws {
         let record = Record(id: "r", kind: kind, bytes: bytes)
         #expect(try roundTrip(record) == record)
     }
 
-    @Test(arguments: 0..<200)
-    func anyBytesComeBackExactly(seed: Int) throws {
+    @Test("A failed record with random bytes is read back exactly", arguments: 0..<200)
+    func randomRecordsSurviveTheWire(seed: Int) throws {
         for kind in Record.Kind.allCases {
             let bytes = (0..<Int.random(in: 0...64)).map { _ in UInt8.random(in: 0...255) }
             guard kind != .json || (try? JSON.validate(bytes)) == nil else { continue }
@@ -44,14 +44,14 @@ import Testing
         }
     }
 
-    @Test func jsonStaysTheSameValue() throws {
+    @Test("A failed JSON record on several lines keeps its value") func jsonStaysTheSameValue() throws {
         let record = Record(id: "r", kind: .json, bytes: Array("{\"a\":\n [1, \"x\"]}".utf8))
         let back = try #require(try roundTrip(record))
         #expect(back.kind == .json)
         #expect(try back.json == record.json)
     }
 
-    @Test func aBadEncodingIsAnError() {
+    @Test("An outcome line with invalid Base64 is an error") func aBadEncodingIsAnError() {
         let line = #"{"index":0,"generation":0,"status":"failed","record_kind":"binary","record_base64":"!"}"#
         #expect(throws: UnreadableMessage.self) { try Outcome(line: Array(line.utf8)) }
     }

@@ -2,23 +2,31 @@ import OrderedCollections
 import SheafCore
 import Testing
 
-@Suite struct JSONTests {
-    @Test(arguments: [
-        "null", "true", "false", "0", "-0", "12345678901234567890123", "1.5e-7", "\"\"", "[]", "{}",
-        "[1,[2,[3]],{\"a\":null}]", "{\"b\":1,\"a\":{\"c\":[true,false]}}", "\"ünï\"",
-    ])
-    func compactJSONComesOutAsItWent(text: String) throws {
+@Suite("JSON") struct JSONTests {
+    @Test(
+        "Compact JSON is written as it was read",
+        arguments: [
+            "null", "true", "false", "0", "-0", "12345678901234567890123", "1.5e-7", "\"\"", "[]", "{}",
+            "[1,[2,[3]],{\"a\":null}]", "{\"b\":1,\"a\":{\"c\":[true,false]}}", "\"ünï\"",
+        ]
+    )
+    func compactJSON(text: String) throws {
         #expect(try JSON.parse(text).text == text)
         try JSON.validate(Array(text.utf8))
     }
 
-    @Test(arguments: [
-        ("", "too early"), ("{", "too early"), ("[1,", "too early"), ("\"abc", "too early"), ("tru", "too early"),
-        ("{\"a\" 1}", "':'"), ("{a:1}", "member name"), ("[1 2]", "','"), ("01", "start with 0"), ("1.", "too early"),
-        ("1.x", "digit"), ("nul1", "a value"), ("\"\\q\"", "escape"), ("\"\\u12g4\"", "hexadecimal"),
-        ("\"a\nb\"", "control"), ("{} x", "after the value"), ("+1", "a value"), ("[,]", "a value"), ("'a'", "a value"),
-        ("NaN", "a value"),
-    ])
+    @Test(
+        "Invalid JSON is rejected with the reason",
+        arguments: [
+            ("", "too early"), ("{", "too early"), ("[1,", "too early"), ("\"abc", "too early"), ("tru", "too early"),
+            ("{\"a\" 1}", "':'"), ("{a:1}", "member name"), ("[1 2]", "','"), ("01", "start with 0"),
+            ("1.", "too early"),
+            ("1.x", "digit"), ("nul1", "a value"), ("\"\\q\"", "escape"), ("\"\\u12g4\"", "hexadecimal"),
+            ("\"a\nb\"", "control"), ("{} x", "after the value"), ("+1", "a value"), ("[,]", "a value"),
+            ("'a'", "a value"),
+            ("NaN", "a value"),
+        ]
+    )
     func brokenJSONIsRefusedWithTheReason(text: String, reason: String) {
         for check in [{ try JSON.validate(Array(text.utf8)) }, { _ = try JSON.parse(text) }] {
             let error = #expect(throws: JSONError.self) { try check() }
@@ -26,20 +34,20 @@ import Testing
         }
     }
 
-    @Test func invalidUTF8AndDeepNestingAreRefused() {
+    @Test("Invalid UTF-8 and deep nesting are rejected") func invalidUTF8AndDeepNestingAreRefused() {
         #expect(throws: JSONError.self) { try JSON.validate([0x22, 0xFF, 0x22]) }
         #expect(throws: JSONError.self) { try JSON.validate([0x22, 0xC3, 0x22]) }
         #expect(throws: JSONError.self) { try JSON.validate(Array(String(repeating: "[", count: 100_000).utf8)) }
     }
 
-    @Test func escapesAreDecodedAndWritten() throws {
+    @Test("Escapes are decoded and written") func escapesAreDecodedAndWritten() throws {
         let value = try JSON.parse(#""\u0041\n\t\"\\\/\ud83d\ude00\ud83dx""#)
         #expect(value == .string("A\n\t\"\\/😀\u{FFFD}x"))
         #expect(try JSON.parse(value.text) == value)
         #expect(try JSON.parse(JSONValue.string("\u{1}\u{1f}\r").text) == .string("\u{1}\u{1f}\r"))
     }
 
-    @Test(arguments: 0..<300)
+    @Test("Random values are read as they were written", arguments: 0..<300)
     func anyValueSurvivesItsText(seed: UInt64) throws {
         var generator = Seeded(state: seed)
         let value = Self.random(&generator, depth: 4)
@@ -47,7 +55,7 @@ import Testing
         try JSON.validate(value.bytes)
     }
 
-    @Test(arguments: 0..<300)
+    @Test("Mutated JSON never traps, and parse and validate agree", arguments: 0..<300)
     func mutatedTextNeverTraps(seed: UInt64) {
         var generator = Seeded(state: seed)
         var bytes = Self.random(&generator, depth: 4).bytes
@@ -58,7 +66,7 @@ import Testing
         #expect(isValid == ((try? JSON.parse(bytes)) != nil))
     }
 
-    @Test func membersAreFoundAtTheTopOnly() throws {
+    @Test("Only top-level members are found") func membersAreFoundAtTheTopOnly() throws {
         let text = Array(#"{"x":{"id":1},"id":7,"record_id":"r","\u0069d2":2}"#.utf8)
         let found = try JSON.members(["id", "record_id"], of: text)
         #expect(found == ["id": 7, "record_id": "r"])
@@ -66,7 +74,7 @@ import Testing
         #expect(throws: JSONError.self) { try JSON.members(["id"], of: Array(#"{"id":1,"#.utf8)) }
     }
 
-    @Test func jsonOnSeveralLinesIsPutOnOne() {
+    @Test("JSON on several lines is written on one line") func jsonOnSeveralLinesIsPutOnOne() {
         var output: [UInt8] = []
         JSON.writeOnOneLine("{\n  \"a\": \"b\\n\"\r\n}".utf8, to: &output)
         #expect(String(decoding: output, as: UTF8.self) == "{   \"a\": \"b\\n\"  }")

@@ -1,15 +1,15 @@
 import SheafCore
 import Testing
 
-@Suite struct JournalCheckpointTests {
-    private static let flow = Name("echo") ?? Name.fallback
-    private static let batches = ["a", "b", "c"].compactMap { Name($0) }
+@Suite("Journal checkpoints") struct JournalCheckpointTests {
+    private static let flow: Name = "echo"
+    private static let batches: [Name] = ["a", "b", "c"]
 
     private static func entry(_ batch: Name, _ event: JournalEntry.Event, at second: Int) -> JournalEntry {
         JournalEntry(batch: batch, flow: flow, at: Timestamp(milliseconds: Int64(second) * 1000), event: event)
     }
 
-    /// Any event, likely or not.
+    /// Returns a random event, whether or not it is likely.
     private static func event() -> JournalEntry.Event {
         let small = Int.random(in: 0...2)
         return switch Int.random(in: 0...13) {
@@ -28,10 +28,12 @@ import Testing
         }
     }
 
-    @Test func aCheckpointAtAnyPlaceOfAnyJournalLeadsToTheSameState() throws {
+    @Test("A checkpoint at any offset of any journal leads to the same state") func checkpointsLeadToTheSameState()
+        throws
+    {
         for _ in 0..<500 {
             let entries = (0..<Int.random(in: 0...60)).map { second in
-                let batch = Self.batches.randomElement() ?? Name.fallback
+                let batch = Self.batches.randomElement() ?? "a"
                 return Self.entry(
                     batch,
                     second < 3 ? .created(options: .init(), source: "", nonce: "") : Self.event(),
@@ -42,7 +44,7 @@ import Testing
             for entry in entries { whole.apply(entry) }
             var history = JournalHistory()
             for (offset, entry) in entries.enumerated() {
-                // Whoever reads goes on from what somebody else has written down, and may write it down again.
+                // A reader continues from a checkpoint that another process wrote, and may write another one.
                 if Int.random(in: 0..<5) == 0 {
                     let message = JournalCheckpoint(nextOffset: Int64(offset), history: history).message
                     let checkpoint = try #require(JournalCheckpoint(message))
@@ -58,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func whatDoesNotMatterAnyMoreIsLeftOut() throws {
+    @Test("A checkpoint omits entries that no longer matter") func irrelevantEntriesAreOmitted() throws {
         let (kept, deleted) = (Self.batches[0], Self.batches[1])
         var history = JournalHistory()
         for batch in [kept, deleted] {
@@ -77,7 +79,7 @@ import Testing
         #expect(checkpoint.history.state.isDeleted(deleted) && checkpoint.history.state[deleted] == nil)
     }
 
-    @Test func entriesOfALaterVersionStay() throws {
+    @Test("A checkpoint keeps entries of a later version") func entriesOfALaterVersionStay() throws {
         var history = JournalHistory()
         var strange = Self.entry(Self.batches[0], .paused, at: 1).message
         strange.type = "dance"
@@ -94,8 +96,11 @@ import Testing
         #expect(JournalCheckpoint(message)?.history.count == 1)
     }
 
-    @Test(arguments: ["{", "{}", #"{"type":"sealed","batch":"b","flow":"f"}"#, "null", "\u{0}"])
-    func aDamagedLineMakesTheWholeUnreadable(line: String) {
+    @Test(
+        "A checkpoint with a damaged line is rejected",
+        arguments: ["{", "{}", #"{"type":"sealed","batch":"b","flow":"f"}"#, "null", "\u{0}"]
+    )
+    func damagedLines(line: String) {
         var history = JournalHistory()
         history.add(Self.entry(Self.batches[0], .created(options: .init(), source: "", nonce: ""), at: 0).message)
         var message = JournalCheckpoint(nextOffset: 1, history: history).message

@@ -1,9 +1,9 @@
 import SheafCore
 import Testing
 
-@Suite struct JournalStateTests {
-    static let batch = Name("b1") ?? Name.fallback
-    static let flow = Name("echo") ?? Name.fallback
+@Suite("Journal state") struct JournalStateTests {
+    static let batch: Name = "b1"
+    static let flow: Name = "echo"
 
     func state(_ events: [JournalEntry.Event]) -> JournalState {
         var state = JournalState()
@@ -37,19 +37,19 @@ import Testing
         ([created(), .sealed(total: 2), .cancelled(now: true), finished(BatchCounts(cancelled: 2))], .cancelled),
     ]
 
-    @Test(arguments: histories)
+    @Test("The status of a batch follows from its journal entries", arguments: histories)
     func statusFollowsTheJournal(events: [JournalEntry.Event], status: BatchStatus) throws {
-        let record = try #require(state(events)[Self.batch])
-        #expect(record.status(hasStarted: false) == status)
+        let batch = try #require(state(events)[Self.batch])
+        #expect(batch.status(hasStarted: false) == status)
     }
 
-    @Test func theFirstCreationOfAnIdWins() throws {
+    @Test("The first creation of an id counts") func theFirstCreationOfAnIdWins() throws {
         let state = state([Self.created("first"), Self.created("second")])
         #expect(state.batches.count == 1)
         #expect(state[Self.batch]?.nonce == "first")
     }
 
-    @Test func theFirstEndingStands() throws {
+    @Test("The first end of a batch counts") func theFirstEndingStands() throws {
         let state = state([
             Self.created(), .sealed(total: 3), Self.finished(BatchCounts(succeeded: 3)),
             Self.finished(BatchCounts(failed: 3)),
@@ -57,16 +57,16 @@ import Testing
         #expect(state[Self.batch]?.ending?.counts == BatchCounts(succeeded: 3))
     }
 
-    @Test func entriesOfAnUnknownBatchChangeNothing() {
+    @Test("Entries of an unknown batch change nothing") func entriesOfAnUnknownBatchChangeNothing() {
         #expect(state([.sealed(total: 3)]) == JournalState())
     }
 
-    @Test func replayingTheWholeJournalChangesNothing() {
+    @Test("Replaying the whole journal changes nothing") func replayingTheWholeJournalChangesNothing() {
         for (events, _) in Self.histories {
             var once = state(events)
             let before = once
             for (second, event) in events.enumerated() where second != 0 {
-                if case .paused = event { continue }  // pausing again after a resume is news
+                if case .paused = event { continue }  // Pausing again after a resume changes the state.
                 if case .resumed = event { continue }
                 let at = Timestamp(milliseconds: Int64(second) * 1000)
                 once.apply(JournalEntry(batch: Self.batch, flow: Self.flow, at: at, event: event))
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func entriesSurviveTheWire() throws {
+    @Test("Every journal entry is decoded as it was encoded") func entriesSurviveTheWire() throws {
         let options = BatchOptions(
             errorPolicy: .stopPercent(above: 2.5),
             maxRunning: 7,
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func whatIsNoEntryIsLeftOut() {
+    @Test("Messages that are not journal entries are rejected") func invalidEntries() {
         #expect(JournalEntry(Message(type: "created", body: Array("{}".utf8))) == nil)
         #expect(JournalEntry(Message(type: "dance", headers: [.init("sheaf-batch", .string("b"))])) == nil)
         let huge = JournalEntry(
@@ -116,13 +116,5 @@ import Testing
         var message = huge.message
         message.body = Array(#"{"at":"","total":99999999999999}"#.utf8)
         #expect(JournalEntry(message) == nil)
-    }
-}
-
-extension Name {
-    /// A name for the case that cannot happen in these tables.
-    static var fallback: Name {
-        var generator = SystemRandomNumberGenerator()
-        return newBatch(at: Timestamp(milliseconds: 0), using: &generator)
     }
 }

@@ -1,8 +1,8 @@
 import SheafCore
 import Testing
 
-@Suite struct PermitRulesTests {
-    /// Plays changes of a limit and tells which of all permits ever minted still count.
+@Suite("Permit rules") struct PermitRulesTests {
+    /// Applies changes of a limit and returns which of all minted permits are still valid.
     static func valid(_ first: Int?, _ changes: [Int?]) -> (rules: PermitRules, valid: [Permit]) {
         var rules = PermitRules(limit: first)
         var minted = rules.minted.map { Permit(change: 0, number: $0) }
@@ -14,20 +14,21 @@ import Testing
     }
 
     @Test(
+        "The number of valid permits equals the limit",
         arguments: [
             (3, [5]), (5, [3]), (5, [3, 5]), (nil, [4]), (4, [nil, 4]), (4, [4]), (8, [2, 6, 1, 3]), (1, [nil]),
             (nil, [nil, 2]),
             (6, [2, 2, 9]),
         ] as [(Int?, [Int?])]
     )
-    func asManyPermitsCountAsTheLimitSays(first: Int?, changes: [Int?]) {
+    func validPermitsMatchTheLimit(first: Int?, changes: [Int?]) {
         let (rules, valid) = Self.valid(first, changes)
         #expect(valid.count == rules.limit ?? 0)
         #expect(Set(valid.map(\.number)) == Set(0..<(rules.limit ?? 0)))
     }
 
-    @Test(arguments: 0..<200)
-    func whateverTheChanges(seed: UInt64) {
+    @Test("The number of valid permits equals the limit after random changes", arguments: 0..<200)
+    func randomChangesOfTheLimit(seed: UInt64) {
         var generator = Seeded(state: seed)
         let changes = (0..<Int.random(in: 1...12, using: &generator)).map { _ -> Int? in
             Bool.random(using: &generator) ? Int.random(in: 1...9, using: &generator) : nil
@@ -37,7 +38,7 @@ import Testing
         #expect(Set(valid.map(\.number)) == Set(0..<(rules.limit ?? 0)))
     }
 
-    @Test func aHigherLimitLeavesPermitsInUseAsTheyAre() {
+    @Test("A higher limit keeps the existing permits valid") func aHigherLimitLeavesPermitsInUseAsTheyAre() {
         var rules = PermitRules(limit: 2)
         rules.change(to: 3)
         #expect(rules.minted == 2..<3)
@@ -45,7 +46,7 @@ import Testing
         #expect(!rules.isValid(Permit(change: 0, number: 2)))
     }
 
-    @Test func aPermitIsAMessage() {
+    @Test("A permit is decoded as it was encoded, and other messages are rejected") func aPermitIsAMessage() {
         let permit = Permit(change: 3, number: 14)
         #expect(Permit(permit.message) == permit)
         for id in ["", "3", "3:", ":4", "-1:2", "a:b", "1:2:3"] {
@@ -55,11 +56,14 @@ import Testing
     }
 }
 
-@Suite struct IndexRangesTests {
-    @Test(arguments: [
-        ("3,7-9", "3,7-9", 4), ("7-9,3", "3,7-9", 4), ("0", "0", 1), ("1,2,3", "1-3", 3), ("1-5,3-8", "1-8", 8),
-        ("5,5", "5", 1),
-    ])
+@Suite("Index ranges") struct IndexRangesTests {
+    @Test(
+        "Ranges are parsed and written in normal form",
+        arguments: [
+            ("3,7-9", "3,7-9", 4), ("7-9,3", "3,7-9", 4), ("0", "0", 1), ("1,2,3", "1-3", 3), ("1-5,3-8", "1-8", 8),
+            ("5,5", "5", 1),
+        ]
+    )
     func rangesAreReadAndWritten(text: String, written: String, count: Int) throws {
         let ranges = try #require(IndexRanges(text))
         #expect(ranges.description == written)
@@ -68,6 +72,9 @@ import Testing
         for index in 0..<12 { #expect(ranges.contains(index) == ranges.indices.contains(index)) }
     }
 
-    @Test(arguments: ["", ",", "a", "3-", "-3", "9-7", "1 - 2", "1,,2", "99999999999999999999", "1000000000"])
+    @Test(
+        "Invalid ranges are rejected",
+        arguments: ["", ",", "a", "3-", "-3", "9-7", "1 - 2", "1,,2", "99999999999999999999", "1000000000"]
+    )
     func rubbishIsRefused(text: String) { #expect(IndexRanges(text) == nil) }
 }

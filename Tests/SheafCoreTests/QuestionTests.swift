@@ -1,14 +1,14 @@
 import SheafCore
 import Testing
 
-@Suite struct QuestionTests {
+@Suite("Questions") struct QuestionTests {
     private let id = QuestionID(index: 3, generation: 1, number: 2)
 
     private func entry(_ event: QuestionEntry.Event, by author: String = "w") -> QuestionEntry {
         QuestionEntry(id: id, at: Timestamp(milliseconds: 1_700_000_000_000), by: author, event: event)
     }
 
-    @Test func entriesAreReadAsTheyWereWritten() {
+    @Test("Every question entry is decoded as it was encoded") func entriesAreReadAsTheyWereWritten() {
         let question = Question("Which?", choices: ["a", "b"], fallback: "a")
         for event in [
             QuestionEntry.Event.asked(question), .asked(Question("")), .answered("x"), .answered(""), .withdrawn,
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func theFirstAnswerCounts() {
+    @Test("The first answer to a question counts") func theFirstAnswerCounts() {
         var state = QuestionState()
         state.apply(entry(.answered("before it was asked")))
         #expect(state[id] == nil)
@@ -34,7 +34,7 @@ import Testing
         #expect(state.open.isEmpty)
     }
 
-    @Test func whatIsWithdrawnTakesNoAnswerUntilItIsAskedAgain() {
+    @Test("A withdrawn question takes no answer until it is asked again") func withdrawnQuestionsTakeNoAnswer() {
         var state = QuestionState()
         for event in [QuestionEntry.Event.asked(Question("Which?")), .withdrawn, .answered("too late")] {
             state.apply(entry(event))
@@ -45,7 +45,7 @@ import Testing
         #expect(state[id]?.answer?.value == "in time")
     }
 
-    @Test func answersAreChecked() {
+    @Test("An answer must be one of the choices, and an empty one is the fallback") func answersAreChecked() {
         #expect(Question("q", choices: ["a", "b"], fallback: "b").answer("") == "b")
         #expect(Question("q", choices: ["a", "b"]).answer("") == nil)
         #expect(Question("q", choices: ["a", "b"]).answer("c") == nil)

@@ -1,8 +1,8 @@
 import SheafCore
 import Testing
 
-@Suite struct RateLimitTests {
-    @Test func ratesAreRead() throws {
+@Suite("Rate limits") struct RateLimitTests {
+    @Test("Valid rates are parsed, and invalid ones are rejected") func ratesAreRead() throws {
         for (text, perSecond, burst) in [
             ("100/s", 100.0, 10), ("600/m", 10, 1), ("1/h", 1.0 / 3600, 1), ("70/s", 70, 7), ("15/s", 15, 2),
             ("1000/d", 1000.0 / 86400, 1),
@@ -17,17 +17,22 @@ import Testing
         }
     }
 
-    @Test(arguments: ["100/s", "600/m", "15/s", "1/h", "9999/s", "7/s"])
+    @Test(
+        "The lifetime of tokens allows the rate and not more",
+        arguments: ["100/s", "600/m", "15/s", "1/h", "9999/s", "7/s"]
+    )
     func tokensAllowTheRateAndNoMore(text: String) throws {
         let rate = try #require(RateLimit(text))
-        // A cycle takes its lifetime and a millisecond at the least.
+        // A cycle takes at least the lifetime plus one millisecond.
         let cycle = rate.tokenLifetime / .seconds(1) + 0.001
         let allowed = Double(rate.burst) / cycle
         #expect(allowed >= rate.perSecond * 0.9999 && allowed <= rate.perSecond * 1.011)
     }
 
-    @Test func keysAndEntriesAreReadAsTheyWereWritten() throws {
-        let name = try #require(Name("open-ai"))
+    @Test("Keys, entries and waits are decoded as they were encoded") func keysAndEntriesAreReadAsTheyWereWritten()
+        throws
+    {
+        let name: Name = "open-ai"
         let rate = try #require(RateLimit("600/m"))
         for key in [RateLimitKey.shared(name), .flow(name)] {
             #expect(RateLimitKey(key.text) == key)
@@ -54,18 +59,21 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","rate":"fast","nonce":"n"}"#,
-        #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","nonce":"n"}"#,
-        #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","rate":"1/s","nonce":"a.b"}"#,
-        #"{"key":"nothing","at":"2026-01-01T00:00:00Z","rate":"1/s","nonce":"n"}"#,
-        #"{"key":"limit.a","rate":"1/s","nonce":"n"}"#, "[]", "",
-    ])
-    func whatNobodyCanReadIsLeftOut(body: String) {
+    @Test(
+        "Invalid rate limit entries are rejected",
+        arguments: [
+            #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","rate":"fast","nonce":"n"}"#,
+            #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","nonce":"n"}"#,
+            #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","rate":"1/s","nonce":"a.b"}"#,
+            #"{"key":"nothing","at":"2026-01-01T00:00:00Z","rate":"1/s","nonce":"n"}"#,
+            #"{"key":"limit.a","rate":"1/s","nonce":"n"}"#, "[]", "",
+        ]
+    )
+    func invalidEntries(body: String) {
         #expect(RateLimitEntry(Message(type: "limit", body: Array(body.utf8))) == nil)
     }
 
-    @Test func noPauseIsLongerThanADay() throws {
+    @Test("A pause is at most one day long") func noPauseIsLongerThanADay() throws {
         let body = #"{"key":"limit.a","at":"2026-01-01T00:00:00Z","delay_ms":9000000000,"level":-4}"#
         let entry = try #require(RateLimitEntry(Message(type: "throttled", body: Array(body.utf8))))
         #expect(entry.event == .throttled(delay: RateLimitEntry.longestDelay, level: 0, reason: ""))

@@ -1,12 +1,12 @@
 import SheafCore
 import Testing
 
-@Suite struct ReopeningTests {
+@Suite("Retried tasks") struct ReopeningTests {
     static func reopening(_ generation: Int, _ count: Int) -> BatchInfo.Reopening {
         BatchInfo.Reopening(generation: generation, nonce: "n\(generation)", count: count)
     }
 
-    /// A batch with two retries, as all that any log ever said of it; what is said in one log keeps its order.
+    /// Returns the events of a batch with two retries; events of the results log keep their order.
     static func history(_ generator: inout Seeded) -> (results: [ResultEvent], retries: [BatchInfo.Reopening]) {
         let total = Int.random(in: 1...120, using: &generator)
         var results: [ResultEvent] = []
@@ -33,8 +33,8 @@ import Testing
         return (results, retries)
     }
 
-    @Test(arguments: 0..<200)
-    func theJournalMayBeAheadOrBehind(seed: UInt64) {
+    @Test("The journal and the results log may be read in any order", arguments: 0..<200)
+    func logsMayBeReadInAnyOrder(seed: UInt64) {
         var generator = Seeded(state: seed)
         let (results, retries) = Self.history(&generator)
         var ahead = BatchState()
@@ -55,7 +55,7 @@ import Testing
         #expect(mixed.settled == ahead.settled)
     }
 
-    @Test func aRetryThatWasNeverFinishedChangesNothing() {
+    @Test("A retry that was never finished changes nothing") func aRetryThatWasNeverFinishedChangesNothing() {
         var state = BatchState()
         state.applySealed(total: 3)
         for index in 0..<3 { state.apply(OutcomeSummary(index: index, status: .failed)) }
@@ -71,7 +71,7 @@ import Testing
         #expect(state.settled == BatchState.Settled(failed: 2))
     }
 
-    @Test func nothingIsWholeBeforeTheResultsLogWasRead() {
+    @Test("A retry is complete only after all its entries in the results log are read") func incompleteRetries() {
         var state = BatchState()
         state.applySealed(total: 5)
         let retry = Self.reopening(1, 2)
@@ -83,7 +83,7 @@ import Testing
         #expect(state.hasReopened([retry]))
     }
 
-    @Test func aLeaseEndsWithItsTask() {
+    @Test("A lease ends with the outcome or the return of its task") func aLeaseEndsWithItsTask() {
         var state = BatchState()
         let lease = TaskLease(id: "l", index: 4, generation: 0, worker: "w")
         state.applyLeased(lease)
@@ -99,7 +99,7 @@ import Testing
         #expect(state.leases.isEmpty)
     }
 
-    @Test func aLeaseOfALaterGenerationIsKeptUntilTheJournalSpeaks() {
+    @Test("A lease of a later generation is kept until the journal opens that generation") func earlyLeasesAreKept() {
         var state = BatchState()
         state.apply(OutcomeSummary(index: 4, status: .failed))
         state.applyReopened(generation: 1, nonce: "n1", tasks: IndexRanges(rising: [4]))
@@ -113,7 +113,7 @@ import Testing
 }
 
 extension BatchState {
-    /// Opens tasks again as a retry that is finished does.
+    /// Opens tasks again, like a finished retry.
     mutating func reopen(_ tasks: String, generation: Int) {
         let tasks = IndexRanges(tasks) ?? IndexRanges()
         applyReopened(generation: generation, nonce: "n", tasks: tasks)

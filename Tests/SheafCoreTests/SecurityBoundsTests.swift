@@ -2,8 +2,8 @@ import Testing
 
 @testable import SheafCore
 
-/// What strangers send is bounded before it is kept.
-struct SecurityBoundsTests {
+/// Tests that foreign content is limited before it is stored.
+@Suite("Limits of foreign content") struct SecurityBoundsTests {
     private func message(_ type: String, _ body: [UInt8], record: String = "r") -> Message {
         Message(
             type: type,
@@ -17,14 +17,14 @@ struct SecurityBoundsTests {
         )
     }
 
-    @Test func aTaskOfMoreThanARecord() throws {
+    @Test("A task that exceeds the maximum record size is rejected") func aTaskOfMoreThanARecord() throws {
         let most = [UInt8](repeating: UInt8(ascii: "1"), count: Record.maximumSize)
         #expect(try BatchTask(message("task", most)).record.bytes.count == Record.maximumSize)
         let error = #expect(throws: UnreadableMessage.self) { try BatchTask(message("task", most + [0x31])) }
         #expect(error?.reason.contains("1048577 bytes; the limit is 1048576") == true)
     }
 
-    @Test func aHeaderWithoutAnEnd() {
+    @Test("A huge header leads to a short error") func aHeaderWithoutAnEnd() {
         let long = String(repeating: "x", count: 8 << 20)
         let error = #expect(throws: UnreadableMessage.self) { try BatchTask(message("task", [], record: long)) }
         #expect((error?.reason.utf8.count ?? .max) < 200)
@@ -34,14 +34,14 @@ struct SecurityBoundsTests {
         #expect((second?.reason.utf8.count ?? .max) < 200)
     }
 
-    @Test func aJournalEntryOfEightMebibytes() {
+    @Test("A huge journal entry is rejected") func aJournalEntryOfEightMebibytes() {
         let source = String(repeating: "x", count: 8 << 20)
         let entry = Array(#"{"source":"\#(source)"}"#.utf8)
         #expect(JournalEntry(message("created", entry)) == nil)
         #expect(JournalEntry(message("created", Array(#"{"source":"x"}"#.utf8))) != nil)
     }
 
-    @Test func moreLinesThanAnybodyWrites() {
+    @Test("Huge numbers of invalid or empty outcome lines are counted") func hugeNumbersOfLines() {
         let lines = Array(repeating: Array("{}\n".utf8), count: 50_000).joined()
         var results = message("outcomes", Array(lines))
         let (outcomes, unreadable) = ResultMessage.summaries(of: results)
@@ -50,7 +50,7 @@ struct SecurityBoundsTests {
         #expect(ResultMessage.summaries(of: results).unreadable == 0)
     }
 
-    @Test func nestingWithoutAnEnd() {
+    @Test("JSON with unlimited nesting is rejected") func nestingWithoutAnEnd() {
         for (open, name) in [("[", "arrays"), ("{\"a\":", "objects")] {
             let text = Array(String(repeating: open, count: 1_000_000).utf8)
             let error = #expect(throws: JSONError.self, "\(name)") { try JSON.parse(text) }
@@ -60,7 +60,7 @@ struct SecurityBoundsTests {
         }
     }
 
-    @Test func numbersThatNobodyCounts() throws {
+    @Test("Impossible counts are clamped") func impossibleCounts() throws {
         let huge = "9223372036854775807"
         let counts = BatchCounts(json: try JSON.parse(#"{"pending":\#(huge),"failed":\#(huge),"running":-\#(huge)}"#))
         #expect(counts.pending == BatchState.maximumTasks && counts.failed == BatchState.maximumTasks)
@@ -71,17 +71,22 @@ struct SecurityBoundsTests {
         #expect(progress?.settled.count == BatchState.maximumTasks + 1)
     }
 
-    @Test(arguments: [
-        ("2026-01-31T12:00:00.99999999999999999999999999999999Z", true), ("2026-01-31T12:00:00.Z", false),
-        ("9999-12-31T23:59:59.999Z", true), ("9999-12-31T23:59:60Z", false), ("2026-01-31T12:00:00.1x2Z", false),
-    ]) func moments(text: String, isOne: Bool) {
+    @Test(
+        "Timestamps with unusual fractions and years are parsed or rejected",
+        arguments: [
+            ("2026-01-31T12:00:00.99999999999999999999999999999999Z", true), ("2026-01-31T12:00:00.Z", false),
+            ("9999-12-31T23:59:59.999Z", true), ("9999-12-31T23:59:60Z", false), ("2026-01-31T12:00:00.1x2Z", false),
+        ]
+    ) func unusualTimestamps(text: String, isOne: Bool) {
         #expect((Timestamp(text) != nil) == isOne)
     }
 
-    @Test func theFirstOfTwoMembersStands() throws {
+    @Test("The first of two members with the same name counts in an outcome line") func theFirstOfTwoMembersStands()
+        throws
+    {
         let line = Array(#"{"index":0,"generation":0,"status":"succeeded","status":"failed","index":1}"#.utf8)
         let outcome = try Outcome(line: line)
-        let message = ResultMessage.outcomes(batch: try #require(Name("b")), lines: line)
+        let message = ResultMessage.outcomes(batch: "b", lines: line)
         #expect(ResultMessage.summaries(of: message).outcomes == [outcome.summary])
         #expect(outcome.index == 0 && outcome.status == .succeeded)
     }

@@ -1,7 +1,7 @@
 import SheafCore
 import Testing
 
-@Suite struct SnapshotTests {
+@Suite("Snapshots") struct SnapshotTests {
     static func state(_ generator: inout Seeded) -> BatchState {
         var state = BatchState()
         if Bool.random(using: &generator) { state.applyPublished(Int.random(in: 0...400, using: &generator)) }
@@ -15,15 +15,15 @@ import Testing
         return state
     }
 
-    @Test(arguments: 0..<100)
+    @Test("A snapshot restores the whole state", arguments: 0..<100)
     func aSnapshotHoldsTheWholeState(seed: UInt64) throws {
         var generator = Seeded(state: seed)
         let state = Self.state(&generator)
         #expect(BatchState(snapshot: state.snapshot) == state)
     }
 
-    @Test(arguments: 0..<100)
-    func whatIsTornOrChangedIsNoSnapshot(seed: UInt64) throws {
+    @Test("A truncated or changed snapshot is rejected", arguments: 0..<100)
+    func damagedSnapshots(seed: UInt64) throws {
         var generator = Seeded(state: seed)
         let bytes = Self.state(&generator).snapshot
         #expect(BatchState(snapshot: Array(bytes.prefix(Int.random(in: 0..<bytes.count, using: &generator)))) == nil)
@@ -33,7 +33,7 @@ import Testing
         #expect(BatchState(snapshot: bytes + [0]) == nil)
     }
 
-    @Test func aBatchInOrderTakesAFewBytes() {
+    @Test("The snapshot of a batch that settled in order takes a few bytes") func aBatchInOrderTakesAFewBytes() {
         var state = BatchState()
         state.applySealed(total: 1_000_000)
         for index in 0..<300_000 { state.apply(OutcomeSummary(index: index, status: .succeeded)) }
@@ -41,10 +41,10 @@ import Testing
         #expect(BatchState(snapshot: state.snapshot) == state)
     }
 
-    @Test func aCheckpointTravelsAsAMessage() throws {
+    @Test("A checkpoint message is decoded as it was encoded") func aCheckpointTravelsAsAMessage() throws {
         var generator = Seeded(state: 7)
         let state = Self.state(&generator)
-        let batch = try #require(Name("b"))
+        let batch: Name = "b"
         let message = ResultMessage.checkpoint(batch: batch, of: state, upTo: 41)
         let read = try #require(ResultMessage.checkpoint(message))
         #expect(read.state == state && read.offset == 41)

@@ -2,8 +2,8 @@ import OrderedCollections
 import SheafCore
 import Testing
 
-/// What tasks took, and its sum over a batch.
-@Suite struct UsageTests {
+/// Tests of the usage of tasks and its sum over a batch.
+@Suite("Usage") struct UsageTests {
     private static let usage = Usage(["input_tokens": 12, "output_tokens": 3])
 
     private func outcome(_ index: Int, _ usage: Usage, status: Outcome.Status = .succeeded, generation: Int = 0)
@@ -22,10 +22,13 @@ import Testing
         )
     }
 
-    @Test(arguments: [
-        usage, Usage(), Usage(["ä \"quoted\"": 5]), Usage(["a": Usage.maximumAmount]), Usage(["a1": 0, "b": 7]),
-    ])
-    func aLineCarriesIt(usage: Usage) throws {
+    @Test(
+        "An outcome line contains the usage",
+        arguments: [
+            usage, Usage(), Usage(["ä \"quoted\"": 5]), Usage(["a": Usage.maximumAmount]), Usage(["a1": 0, "b": 7]),
+        ]
+    )
+    func linesContainUsage(usage: Usage) throws {
         var line: [UInt8] = []
         outcome(7, usage).writeLine(to: &line)
         #expect(try Outcome(line: Array(line.dropLast())).usage == usage)
@@ -37,7 +40,7 @@ import Testing
         )
     }
 
-    @Test func everySuccessCountsOnce() {
+    @Test("The usage of each success counts once") func everySuccessCountsOnce() {
         var state = BatchState()
         state.apply(outcome(0, Self.usage).summary)
         state.apply(outcome(0, Self.usage).summary)
@@ -48,7 +51,7 @@ import Testing
         #expect(BatchState(snapshot: state.snapshot)?.usage == sum)
     }
 
-    @Test func foreignAmountsAreBounded() {
+    @Test("Foreign amounts are limited") func foreignAmountsAreBounded() {
         let many = JSONValue.object(OrderedDictionary(uniqueKeysWithValues: (0..<100).map { ("n\($0)", .integer($0)) }))
         #expect(Usage(json: many).amounts.count == Usage.maximumNames)
         #expect(

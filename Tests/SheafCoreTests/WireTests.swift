@@ -2,9 +2,9 @@ import OrderedCollections
 import SheafCore
 import Testing
 
-@Suite struct WireTests {
-    let flow = Name("echo") ?? .fallback
-    let batch = Name("b-1") ?? .fallback
+@Suite("Wire formats") struct WireTests {
+    let flow: Name = "echo"
+    let batch: Name = "b-1"
 
     static let outcomes: [Outcome] = {
         let start = Timestamp(milliseconds: 1_700_000_000_001)
@@ -33,7 +33,7 @@ import Testing
         return [succeeded, json, text, make(3, .cancelled)]
     }()
 
-    @Test(arguments: outcomes)
+    @Test("Outcomes are decoded as they were encoded", arguments: outcomes)
     func outcomesSurviveTheWire(outcome: Outcome) throws {
         var line: [UInt8] = []
         outcome.writeLine(to: &line)
@@ -45,7 +45,7 @@ import Testing
         #expect(ResultMessage.outcomes(of: message) == [outcome])
     }
 
-    @Test func sightingsSurviveTheWire() {
+    @Test("Sightings are decoded as they were encoded") func sightingsSurviveTheWire() {
         let sighting = DeadLetterSighting(last: 17, at: Timestamp(milliseconds: 1_700_000_000_001))
         #expect(DeadLetterSighting(sighting.message) == sighting)
         var dead = sighting.message
@@ -58,7 +58,7 @@ import Testing
         #expect(Dismissal(sighting.message) == nil)
     }
 
-    @Test func summariesReadWhatOthersWrite() {
+    @Test("Summaries are read from lines that other programs write") func summariesReadWhatOthersWrite() {
         let lines = [
             #"{ "status": "succeeded", "index": 5, "output": null }"#,
             #"{"index":6,"generation":0,"status":"failed","error":{"type":"invalid-record","message":"m"}}"#,
@@ -77,7 +77,7 @@ import Testing
         #expect(unreadable == 3)
     }
 
-    @Test func tasksSurviveTheWire() throws {
+    @Test("Tasks are decoded as they were encoded") func tasksSurviveTheWire() throws {
         let record = Record(id: "r", kind: .text, bytes: [0xC3, 0xA4])
         let task = BatchTask(
             flow: flow,
@@ -92,7 +92,7 @@ import Testing
         #expect(task.message.id == "b-1:12")
     }
 
-    @Test func foreignMessagesAreNotTasks() {
+    @Test("Foreign messages are rejected as tasks") func foreignMessagesAreNotTasks() {
         let good = BatchTask(flow: flow, batch: batch, index: 0, record: Record(id: "r", kind: .json, bytes: []))
             .message
         var changed: [Message] = [Message(), Message(type: "task")]
@@ -110,7 +110,7 @@ import Testing
         for message in changed { #expect(throws: UnreadableMessage.self) { try BatchTask(message) } }
     }
 
-    @Test func rowsHaveTheColumnsTheContractNames() throws {
+    @Test("Rows have the documented columns") func rowsHaveTheColumnsTheContractNames() throws {
         for outcome in Self.outcomes {
             var row: [UInt8] = []
             outcome.writeRow(batch: batch, to: &row)
@@ -125,7 +125,7 @@ import Testing
         }
     }
 
-    @Test func progressAndSignalsSurviveTheWire() {
+    @Test("Progress and heartbeats are decoded as they were encoded") func progressAndHeartbeatsSurviveTheWire() {
         let progress = BatchProgress(
             batch: batch,
             total: 10,
@@ -137,8 +137,8 @@ import Testing
         )
         let message = ProgressMessage(at: Timestamp(milliseconds: 5), batches: [progress])
         #expect(ProgressMessage(message.message) == message)
-        let signal = Heartbeat(worker: "w", running: [batch: [1, 5, 9]])
-        #expect(Heartbeat(signal.message) == signal)
+        let heartbeat = Heartbeat(worker: "w", running: [batch: [1, 5, 9]])
+        #expect(Heartbeat(heartbeat.message) == heartbeat)
         #expect(Heartbeat(Message(type: "running", body: [1])) == nil)
     }
 }

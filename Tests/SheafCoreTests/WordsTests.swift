@@ -1,14 +1,27 @@
 import SheafCore
 import Testing
 
-@Suite struct WordsTests {
-    @Test(arguments: ["a", "A-b_9", String(repeating: "x", count: 64)])
+@Suite("Names, timestamps, policies and records") struct WordsTests {
+    @Test("Valid names are accepted", arguments: ["a", "A-b_9", String(repeating: "x", count: 64)])
     func goodNames(text: String) { #expect(Name(text)?.text == text) }
 
-    @Test(arguments: ["", "last", "a.b", "a/b", "..", "ä", "a b", "a\n", String(repeating: "x", count: 65), "*", "#"])
+    @Test(
+        "Invalid names are rejected",
+        arguments: ["", "last", "a.b", "a/b", "..", "ä", "a b", "a\n", String(repeating: "x", count: 65), "*", "#"]
+    )
     func badNames(text: String) { #expect(Name(text) == nil) }
 
-    @Test func newBatchIdsAreSortedByTime() {
+    @Test("A string literal is a name") func literalNames() {
+        let name: Name = "word-count_9"
+        #expect(name.text == "word-count_9")
+        #expect(name == Name(String("word-count_9")))
+    }
+
+    @Test("A string literal that breaks the rule ends the process") func badLiteralNames() async {
+        await #expect(processExitsWith: .failure) { _ = "not a name" as Name }
+    }
+
+    @Test("New batch ids are unique and sorted by time") func newBatchIdsAreSortedByTime() {
         var generator = Seeded(state: 1)
         let ids = (0..<100).map {
             Name.newBatch(at: Timestamp(milliseconds: 1_700_000_000_000 + $0 * 17), using: &generator)
@@ -18,23 +31,26 @@ import Testing
         #expect(ids.allSatisfy { Name($0.text) != nil && $0.text.count == 13 })
     }
 
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
-        (951_782_400_000, "2000-02-29T00:00:00.000Z"), (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
-        (4_107_542_399_001, "2100-02-28T23:59:59.001Z"), (-1, "1969-12-31T23:59:59.999Z"),
-    ])
+    @Test(
+        "Timestamps are written and parsed as in RFC 3339",
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"), (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
+            (4_107_542_399_001, "2100-02-28T23:59:59.001Z"), (-1, "1969-12-31T23:59:59.999Z"),
+        ]
+    )
     func timestampsAreRFC3339(milliseconds: Int64, text: String) {
         #expect(Timestamp(milliseconds: milliseconds).description == text)
         #expect(Timestamp(text)?.milliseconds == milliseconds)
     }
 
-    @Test func timestampsSurviveTheirText() {
+    @Test("Timestamps are parsed as they were written") func timestampsSurviveTheirText() {
         var generator = Seeded(state: 3)
         for _ in 0..<2000 {
-            let moment = Timestamp(
+            let time = Timestamp(
                 milliseconds: Int64.random(in: -60_000_000_000_000...250_000_000_000_000, using: &generator)
             )
-            #expect(Timestamp(moment.description) == moment)
+            #expect(Timestamp(time.description) == time)
         }
         #expect(Timestamp("2024-01-01T00:00:00Z")?.milliseconds == 1_704_067_200_000)
         #expect(Timestamp("2024-01-01T00:00:00.5Z")?.milliseconds == 1_704_067_200_500)
@@ -44,20 +60,26 @@ import Testing
         }
     }
 
-    @Test func percentEncodingLeavesNothingThatAURLWouldRead() {
+    @Test("Percent-encoding leaves only unreserved characters") func percentEncoding() {
         let unreserved = "AZaz09-._~"
         #expect(PercentEncoding.encode(unreserved) == unreserved)
         #expect(PercentEncoding.encode("a b/c?d=e&f#g@h:i%j+k\n") == "a%20b%2Fc%3Fd%3De%26f%23g%40h%3Ai%25j%2Bk%0A")
         #expect(PercentEncoding.encode("ß✓") == "%C3%9F%E2%9C%93")
     }
 
-    @Test(arguments: ["continue", "stop", "stop:10", "stop:5%", "stop:2.5%"])
+    @Test(
+        "Error policies are parsed as they are written",
+        arguments: ["continue", "stop", "stop:10", "stop:5%", "stop:2.5%"]
+    )
     func policiesSurviveTheirText(text: String) { #expect(ErrorPolicy(text)?.description == text) }
 
-    @Test(arguments: ["", "halt", "stop:", "stop:-1", "stop:101%", "stop:x%", "stop:1.5"])
+    @Test(
+        "Invalid error policies are rejected",
+        arguments: ["", "halt", "stop:", "stop:-1", "stop:101%", "stop:x%", "stop:1.5"]
+    )
     func badPolicies(text: String) { #expect(ErrorPolicy(text) == nil) }
 
-    @Test func policiesTripStrictlyAboveTheirLimit() throws {
+    @Test("Error policies stop a batch only above their limit") func policiesTripStrictlyAboveTheirLimit() throws {
         let cases: [(String, Int, Int?, Bool)] = [
             ("continue", 1000, 1000, false), ("stop", 0, nil, false), ("stop", 1, nil, true),
             ("stop:10", 10, nil, false),
@@ -71,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func listsOfParametersAreMultipliedOut() throws {
+    @Test("Lists of parameters are expanded into all combinations") func listsOfParametersAreMultipliedOut() throws {
         let defaults: JSONValue = ["lang": "en", "size": 1]
         #expect(try ParameterVariants(defaults: [:], parameters: [:]).variants == [nil])
         #expect(try ParameterVariants(defaults: defaults, parameters: [:]).variants == [#"{"lang":"en","size":1}"#])
@@ -90,7 +112,7 @@ import Testing
         }
     }
 
-    @Test func binaryRecordsBecomeBase64() throws {
+    @Test("Binary records that are not UTF-8 become Base64") func binaryRecordsBecomeBase64() throws {
         for (bytes, text) in [
             ([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0xFD], "//79"), ([0xFF, 0, 0, 1], "/wAAAQ=="),
         ]

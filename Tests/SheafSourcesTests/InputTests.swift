@@ -40,7 +40,7 @@ struct InputTests {
         ("./texts/sub/deep", ["./texts/sub/deep/d.txt"]),
     ]
 
-    @Test("globs and folders", arguments: globs)
+    @Test("Globs and folders are expanded in order", arguments: globs)
     func expands(input: String, expected: [String]) async throws {
         try await SourceFixture.with { fixture in
             try tree(fixture)
@@ -51,7 +51,7 @@ struct InputTests {
         }
     }
 
-    @Test("an absolute glob gives absolute paths")
+    @Test("An absolute glob leads to absolute paths")
     func absolute() async throws {
         try await SourceFixture.with { fixture in
             try tree(fixture)
@@ -60,7 +60,7 @@ struct InputTests {
         }
     }
 
-    @Test("a file that exists under the very name is no pattern")
+    @Test("The exact name of an existing file is not a pattern")
     func literalName() async throws {
         try await SourceFixture.with { fixture in
             try tree(fixture)
@@ -69,7 +69,7 @@ struct InputTests {
         }
     }
 
-    @Test("the format follows the names")
+    @Test("The format follows from the file names")
     func formats() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("d/a.JSONL", "1\n2\n")
@@ -95,7 +95,7 @@ struct InputTests {
         }
     }
 
-    @Test("files are records as they are")
+    @Test("Whole files become records unchanged")
     func files() async throws {
         var options = ReadingOptions()
         options.recordLimit = 5
@@ -114,7 +114,7 @@ struct InputTests {
         }
     }
 
-    @Test("errors say what is wrong before anything is read")
+    @Test("Errors in the configuration are reported before anything is read")
     func errors() async throws {
         try await SourceFixture.with { fixture in
             try FileManager.default.createDirectory(
@@ -135,14 +135,14 @@ struct InputTests {
                     ["x.dat"],
                     SourceError(
                         .unknownFormat,
-                        "x.dat: the ending does not tell the format; give it with --format (\(choices))"
+                        "x.dat: the file extension does not determine the format; give one of the formats \(choices)"
                     )
                 ),
                 (
                     ["plain"],
                     SourceError(
                         .unknownFormat,
-                        "plain: the ending does not tell the format; give it with --format (\(choices))"
+                        "plain: the file extension does not determine the format; give one of the formats \(choices)"
                     )
                 ),
                 (["1.txt"], SourceError(.empty, "1.txt has no records")),
@@ -161,7 +161,7 @@ struct InputTests {
         }
     }
 
-    @Test("a file that changes under way is noticed")
+    @Test("A file that changes during reading is detected")
     func changes() async throws {
         var options = ReadingOptions()
         options.openFiles = 1
@@ -175,7 +175,7 @@ struct InputTests {
         }
     }
 
-    @Test("what is appended under way is left out, the same in every pass")
+    @Test("Content that is appended during reading is ignored in every pass")
     func appends() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.log", "one\ntwo\n")

@@ -5,7 +5,7 @@ import Testing
 @Suite("JSON arrays")
 struct JSONFormatTests {
     private static let textBehind =
-        "broken JSON: unexpected text after the value, not read (one value a line is the format jsonl)"
+        "broken JSON: unexpected text after the value, not read (for one value per line, use the format jsonl)"
 
     static let cases: [(String, [String])] = [
         ("[1, 2,3]", ["t.json:1=1", "t.json:1=2", "t.json:1=3"]),
@@ -47,7 +47,7 @@ struct JSONFormatTests {
                 "t.json:2!\(textBehind)",
             ]
         ),
-        ("17", ["t.json:1!is neither a JSON array nor a JSON object; nothing of the file is read"]),
+        ("17", ["t.json:1!is neither a JSON array nor a JSON object; the file is not read"]),
         (
             "[{]}]",
             [
@@ -56,7 +56,7 @@ struct JSONFormatTests {
         ),
     ]
 
-    @Test("elements and what breaks them", arguments: cases, [1, 3, 256 * 1024])
+    @Test("Elements are split, and invalid elements are reported", arguments: cases, [1, 3, 256 * 1024])
     func table(_ example: (text: String, expected: [String]), readSize: Int) async throws {
         var options = ReadingOptions()
         options.readSize = readSize
@@ -68,7 +68,7 @@ struct JSONFormatTests {
         }
     }
 
-    @Test("an element over the limit is named and the next ones are read")
+    @Test("An element that exceeds the limit is reported, and the next elements are read")
     func largeElement() async throws {
         var options = ReadingOptions()
         options.readSize = 16
@@ -83,7 +83,7 @@ struct JSONFormatTests {
         }
     }
 
-    @Test("an array without elements is an empty input", arguments: ["[]", " [ ]\n", "", "\n"])
+    @Test("An array without elements is an empty input", arguments: ["[]", " [ ]\n", "", "\n"])
     func empty(text: String) async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.json", text)

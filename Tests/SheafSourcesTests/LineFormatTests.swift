@@ -29,7 +29,7 @@ struct LineFormatTests {
         ("\0\n1", ["t.jsonl:1!broken JSON: a NUL byte at column 1", "t.jsonl:2=1"]),
     ]
 
-    @Test("JSONL", arguments: lines)
+    @Test("JSONL lines are split, and invalid lines are reported", arguments: lines)
     func jsonl(text: String, expected: [String]) async throws {
         try await SourceFixture.with { fixture in
             let found = try await fixture.read("t.jsonl", text)
@@ -37,7 +37,7 @@ struct LineFormatTests {
         }
     }
 
-    @Test("JSONL with bytes that are no text")
+    @Test("JSONL lines that are not UTF-8 are invalid")
     func invalidUTF8() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.jsonl", Array("{\"a\":\"".utf8) + [0xC3, 0x28] + Array("\"}\n1\n".utf8))
@@ -51,7 +51,7 @@ struct LineFormatTests {
         }
     }
 
-    @Test("plain lines")
+    @Test("Plain lines are split, and invalid lines are reported")
     func plain() async throws {
         try await SourceFixture.with { fixture in
             let found = try await fixture.read("t.txt", "\u{FEFF}one\r\n\n two \n\r\nthrée\u{0}\nend")
@@ -63,7 +63,7 @@ struct LineFormatTests {
         }
     }
 
-    @Test("a line over the limit is named and the next ones are read", arguments: [1, 64, 256 * 1024])
+    @Test("A line that exceeds the limit is reported, and the next lines are read", arguments: [1, 64, 256 * 1024])
     func longLine(readSize: Int) async throws {
         var options = ReadingOptions()
         options.readSize = readSize
@@ -81,7 +81,7 @@ struct LineFormatTests {
         }
     }
 
-    @Test("a line of two mebibytes")
+    @Test("A line of two mebibytes is invalid")
     func mebibytes() async throws {
         try await SourceFixture.with { fixture in
             let text = String(repeating: "a", count: 2 << 20) + "\nb\n" + String(repeating: "c", count: 1 << 20)
@@ -92,7 +92,7 @@ struct LineFormatTests {
         }
     }
 
-    @Test("an id over the limit is an error of its record")
+    @Test("A record whose id exceeds the limit is invalid")
     func longID() async throws {
         try await SourceFixture.with { fixture in
             let id = String(repeating: "i", count: Record.maximumIDSize)
@@ -102,7 +102,7 @@ struct LineFormatTests {
         }
     }
 
-    @Test("fields can be renamed and chosen")
+    @Test("Fields can be renamed and selected")
     func columns() async throws {
         try await SourceFixture.with { fixture in
             let found = try await fixture.read(
@@ -113,7 +113,7 @@ struct LineFormatTests {
             #expect(
                 found == [
                     "9={\"n\":1.0,\"text\":{\"a\": [1]}}", "t.jsonl:2!has no field 't'",
-                    "t.jsonl:3!is not an object, so it has no fields to take",
+                    "t.jsonl:3!is not an object, so it has no fields to select",
                     "t.jsonl:4!broken JSON: the JSON ends too early at column 2",
                 ]
             )

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Permutation")
 struct PermutationTests {
-    @Test("takes every number once, for any size and seed")
+    @Test("A permutation contains every number once, for any size and seed")
     func isOneToOne() {
         var generator = SplitMix64(seed: 11)
         let sizes = Array(0...40) + (0..<40).map { _ in generator.next(below: 5000) } + [65_536, 65_537]
@@ -16,7 +16,7 @@ struct PermutationTests {
         }
     }
 
-    @Test("is the same for a seed, and another for another")
+    @Test("Equal seeds lead to the same permutation, and different seeds to different ones")
     func followsTheSeed() {
         let places = 0..<100
         let first = places.map { Permutation(count: 100, seed: 1)[$0] }
@@ -25,7 +25,7 @@ struct PermutationTests {
         #expect(first != Array(places))
     }
 
-    @Test("puts every number at every place about equally often", arguments: [2, 3, 5, 12])
+    @Test("Every number occurs at every position about equally often", arguments: [2, 3, 5, 12])
     func isFair(size: Int) {
         let turns = 6000
         var hits = [[Int]](repeating: [Int](repeating: 0, count: size), count: size)
@@ -37,7 +37,7 @@ struct PermutationTests {
         for hit in hits.joined() { #expect((fair * 7 / 10...fair * 13 / 10).contains(hit)) }
     }
 
-    @Test("never changes from version to version")
+    @Test("The random number generator does not change between versions")
     func isPinned() {
         let order = Permutation(count: 10, seed: 42)
         #expect(Set((0..<10).map { order[$0] }).count == 10)

@@ -14,7 +14,7 @@ struct ReadingPropertyTests {
             .joined()
     }
 
-    @Test("CSV comes out as it was written", arguments: 0..<40)
+    @Test("Random CSV is read as it was written", arguments: 0..<40)
     func csv(seed: Int) async throws {
         var generator = SplitMix64(seed: UInt64(seed))
         let width = 1 + generator.next(below: 4)
@@ -49,7 +49,7 @@ struct ReadingPropertyTests {
         }
     }
 
-    @Test("JSON comes out as it was written, a line or an element each", arguments: 0..<30)
+    @Test("Random JSON is read as it was written, as lines and as an array", arguments: 0..<30)
     func json(seed: Int) async throws {
         var generator = SplitMix64(seed: UInt64(seed))
         let values = (0..<40).map { _ in value(&generator, 3) }
@@ -64,7 +64,7 @@ struct ReadingPropertyTests {
         }
     }
 
-    @Test("any bytes give the same items however they are read", arguments: 0..<60)
+    @Test("Random bytes lead to the same items for any read size", arguments: 0..<60)
     func chunkBoundaries(seed: Int) async throws {
         var generator = SplitMix64(seed: UInt64(seed))
         let content = "[a,b\n" + text(&generator, upTo: 120)
@@ -89,7 +89,7 @@ struct ReadingPropertyTests {
         }
     }
 
-    @Test("the window stays small, however long the lines are")
+    @Test("The window stays small, however long the lines are")
     func boundedWindow() throws {
         var options = ReadingOptions()
         options.recordLimit = 1000
@@ -106,7 +106,7 @@ struct ReadingPropertyTests {
         #expect(spans.allSatisfy { $0.defect == .tooLarge && $0.length == 19_999 })
     }
 
-    /// Lines of one length that exist only while they are read.
+    /// An input with lines of equal length, which are generated when they are read.
     private final class EndlessLines: ByteInput {
         let lines: Int
         let length: Int

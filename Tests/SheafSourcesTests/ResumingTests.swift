@@ -4,8 +4,8 @@ import Testing
 
 @testable import SheafSources
 
-/// What a resumption relies on: reading the same again, or knowing that it is not the same.
-@Suite struct ResumingTests {
+/// Tests of what resuming relies on: reading the same items again, or detecting that the input has changed.
+@Suite("Resuming") struct ResumingTests {
     private func open(
         _ configuration: SourceConfiguration,
         without ids: [String] = []
@@ -14,7 +14,7 @@ import Testing
         return try await RecordSource.open(configuration, leavingOut: excluded)
     }
 
-    @Test("records are left out by id, before they are numbered and counted", arguments: [true, false])
+    @Test("Records are excluded by id before they are numbered and counted", arguments: [true, false])
     func leavesOut(shuffle: Bool) async throws {
         try await SourceFixture.with { fixture in
             let lines = (0..<2000).map { $0 == 9 ? "{" : "{\"id\":\"r\($0)\"}" }
@@ -25,7 +25,7 @@ import Testing
             let items = try await source.items()
             #expect(items.map(\.index).sorted() == Array(0..<600))
             #expect(items.allSatisfy { item in item.record.map { !gone.contains($0.id) } ?? true })
-            // What is not read is not counted; a bad record is never left out.
+            // Records that are not read are not counted; an invalid record is never excluded.
             #expect(await shuffle ? source.skipped == 666 : (290...310).contains(source.skipped))
             for position in [0, 1, 599, 600] {
                 #expect(try await open(configuration, without: gone).items(from: position) == Array(items[position...]))
@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    @Test("an input of which all is left out says so", arguments: [true, false])
+    @Test("Excluding all records is an error", arguments: [true, false])
     func nothingLeft(shuffle: Bool) async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("a.jsonl", "{\"id\":1}\n{\"id\":2}\n")
@@ -47,14 +47,14 @@ import Testing
         }
     }
 
-    @Test("a set of ids has those that were put in")
+    @Test("A set of ids contains exactly its ids")
     func idSet() {
         let ids = RecordIDSet((0..<1000).map { RecordIDSet.Digest("id\($0 * 2)") })
         #expect((0..<2000).allSatisfy { ids.contains("id\($0)") == $0.isMultiple(of: 2) })
         #expect(!RecordIDSet([]).contains(""))
     }
 
-    @Test("a description and a fingerprint survive JSON")
+    @Test("A configuration and a fingerprint are decoded as they were encoded")
     func json() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("a.csv", "a,b\n1,2\n")
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test("what has changed is named")
+    @Test("Changed files are named")
     func changes() async throws {
         try await SourceFixture.with { fixture in
             for name in ["a", "b", "c"] { try fixture.write("in/\(name).txt", "some text") }
@@ -97,14 +97,14 @@ import Testing
             let changes = try await open(configuration).fingerprint.changes(since: before)
             #expect(changes.count == 4)
             for (name, word) in [
-                ("a", "has 10 bytes; it had 9"), ("b", "is gone"), ("c", "was changed"), ("d", "is new"),
+                ("a", "has 10 bytes; it had 9"), ("b", "is missing"), ("c", "was changed"), ("d", "is new"),
             ] {
                 #expect(changes.contains { $0.hasPrefix("in/\(name).txt: ") && $0.contains(word) }, "\(changes)")
             }
         }
     }
 
-    @Test("another content under the same names, sizes and times is noticed where it was read")
+    @Test("A change of content with equal names, sizes and times is detected if the content was read")
     func content() async throws {
         try await SourceFixture.with { fixture in
             func fingerprint(_ text: String, _ shuffle: Bool) async throws -> InputFingerprint {
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test("items have a digest that depends on all of them")
+    @Test("The digest of items depends on all of them")
     func digest() {
         func digest(_ texts: [String]) -> String {
             var digest = ItemDigest()

@@ -2,11 +2,12 @@ import Testing
 
 @testable import SheafSources
 
-/// Rows and values without an end are passed over in a window that stays small.
+/// Tests that rows and values without an end are skipped in a window that stays small.
 struct SecurityWindowTests {
     private static let size = 2_000_000
 
-    @Test(arguments: [SourceFormat.jsonl, .json, .csv, .files]) func endless(format: SourceFormat) throws {
+    @Test("An endless row or value is skipped in a small window", arguments: [SourceFormat.jsonl, .json, .csv, .files])
+    func endless(format: SourceFormat) throws {
         var options = ReadingOptions()
         options.recordLimit = 10_000
         options.readSize = 4096
@@ -26,7 +27,7 @@ struct SecurityWindowTests {
         #expect(window.capacity <= options.recordLimit + 2 + 2 * options.readSize)
     }
 
-    /// A first byte, and nothing but the digit 1 behind it.
+    /// An input with a first byte that is followed only by the digit 1.
     private final class Endless: ByteInput {
         let opening: UInt8
         let size: Int

@@ -7,7 +7,11 @@ import Testing
 struct SelectionTests {
     private func text(_ count: Int) -> String { (0..<count).map { "\($0)\n" }.joined() }
 
-    @Test("exactly as many as asked for", arguments: [false, true], [nil, 0, 1, 2, 999, 1000, 1001, 5000] as [Int?])
+    @Test(
+        "A limit of records is met exactly",
+        arguments: [false, true],
+        [nil, 0, 1, 2, 999, 1000, 1001, 5000] as [Int?]
+    )
     func exact(shuffle: Bool, most: Int?) async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.txt", text(1000))
@@ -21,7 +25,7 @@ struct SelectionTests {
             #expect(items.map(\.index).sorted() == Array(0..<expected))
             #expect(try await source.checkStrictly().checked == expected)
             if !shuffle { #expect(items.map(\.index) == Array(0..<expected)) }
-            // The index is the rank in the input, whatever the order.
+            // The index is the position in the input, whatever the reading order.
             let values = items.sorted { $0.index < $1.index }.compactMap {
                 Int(String(decoding: $0.record?.bytes ?? [], as: UTF8.self))
             }
@@ -29,7 +33,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("the seed decides the order and the sample")
+    @Test("The seed decides the order and the sample")
     func seeds() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.txt", text(200))
@@ -45,7 +49,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("a sample takes every record about equally often")
+    @Test("A sample contains every record about equally often")
     func fairSample() throws {
         let index = try RecordIndex(in: nil)
         for number in 0..<10 { try index.append(RecordSpan(offset: number, length: 1, line: number)) }
@@ -59,7 +63,7 @@ struct SelectionTests {
         for hit in hits { #expect((480...720).contains(hit)) }
     }
 
-    @Test("an index gives back what was put in")
+    @Test("A record index returns the spans that were added")
     func indexRoundTrip() throws {
         let index = try RecordIndex(in: nil)
         var generator = SplitMix64(seed: 5)
@@ -78,7 +82,7 @@ struct SelectionTests {
         #expect(try index[4999] == spans[4999])
     }
 
-    @Test("reading can go on from a position", arguments: [false, true])
+    @Test("Reading can continue from a position", arguments: [false, true])
     func resumes(shuffle: Bool) async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.txt", text(1200))
@@ -91,7 +95,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("invalid records count and are reported", arguments: [false, true])
+    @Test("Invalid records are counted and reported", arguments: [false, true])
     func strict(shuffle: Bool) async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.jsonl", (0..<100).map { $0 % 4 == 1 ? "{\n" : "\($0)\n" }.joined())
@@ -104,7 +108,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("the fingerprint follows content, names and times")
+    @Test("The fingerprint depends on content, names and times")
     func fingerprint() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("a.jsonl", "1\n2\n")

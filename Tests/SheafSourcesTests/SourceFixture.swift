@@ -4,7 +4,7 @@ import Testing
 
 @testable import SheafSources
 
-/// A folder of its own for one test, deleted afterwards.
+/// A temporary folder for one test, deleted afterwards.
 struct SourceFixture {
     let folder: URL
 
@@ -49,7 +49,7 @@ struct SourceFixture {
         )
     }
 
-    /// All items, in the order they come.
+    /// Returns all items in reading order.
     func items(
         _ configuration: SourceConfiguration,
         options: ReadingOptions = ReadingOptions()
@@ -57,7 +57,7 @@ struct SourceFixture {
         try await RecordSource.open(configuration, options: options).items()
     }
 
-    /// The items of one file, in few words.
+    /// Returns the items of one file in brief form.
     func read(
         _ name: String,
         _ text: String,
@@ -68,7 +68,7 @@ struct SourceFixture {
         return try await items(configuration(name, columns: columns), options: options).map(\.brief)
     }
 
-    /// The error of opening or reading.
+    /// Returns the error of opening or reading.
     func failure(_ configuration: SourceConfiguration) async -> SourceError? {
         do {
             _ = try await items(configuration)
@@ -91,7 +91,7 @@ extension RecordSource {
 }
 
 extension SourceItem {
-    /// `id=content` of a record, `place!message` of what is none.
+    /// The item in brief form: `id=content`, or `place!message` if it is invalid.
     var brief: String {
         switch content {
         case .record(let record): "\(record.id)=\(String(decoding: record.bytes, as: UTF8.self))"

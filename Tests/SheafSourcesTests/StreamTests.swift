@@ -7,7 +7,8 @@ import Testing
 
 @Suite("Standard input")
 struct StreamTests {
-    /// Runs `body` with a source configuration whose standard input is a pipe; nil leaves the pipe open and empty.
+    /// Runs `body` with a configuration whose standard input is a pipe; if `text` is nil, the pipe stays open and
+    /// empty.
     private func withPipe(
         _ text: String?,
         shuffle: Bool = false,
@@ -39,7 +40,7 @@ struct StreamTests {
         ("x\ny", .files, ["-=x\ny"]),
     ]
 
-    @Test("its format is told by its first byte or given", arguments: texts)
+    @Test("The format of standard input is given or detected from its first byte", arguments: texts)
     func formats(text: String, format: SourceFormat?, expected: [String]) async throws {
         for shuffle in [false, true] {
             try await withPipe(text, shuffle: shuffle, format: format) { configuration, options, _ in
@@ -51,7 +52,7 @@ struct StreamTests {
         }
     }
 
-    @Test("nothing on it is an error when that shows", arguments: [false, true])
+    @Test("Empty standard input is an error", arguments: [false, true])
     func empty(shuffle: Bool) async throws {
         try await withPipe("\n", shuffle: shuffle) { configuration, options, _ in
             let error = await #expect(throws: SourceError.self) {
@@ -61,7 +62,7 @@ struct StreamTests {
         }
     }
 
-    @Test("an endless one is read no further than needed")
+    @Test("Endless standard input is read no further than needed")
     func endless() async throws {
         try await withPipe(nil, maxRecords: 2) { configuration, options, writing in
             try writing.write(contentsOf: Data("1\n2\n".utf8))
@@ -71,7 +72,7 @@ struct StreamTests {
         }
     }
 
-    @Test("what has arrived is handed over before waiting for more")
+    @Test("Items that have arrived are returned before waiting for more")
     func arrives() async throws {
         try await withPipe(nil) { configuration, options, writing in
             try writing.write(contentsOf: Data("one\ntwo\nthr".utf8))
@@ -85,18 +86,18 @@ struct StreamTests {
         }
     }
 
-    @Test("a wait for it ends when its task is cancelled", arguments: [false, true])
+    @Test("Cancelling the task ends a wait for standard input", arguments: [false, true])
     func cancels(shuffle: Bool) async throws {
         try await withPipe(nil, shuffle: shuffle) { configuration, options, _ in
             let task = Task { _ = try await RecordSource.open(configuration, options: options).items() }
-            // Whether the wait has begun yet makes no difference to what is expected.
+            // The expected result is the same whether or not the wait has started.
             await Task.yield()
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
         }
     }
 
-    @Test("waits for many do not hold up other reading")
+    @Test("Many waiting readers do not block other readers")
     func manyWaits() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("t.txt", "x\n")
@@ -114,7 +115,7 @@ struct StreamTests {
         }
     }
 
-    @Test("it is read once, unless it is kept")
+    @Test("Standard input can be read only once, unless it is kept")
     func readsOnce() async throws {
         try await withPipe("1\n2\n") { configuration, options, _ in
             let source = try await RecordSource.open(configuration, options: options)
@@ -132,7 +133,7 @@ struct StreamTests {
         }
     }
 
-    @Test("a named pipe is read like it")
+    @Test("A named pipe is read like standard input")
     func namedPipe() async throws {
         try await SourceFixture.with { fixture in
             let path = fixture.folder.appending(path: "p.jsonl").path

@@ -25,18 +25,18 @@ struct TableFormatTests {
             "a\n\"x\ny\"\n\"z",
             [
                 "t.csv:2={\"a\":\"x\\ny\"}",
-                "t.csv:4!a quote that opens in this row is not closed by the end of the file",
+                "t.csv:4!a quote that opens in this row is not closed before the end of the file",
             ]
         ),
         (
             "a\n5\" pipe\n\"x\"y\n",
-            ["t.csv:2={\"a\":\"5\\\" pipe\"}", "t.csv:3!has text behind the closing quote of cell 1"]
+            ["t.csv:2={\"a\":\"5\\\" pipe\"}", "t.csv:3!has text after the closing quote of cell 1"]
         ),
         ("\"a\"\"b\",\"c,d\"\n1,2", ["t.csv:2={\"a\\\"b\":\"1\",\"c,d\":\"2\"}"]),
         ("id\n\n\"\"\n", ["t.csv:3={\"id\":\"\"}"]),
     ]
 
-    @Test("rows and what breaks them", arguments: cases, [1, 2, 256 * 1024])
+    @Test("Rows are split, and invalid rows are reported", arguments: cases, [1, 2, 256 * 1024])
     func table(_ example: (text: String, expected: [String]), readSize: Int) async throws {
         var options = ReadingOptions()
         options.readSize = readSize
@@ -48,7 +48,7 @@ struct TableFormatTests {
         }
     }
 
-    @Test("TSV has tabs between its cells")
+    @Test("TSV cells are separated by tabs")
     func tabs() async throws {
         try await SourceFixture.with { fixture in
             let found = try await fixture.read("t.tsv", "a\tb\n1,2\t\"3\t4\"\n")
@@ -57,12 +57,12 @@ struct TableFormatTests {
     }
 
     @Test(
-        "a header that makes no sense ends it before anything is read",
+        "An invalid header is reported before anything is read",
         arguments: [
             ("a,a\n1,2\n", "t.csv: columns 1 and 2 of the header are both named 'a'"),
             ("a,\n1,2\n", "t.csv: column 2 of the header has no name"),
             ("a,\"b\n1,2\n", "t.csv: a quote in the header is never closed"),
-            ("\"a\"b,c\n1,2\n", "t.csv: the header has text behind the closing quote of cell 1"),
+            ("\"a\"b,c\n1,2\n", "t.csv: the header has text after the closing quote of cell 1"),
         ]
     )
     func header(text: String, message: String) async throws {
@@ -76,7 +76,7 @@ struct TableFormatTests {
         }
     }
 
-    @Test("columns can be renamed, chosen and missing")
+    @Test("Columns can be renamed, selected and missing")
     func columns() async throws {
         try await SourceFixture.with { fixture in
             let found = try await fixture.read("t.csv", "key,a,b\nk,1,2\n", columns: ["z": "a", "id": "key"])
@@ -86,7 +86,7 @@ struct TableFormatTests {
         }
     }
 
-    @Test("each file has its own header")
+    @Test("Each file has its own header")
     func headers() async throws {
         try await SourceFixture.with { fixture in
             try fixture.write("d/a.csv", "x,y\n1,2\n")
@@ -103,7 +103,7 @@ struct TableFormatTests {
         }
     }
 
-    @Test("bytes that are no text, and a row over the limit")
+    @Test("Rows that are not text or exceed the limit are invalid")
     func badRows() async throws {
         var options = ReadingOptions()
         options.recordLimit = 16

@@ -1,17 +1,17 @@
-/// How many of a batch's tasks are where; they always add up to the total.
+/// The numbers of a batch's tasks in each state; they always add up to the total.
 public struct BatchCounts: Sendable, Hashable {
-    /// Not yet begun.
+    /// Tasks that have not started.
     public var pending: Int
-    /// Being run at the moment, as far as workers have said.
+    /// Tasks that are running, according to the workers' heartbeats.
     public var running: Int
-    /// Ended with an output.
+    /// Tasks that ended with an output.
     public var succeeded: Int
-    /// Ended with an error.
+    /// Tasks that ended with an error.
     public var failed: Int
-    /// Dropped by a cancel.
+    /// Tasks that were dropped because the batch was cancelled.
     public var cancelled: Int
 
-    /// Makes counts.
+    /// Creates counts.
     public init(pending: Int = 0, running: Int = 0, succeeded: Int = 0, failed: Int = 0, cancelled: Int = 0) {
         self.pending = pending
         self.running = running
@@ -20,7 +20,7 @@ public struct BatchCounts: Sendable, Hashable {
         self.cancelled = cancelled
     }
 
-    /// Divides a total: what is neither settled nor running is pending, or cancelled once the batch is.
+    /// Divides a total: tasks that are neither settled nor running are pending, or cancelled if the batch is.
     public init(total: Int, settled: BatchState.Settled, running: Int, isCancelled: Bool) {
         let open = max(0, total - settled.count)
         let busy = min(max(0, running), open)
@@ -33,9 +33,9 @@ public struct BatchCounts: Sendable, Hashable {
         )
     }
 
-    /// All tasks.
+    /// The number of all tasks.
     public var total: Int { pending + running + succeeded + failed + cancelled }
-    /// Those that ended with an outcome.
+    /// The number of tasks that succeeded or failed.
     public var settled: Int { succeeded + failed }
 
     /// The counts as a JSON object.
@@ -46,7 +46,7 @@ public struct BatchCounts: Sendable, Hashable {
         ]
     }
 
-    /// Reads counts from a JSON object; what is missing is 0.
+    /// Decodes counts from a JSON object; missing members are 0.
     public init(json: JSONValue) {
         self.init(
             pending: json.count("pending"),
@@ -59,8 +59,8 @@ public struct BatchCounts: Sendable, Hashable {
 }
 
 extension JSONValue {
-    /// The number of tasks under that name: 0 where there is none, and never one that a batch can not have.
+    /// The number of tasks in a member, clamped to the possible range; 0 if the member is missing.
     ///
-    /// Whoever can write to a log chooses it, and sums of counts must not overflow.
+    /// Any client that can write to a log chooses this number, and sums of counts must not overflow.
     func count(_ name: String) -> Int { min(max(0, self[name]?.intValue ?? 0), BatchState.maximumTasks) }
 }

@@ -1,26 +1,26 @@
-/// What the journal says of one batch.
+/// The state of one batch as a whole, as recorded in the journal.
 public struct BatchInfo: Sendable, Equatable {
-    /// How the batch ended.
+    /// The end of a batch.
     public struct Ending: Sendable, Equatable {
-        /// When.
+        /// When the batch ended.
         public var at: Timestamp
         /// The generation that ended.
         public var generation: Int
-        /// Where in the results log outcomes stop to count.
+        /// The offset of the results log from which outcomes no longer count.
         public var endOffset: Int64
         /// The final counts.
         public var counts: BatchCounts
-        /// When the first task had begun.
+        /// When the first task started.
         public var startedAt: Timestamp?
-        /// What the tasks took that succeeded, all together.
+        /// The total usage of the tasks that succeeded.
         public var usage: Usage
     }
 
-    /// Why and when a batch was halted.
+    /// Why and when a batch was stopped.
     public struct Stop: Sendable, Equatable {
-        /// Why, for people.
+        /// The reason, as text.
         public var reason: String
-        /// When.
+        /// When the batch was stopped.
         public var at: Timestamp
     }
 
@@ -28,20 +28,20 @@ public struct BatchInfo: Sendable, Equatable {
     public struct Cancellation: Sendable, Equatable {
         /// Whether running tasks are ended too.
         public var now: Bool
-        /// When.
+        /// When the batch was cancelled.
         public var at: Timestamp
     }
 
-    /// Tasks opened again: so many, by the `reopened` entries of that nonce in the results log.
+    /// Tasks that a retry opened again: those of the `reopened` entries with this nonce in the results log.
     public struct Reopening: Sendable, Hashable {
-        /// The generation they are open for.
+        /// The generation that the tasks are open for.
         public var generation: Int
-        /// Tells the entries that count from those of a retry that was never finished.
+        /// Distinguishes the entries that count from those of a retry that was never finished.
         public var nonce: String
-        /// How many tasks.
+        /// The number of tasks.
         public var count: Int
 
-        /// Makes a reopening.
+        /// Creates a reopening.
         public init(generation: Int, nonce: String, count: Int) {
             self.generation = generation
             self.nonce = nonce
@@ -49,53 +49,54 @@ public struct BatchInfo: Sendable, Equatable {
         }
     }
 
-    /// The batch.
+    /// The batch's id.
     public let id: Name
-    /// Its flow.
+    /// The batch's flow.
     public let flow: Name
-    /// What was asked for.
+    /// The options that the batch was created with.
     public let options: BatchOptions
-    /// Where its records came from, for people.
+    /// A description of where the records came from.
     public let source: String
-    /// How to read the records again, or null where that was not said.
+    /// The description of how to read the records again, or null if the creator did not give one.
     public let input: JSONValue
-    /// Whose creation it is.
+    /// The nonce of the process that created the batch.
     public let nonce: String
-    /// When it was created.
+    /// When the batch was created.
     public let createdAt: Timestamp
-    /// How many tasks are confirmed.
-    public internal(set) var published = 0
-    /// The digest of the records of the tasks that are confirmed, where their creator kept one.
-    public internal(set) var publishedDigest: String?
+    /// The number of tasks that the broker has confirmed.
+    public private(set) var published = 0
+    /// The digest of the records of the confirmed tasks, if their creator kept one.
+    public private(set) var publishedDigest: String?
     /// The total, once all tasks are confirmed.
-    public internal(set) var sealedTotal: Int?
-    /// Why and when it was halted by its policy, if it is.
-    public internal(set) var stopped: Stop?
-    /// How and when it was cancelled, if it was.
-    public internal(set) var cancelled: Cancellation?
-    /// Whether somebody has halted it for now.
-    public internal(set) var isPaused = false
-    /// How it ended, if it has.
-    public internal(set) var ending: Ending?
-    /// The newest generation of its tasks.
-    public internal(set) var generation = 0
+    public private(set) var sealedTotal: Int?
+    /// Why and when the error policy or a fatal error stopped the batch, if the batch is stopped.
+    public private(set) var stopped: Stop?
+    /// How and when the batch was cancelled, if it was.
+    public private(set) var cancelled: Cancellation?
+    /// Whether the batch is paused.
+    public private(set) var isPaused = false
+    /// The end of the batch, if it has ended.
+    public private(set) var ending: Ending?
+    /// The newest generation of the batch's tasks.
+    public private(set) var generation = 0
     /// The oldest generation whose queue may still hold tasks.
-    public internal(set) var oldestQueue = 0
-    /// Which tasks were opened again for the generations from 1 on, in order.
-    public internal(set) var reopenings: [Reopening] = []
-    /// How many failures the error policy does not look at, because somebody has let the batch go on after them.
-    public internal(set) var tolerated = 0
-    /// How often it has been let go on after a halt; tells a halt that was lifted from a later one.
-    public internal(set) var continuations = 0
-    /// How many of its tasks may run at once, and which permits stand for that.
-    public internal(set) var permits: PermitRules
+    public private(set) var oldestQueue = 0
+    /// The retries, in the order of their generations (from 1).
+    public private(set) var reopenings: [Reopening] = []
+    /// The number of failures that the error policy ignores because the batch was resumed or retried after them.
+    public private(set) var tolerated = 0
+    /// The number of times that the batch was resumed or retried; distinguishes a stop that was lifted from a later
+    /// one.
+    public private(set) var continuations = 0
+    /// The batch's concurrency limit and its permits.
+    public private(set) var permits: PermitRules
 
-    /// Whether workers may start its tasks.
+    /// Whether workers may start tasks of the batch.
     public var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
 
-    /// The most tasks at once over all workers, or nil for no limit.
+    /// The maximum number of tasks that run at once across all workers, or nil for no limit.
     public var maxRunning: Int? { permits.limit }
-    /// The generations whose queues may hold tasks.
+    /// The generations whose queues may still hold tasks.
     public var generations: ClosedRange<Int> { oldestQueue...generation }
 
     init(
@@ -117,7 +118,9 @@ public struct BatchInfo: Sendable, Equatable {
         self.permits = PermitRules(limit: options.maxRunning)
     }
 
-    /// Where the batch stands; `hasStarted` comes from its results, which the journal does not know.
+    /// Returns the status of the batch.
+    ///
+    /// The journal does not record task starts, so the caller passes `hasStarted` from the batch's results.
     public func status(hasStarted: Bool) -> BatchStatus {
         if cancelled != nil { return .cancelled }
         if stopped != nil { return .failed }
@@ -130,9 +133,9 @@ public struct BatchInfo: Sendable, Equatable {
         if case .retried(let generation, let nonce, let count, let tolerated) = entry.event {
             reopen(Reopening(generation: generation, nonce: nonce, count: count), tolerated: tolerated)
         }
-        guard ending == nil else { return }  // the first ending stands; a cancel that comes after it is too late
+        guard ending == nil else { return }  // The first end counts; a cancel after it is too late.
         switch entry.event {
-        case .created, .deleted, .retried: break  // the first creation stands; the others are seen to elsewhere
+        case .created, .deleted, .retried: break  // The first creation counts; the others are handled elsewhere.
         case .published(let count, let digest):
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
         case .sealed(let total): sealedTotal = sealedTotal ?? total
@@ -161,18 +164,18 @@ public struct BatchInfo: Sendable, Equatable {
         }
     }
 
-    /// The next generation begins; one that was prepared for another state of the batch than this changes nothing.
+    /// Begins the next generation; a retry that was prepared for a different state of the batch changes nothing.
     private mutating func reopen(_ reopening: Reopening, tolerated: Int) {
         guard reopening.generation == generation + 1, cancelled == nil, sealedTotal != nil else { return }
         generation = reopening.generation
         reopenings.append(reopening)
-        // The queues of a batch that had ended are deleted, or will be.
+        // The queues of an ended batch are deleted, or will be.
         if ending != nil { oldestQueue = generation }
         ending = nil
         go(tolerating: tolerated)
     }
 
-    /// A creator that goes on where another ended keeps no digest; that of the same place still holds.
+    /// A creator that resumes another's work keeps no digest; an earlier digest for the same count is still valid.
     private func publishedDigest(at count: Int) -> String? { count == published ? publishedDigest : nil }
 
     private mutating func go(tolerating failures: Int) {

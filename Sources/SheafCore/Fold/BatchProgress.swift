@@ -1,31 +1,31 @@
-/// What the results of a batch amount to at one moment.
+/// The progress of a batch: its results, summed up at one point in time.
 public struct BatchProgress: Sendable, Equatable {
-    /// The batch.
+    /// The batch's id.
     public var batch: Name
-    /// The total, or the total so far.
+    /// The total number of tasks, or the number so far.
     public var total: Int
     /// Whether the total is final.
     public var isSealed: Bool
-    /// How tasks ended.
+    /// The numbers of tasks that ended, by how they ended.
     public var settled: BatchState.Settled
-    /// How many tasks workers say they are running.
+    /// The number of running tasks, according to the workers' heartbeats.
     public var running: Int
-    /// When the first task began.
+    /// When the first task started.
     public var startedAt: Timestamp?
-    /// The offset of the results log up to which this counts.
+    /// The offset of the results log up to which outcomes are counted.
     public var offset: Int64
-    /// Where the newest checkpoint stands in the results log, or nil where there is none.
+    /// The offset of the newest checkpoint in the results log, or nil if there is none.
     public var checkpoint: Int64?
-    /// How many tasks are neither settled nor anywhere else: the broker has lost them.
+    /// The number of tasks that the broker has lost: they have no outcome and are in no queue.
     public var missing: Int
-    /// Whether the results log does not begin with its first entry any more, so that outcomes are not counted.
+    /// Whether the broker has trimmed the start of the results log, so that some outcomes cannot be counted.
     public var isTrimmed: Bool
-    /// How many tasks workers hold back because of a limit, or nil where there are none.
+    /// The tasks that workers hold back because of a rate limit, or nil if there are none.
     public var limited: RateLimitWait?
-    /// What the tasks took that succeeded, all together.
+    /// The total usage of the tasks that succeeded.
     public var usage: Usage
 
-    /// Makes a progress.
+    /// Creates a progress report.
     public init(
         batch: Name,
         total: Int,
@@ -54,7 +54,7 @@ public struct BatchProgress: Sendable, Equatable {
         self.usage = usage
     }
 
-    /// Sums up a state.
+    /// Sums up the state of a batch.
     public init(batch: Name, state: BatchState, running: Int, offset: Int64) {
         let settled = state.settled
         self.init(
@@ -81,7 +81,7 @@ public struct BatchProgress: Sendable, Equatable {
         ]
     }
 
-    /// Reads a progress; nil where it is none.
+    /// Decodes progress; returns nil if the JSON is not valid progress.
     public init?(json: JSONValue) {
         guard let batch = json["batch"]?.stringValue.flatMap({ Name($0) }), json["total"]?.intValue != nil else {
             return nil
@@ -104,5 +104,36 @@ public struct BatchProgress: Sendable, Equatable {
             limited: json["limited"].flatMap { RateLimitWait(json: $0) },
             usage: Usage(json: json["usage"])
         )
+    }
+}
+
+/// The aggregator's report on all active batches.
+public struct ProgressMessage: Sendable, Equatable {
+    /// The message type of progress reports.
+    public static let messageType = "progress"
+
+    /// When the aggregator wrote the report.
+    public var at: Timestamp
+    /// The progress of each batch that is not finished.
+    public var batches: [BatchProgress]
+
+    /// Creates a progress message.
+    public init(at: Timestamp, batches: [BatchProgress]) {
+        self.at = at
+        self.batches = batches
+    }
+
+    /// Encodes the report.
+    public var message: Message {
+        let body: JSONValue = ["at": .string(at.description), "batches": .array(batches.map(\.json))]
+        return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
+    }
+
+    /// Decodes a report; returns nil if the message is not one.
+    public init?(_ message: Message) {
+        guard message.type == Self.messageType, let body = try? JSON.parse(message.body),
+            let at = body["at"]?.stringValue.flatMap({ Timestamp($0) })
+        else { return nil }
+        self.init(at: at, batches: (body["batches"]?.arrayValue ?? []).compactMap(BatchProgress.init(json:)))
     }
 }

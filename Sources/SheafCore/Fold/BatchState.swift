@@ -1,46 +1,47 @@
 import BitCollections
 
-/// What is known of a batch's tasks: the pure fold of its results and of what the journal says about its size.
+/// The state of a batch's tasks: the pure fold of its results and of its size in the journal.
 ///
-/// Applying an event again changes nothing, and events that do not conflict give the same state in any order. Two different
-/// outcomes of one task conflict; a reader applies a log in its order, and the first one stands. Counts are derived from the
-/// sets, never kept. Two bits a task, and an entry for each task that was opened again.
+/// Applying an event twice has the same effect as applying it once. Events that do not conflict lead to the same state
+/// in any order. Two different outcomes of one task conflict; a reader applies a log in order, and the first outcome
+/// counts. Counts are derived from sets and never stored. The state needs two bits per task, plus an entry for each
+/// retried task.
 public struct BatchState: Sendable, Equatable {
-    /// The most tasks a batch may have; bounds what a foreign message can make anybody allocate.
+    /// The maximum number of tasks of a batch; limits the memory that a foreign message can make a reader allocate.
     public static let maximumTasks = 100_000_000
 
-    /// How many tasks are known to be in the queue; a lower bound of the total until it is sealed.
-    public internal(set) var published = 0
-    /// The total, once the creator has said it.
-    public internal(set) var sealedTotal: Int?
-    /// When the first task was started.
-    public internal(set) var startedAt: Timestamp?
-    /// What the tasks took whose success counted, all together; a task that was opened again may have had several.
-    public internal(set) var usage = Usage()
+    /// The number of tasks known to be published; a lower bound of the total until the batch is sealed.
+    public private(set) var published = 0
+    /// The total, once the creator has recorded it.
+    public private(set) var sealedTotal: Int?
+    /// When the first task started.
+    public private(set) var startedAt: Timestamp?
+    /// The total usage of all successes that counted; a retried task may have had several.
+    public private(set) var usage = Usage()
 
-    // A task is open (neither), succeeded (low), failed (high), or failed for an unreadable record (both).
-    var low = BitSet()
-    var high = BitSet()
-    /// The generation of each index that was opened again.
-    var generations: [Int: Int] = [:]
-    /// Outcomes of a generation that this reader has not seen opened yet.
-    var early: [Int: OutcomeSummary] = [:]
-    /// Which tasks are to be opened again for a generation, by the nonce of the retry that has said so.
-    var reopened: [Int: [String: BitSet]] = [:]
-    /// The nonces that count, by generation.
-    var committed: [Int: String] = [:]
-    /// The leases of tasks without outcome, by the task's number.
-    public internal(set) var leases: [Int: TaskLease] = [:]
+    // A task is open (in neither set), succeeded (low), failed (high), or failed because of an invalid record (both).
+    private var low = BitSet()
+    private var high = BitSet()
+    /// The generation of each task that was opened again.
+    private var generations: [Int: Int] = [:]
+    /// Outcomes of a generation that this reader does not know to be open yet.
+    private var early: [Int: OutcomeSummary] = [:]
+    /// The tasks to open again for a generation, by the nonce of the retry that named them.
+    private var reopened: [Int: [String: BitSet]] = [:]
+    /// The nonce that the journal has committed, by generation.
+    private var committed: [Int: String] = [:]
+    /// The leases of tasks that have no outcome, by task index.
+    public private(set) var leases: [Int: TaskLease] = [:]
 
-    /// Makes the state of a batch of which nothing is known.
+    /// Creates the state of a batch about which nothing is known.
     public init() {}
 
-    /// Notes that so many tasks are in the queue.
+    /// Records the number of published tasks.
     public mutating func applyPublished(_ count: Int) {
         if sealedTotal == nil { published = max(published, min(count, Self.maximumTasks)) }
     }
 
-    /// Notes the total; the first one said stands, and outcomes beyond it never count.
+    /// Records the total; the first recorded total counts, and outcomes beyond it never count.
     public mutating func applySealed(total: Int) {
         guard sealedTotal == nil else { return }
         sealedTotal = total
@@ -52,15 +53,14 @@ public struct BatchState: Sendable, Equatable {
         generations = generations.filter { $0.key < total }
     }
 
-    /// Notes that a worker has begun with the batch.
-    public mutating func applyStarted(at moment: Timestamp) {
-        startedAt = min(startedAt ?? moment, moment)
+    /// Records that a worker started its first task of the batch.
+    public mutating func applyStarted(at time: Timestamp) {
+        startedAt = min(startedAt ?? time, time)
     }
 
-    /// Counts an outcome, if its task is open for that generation.
+    /// Counts an outcome if its task is open for that generation, and returns whether it counted.
     ///
-    /// A task ended by a cancel stays open: what a cancelled batch has not settled is cancelled as a whole. Returns whether
-    /// this is the outcome that stands for its task.
+    /// A cancelled task stays open: all unsettled tasks of a cancelled batch are cancelled together.
     @discardableResult
     public mutating func apply(_ outcome: OutcomeSummary) -> Bool {
         guard (0..<(sealedTotal ?? Self.maximumTasks)).contains(outcome.index), outcome.status != .cancelled else {
@@ -79,14 +79,14 @@ public struct BatchState: Sendable, Equatable {
         return true
     }
 
-    /// The generation for which an index is open, or was settled.
+    /// Returns the generation for which a task is open or was settled.
     public func generation(of index: Int) -> Int { generations[index] ?? 0 }
 
     private mutating func endLease(of index: Int, before generation: Int) {
         if let lease = leases[index], lease.generation < generation { leases[index] = nil }
     }
 
-    mutating func reopen(_ indices: some Sequence<Int>, generation: Int) {
+    private mutating func reopen(_ indices: some Sequence<Int>, generation: Int) {
         for index in indices where generation > generations[index] ?? 0 && index < sealedTotal ?? Self.maximumTasks {
             generations[index] = generation
             endLease(of: index, before: generation)
@@ -99,36 +99,231 @@ public struct BatchState: Sendable, Equatable {
         }
     }
 
-    /// Tells whether the task of that index has an outcome.
+    /// Returns whether the task with that index has an outcome.
     public func isSettled(_ index: Int) -> Bool {
         low.contains(index) || high.contains(index)
     }
 
-    /// How the tasks ended that did.
+    /// The numbers of settled tasks.
     public var settled: Settled {
         let both = low.intersection(high).count
         return Settled(succeeded: low.count - both, failed: high.count, invalid: both)
     }
 
-    /// How many tasks ended in which way.
+    /// The numbers of settled tasks, by how they ended.
     public struct Settled: Sendable, Equatable {
-        /// Those with an output.
+        /// Tasks that ended with an output.
         public var succeeded: Int
-        /// Those that failed, unreadable records among them.
+        /// Tasks that failed, including those with invalid records.
         public var failed: Int
-        /// Those whose record could not be read.
+        /// Tasks that failed because their record could not be read.
         public var invalid: Int
 
-        /// Makes counts.
+        /// Creates counts.
         public init(succeeded: Int = 0, failed: Int = 0, invalid: Int = 0) {
             self.succeeded = succeeded
             self.failed = failed
             self.invalid = invalid
         }
 
-        /// All that ended.
+        /// The number of all settled tasks.
         public var count: Int { succeeded + failed }
-        /// The failures that the error policy looks at.
+        /// The number of failures that the error policy considers.
         public var policyFailures: Int { failed - invalid }
+    }
+
+    /// Records which tasks a retry wants to open again.
+    ///
+    /// They are open once the journal has the matching `retried` entry; the two may be applied in any order.
+    public mutating func applyReopened(generation: Int, nonce: String, tasks: IndexRanges) {
+        if let winner = committed[generation], winner != nonce { return }
+        let limit = sealedTotal ?? Self.maximumTasks
+        var fresh = BitSet()
+        for range in tasks.ranges where range.lowerBound < limit {
+            fresh.insert(all: range.clamped(to: 0..<limit))
+        }
+        if committed[generation] == nonce {
+            let known = reopened[generation]?[nonce] ?? BitSet()
+            reopen(fresh.subtracting(known), generation: generation)
+        }
+        reopened[generation, default: [:]][nonce, default: BitSet()].formUnion(fresh)
+    }
+
+    /// Opens the tasks of a retry that the journal has committed.
+    public mutating func applyCommitted(_ reopening: BatchInfo.Reopening) {
+        guard committed[reopening.generation] == nil else { return }
+        committed[reopening.generation] = reopening.nonce
+        let tasks = reopened[reopening.generation]?[reopening.nonce] ?? BitSet()
+        reopened[reopening.generation] = [reopening.nonce: tasks]
+        reopen(tasks, generation: reopening.generation)
+    }
+
+    /// Returns whether all tasks of these retries were read and opened, so that the settled counts are correct.
+    public func hasReopened(_ reopenings: [BatchInfo.Reopening]) -> Bool {
+        reopenings.allSatisfy { reopened[$0.generation]?[$0.nonce]?.count ?? 0 >= $0.count }
+    }
+
+    /// Records that a worker leased a task by writing it to the results log.
+    public mutating func applyLeased(_ lease: TaskLease) {
+        let generation = generation(of: lease.index)
+        // A lease of a generation not yet known to be open is kept: this reader may not have read that journal entry
+        // yet.
+        if lease.generation > generation || (lease.generation == generation && !isSettled(lease.index)) {
+            leases[lease.index] = lease
+        }
+    }
+
+    /// Records that a leased task was returned to its queue.
+    public mutating func applyReturned(lease id: String) {
+        for (index, lease) in leases where lease.id == id { leases[index] = nil }
+    }
+
+    /// Applies the entry at an offset of the results log.
+    public mutating func apply(_ event: ResultEvent, at offset: Int64 = 0) {
+        switch event {
+        case .started(let time): applyStarted(at: time)
+        case .outcomes(let outcomes, _): for outcome in outcomes { apply(outcome) }
+        case .reopened(let generation, let nonce, let tasks):
+            applyReopened(generation: generation, nonce: nonce, tasks: tasks)
+        case .leased(var lease):
+            lease.offset = offset
+            applyLeased(lease)
+        case .returned(let id): applyReturned(lease: id)
+        case .delayed, .checkpoint, .unknown: break
+        }
+    }
+
+    /// Applies the batch's size and generations from the journal.
+    public mutating func apply(_ info: BatchInfo) {
+        applyPublished(info.published)
+        if let total = info.sealedTotal { applySealed(total: total) }
+        for reopening in info.reopenings { applyCommitted(reopening) }
+    }
+
+    /// The state of a task in its current generation.
+    public enum Standing: Sendable, Hashable {
+        /// The task has no outcome.
+        case open
+        /// The task ended with an output.
+        case succeeded
+        /// The task ended with an error.
+        case failed
+        /// The task failed because its record could not be read.
+        case invalid
+    }
+
+    /// Returns the state of the task with that index.
+    public func standing(of index: Int) -> Standing {
+        switch (low.contains(index), high.contains(index)) {
+        case (false, false): .open
+        case (true, false): .succeeded
+        case (false, true): .failed
+        case (true, true): .invalid
+        }
+    }
+
+    private static let version: UInt8 = 2
+
+    /// The state as bytes for a checkpoint: runs of tasks in the same state, then the rarer parts, then a checksum.
+    ///
+    /// A run of up to 31 tasks takes one byte: a few bytes for most batches, and at worst about one byte per two tasks.
+    public var snapshot: [UInt8] {
+        var writer = SnapshotWriter()
+        writer.byte(Self.version)
+        writer.number(published)
+        writer.number(sealedTotal.map { $0 + 1 } ?? 0)
+        writer.number(startedAt.map { Int($0.milliseconds) + 1 } ?? 0)
+        writer.runs(upTo: max(low.max() ?? -1, high.max() ?? -1) + 1) { index in
+            (low.contains(index) ? 1 : 0) + (high.contains(index) ? 2 : 0)
+        }
+        writer.list(generations.sorted { $0.key < $1.key }) { $0.numbers($1.key, $1.value) }
+        writer.list(early.values.sorted { $0.index < $1.index }) { writer, outcome in
+            writer.numbers(outcome.index, outcome.generation)
+            writer.byte(outcome.status == .succeeded ? 1 : outcome.isInvalidRecord ? 3 : 2)
+            writer.usage(outcome.usage)
+        }
+        writer.list(reopened.sorted { $0.key < $1.key }) { writer, entry in
+            writer.number(entry.key)
+            writer.list(entry.value.sorted { $0.key < $1.key }) { writer, list in
+                writer.text(list.key)
+                writer.runs(upTo: (list.value.max() ?? -1) + 1) { list.value.contains($0) ? 1 : 0 }
+            }
+        }
+        writer.list(committed.sorted { $0.key < $1.key }) { writer, entry in
+            writer.number(entry.key)
+            writer.text(entry.value)
+        }
+        writer.list(leases.values.sorted { $0.index < $1.index }) { writer, lease in
+            writer.numbers(lease.index, lease.generation)
+            writer.text(lease.id)
+            writer.text(lease.worker)
+            writer.number(Int(lease.offset))
+        }
+        writer.usage(usage)
+        return writer.finished
+    }
+
+    /// Decodes a snapshot; returns nil if the bytes are not a complete snapshot of this version.
+    public init?(snapshot: [UInt8]) {
+        guard var reader = SnapshotReader(snapshot), reader.byte() == Self.version else { return nil }
+        self.init()
+        published = reader.number(below: Self.maximumTasks + 1)
+        let total = reader.number(below: Self.maximumTasks + 2)
+        sealedTotal = total > 0 ? total - 1 : nil
+        let started = reader.number(below: Int.max)
+        startedAt = started > 0 ? Timestamp(milliseconds: Int64(started - 1)) : nil
+        reader.runs { range, state in
+            if state & 1 != 0 { low.insert(all: range) }
+            if state & 2 != 0 { high.insert(all: range) }
+        }
+        reader.list { reader in
+            let index = reader.index()
+            generations[index] = reader.number(below: Self.maximumTasks)
+        }
+        reader.list { reader in
+            let (index, generation) = (reader.index(), reader.number(below: Self.maximumTasks))
+            let code = reader.byte()
+            early[index] = OutcomeSummary(
+                index: index,
+                generation: generation,
+                status: code == 1 ? .succeeded : .failed,
+                isInvalidRecord: code == 3,
+                usage: reader.usage()
+            )
+        }
+        reader.list { reader in
+            let generation = reader.number(below: Self.maximumTasks)
+            var lists: [String: BitSet] = [:]
+            reader.list { reader in
+                let nonce = reader.text()
+                var tasks = BitSet()
+                reader.runs { range, state in if state & 1 != 0 { tasks.insert(all: range) } }
+                lists[nonce] = tasks
+            }
+            reopened[generation] = lists
+        }
+        reader.list { reader in
+            let generation = reader.number(below: Self.maximumTasks)
+            committed[generation] = reader.text()
+        }
+        reader.list { reader in
+            let (index, generation) = (reader.index(), reader.number(below: Self.maximumTasks))
+            let (id, worker) = (reader.text(), reader.text())
+            let offset = Int64(reader.number(below: Int.max))
+            leases[index] = TaskLease(id: id, index: index, generation: generation, worker: worker, offset: offset)
+        }
+        usage = reader.usage()
+        guard reader.isWhole else { return nil }
+    }
+}
+
+extension BitSet {
+    /// Adds a range; a union costs as much as the larger set, which pays off for long ranges only.
+    fileprivate mutating func insert(all range: Range<Int>) {
+        if range.count > 1 << 14 {
+            formUnion(BitSet(range))
+        } else {
+            for number in range { insert(number) }
+        }
     }
 }

@@ -1,27 +1,27 @@
-/// A batch as people see it: what the journal says of it, and how far its results are.
+/// A batch as users see it: its entry in the journal and its progress.
 public struct BatchSummary: Sendable, Equatable {
-    /// What the journal says.
+    /// The state of the batch as a whole, from the journal.
     public var record: BatchInfo
-    /// How far it is.
+    /// The numbers of tasks in each state.
     public var counts: BatchCounts
-    /// When its first task began.
+    /// When the first task started.
     public var startedAt: Timestamp?
     /// Whether the total is final.
     public var isSealed: Bool
-    /// Whether its creator is gone though not all of its tasks are in the queue.
+    /// Whether the creator ended before all tasks were published.
     public var isInterrupted = false
-    /// How many of the pending tasks the broker has lost, so that nobody will run them.
+    /// The number of pending tasks that the broker has lost, so that no worker will run them.
     public var missing = 0
     /// Whether outcomes were removed from the results log before they were counted.
     public var isTrimmed = false
-    /// How many of the pending tasks workers hold back because of a limit, or nil where there are none.
+    /// The pending tasks that workers hold back because of a rate limit, or nil if there are none.
     public var limited: RateLimitWait?
-    /// How many of its tasks' questions wait for an answer.
+    /// The number of questions from tasks that wait for an answer.
     public var questions = 0
-    /// What the tasks took that succeeded, all together.
+    /// The total usage of the tasks that succeeded.
     public var usage: Usage
 
-    /// Joins the two; a final count in the journal stands above any progress.
+    /// Combines the journal's entry and progress; final counts in the journal take precedence over progress.
     public init(record: BatchInfo, progress: BatchProgress?) {
         self.record = record
         if record.ending == nil, let progress {
@@ -48,15 +48,15 @@ public struct BatchSummary: Sendable, Equatable {
         }
     }
 
-    /// Where the batch stands.
+    /// The status of the batch.
     public var status: BatchStatus {
         record.status(hasStarted: startedAt != nil || counts.settled + counts.running > 0)
     }
 
-    /// The number of tasks, or the number so far.
+    /// The total number of tasks, or the number so far.
     public var total: Int { counts.total }
 
-    /// When the batch ended: by its last outcome, its policy or a cancel.
+    /// When the batch ended: with its last outcome, by its error policy or by a cancel.
     public var finishedAt: Timestamp? {
         record.ending?.at ?? record.stopped?.at ?? record.cancelled?.at
     }
@@ -82,4 +82,23 @@ public struct BatchSummary: Sendable, Equatable {
             "reason": .optional(record.stopped?.reason),
         ]
     }
+}
+
+/// The status of a batch.
+public enum BatchStatus: String, Sendable, CaseIterable {
+    /// No task has started.
+    case pending
+    /// Tasks are running or have run.
+    case processing
+    /// A user has paused the batch.
+    case paused
+    /// Every task has an outcome; the counts tell how many failed.
+    case completed
+    /// The error policy or a fatal error stopped the batch.
+    case failed
+    /// A user has cancelled the batch.
+    case cancelled
+
+    /// Whether the batch stays as it is unless a user retries or resumes it.
+    public var isFinal: Bool { self == .completed || self == .failed || self == .cancelled }
 }

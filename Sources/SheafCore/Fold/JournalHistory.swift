@@ -1,14 +1,14 @@
-/// The entries of a journal that still matter, in their order, and what they say together.
+/// The entries of a journal that still matter, in order, and the state that they lead to.
 ///
-/// Replaying only these leads to the same state as replaying all: left out are those that changed nothing, counts of
-/// published tasks that a later one replaced, and everything of a batch before it was deleted. An entry of a type that this
-/// version does not know stays.
+/// Replaying these entries leads to the same state as replaying the whole journal. The history omits entries that
+/// changed nothing, counts of published tasks that a later entry replaced, and all entries of a batch before its
+/// deletion. It keeps entries whose type this version does not know.
 public struct JournalHistory: Sendable {
     private enum Kept: Sendable {
         case message(Message)
         case line(ArraySlice<UInt8>)
 
-        /// Its bytes, but for names and punctuation.
+        /// The size of the body, without names and punctuation.
         var size: Int {
             switch self {
             case .message(let message): message.body.count
@@ -17,21 +17,21 @@ public struct JournalHistory: Sendable {
         }
     }
 
-    /// What the entries say together.
+    /// The state that the entries lead to.
     public private(set) var state = JournalState()
-    /// How many entries matter.
+    /// The number of entries kept.
     public private(set) var count = 0
-    /// The bytes of these, about.
+    /// The approximate size of the entries kept, in bytes.
     public private(set) var size = 0
-    /// In their order; nil where one does not matter any more.
+    /// The entries in order; an entry that no longer matters is nil.
     private var kept: [Kept?] = []
     private var places: [Name: [Int]] = [:]
     private var published: [Name: Int] = [:]
 
-    /// Makes the history of an empty journal.
+    /// Creates the history of an empty journal.
     public init() {}
 
-    /// Adds the next message of the journal; one that is no entry changes nothing.
+    /// Adds the next message of the journal; a message that is not an entry changes nothing.
     public mutating func add(_ message: Message) {
         if let entry = JournalEntry(message) {
             add(entry, .message(message))
@@ -40,15 +40,15 @@ public struct JournalHistory: Sendable {
         }
     }
 
-    /// Adds the next line of a checkpoint, or returns false where it is none.
-    mutating func add(line bytes: ArraySlice<UInt8>) -> Bool {
+    /// Adds the next line of a checkpoint; returns false if the line is invalid.
+    fileprivate mutating func add(line bytes: ArraySlice<UInt8>) -> Bool {
         guard let line = JournalLine(bytes) else { return false }
         if let entry = line.entry { add(entry, .line(bytes)) } else { keep(.line(bytes), of: line.batch) }
         return true
     }
 
-    /// The lines of a checkpoint.
-    var lines: [UInt8] {
+    /// The entries as the lines of a checkpoint.
+    fileprivate var lines: [UInt8] {
         var bytes: [UInt8] = []
         for case .some(let entry) in kept {
             switch entry {
@@ -67,7 +67,7 @@ public struct JournalHistory: Sendable {
             for place in places.removeValue(forKey: entry.batch) ?? [] { drop(place) }
             published[entry.batch] = nil
         case .published:
-            // It has changed something: it is of a higher count, or of the same with another digest.
+            // The entry changed the state: its count is higher, or equal with a different digest.
             if let place = published[entry.batch] { drop(place) }
             published[entry.batch] = kept.count
         default: break
@@ -87,5 +87,77 @@ public struct JournalHistory: Sendable {
         kept[place] = nil
         count -= 1
         size -= entry.size
+    }
+}
+
+/// The content of a journal up to an offset, so that later readers need not read the journal from its start.
+public struct JournalCheckpoint: Sendable {
+    /// The message type of checkpoints.
+    ///
+    /// A version that adds content to entries must use another type, since this version may omit entries that matter
+    /// then.
+    static let type = "journal"
+
+    /// The maximum size of a checkpoint's body in bytes; a journal with more content is read from its start.
+    public static let maximumSize = 8 << 20
+
+    /// The offset of the first journal entry after the checkpoint.
+    public let nextOffset: Int64
+    /// The history up to that offset.
+    public let history: JournalHistory
+
+    /// Creates the checkpoint of a journal that was read up to an offset.
+    public init(nextOffset: Int64, history: JournalHistory) {
+        self.nextOffset = nextOffset
+        self.history = history
+    }
+
+    /// Encodes the checkpoint with one entry per line, as JSON.
+    public var message: Message {
+        Message(
+            type: Self.type,
+            contentType: "application/jsonl",
+            headers: [.init("sheaf-next-offset", .integer(nextOffset))],
+            body: history.lines
+        )
+    }
+
+    /// Decodes a checkpoint; returns nil if any line is invalid, so that no entry is lost.
+    public init?(_ message: Message) {
+        guard message.type == Self.type, let next = message.integer("sheaf-next-offset"), next >= 0,
+            message.body.count <= Self.maximumSize
+        else { return nil }
+        var history = JournalHistory()
+        for line in message.body.split(separator: UInt8(ascii: "\n")) {
+            guard history.add(line: line) else { return nil }
+        }
+        self.init(nextOffset: Int64(next), history: history)
+    }
+}
+
+/// A journal entry in a checkpoint: an object with `type`, `batch`, `flow` and `body`.
+private struct JournalLine {
+    let batch: Name
+    /// The entry, or nil if this version does not know its type.
+    let entry: JournalEntry?
+
+    init?(_ line: ArraySlice<UInt8>) {
+        guard let value = try? JSON.parse(Array(line)), let type = value["type"]?.stringValue,
+            let batch = value["batch"]?.stringValue.flatMap({ Name($0) }),
+            let flow = value["flow"]?.stringValue.flatMap({ Name($0) }), let body = value["body"]
+        else { return nil }
+        self.batch = batch
+        self.entry = JournalEntry(batch: batch, flow: flow, type: type, body: body)
+    }
+
+    /// Encodes a message as a line without the line feed; returns nil if the message cannot be an entry of any version.
+    static func bytes(of message: Message) -> [UInt8]? {
+        guard let batch = message.string("sheaf-batch"), Name(batch) != nil, let flow = message.string("sheaf-flow"),
+            Name(flow) != nil, message.body.count <= JournalEntry.maximumSize, let body = try? JSON.parse(message.body)
+        else { return nil }
+        let line: JSONValue = [
+            "type": .string(message.type), "batch": .string(batch), "flow": .string(flow), "body": body,
+        ]
+        return line.bytes
     }
 }

@@ -1,33 +1,34 @@
-/// All batches, as the pure fold of the journal.
+/// The state of all batches: the pure fold of the journal.
 public struct JournalState: Sendable, Equatable {
-    /// The batches, oldest first.
+    /// The ids of the batches, oldest first.
     public private(set) var order: [Name] = []
-    private var records: [Name: BatchInfo] = [:]
+    private var infos: [Name: BatchInfo] = [:]
     private var deleted: Set<Name> = []
 
-    /// Makes the state of an empty journal.
+    /// Creates the state of an empty journal.
     public init() {}
 
-    /// What is known of a batch.
-    public subscript(_ batch: Name) -> BatchInfo? { records[batch] }
+    /// The batch with that id, or nil if it is unknown or deleted.
+    public subscript(_ batch: Name) -> BatchInfo? { infos[batch] }
 
     /// All batches, oldest first.
-    public var batches: [BatchInfo] { order.compactMap { records[$0] } }
+    public var batches: [BatchInfo] { order.compactMap { infos[$0] } }
 
-    /// Whether there was a batch of that id that somebody has deleted; its name is not used again.
+    /// Returns whether a batch with that id was deleted; its id is never used again.
     public func isDeleted(_ batch: Name) -> Bool { deleted.contains(batch) }
 
     /// The newest batch.
-    public var last: BatchInfo? { order.last.flatMap { records[$0] } }
+    public var last: BatchInfo? { order.last.flatMap { infos[$0] } }
 
-    /// Applies an entry and returns whether anything changed; entries of a batch that was never created change nothing, but
-    /// that it was deleted.
+    /// Applies an entry and returns whether it changed the state.
+    ///
+    /// Of the entries about a batch that was never created, only its deletion has an effect.
     @discardableResult
     public mutating func apply(_ entry: JournalEntry) -> Bool {
         if case .created(let options, let source, let nonce, let input) = entry.event {
-            guard records[entry.batch] == nil, !isDeleted(entry.batch) else { return false }
+            guard infos[entry.batch] == nil, !isDeleted(entry.batch) else { return false }
             order.append(entry.batch)
-            records[entry.batch] = BatchInfo(
+            infos[entry.batch] = BatchInfo(
                 id: entry.batch,
                 flow: entry.flow,
                 options: options,
@@ -39,13 +40,13 @@ public struct JournalState: Sendable, Equatable {
             return true
         }
         if entry.event == .deleted {
-            if records.removeValue(forKey: entry.batch) != nil { order.removeAll { $0 == entry.batch } }
+            if infos.removeValue(forKey: entry.batch) != nil { order.removeAll { $0 == entry.batch } }
             return deleted.insert(entry.batch).inserted
         }
-        guard var record = records[entry.batch] else { return false }
-        let before = record
-        record.apply(entry)
-        records[entry.batch] = record
-        return record != before
+        guard var info = infos[entry.batch] else { return false }
+        let before = info
+        info.apply(entry)
+        infos[entry.batch] = info
+        return info != before
     }
 }

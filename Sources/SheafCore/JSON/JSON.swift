@@ -1,6 +1,6 @@
-/// Reading, checking and writing JSON text.
+/// Functions that parse, check and write JSON text.
 public enum JSON {
-    /// Reads one value; anything but white space behind it is an error.
+    /// Parses one value; anything but white space after it is an error.
     public static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
         try with(bytes) { (reader) throws(JSONError) in
             let value = try reader.readValue()
@@ -9,12 +9,12 @@ public enum JSON {
         }
     }
 
-    /// Reads one value.
+    /// Parses one value.
     public static func parse(_ text: String) throws(JSONError) -> JSONValue {
         try parse(Array(text.utf8))
     }
 
-    /// Checks that the bytes are one JSON value, without building it.
+    /// Checks that the bytes are one JSON value, without building the value.
     public static func validate(_ bytes: [UInt8]) throws(JSONError) {
         try with(bytes) { (reader) throws(JSONError) in
             try reader.skipValue()
@@ -22,9 +22,9 @@ public enum JSON {
         }
     }
 
-    /// Checks the whole text and returns the top-level members asked for, where it is an object.
+    /// Checks the whole text and returns the requested top-level members if the text is an object.
     ///
-    /// Costs one pass and builds only what was asked for.
+    /// Takes one pass and builds only the requested values.
     public static func members(
         _ names: [String],
         of bytes: [UInt8]
@@ -51,7 +51,7 @@ public enum JSON {
         }
     }
 
-    /// The bytes of each top-level member, as they stand; the whole text is checked.
+    /// Checks the whole text and returns the unmodified bytes of each top-level member.
     public static func slices(of bytes: [UInt8]) throws(JSONError) -> [(name: String, range: Range<Int>)] {
         try with(bytes) { (reader) throws(JSONError) in
             var found: [(name: String, range: Range<Int>)] = []
@@ -74,12 +74,42 @@ public enum JSON {
             return try body(&reader)
         }
     }
-}
 
-extension JSONReader {
-    /// Tells whether a scanned name is that one.
-    func isEqual(_ span: StringSpan, _ name: String) -> Bool {
-        if span.hasEscapes { return (try? decode(span)) == name }
-        return bytes[span.range].elementsEqual(name.utf8)
+    /// Appends a string as a JSON string, quoted and escaped.
+    public static func write(_ text: String, to output: inout [UInt8]) {
+        output.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""): output.append(contentsOf: [0x5C, 0x22])
+            case UInt8(ascii: "\\"): output.append(contentsOf: [0x5C, 0x5C])
+            case 0x0A: output.append(contentsOf: "\\n".utf8)
+            case 0x0D: output.append(contentsOf: "\\r".utf8)
+            case 0x09: output.append(contentsOf: "\\t".utf8)
+            case 0..<0x20:
+                output.append(contentsOf: "\\u00".utf8)
+                output.append(hex[Int(byte >> 4)])
+                output.append(hex[Int(byte & 15)])
+            default: output.append(byte)
+            }
+        }
+        output.append(UInt8(ascii: "\""))
+    }
+
+    private static let hex = Array("0123456789abcdef".utf8)
+
+    /// Appends JSON text that is known to be valid, on one line.
+    ///
+    /// Every line break becomes a space: it is white space outside strings, and it cannot occur inside them.
+    @inlinable
+    public static func writeOnOneLine(_ json: some Collection<UInt8>, to output: inout [UInt8]) {
+        let start = output.count
+        output.append(contentsOf: json)
+        // The loop writes every byte, so that it has no branches and the compiler can vectorize it.
+        output.withUnsafeMutableBufferPointer { bytes in
+            for position in start..<bytes.count {
+                let byte = bytes[position]
+                bytes[position] = byte == 0x0A || byte == 0x0D ? 0x20 : byte
+            }
+        }
     }
 }

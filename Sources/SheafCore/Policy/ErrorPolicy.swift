@@ -1,13 +1,13 @@
 /// What a batch does when tasks fail.
 public enum ErrorPolicy: Sendable, Hashable, CustomStringConvertible {
-    /// Goes on; failures are counted.
+    /// The batch continues; failures are only counted.
     case `continue`
-    /// Stops once more than this many tasks have failed; 0 is plain `stop`.
+    /// The batch stops when more than this many tasks have failed; 0 is plain `stop`.
     case stop(above: Int)
-    /// Stops once more than this share of the total, in percent, has failed; decided when the total is known.
+    /// The batch stops when more than this percentage of the total has failed; applies once the total is known.
     case stopPercent(above: Double)
 
-    /// Reads `continue`, `stop`, `stop:N` or `stop:P%`; nil where it is none of them.
+    /// Parses `continue`, `stop`, `stop:N` or `stop:P%`; returns nil for anything else.
     public init?(_ text: String) {
         if text == "continue" {
             self = .continue
@@ -27,10 +27,10 @@ public enum ErrorPolicy: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// What a policy may be, for error messages.
+    /// The accepted forms, for error messages.
     public static let rule = "continue, stop, stop:N (N failures are tolerated) or stop:P% (P percent of the total are)"
 
-    /// The policy as it is written.
+    /// The policy in the form that ``init(_:)`` parses.
     public var description: String {
         switch self {
         case .continue: "continue"
@@ -40,7 +40,7 @@ public enum ErrorPolicy: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Tells whether so many failures stop the batch; `total` is nil until the batch is sealed.
+    /// Returns whether this number of failures stops the batch; `total` is nil until the batch is sealed.
     public func isExceeded(failures: Int, total: Int?) -> Bool {
         switch self {
         case .continue: false

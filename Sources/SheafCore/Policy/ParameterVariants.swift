@@ -1,14 +1,16 @@
 import OrderedCollections
 
-/// The choices of parameters of a batch: each record makes one task for each of them.
+/// The parameter combinations of a batch: each record yields one task per combination.
 public struct ParameterVariants: Sendable, Equatable {
-    /// The parameters of each variant as a JSON object, or nil where there are none; never empty.
+    /// The parameters of each variant as a JSON object, or nil if it has none; the array is never empty.
     public let variants: [String?]
 
-    /// How many variants a batch may have.
+    /// The maximum number of variants of a batch.
     public static let maximum = 10_000
 
-    /// Lays parameters over defaults and multiplies out those whose value is a list (cartesian product, the last runs fastest).
+    /// Merges parameters over defaults and expands those whose value is a list.
+    ///
+    /// The result is their Cartesian product, in which the last list varies fastest.
     public init(defaults: JSONValue, parameters: JSONValue) throws(ParameterError) {
         var merged = defaults.objectValue ?? [:]
         for (name, value) in parameters.objectValue ?? [:] { merged[name] = value }
@@ -19,10 +21,10 @@ public struct ParameterVariants: Sendable, Equatable {
                 continue
             }
             if choices.isEmpty {
-                throw ParameterError("parameter '\(name)' is an empty list: it would make no task at all")
+                throw ParameterError("parameter '\(name)' is an empty list, which would produce no tasks")
             }
             if variants.count * choices.count > Self.maximum {
-                throw ParameterError("the parameters make more than \(Self.maximum) variants")
+                throw ParameterError("the parameters produce more than \(Self.maximum) variants")
             }
             variants = variants.flatMap { variant in
                 choices.map { choice in
@@ -36,9 +38,9 @@ public struct ParameterVariants: Sendable, Equatable {
     }
 }
 
-/// Says why parameters make no sense.
+/// The reason why parameters are invalid.
 public struct ParameterError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The reason, for people.
+    /// The reason, as text.
     public let description: String
 
     init(_ description: String) { self.description = description }

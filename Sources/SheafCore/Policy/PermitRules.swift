@@ -1,13 +1,14 @@
-/// How many tasks of a batch may run at once, and which permits stand for that: pure rules.
+/// The pure rules of a batch's concurrency limit: how many permits exist and which of them are valid.
 ///
-/// A permit is a message in a queue; holding it allows one task. Permits carry the number of the change that minted them and
-/// their own number. A lower limit makes those with higher numbers void for good, so that they are dropped when met.
+/// A permit is a message in a queue; a worker that holds it may run one task. Each permit carries its own number and
+/// the number of the change that minted it. Lowering the limit permanently invalidates the permits with higher numbers;
+/// a worker that receives one drops it.
 public struct PermitRules: Sendable, Equatable {
-    /// The most tasks at once, or nil for no limit.
+    /// The maximum number of tasks running at once, or nil for no limit.
     public private(set) var limit: Int?
-    /// How often the limit was changed.
+    /// The number of changes of the limit so far.
     public private(set) var change = 0
-    /// From which change on permits with numbers from a bound on are void, when they were minted before it.
+    /// For each change, the permit number from which permits that were minted earlier are invalid.
     private var bounds: [Bound] = []
 
     private struct Bound: Sendable, Equatable {
@@ -15,12 +16,14 @@ public struct PermitRules: Sendable, Equatable {
         var limit: Int
     }
 
-    /// Makes the rules of a new batch.
+    /// Creates the rules of a new batch.
     public init(limit: Int?) {
         self.limit = limit
     }
 
-    /// Sets another limit; the same one again makes all earlier permits void, which mends what an interrupted change has left.
+    /// Sets a new limit.
+    ///
+    /// Setting the same limit again invalidates all earlier permits, which repairs an interrupted change.
     public mutating func change(to limit: Int?) {
         change += 1
         let kept = self.limit == limit ? 0 : min(self.limit ?? 0, limit ?? 0)
@@ -29,39 +32,39 @@ public struct PermitRules: Sendable, Equatable {
         self.limit = limit
     }
 
-    /// The numbers of the permits that the latest change has to mint.
+    /// The numbers of the permits that the latest change must mint.
     public var minted: Range<Int> {
         guard let limit else { return 0..<0 }
         return (bounds.last?.limit ?? 0)..<limit
     }
 
-    /// Whether a permit still allows anything.
+    /// Returns whether a permit still allows its holder to run a task.
     public func isValid(_ permit: Permit) -> Bool {
         guard let limit, permit.number < limit else { return false }
         return !bounds.contains { permit.change < $0.change && permit.number >= $0.limit }
     }
 }
 
-/// The right to run one task of a batch with a limit.
+/// The permission to run one task of a batch that has a concurrency limit.
 public struct Permit: Sendable, Hashable {
-    /// The type of messages that are permits.
+    /// The message type of permits.
     public static let messageType = "permit"
 
-    /// The number of the change of the limit that minted it; 0 for the creation of the batch.
+    /// The number of the limit change that minted the permit; 0 for the creation of the batch.
     public var change: Int
-    /// Its number among the batch's permits, from 0.
+    /// The permit's number within the batch, from 0.
     public var number: Int
 
-    /// Makes a permit.
+    /// Creates a permit.
     public init(change: Int, number: Int) {
         self.change = change
         self.number = number
     }
 
-    /// The permit as a message.
+    /// Encodes the permit.
     public var message: Message { Message(id: "\(change):\(number)", type: Self.messageType) }
 
-    /// Reads a permit; nil where the message is none.
+    /// Decodes a permit; returns nil if the message is not one.
     public init?(_ message: Message) {
         let parts = message.id.split(separator: ":", maxSplits: 1).map { Int($0) }
         guard message.type == Self.messageType, parts.count == 2, let change = parts[0], let number = parts[1],

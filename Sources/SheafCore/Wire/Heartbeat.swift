@@ -1,22 +1,22 @@
 import OrderedCollections
 
-/// What a worker says every second and whenever it changes: which tasks it is running.
+/// A worker's report of the tasks it is running, sent every second and on each change.
 public struct Heartbeat: Sendable, Equatable {
-    /// The type of such messages.
+    /// The message type of heartbeats.
     public static let messageType = "heartbeat"
-    /// How long a signal is believed.
+    /// How long a heartbeat is valid.
     public static let lifetime = Duration.seconds(3)
 
-    /// The worker.
+    /// The worker's name.
     public var worker: String
-    /// The numbers of the tasks it is running, by batch.
+    /// The indices of the running tasks, by batch.
     public var running: [Name: [Int]]
-    /// How many tasks it holds that have not begun, by batch.
+    /// The number of tasks that the worker holds but has not started, by batch.
     public var waiting: [Name: Int]
-    /// Which of those wait for a limit, by batch.
+    /// The tasks that wait for a rate limit, by batch.
     public var limited: [Name: RateLimitWait]
 
-    /// Makes a signal.
+    /// Creates a heartbeat.
     public init(
         worker: String,
         running: [Name: [Int]],
@@ -29,7 +29,7 @@ public struct Heartbeat: Sendable, Equatable {
         self.limited = limited
     }
 
-    /// The message for the broker.
+    /// Encodes the heartbeat.
     public var message: Message {
         var batches: JSONValue = [:]
         if case .object(var fields) = batches {
@@ -51,7 +51,7 @@ public struct Heartbeat: Sendable, Equatable {
         return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
     }
 
-    /// Reads a signal; nil where the message is none.
+    /// Decodes a heartbeat; returns nil if the message is not one.
     public init?(_ message: Message) {
         guard message.type == Self.messageType, let body = try? JSON.parse(message.body),
             let worker = body["worker"]?.stringValue

@@ -1,30 +1,33 @@
 import OrderedCollections
 
-/// Something that happened to a batch as a whole.
+/// An entry of the journal: an event that concerns a batch as a whole.
 public struct JournalEntry: Sendable, Equatable {
-    /// What happened.
+    /// The events of a batch.
     public enum Event: Sendable, Equatable {
-        /// A creator began; `nonce` tells it from others that chose the same id, `input` says how to read the records again.
+        /// A creator began: `nonce` distinguishes it from creators that chose the same id, `input` describes how to
+        /// read the records again.
         case created(options: BatchOptions, source: String, nonce: String, input: JSONValue = .null)
-        /// So many tasks are confirmed in the queue; a digest of their records, where one was kept from the first on.
+        /// The broker has confirmed `count` tasks; `digest` is that of their records, if the creator kept one from the
+        /// start.
         case published(count: Int, digest: String? = nil)
-        /// All tasks are in the queue.
+        /// All tasks are published.
         case sealed(total: Int)
-        /// The error policy, or a fatal error, halted the batch.
+        /// The error policy or a fatal error stopped the batch.
         case stopped(reason: String)
-        /// Somebody cancelled it; `now` ends running tasks too.
+        /// A user cancelled the batch; `now` ends running tasks too.
         case cancelled(now: Bool)
-        /// Somebody halted it for now.
+        /// A user paused the batch.
         case paused
-        /// It goes on after `paused` or `stopped`; its error policy forgets as many failures as there were.
+        /// The batch continues after `paused` or `stopped`; the error policy ignores the `tolerated` failures so far.
         case resumed(tolerated: Int)
-        /// So many tasks run again as a later generation, those of the `reopened` entries of this nonce in the results log.
+        /// A retry: `count` tasks, those of the `reopened` entries with this nonce in the results log, run again as a
+        /// new generation.
         case retried(generation: Int, nonce: String, count: Int, tolerated: Int)
-        /// So many of its tasks may run at once from now on; nil means no limit.
+        /// The batch has a new maximum number of tasks running at once; nil means no limit.
         case changed(maxRunning: Int?)
-        /// Its queues and logs are gone, and so is all that was known of it.
+        /// The batch was deleted with its queues and logs.
         case deleted
-        /// Nothing more will happen: outcomes at or behind the end offset of the results log do not count.
+        /// The batch has ended: outcomes at or after the end offset of the results log do not count.
         case finished(
             generation: Int,
             endOffset: Int64,
@@ -33,7 +36,7 @@ public struct JournalEntry: Sendable, Equatable {
             usage: Usage = Usage()
         )
 
-        /// The word that names the event on the wire.
+        /// The event's name on the wire.
         public var type: String {
             switch self {
             case .created: "created"
@@ -51,19 +54,21 @@ public struct JournalEntry: Sendable, Equatable {
         }
     }
 
-    /// The largest body of an entry, in bytes; every process keeps what entries say, so larger ones are not read.
+    /// The maximum size of an entry's body in bytes.
+    ///
+    /// Larger entries are ignored, since every process keeps the content of entries in memory.
     public static let maximumSize = 1 << 20
 
-    /// The batch.
+    /// The batch's id.
     public var batch: Name
-    /// Its flow.
+    /// The batch's flow.
     public var flow: Name
-    /// When it happened, by the clock of whoever wrote it.
+    /// When the event happened, by the writer's clock.
     public var at: Timestamp
-    /// What happened.
+    /// The event.
     public var event: Event
 
-    /// Makes an entry.
+    /// Creates an entry.
     public init(batch: Name, flow: Name, at: Timestamp, event: Event) {
         self.batch = batch
         self.flow = flow
@@ -71,7 +76,7 @@ public struct JournalEntry: Sendable, Equatable {
         self.event = event
     }
 
-    /// The entry as a message.
+    /// Encodes the entry.
     public var message: Message {
         var body: JSONValue = ["at": .string(at.description)]
         func add(_ more: JSONValue) {
@@ -112,7 +117,7 @@ public struct JournalEntry: Sendable, Equatable {
         )
     }
 
-    /// Reads an entry; nil where the message is of a type this version does not know, or can not be read.
+    /// Decodes an entry; returns nil if this version does not know the message's type or the message is invalid.
     public init?(_ message: Message) {
         guard let batch = message.string("sheaf-batch").flatMap({ Name($0) }),
             let flow = message.string("sheaf-flow").flatMap({ Name($0) }), message.body.count <= Self.maximumSize,
@@ -121,7 +126,7 @@ public struct JournalEntry: Sendable, Equatable {
         self.init(batch: batch, flow: flow, type: message.type, body: body)
     }
 
-    /// Reads an entry from its parts; nil where this version does not know the type, or can not read the body.
+    /// Decodes an entry from its parts; returns nil if this version does not know the type or the body is invalid.
     init?(batch: Name, flow: Name, type: String, body: JSONValue) {
         guard let event = Self.event(type, body) else { return nil }
         let at = body["at"]?.stringValue.flatMap { Timestamp($0) } ?? Timestamp(milliseconds: 0)

@@ -1,41 +1,41 @@
-/// What travels through a queue or a log: metadata in properties and flat headers, and a body nobody on the way parses.
+/// A message in a queue or a log: metadata in properties and flat headers, and a body that no broker parses.
 public struct Message: Sendable, Equatable {
-    /// The value of a header; only flat values survive in a log.
+    /// The value of a header; logs support only flat values.
     public enum HeaderValue: Sendable, Equatable {
-        /// A text.
+        /// A string.
         case string(String)
-        /// A whole number.
+        /// An integer.
         case integer(Int64)
         /// A flag.
         case bool(Bool)
     }
 
-    /// A name and its value.
+    /// A header: a name and its value.
     public struct Header: Sendable, Equatable {
         /// The name, at most 255 bytes.
         public var name: String
         /// The value.
         public var value: HeaderValue
 
-        /// Makes a header.
+        /// Creates a header.
         public init(_ name: String, _ value: HeaderValue) {
             self.name = name
             self.value = value
         }
     }
 
-    /// Identifies the message for its receivers (`message_id`, at most 255 bytes), or empty.
+    /// The id of the message for its receivers (`message_id`, at most 255 bytes), or empty.
     public var id: String
-    /// Says what the message is (`type`, at most 255 bytes), such as `task`, or empty.
+    /// The type of the message (`type`, at most 255 bytes), such as `task`, or empty.
     public var type: String
     /// The media type of the body (`content_type`), or empty.
     public var contentType: String
-    /// The headers, in no order that means anything.
+    /// The headers; their order has no meaning.
     public var headers: [Header]
     /// The body.
     public var body: [UInt8]
 
-    /// Makes a message.
+    /// Creates a message.
     public init(
         id: String = "",
         type: String = "",
@@ -50,17 +50,17 @@ public struct Message: Sendable, Equatable {
         self.body = body
     }
 
-    /// The value of the header of that name, or nil.
+    /// The value of the header with that name, or nil if there is none.
     public subscript(_ name: String) -> HeaderValue? {
         headers.first { $0.name == name }?.value
     }
 
-    /// The text of the header of that name, where it is one.
+    /// Returns the value of the header with that name if it is a string, or nil.
     public func string(_ name: String) -> String? {
         if case .string(let value) = self[name] { value } else { nil }
     }
 
-    /// The number of the header of that name; a text of digits counts too.
+    /// Returns the value of the header with that name if it is an integer or a string of digits, or nil.
     public func integer(_ name: String) -> Int? {
         switch self[name] {
         case .integer(let value): Int(exactly: value)
@@ -68,4 +68,16 @@ public struct Message: Sendable, Equatable {
         default: nil
         }
     }
+}
+
+/// The reason why a message cannot be decoded.
+public struct UnreadableMessage: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The reason, to follow "cannot read the message: ".
+    public let reason: String
+
+    /// Creates an error.
+    public init(_ reason: String) { self.reason = reason }
+
+    /// The complete error message.
+    public var description: String { "cannot read the message: \(reason)" }
 }

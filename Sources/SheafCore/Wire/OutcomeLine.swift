@@ -1,9 +1,9 @@
 import OrderedCollections
 
 extension Outcome {
-    /// Appends the outcome as one line of JSON, with its line break.
+    /// Appends the outcome as one line of JSON, including the line break.
     ///
-    /// `index`, `generation`, `status` and `usage` come first, so that a reader who only counts can stop there.
+    /// `index`, `generation`, `status` and `usage` come first, so that a reader that only counts can stop there.
     public func writeLine(to output: inout [UInt8]) {
         func field(_ name: StaticString) {
             output.append(UInt8(ascii: ","))
@@ -12,9 +12,9 @@ extension Outcome {
             output.append(UInt8(ascii: "\""))
             output.append(UInt8(ascii: ":"))
         }
-        func quoted(_ moment: Timestamp) {
+        func quoted(_ time: Timestamp) {
             output.append(UInt8(ascii: "\""))
-            moment.write(to: &output)
+            time.write(to: &output)
             output.append(UInt8(ascii: "\""))
         }
         output.append(
@@ -49,8 +49,8 @@ extension Outcome {
         if let record {
             field("record_kind")
             JSON.write(record.kind.rawValue, to: &output)
-            // What came from outside and failed may not be what it says; the line must be JSON all the same, and a retry
-            // publishes exactly what is read back from it.
+            // The bytes of a failed record may not match its kind. The line must be valid JSON anyway, and a retry
+            // publishes exactly the bytes that it reads back from the line.
             if record.isReadable {
                 field("record")
                 record.writeJSON(to: &output)
@@ -66,7 +66,7 @@ extension Outcome {
         output.append(contentsOf: "}\n".utf8)
     }
 
-    /// Reads an outcome from a line of JSON.
+    /// Decodes an outcome from a line of JSON.
     public init(line: [UInt8]) throws(UnreadableMessage) {
         do {
             try self.init(members: line, slices: JSON.slices(of: line))
@@ -81,7 +81,7 @@ extension Outcome {
         var fields: [String: JSONValue] = [:]
         var output: [UInt8]?
         var record: [UInt8]?
-        // Of members with one name the first stands, as it does for those who only count and stop reading there.
+        // Of members with the same name the first one counts, as it does for readers that only count and stop early.
         for (name, range) in slices {
             switch name {
             case "output": output = output ?? Array(line[range])
@@ -94,7 +94,7 @@ extension Outcome {
             }
         }
         guard let index = fields["index"]?.intValue, (0..<BatchState.maximumTasks).contains(index) else {
-            throw UnreadableMessage("an outcome's index is not a whole number from 0")
+            throw UnreadableMessage("an outcome's index is not an integer from 0")
         }
         guard let status = fields["status"]?.stringValue.flatMap(Status.init(rawValue:)) else {
             throw UnreadableMessage("the status of outcome \(index) is not succeeded, failed or cancelled")
@@ -135,7 +135,7 @@ extension Outcome {
         let kind = fields["record_kind"]?.stringValue.flatMap(Record.Kind.init(rawValue:)) ?? .json
         if let text = fields["record_base64"]?.stringValue {
             guard let bytes = Base64.decode(text) else {
-                throw UnreadableMessage("the record_base64 of an outcome is no Base64")
+                throw UnreadableMessage("the record_base64 of an outcome is not Base64")
             }
             return (kind, bytes)
         }
@@ -146,11 +146,110 @@ extension Outcome {
 }
 
 extension Record {
-    /// Whether the record can stand in a line as it is: JSON that is valid, or text that is UTF-8.
+    /// Whether a line can contain the record as it is: valid JSON, or UTF-8 text.
     fileprivate var isReadable: Bool {
         switch kind {
         case .json: (try? JSON.validate(bytes)) != nil
         case .text, .binary: String(validating: bytes, as: UTF8.self) != nil
         }
+    }
+}
+
+/// The part of an outcome that is needed for counting.
+public struct OutcomeSummary: Sendable, Hashable {
+    /// The task's index within its batch.
+    public var index: Int
+    /// The generation that the task ran for.
+    public var generation: Int
+    /// How the task ended.
+    public var status: Outcome.Status
+    /// Whether the task failed because its record could not be read.
+    public var isInvalidRecord: Bool
+    /// The usage, if the task succeeded.
+    public var usage: Usage
+
+    /// Creates a summary.
+    public init(
+        index: Int,
+        generation: Int = 0,
+        status: Outcome.Status,
+        isInvalidRecord: Bool = false,
+        usage: Usage = Usage()
+    ) {
+        self.index = index
+        self.generation = generation
+        self.status = status
+        self.isInvalidRecord = isInvalidRecord
+        self.usage = usage
+    }
+
+    /// Decodes the summary of a line; stops early if the line starts the way Sheaf writes it.
+    init(line: UnsafeBufferPointer<UInt8>) throws(UnreadableMessage) {
+        if let quick = Self.quick(line) {
+            self = quick
+            return
+        }
+        self = try Outcome(line: Array(line)).summary
+    }
+
+    private static let indexKey = Array("{\"index\":".utf8)
+    private static let generationKey = Array(",\"generation\":".utf8)
+    private static let succeeded = Array(",\"status\":\"succeeded\",".utf8)
+    private static let usageKey = Array("\"usage\":{\"".utf8)
+
+    private static let (colon, nextName, end) = (Array("\":".utf8), Array(",\"".utf8), Array("},".utf8))
+
+    /// Whether a byte of a name needs no decoding.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "_") || byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z")
+    }
+
+    /// A fast path for successes written by Sheaf, which are most outcomes; returns nil for all other lines.
+    private static func quick(_ line: UnsafeBufferPointer<UInt8>) -> OutcomeSummary? {
+        var position = 0
+        func take(_ word: [UInt8]) -> Bool {
+            guard position + word.count <= line.count, line[position..<position + word.count].elementsEqual(word) else {
+                return false
+            }
+            position += word.count
+            return true
+        }
+        func number() -> Int? {
+            let start = position
+            var value = 0
+            while position < line.count, line[position] &- 0x30 < 10, position - start < 16 {
+                value = value * 10 + Int(line[position] - 0x30)
+                position += 1
+            }
+            return position > start ? value : nil
+        }
+        guard take(indexKey), let index = number(), index < BatchState.maximumTasks, take(generationKey),
+            let generation = number(), take(succeeded), line.last == UInt8(ascii: "}")
+        else { return nil }
+        guard take(usageKey) else { return OutcomeSummary(index: index, generation: generation, status: .succeeded) }
+        var usage = Usage()
+        while true {
+            let start = position
+            while position < line.count, isPlain(line[position]) { position += 1 }
+            let name = String(decoding: line[start..<position], as: UTF8.self)
+            guard take(colon), usage.amounts[name] == nil, let amount = number() else { return nil }
+            usage.add(amount, to: name)
+            if take(nextName) { continue }
+            guard take(end) else { return nil }
+            return OutcomeSummary(index: index, generation: generation, status: .succeeded, usage: usage)
+        }
+    }
+}
+
+extension Outcome {
+    /// The part of the outcome that is needed for counting.
+    public var summary: OutcomeSummary {
+        OutcomeSummary(
+            index: index,
+            generation: generation,
+            status: status,
+            isInvalidRecord: error?.type == Failure.invalidRecord,
+            usage: status == .succeeded ? usage : Usage()
+        )
     }
 }

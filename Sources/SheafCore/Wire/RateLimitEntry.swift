@@ -1,13 +1,13 @@
-/// What the log of limits says of one of them.
+/// An entry of the log of rate limits.
 public struct RateLimitEntry: Sendable, Equatable {
-    /// What happened.
+    /// The events of a rate limit.
     public enum Event: Sendable, Equatable {
-        /// It is kept at this rate from now on, by the tokens in the queues of this nonce; nil means at none.
+        /// The limit has a new rate, enforced by the tokens in the queues with this nonce; nil means no rate.
         case set(rate: RateLimit?, nonce: String)
-        /// The service behind it wants to be left alone for so long; `level` counts how often it said so on end.
+        /// The service asked for a pause of this length; `level` counts such requests in a row.
         case throttled(delay: Duration, level: Int, reason: String)
 
-        /// The word that names the event on the wire.
+        /// The event's name on the wire.
         public var type: String {
             switch self {
             case .set: "limit"
@@ -16,22 +16,22 @@ public struct RateLimitEntry: Sendable, Equatable {
         }
     }
 
-    /// The longest time that a service is left alone for at a time.
+    /// The maximum length of a pause.
     public static let longestDelay = Duration.seconds(24 * 3600)
     private static let longestReason = 500
     private static let longestNonce = 32
     private static let highestLevel = 64
 
-    /// Which limit.
+    /// The limit.
     public var key: RateLimitKey
-    /// When it happened, by the clock of whoever wrote it.
+    /// When the event happened, by the writer's clock.
     public var at: Timestamp
-    /// Who wrote it.
+    /// The worker that wrote the entry.
     public var worker: String
-    /// What happened.
+    /// The event.
     public var event: Event
 
-    /// Makes an entry.
+    /// Creates an entry.
     public init(key: RateLimitKey, at: Timestamp, worker: String, event: Event) {
         self.key = key
         self.at = at
@@ -39,7 +39,7 @@ public struct RateLimitEntry: Sendable, Equatable {
         self.event = event
     }
 
-    /// The entry as a message.
+    /// Encodes the entry.
     public var message: Message {
         let body: JSONValue
         switch event {
@@ -58,7 +58,7 @@ public struct RateLimitEntry: Sendable, Equatable {
         return Message(type: event.type, contentType: "application/json", body: body.bytes)
     }
 
-    /// Reads an entry; nil where the message is none.
+    /// Decodes an entry; returns nil if the message is not one.
     public init?(_ message: Message) {
         guard let body = try? JSON.parse(message.body),
             let key = body["key"]?.stringValue.flatMap({ RateLimitKey($0) }),

@@ -1,36 +1,36 @@
-/// What stands in a results log: that a worker has begun with the batch, or how tasks ended.
+/// The message types of a results log, and functions that encode and decode them.
 public enum ResultMessage {
-    /// The type of messages that carry outcomes, one JSON object a line.
+    /// The type of messages with outcomes, one JSON object per line.
     public static let outcomesType = "outcomes"
-    /// The type of the message a worker appends before it runs its first task of a batch.
+    /// The type of the message that a worker appends before it runs its first task of a batch.
     public static let startedType = "started"
-    /// The type of messages that open tasks again.
+    /// The type of messages that open tasks for a retry.
     public static let reopenedType = "reopened"
-    /// The type of messages that hold a task whose worker needs longer than the broker waits.
+    /// The type of messages that contain a leased task; see ``TaskLease``.
     public static let leasedType = "leased"
-    /// The type of messages that say that a leased task is back in its queue.
+    /// The type of messages that record the return of a leased task to its queue.
     public static let returnedType = "returned"
-    /// The type of messages that say that a task waits for another attempt.
+    /// The type of messages that record that a task waits for its next attempt.
     public static let delayedType = "delayed"
     /// The type of the aggregator's checkpoints.
     public static let checkpointType = "checkpoint"
-    /// The most outcomes that one message carries.
+    /// The maximum number of outcomes in one message.
     public static let maximumOutcomes = 500
-    /// The size in bytes from which a message takes no further outcome.
+    /// The size in bytes at which a message takes no further outcomes.
     public static let softSize = 256 << 10
 
-    /// Makes the message that tells of a worker's first start in a batch.
-    public static func started(batch: Name, worker: String, at moment: Timestamp) -> Message {
-        let body: JSONValue = ["worker": .string(worker), "started_at": .string(moment.description)]
+    /// Encodes the first start of a worker in a batch.
+    public static func started(batch: Name, worker: String, at time: Timestamp) -> Message {
+        let body: JSONValue = ["worker": .string(worker), "started_at": .string(time.description)]
         return Message(type: startedType, contentType: "application/json", headers: header(batch), body: body.bytes)
     }
 
-    /// Makes a message of outcome lines that ``Outcome/writeLine(to:)`` has written.
+    /// Encodes outcomes from the lines that ``Outcome/writeLine(to:)`` has written.
     public static func outcomes(batch: Name, lines: [UInt8]) -> Message {
         Message(type: outcomesType, contentType: "application/x-ndjson", headers: header(batch), body: lines)
     }
 
-    /// Makes a message that opens tasks again for a generation; it counts once the journal has a `retried` of that nonce.
+    /// Encodes the tasks that a retry opens; it counts once the journal has a `retried` entry with the same nonce.
     public static func reopened(batch: Name, generation: Int, nonce: String, tasks: IndexRanges) -> Message {
         let body: JSONValue = [
             "generation": .integer(generation), "nonce": .string(nonce), "tasks": .string(tasks.description),
@@ -38,12 +38,12 @@ public enum ResultMessage {
         return Message(type: reopenedType, contentType: "application/json", headers: header(batch), body: body.bytes)
     }
 
-    /// Makes the message that says that a leased task is back in its queue.
+    /// Encodes the return of a leased task to its queue.
     public static func returned(batch: Name, lease: String) -> Message {
         Message(type: returnedType, headers: header(batch) + [.init("sheaf-lease", .string(lease))])
     }
 
-    /// Makes the message that says that a task waits for another attempt.
+    /// Encodes that a task waits for its next attempt.
     public static func delayed(_ task: BatchTask, for delay: Duration) -> Message {
         let (seconds, attoseconds) = delay.components
         let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
@@ -57,7 +57,7 @@ public enum ResultMessage {
         )
     }
 
-    /// Makes a checkpoint of all that stands before an offset of the log.
+    /// Encodes a checkpoint of the log's content before an offset.
     public static func checkpoint(batch: Name, of state: BatchState, upTo offset: Int64) -> Message {
         Message(
             type: checkpointType,
@@ -67,7 +67,7 @@ public enum ResultMessage {
         )
     }
 
-    /// What a checkpoint holds; nil where the message is none, or is not whole.
+    /// Decodes a checkpoint; returns nil if the message is not a complete checkpoint.
     public static func checkpoint(_ message: Message) -> (state: BatchState, offset: Int64)? {
         guard message.type == checkpointType, let offset = message.integer("sheaf-offset"),
             let state = BatchState(snapshot: message.body)
@@ -79,7 +79,7 @@ public enum ResultMessage {
         [.init("sheaf-batch", .string(batch.text))]
     }
 
-    /// The moment a `started` message names.
+    /// Decodes the time of a `started` message.
     public static func startedAt(_ message: Message) -> Timestamp? {
         guard message.type == startedType else { return nil }
         return (try? JSON.members(["started_at"], of: message.body))?["started_at"]?.stringValue.flatMap {
@@ -87,7 +87,7 @@ public enum ResultMessage {
         }
     }
 
-    /// The summaries of a message's outcomes; lines nobody can read are left out and counted.
+    /// Decodes the summaries of a message's outcomes; omits and counts invalid lines.
     public static func summaries(of message: Message) -> (outcomes: [OutcomeSummary], unreadable: Int) {
         guard message.type == outcomesType else { return ([], 0) }
         var outcomes: [OutcomeSummary] = []
@@ -104,7 +104,7 @@ public enum ResultMessage {
         return (outcomes, unreadable)
     }
 
-    /// The outcomes of a message; lines nobody can read are left out.
+    /// Decodes the outcomes of a message; omits invalid lines.
     public static func outcomes(of message: Message) -> [Outcome] {
         guard message.type == outcomesType else { return [] }
         return message.body.withUnsafeBufferPointer { body in
@@ -121,5 +121,119 @@ public enum ResultMessage {
             start = end + 1
         }
         return ranges
+    }
+}
+
+/// An entry of a results log, decoded for the fold.
+public enum ResultEvent: Sendable, Equatable {
+    /// A worker started its first task of the batch.
+    case started(at: Timestamp)
+    /// Tasks ended; `unreadable` is the number of invalid lines.
+    case outcomes([OutcomeSummary], unreadable: Int)
+    /// Tasks run again as a later generation, once the journal has a `retried` entry with this nonce.
+    case reopened(generation: Int, nonce: String, tasks: IndexRanges)
+    /// A worker leased a task; see ``TaskLease``.
+    case leased(TaskLease)
+    /// A leased task was returned to its queue.
+    case returned(lease: String)
+    /// A task waits for its next attempt.
+    case delayed(index: Int, generation: Int, for: Duration)
+    /// A checkpoint of all earlier entries; see ``BatchState/snapshot``.
+    case checkpoint
+    /// An entry that this version does not know, or that is invalid.
+    case unknown
+
+    /// Decodes an entry.
+    public init(_ message: Message) {
+        switch message.type {
+        case ResultMessage.outcomesType:
+            let (outcomes, unreadable) = ResultMessage.summaries(of: message)
+            self = .outcomes(outcomes, unreadable: unreadable)
+        case ResultMessage.startedType:
+            self = ResultMessage.startedAt(message).map { .started(at: $0) } ?? .unknown
+        case ResultMessage.reopenedType:
+            guard let body = try? JSON.parse(message.body), let generation = body["generation"]?.intValue,
+                generation > 0,
+                let nonce = body["nonce"]?.stringValue,
+                let tasks = body["tasks"]?.stringValue.flatMap({ IndexRanges($0) })
+            else {
+                self = .unknown
+                return
+            }
+            self = .reopened(generation: generation, nonce: nonce, tasks: tasks)
+        case ResultMessage.leasedType:
+            self = TaskLease(message).map { .leased($0) } ?? .unknown
+        case ResultMessage.returnedType:
+            self = message.string("sheaf-lease").map { .returned(lease: $0) } ?? .unknown
+        case ResultMessage.delayedType:
+            guard let index = message.integer("sheaf-index"), (0..<BatchState.maximumTasks).contains(index),
+                let delay = message.integer("sheaf-delay"), (0...Self.longestDelay).contains(delay)
+            else {
+                self = .unknown
+                return
+            }
+            self = .delayed(
+                index: index,
+                generation: message.integer("sheaf-generation") ?? 0,
+                for: .milliseconds(delay)
+            )
+        case ResultMessage.checkpointType: self = .checkpoint
+        default: self = .unknown
+        }
+    }
+
+    /// The maximum delay that is accepted, in milliseconds: one week.
+    private static let longestDelay = 7 * 24 * 3_600_000
+}
+
+/// The lease of a task that runs longer than the broker waits for an acknowledgement.
+///
+/// The task's message has moved from its queue to the results log. If the worker's lock becomes free and the task has
+/// no outcome, the aggregator returns the task to its queue.
+public struct TaskLease: Sendable, Hashable {
+    /// The id of the lease.
+    public var id: String
+    /// The task's index within its batch.
+    public var index: Int
+    /// The generation that the task runs for.
+    public var generation: Int
+    /// The id of the worker, as in the name of its lock.
+    public var worker: String
+    /// The offset of the lease in the results log, or 0 if it is not known.
+    public var offset: Int64
+
+    /// Creates a lease.
+    public init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
+        self.id = id
+        self.index = index
+        self.generation = generation
+        self.worker = worker
+        self.offset = offset
+    }
+
+    /// Decodes the lease of a `leased` message; returns nil if the message is not one.
+    public init?(_ message: Message) {
+        guard message.type == ResultMessage.leasedType, let id = message.string("sheaf-lease"), id.utf8.count <= 64,
+            let worker = message.string("sheaf-worker"), worker.utf8.count <= 64,
+            let index = message.integer("sheaf-index"), (0..<BatchState.maximumTasks).contains(index)
+        else { return nil }
+        self.init(id: id, index: index, generation: message.integer("sheaf-generation") ?? 0, worker: worker)
+    }
+
+    /// Encodes a leased task for the results log: the task's message with two more headers.
+    public func message(of task: BatchTask) -> Message {
+        var message = task.message
+        message.type = ResultMessage.leasedType
+        message.headers.append(.init("sheaf-lease", .string(id)))
+        message.headers.append(.init("sheaf-worker", .string(worker)))
+        return message
+    }
+
+    /// Decodes the task of a `leased` message; returns nil if it is invalid.
+    public static func task(of message: Message) -> BatchTask? {
+        var message = message
+        guard message.type == ResultMessage.leasedType else { return nil }
+        message.type = BatchTask.messageType
+        return try? BatchTask(message)
     }
 }

@@ -1,68 +1,63 @@
-/// The names of queues, logs and locks, all beginning with one namespace.
+/// The names of a namespace's queues, logs and locks; all of them start with the namespace.
 public struct WireNames: Sendable, Hashable {
-    /// What all names begin with.
+    /// The prefix of all names.
     public let namespace: Name
 
-    /// Makes the names of a namespace; `sheaf` is the default one.
+    /// Creates the names of a namespace; the default namespace is `sheaf`.
     public init(namespace: Name? = nil) {
-        self.namespace = namespace ?? Self.defaultNamespace
+        self.namespace = namespace ?? "sheaf"
     }
 
-    private static let defaultNamespace: Name = {
-        guard let name = Name("sheaf") else { preconditionFailure("'sheaf' is a name") }
-        return name
-    }()
-
-    /// The queue of a batch's tasks in one generation.
+    /// Returns the queue of a batch's tasks in one generation.
     public func tasks(flow: Name, batch: Name, generation: Int) -> String {
         "\(namespace).tasks.\(flow).\(batch).\(generation)"
     }
 
-    /// The queue of tasks of a flow that came back too often.
+    /// Returns the queue of a flow's tasks that were returned too often.
     public func suspects(flow: Name) -> String { "\(namespace).suspects.\(flow)" }
 
-    /// The log of messages given up: poison tasks, and what nobody can read.
+    /// The log of dead letters: poison tasks and unreadable messages.
     public var dead: String { "\(namespace).dead" }
 
-    /// The log of a batch's starts and outcomes.
+    /// Returns the log of a batch's starts and outcomes.
     public func results(batch: Name) -> String { "\(namespace).results.\(batch)" }
 
-    /// The log of batches as wholes.
+    /// The log of events that concern batches as a whole.
     public var journal: String { "\(namespace).journal" }
 
-    /// The bounded log of what the journal said so far, so that it need not be read from its beginning.
+    /// The bounded log of journal checkpoints, so that the journal need not be read from its start.
     public var checkpoints: String { "\(namespace).checkpoints" }
 
-    /// The bounded log of the aggregator's counts.
+    /// The bounded log of the aggregator's progress reports.
     public var progress: String { "\(namespace).progress" }
 
-    /// The bounded log of what is true for seconds.
+    /// The bounded log of worker heartbeats.
     public var heartbeats: String { "\(namespace).heartbeats" }
 
-    /// The queue of a batch's permits from a generation on; holding one allows one task at a time.
+    /// Returns the queue of a batch's permits from a generation on; each permit allows one running task.
     public func permits(batch: Name, generation: Int) -> String { "\(namespace).permits.\(batch).\(generation)" }
 
-    /// The bounded log of limits that workers share: their rates, and pauses of services.
+    /// The bounded log of shared rate limits: their rates, and the pauses that services asked for.
     public var limits: String { "\(namespace).limits" }
 
-    /// The log of a batch's questions and their answers.
+    /// Returns the log of a batch's questions and their answers.
     public func questions(batch: Name) -> String { "\(namespace).questions.\(batch)" }
 
-    /// The queue of the tokens of a rate; spending one lets one call begin.
+    /// Returns the queue of a rate's tokens; each token allows one call.
     public func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
 
-    /// The waiting room of the tokens that were spent.
+    /// Returns the queue in which spent tokens wait until they are available again.
     public func spentTokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
 
-    /// The lock held by whoever mints the tokens of a rate.
+    /// Returns the lock of the worker that mints a rate's tokens.
     public func limitLock(_ key: RateLimitKey) -> String { "\(namespace).lock.\(key.text)" }
 
-    /// The lock of the one who folds results for everybody.
+    /// The lock of the aggregator.
     public var aggregatorLock: String { "\(namespace).lock.aggregator" }
 
-    /// The lock a worker holds while it lives, by the id it has made up for itself.
+    /// Returns the lock that a worker holds while it is alive, by the worker's random id.
     public func workerLock(_ id: String) -> String { "\(namespace).lock.worker.\(id)" }
 
-    /// The lock held by whoever publishes tasks of a batch: its creator, and later a retry.
+    /// Returns the lock of the process that publishes a batch's tasks: its creator, and later a retry.
     public func creatingLock(batch: Name) -> String { "\(namespace).lock.creating.\(batch)" }
 }

@@ -1,6 +1,6 @@
-/// The part of an input that is held in memory: the record at hand and what was read behind it.
+/// The part of an input that is held in memory: the current record and the bytes read after it.
 ///
-/// Its size is bounded by the largest record allowed and two reads, however long the lines of the input are.
+/// Its size is limited by the maximum size of a record plus two reads, however long the lines of the input are.
 final class ByteWindow {
     private let input: any ByteInput
     private let options: ReadingOptions
@@ -9,9 +9,9 @@ final class ByteWindow {
     /// The offset in the input of the first byte held.
     private(set) var start = 0
     private(set) var isAtEnd = false
-    /// Whether to wait for a stream that has nothing yet, or to throw ``WouldWait``.
+    /// Whether to wait for a stream that has no data yet, or to throw ``WouldWait``.
     var waits = true
-    /// Takes in what is read, where a digest is wanted.
+    /// The digest of all bytes read, if requested.
     var hasher: ContentHasher?
 
     init(_ input: any ByteInput, options: ReadingOptions, hasher: ContentHasher? = nil) {
@@ -23,12 +23,12 @@ final class ByteWindow {
 
     deinit { storage.deallocate() }
 
-    /// How many bytes there is room for.
+    /// The size of the buffer, in bytes.
     var capacity: Int { storage.count }
-    /// The largest record that is kept whole.
+    /// The maximum size of a record that is held completely.
     var recordLimit: Int { options.recordLimit }
 
-    /// The bytes held from an offset on; valid until the next call of ``more(from:scanned:)``.
+    /// Returns the held bytes from an offset on; they are valid until the next call of ``more(from:scanned:)``.
     func bytes(from offset: Int) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: storage[min(max(offset - start, 0), filled)..<filled])
     }
@@ -39,22 +39,22 @@ final class ByteWindow {
         Array(storage[range.lowerBound - start..<range.upperBound - start])
     }
 
-    /// The byte at an offset, where it is held.
+    /// The byte at an offset, or nil if it is not held.
     subscript(_ offset: Int) -> UInt8? {
         offset >= start && offset < start + filled ? storage[offset - start] : nil
     }
 
-    /// Reads on; false at the end.
+    /// Reads more bytes; returns false at the end.
     ///
-    /// Keeps the bytes from `record` on, unless the record, scanned so far without finding its end, is larger than
-    /// allowed with its line ending: then its beginning is given up.
+    /// Keeps the bytes from `record` on. If the record exceeds the limit (including its line ending) and its end is not
+    /// found yet, its beginning is discarded.
     func more(from record: Int, scanned: Int) throws -> Bool {
         if isAtEnd { return false }
         let isTooLarge = scanned - record > options.recordLimit + 2
-        // A record whose beginning was given up can not be scanned again, so it has to be waited for.
+        // A record whose beginning was discarded cannot be scanned again, so its end has to be waited for.
         if !waits, !isTooLarge, !input.isReady(at: start + filled) { throw WouldWait() }
         try Task.checkCancellation()
-        // Its last byte is kept, because a carriage return there is no part of the record's size.
+        // The last byte is kept, because a carriage return there does not count towards the record's size.
         discard(upTo: isTooLarge ? scanned - 1 : record)
         let room = UnsafeMutableRawBufferPointer(rebasing: storage[filled..<filled + options.readSize])
         let count = try input.read(into: room, at: start + filled)
@@ -64,7 +64,7 @@ final class ByteWindow {
         return !isAtEnd
     }
 
-    /// Gives up what stands before an offset and makes room for one read.
+    /// Discards the bytes before an offset and makes room for one read.
     private func discard(upTo offset: Int) {
         let dropped = max(offset - start, 0)
         let kept = filled - dropped

@@ -1,6 +1,6 @@
-/// A fast 64-bit digest of bytes that come in pieces; not for secrets.
+/// A fast 64-bit digest of bytes that arrive in pieces; not cryptographically secure.
 ///
-/// The result does not depend on how the bytes were cut.
+/// The result does not depend on how the bytes are divided into pieces.
 struct ContentHasher {
     private var state: UInt64 = 0x5368_6561_6653_7263
     private var pending: UInt64 = 0

@@ -1,14 +1,14 @@
 import Glibc
 
-/// A file without a name: it is gone when its owner is, however the process ends.
+/// An unlinked temporary file, which disappears when its owner or the process ends.
 package final class TemporaryFile {
     private let descriptor: Descriptor
     private let folder: String
     package private(set) var size = 0
 
-    /// Makes one in a folder, or where the system wants them.
+    /// Creates a file in a folder, or in the first writable system folder.
     ///
-    /// `/var/tmp` goes before `/tmp`, which may be kept in memory.
+    /// `/var/tmp` comes before `/tmp`, which may be in memory.
     package init(in folder: String?) throws(SourceError) {
         let candidates = [folder, getenv("TMPDIR").map { String(cString: $0) }, "/var/tmp", "/tmp"]
         self.folder = candidates.compactMap(\.self).first { access($0, W_OK) == 0 } ?? folder ?? "/tmp"
@@ -41,7 +41,7 @@ package final class TemporaryFile {
         }
     }
 
-    /// Fills the buffer from an offset, as far as the file goes, and returns how much that was.
+    /// Reads from an offset until the buffer is full or the file ends, and returns the number of bytes.
     package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SourceError) -> Int {
         guard let count = descriptor.readAll(into: buffer, at: offset) else { throw Self.failure(folder) }
         return count
@@ -51,7 +51,7 @@ package final class TemporaryFile {
         let reason = String(cString: strerror(errno))
         return SourceError(
             .temporaryStorage,
-            "can not use a temporary file in \(folder) (\(reason)); TMPDIR names another place"
+            "cannot use a temporary file in \(folder) (\(reason)): set TMPDIR to another folder"
         )
     }
 }

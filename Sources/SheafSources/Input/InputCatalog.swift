@@ -1,19 +1,19 @@
 import Glibc
 
-/// The files of an input, opened as they are needed.
+/// The files of an input, opened on demand.
 final class InputCatalog {
     private(set) var files: [InputFile]
     let options: ReadingOptions
     let rule: FieldRule
     private let waker: Waker
     private let temporaryDirectory: String?
-    /// The regular files that are open, by number, and the order of their use, latest last.
+    /// The open regular files by number, and their numbers in order of use, most recent last.
     private var open: [Int: RegularFile] = [:]
     private var uses: [Int] = []
     private var streams: [Int: StreamFile] = [:]
     private var spools: [Int: SpooledStream] = [:]
     private var headers: [Int: TableHeader] = [:]
-    /// Whether streams are kept as they are read, so that they can be read again.
+    /// Whether streams are copied to temporary files, so that they can be read again.
     private var keepsStreams: Bool
 
     init(
@@ -32,27 +32,27 @@ final class InputCatalog {
 
     var hasStreams: Bool { files.contains(where: \.isStream) }
 
-    /// Keeps streams from here on; what was read before is lost.
+    /// Starts to keep streams; throws if a stream was already read without being kept.
     func keepStreams() throws {
         if !keepsStreams, let started = streams.keys.min() {
-            throw SourceError(.alreadyRead, "\(files[started].path.display): was read already and not kept")
+            throw SourceError(.alreadyRead, "\(files[started].path.display): was already read and not kept")
         }
         keepsStreams = true
     }
 
-    /// Bytes of all files; nil where that is not known because a stream is not kept.
+    /// The total size in bytes, or nil if it is unknown because a stream is not kept.
     var size: Int? {
         if hasStreams, !keepsStreams { return nil }
         return files.reduce(0) { $0 + $1.size } + spools.values.reduce(0) { $0 + $1.size }
     }
 
-    /// Whether a file can be read without waiting for somebody else.
+    /// Returns whether a file can be read without waiting for another process.
     func isReady(_ number: Int) -> Bool {
         guard files[number].isStream else { return true }
         return spools[number] != nil || (streams[number]?.isReady(at: 0) ?? false)
     }
 
-    /// The bytes of a file.
+    /// Returns the opened file.
     func input(_ number: Int) throws -> any ByteInput {
         guard files[number].isStream else { return try regularFile(number) }
         if let spool = spools[number] { return spool }
@@ -66,7 +66,7 @@ final class InputCatalog {
 
     private func openStream(_ number: Int) throws(SourceError) -> StreamFile {
         let file = files[number]
-        // Without O_NONBLOCK, opening a named pipe waits for its writer and can not be cancelled.
+        // Without O_NONBLOCK, opening a named pipe waits for its writer and cannot be cancelled.
         let descriptor =
             file.isStandardInput
             ? Descriptor(options.standardInput, isBorrowed: true)
@@ -89,7 +89,7 @@ final class InputCatalog {
         return file
     }
 
-    /// The bytes of a span that is not in a window.
+    /// Reads the bytes of a span that is not in a window.
     func bytes(of span: RecordSpan) throws -> [UInt8] {
         let input = try input(span.file)
         return try [UInt8](unsafeUninitializedCapacity: span.length) { buffer, count in
@@ -105,24 +105,24 @@ final class InputCatalog {
         }
     }
 
-    /// Settles the format of a stream by its first bytes.
+    /// Sets the format of a stream, detected from its first bytes.
     func setFormat(_ format: SourceFormat, of number: Int) { files[number].format = format }
 
     func header(of number: Int) -> TableHeader? { headers[number] }
 
-    /// Keeps the header of a table; many tables with the same one share it.
+    /// Stores the header of a table; consecutive tables with the same header share it.
     func setHeader(_ header: TableHeader, of number: Int) {
         let earlier = number > 0 ? headers[number - 1] : nil
         headers[number] = earlier?.names == header.names ? earlier : header
     }
 
-    /// Where a span stands, for people: `path:line`, or the path of a file that is a record.
+    /// Returns the place of a span: `path:line`, or the path if the whole file is a record.
     func place(of span: RecordSpan) -> String {
         let path = files[span.file].path.display
         return span.line == 0 ? path : "\(path):\(span.line)"
     }
 
-    /// The first files, as many as a note of a few kilobytes holds.
+    /// The first files, at most 100 files and a few kilobytes of paths.
     var listed: [InputFingerprint.ListedFile] {
         var room = 8 << 10
         return files.prefix(100).prefix { file in
@@ -131,7 +131,7 @@ final class InputCatalog {
         }.map { InputFingerprint.ListedFile(path: $0.path.display, size: $0.size, modified: $0.modified) }
     }
 
-    /// A digest of the paths, sizes and times of all files.
+    /// The digest of the paths, sizes and modification times of all files.
     var digest: UInt64 {
         var hasher = ContentHasher()
         for file in files {

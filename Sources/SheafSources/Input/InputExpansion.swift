@@ -1,14 +1,14 @@
 import Glibc
 
-/// Turns the inputs as the user gave them into files with formats, and checks that each can be read.
+/// Expands the user's inputs into files with formats, and checks that each file can be read.
 struct InputExpansion {
     private let configuration: SourceConfiguration
     private var files: [InputFile] = []
     private var seen: Set<[UInt8]> = []
-    /// Named files that are text by their ending alone.
+    /// Named files that are text according to their extension.
     private var textFiles: [String] = []
 
-    /// All files in the order of reading.
+    /// Returns all files in reading order.
     static func files(of configuration: SourceConfiguration) throws -> [InputFile] {
         guard !configuration.inputs.isEmpty else {
             throw SourceError(.invalidConfiguration, "no input was given")
@@ -20,8 +20,8 @@ struct InputExpansion {
             let more = expansion.textFiles.count > 2 ? ", …" : ""
             throw SourceError(
                 .unknownFormat,
-                "\(names)\(more): say with --format lines that each line is a record, "
-                    + "or with --format files that each file is one"
+                "\(names)\(more): ambiguous format: give the format lines if each line is a record, "
+                    + "or the format files if each file is one"
             )
         }
         return expansion.files
@@ -35,7 +35,7 @@ struct InputExpansion {
             files.append(InputFile(standardInputAs: configuration.format))
             return
         }
-        guard !input.isEmpty else { throw SourceError(.invalidConfiguration, "an input is an empty text") }
+        guard !input.isEmpty else { throw SourceError(.invalidConfiguration, "an input is an empty string") }
         let path = SystemPath(input, workingDirectory: configuration.workingDirectory)
         var status = stat()
         guard path.withCString({ stat($0, &status) }) == 0 else {
@@ -57,7 +57,7 @@ struct InputExpansion {
             let choices = SourceFormat.allCases.map(\.rawValue).joined(separator: ", ")
             throw SourceError(
                 .unknownFormat,
-                "\(path.display): the ending does not tell the format; give it with --format (\(choices))"
+                "\(path.display): the file extension does not determine the format; give one of the formats \(choices)"
             )
         }
         guard seen.insert(path.bytes).inserted else { return }
@@ -79,7 +79,7 @@ struct InputExpansion {
 
     private mutating func append(_ path: SystemPath, format: SourceFormat?, isStream: Bool) throws(SourceError) {
         if isStream {
-            // Opening a pipe can wait for its writer: that is left to the reading.
+            // Opening a pipe can wait for its writer, so the reader opens it later.
             files.append(InputFile(path, size: 0, modified: 0, isStream: true, format: format))
             return
         }
@@ -87,5 +87,40 @@ struct InputExpansion {
         files.append(
             InputFile(path, size: status.st_size, modified: status.modified, isStream: false, format: format)
         )
+    }
+}
+
+/// One file to read.
+struct InputFile: Sendable {
+    let path: SystemPath
+    /// The format, or nil if the first bytes of a stream decide.
+    var format: SourceFormat?
+    /// The size in bytes when the input was opened; 0 for a stream.
+    let size: Int
+    /// The time of the last modification, in nanoseconds since 1970; 0 for a stream.
+    let modified: Int
+    /// Whether it is standard input, a pipe or a device, which have no size and can be read only once.
+    let isStream: Bool
+    /// Whether it is `-`.
+    let isStandardInput: Bool
+
+    /// Creates standard input.
+    init(standardInputAs format: SourceFormat?) {
+        self.path = SystemPath("-", workingDirectory: nil)
+        self.format = format
+        self.size = 0
+        self.modified = 0
+        self.isStream = true
+        self.isStandardInput = true
+    }
+
+    /// Creates a file whose properties are known.
+    init(_ path: SystemPath, size: Int, modified: Int, isStream: Bool, format: SourceFormat?) {
+        self.path = path
+        self.format = format
+        self.size = isStream ? 0 : size
+        self.modified = isStream ? 0 : modified
+        self.isStream = isStream
+        self.isStandardInput = false
     }
 }

@@ -6,7 +6,7 @@ import SheafCore
 @testable import SheafRabbitMQ
 
 extension Decoder {
-    /// The first byte says what the rest is.
+    /// Checks the decoder that the first byte selects with the rest of the bytes.
     func checkAMQP(_ bytes: [UInt8]) throws {
         var input = FuzzInput(bytes)
         switch input.byte() {
@@ -41,7 +41,7 @@ extension Decoder {
         guard let table = try? FieldTableCodec.decode(bytes) else { return }
         if let encoded = try? FieldTableCodec.encode(table) {
             let again = try FieldTableCodec.encode(try FieldTableCodec.decode(encoded))
-            try require(again == encoded, "a table is read as another")
+            try require(again == encoded, "a table is not decoded as it was encoded")
         }
         try deliver(AMQPProperties(headers: table))
     }
@@ -63,7 +63,7 @@ extension Decoder {
         }
     }
 
-    /// What the broker layer makes of a delivery with these properties.
+    /// Passes a delivery with these properties to the broker layer.
     private func deliver(_ properties: AMQPProperties) throws(Violation) {
         let delivery = AMQPDelivery(
             epoch: 1,
@@ -79,13 +79,13 @@ extension Decoder {
         )
         let headers = BrokerHeaders(ladderPrefix: "sheaf.delay.")
         let taken = headers.delivery(delivery, from: "sheaf.tasks.f.b.0")
-        try require((0...1_000_000).contains(taken.earlierDeliveries), "a number of deliveries that can not be")
+        try require((0...1_000_000).contains(taken.earlierDeliveries), "the number of deliveries is impossible")
         _ = try? BatchTask(taken.message)
         _ = JournalEntry(headers.entry(delivery))
         _ = delivery.streamOffset
     }
 
-    /// Methods, headers and bodies in any order.
+    /// Passes methods, headers and bodies in any order to the assembler.
     private func checkContents(_ input: inout FuzzInput) {
         var assembler = FrameAssembler()
         while !input.rest.isEmpty {

@@ -6,13 +6,14 @@ import SheafRabbitMQ
 
 extension Decoder {
     private static let types = [
-        "task", "outcomes", "started", "progress", "running", "created", "published", "sealed", "stopped", "cancelled",
+        "task", "outcomes", "started", "progress", "heartbeat", "created", "published", "sealed", "stopped",
+        "cancelled",
         "paused", "resumed", "finished", "mark", "", "limit", "throttled", "asked", "answered", "withdrawn",
-        "journal",
+        "journal", "retried", "changed", "deleted",
     ]
     private static let contentTypes = ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""]
 
-    /// Headers of any bytes, in which a flow and a batch are named, so that the fuzzer need not find them.
+    /// Decodes a message with any header bytes; a flow and a batch are added, so that the fuzzer need not find them.
     func checkMessages(_ bytes: [UInt8]) throws {
         var input = FuzzInput(bytes)
         let type = Self.types[Int(input.byte()) % Self.types.count]
@@ -22,7 +23,7 @@ extension Decoder {
         if let stored = try? HeaderCoding.decode(block) {
             headers = stored
             let again = try HeaderCoding.decode(HeaderCoding.encode(stored))
-            try require(again == stored, "headers are read as others")
+            try require(again == stored, "headers are not decoded as they were encoded")
         }
         headers += [
             .init("sheaf-flow", .string("f")), .init("sheaf-batch", .string("b")), .init("sheaf-index", .integer(1)),
@@ -30,7 +31,7 @@ extension Decoder {
         ]
         let message = Message(type: type, contentType: contentType, headers: headers, body: Array(input.rest))
         if let task = try? BatchTask(message) {
-            try require(try BatchTask(task.message) == task, "a task is read as another")
+            try require(try BatchTask(task.message) == task, "a task is not decoded as it was encoded")
             var json: [UInt8] = []
             task.record.writeJSON(to: &json)
             _ = try? task.record.json
@@ -38,11 +39,14 @@ extension Decoder {
         try checkJournal(message)
         if let checkpoint = JournalCheckpoint(message) {
             let again = JournalCheckpoint(checkpoint.message)
-            try require(again?.history.state == checkpoint.history.state, "a checkpoint is read as another")
+            try require(
+                again?.history.state == checkpoint.history.state,
+                "a checkpoint is not decoded as it was encoded"
+            )
             try require(again?.history.count == checkpoint.history.count, "a checkpoint loses entries")
         }
         if let progress = ProgressMessage(message) {
-            try require(ProgressMessage(progress.message) == progress, "progress is read as another")
+            try require(ProgressMessage(progress.message) == progress, "progress is not decoded as it was encoded")
             for batch in progress.batches {
                 let counts = BatchCounts(
                     total: batch.total,
@@ -50,31 +54,37 @@ extension Decoder {
                     running: batch.running,
                     isCancelled: false
                 )
-                try require(counts.total >= counts.settled, "fewer tasks than ended")
-                try require(batch.settled.policyFailures <= batch.settled.failed, "more failures than failed tasks")
+                try require(counts.total >= counts.settled, "there are fewer tasks than settled tasks")
+                try require(
+                    batch.settled.policyFailures <= batch.settled.failed,
+                    "there are more failures than failed tasks"
+                )
             }
         }
-        if let signal = Heartbeat(message) {
-            try require(Heartbeat(signal.message) == signal, "a signal is read as another")
+        if let heartbeat = Heartbeat(message) {
+            try require(Heartbeat(heartbeat.message) == heartbeat, "a heartbeat is not decoded as it was encoded")
         }
         _ = ResultMessage.startedAt(message)
         if let limit = RateLimitEntry(message) {
-            try require(RateLimitEntry(limit.message) == limit, "an entry of a limit is read as another")
+            try require(RateLimitEntry(limit.message) == limit, "a rate limit entry is not decoded as it was encoded")
         }
         if let question = QuestionEntry(message) {
-            try require(QuestionEntry(question.message) == question, "an entry of a question is read as another")
+            try require(
+                QuestionEntry(question.message) == question,
+                "a question entry is not decoded as it was encoded"
+            )
         }
         var dead = message
         dead.type = DeadLetterSighting.messageType
         if let sighting = DeadLetterSighting(dead) {
-            try require(DeadLetterSighting(sighting.message) == sighting, "a sighting is read as another")
+            try require(DeadLetterSighting(sighting.message) == sighting, "a sighting is not decoded as it was encoded")
         }
     }
 
-    /// Whatever a journal says can be summed up and told to people.
+    /// Checks that any journal entry can be applied and summed up.
     private func checkJournal(_ message: Message) throws {
         guard let entry = JournalEntry(message) else { return }
-        try require(JournalEntry(entry.message) == entry, "an entry is read as another")
+        try require(JournalEntry(entry.message) == entry, "an entry is not decoded as it was encoded")
         var state = JournalState()
         let creation = JournalEntry.Event.created(options: BatchOptions(), source: "", nonce: "")
         state.apply(JournalEntry(batch: entry.batch, flow: entry.flow, at: entry.at, event: creation))
@@ -84,20 +94,20 @@ extension Decoder {
         history.add(JournalEntry(batch: entry.batch, flow: entry.flow, at: entry.at, event: creation).message)
         history.add(message)
         let checkpoint = JournalCheckpoint(JournalCheckpoint(nextOffset: 2, history: history).message)
-        try require(checkpoint?.history.state == once, "a checkpoint says something else than its entries")
+        try require(checkpoint?.history.state == once, "a checkpoint and its entries lead to different states")
         state.apply(entry)
-        try require(state == once, "an entry that comes twice changes the state")
-        guard let record = state[entry.batch] else { return }
+        try require(state == once, "a repeated entry changes the state")
+        guard let info = state[entry.batch] else { return }
         var results = BatchState()
-        if let total = record.sealedTotal {
+        if let total = info.sealedTotal {
             results.applySealed(total: total)
         } else {
-            results.applyPublished(record.published)
+            results.applyPublished(info.published)
         }
         results.apply(OutcomeSummary(index: 0, status: .failed))
         let progress = BatchProgress(batch: entry.batch, state: results, running: 0, offset: 0)
         for progress in [nil, progress] {
-            let summary = BatchSummary(record: record, progress: progress)
+            let summary = BatchSummary(record: info, progress: progress)
             _ = summary.json.text
             if let finished = summary.finishedAt, let started = summary.startedAt { _ = finished - started }
         }

@@ -3,7 +3,7 @@ import SheafCore
 @testable import SheafSources
 
 extension Decoder {
-    /// Any bytes give the same items in whatever pieces they are read, and each record is what its format promises.
+    /// Checks that any bytes lead to the same items in pieces of any size, and that each record follows its format.
     func checkSources(_ bytes: [UInt8]) throws {
         var input = FuzzInput(bytes)
         let format = SourceFormat.allCases[Int(input.byte()) % SourceFormat.allCases.count]
@@ -16,7 +16,7 @@ extension Decoder {
         let whole = Scan(content, format, configuration, options, seed: nil)
         for seed in [UInt64(choice), UInt64(content.count) &* 0x9E37_79B9 &+ 1] {
             let pieces = Scan(content, format, configuration, options, seed: seed)
-            try require(pieces == whole, "read in pieces it is \(pieces), as a whole \(whole)")
+            try require(pieces == whole, "reading in pieces gives \(pieces), reading at once \(whole)")
         }
         for item in whole.items {
             guard case .record(let record) = item else { continue }
@@ -24,12 +24,12 @@ extension Decoder {
             try require(record.id.utf8.count <= Record.maximumIDSize, "an id is longer than allowed")
             if record.kind == .json { try JSON.validate(record.bytes) }
             if record.kind == .text {
-                try require(String(validating: record.bytes, as: UTF8.self) != nil, "a text is not UTF-8")
+                try require(String(validating: record.bytes, as: UTF8.self) != nil, "a text record is not UTF-8")
             }
         }
     }
 
-    /// All items of some bytes.
+    /// All items of an input.
     private struct Scan: Equatable {
         var spans: [RecordSpan] = []
         var items: [SourceItem.Content] = []
@@ -76,7 +76,7 @@ extension Decoder {
                 }
                 let bytes = span.defect == nil ? window.copy(span.range) : []
                 if header == nil, format == .csv || format == .tsv {
-                    guard span.defect == nil else { throw Violation("the header is broken") }
+                    guard span.defect == nil else { throw Violation("the header is invalid") }
                     header = try TableHeader(bytes, separator: separator, path: "t", rule: rule)
                     continue
                 }
@@ -97,7 +97,7 @@ extension Decoder {
         }
     }
 
-    /// Bytes that come in pieces whose sizes follow from a seed, or all at once.
+    /// An input that arrives in pieces whose sizes depend on a seed, or all at once.
     private final class Pieces: ByteInput {
         private let content: [UInt8]
         private var sizes: SplitMix64?

@@ -1,16 +1,16 @@
-/// Frames of AMQP 0-9-1 as a broker sends them.
+/// Functions that build AMQP 0-9-1 frames as a broker sends them.
 enum FrameBytes {
-    /// A frame: its type, its channel, the size of what it holds, that, and the end.
+    /// Builds a frame: type, channel, size of the payload, payload and end marker.
     static func frame(_ type: UInt8, _ channel: UInt16, _ payload: [UInt8]) -> [UInt8] {
         [type] + number(channel) + number(UInt32(payload.count)) + payload + [0xCE]
     }
 
-    /// A method with its arguments.
+    /// Builds a method frame with its arguments.
     static func method(_ channel: UInt16, _ group: UInt16, _ method: UInt16, _ arguments: [UInt8] = []) -> [UInt8] {
         frame(1, channel, number(group) + number(method) + arguments)
     }
 
-    /// A header with a content type, headers and a type, and a body in two frames.
+    /// Builds a header frame with a content type, headers and a type, and a body in two frames.
     static func content(_ channel: UInt16, _ body: [UInt8]) -> [UInt8] {
         let headers =
             short("sheaf-flow") + [UInt8(ascii: "S")] + long(Array("f".utf8)) + short("n") + [UInt8(ascii: "l")]
@@ -30,7 +30,7 @@ enum FrameBytes {
         withUnsafeBytes(of: value.bigEndian) { Array($0) }
     }
 
-    /// What a broker answers to a method; empty where it has no answer.
+    /// Returns a broker's answer to a method; empty if it has no answer.
     static func answer(to group: UInt16, _ method: UInt16, on channel: UInt16) -> [UInt8] {
         switch (group, method) {
         case (10, 11): Self.method(0, 10, 30, number(UInt16(2047)) + number(UInt32(131_072)) + number(UInt16(60)))
@@ -46,7 +46,7 @@ enum FrameBytes {
         }
     }
 
-    /// The first thing a broker says.
+    /// The first frame that a broker sends.
     static let start: [UInt8] = {
         let properties =
             short("product") + [UInt8(ascii: "S")] + long(Array("RabbitMQ".utf8)) + short("version")
@@ -59,7 +59,7 @@ enum FrameBytes {
         )
     }()
 
-    /// Three messages for the consumer.
+    /// Builds three deliveries to the consumer.
     private static func deliveries(on channel: UInt16) -> [UInt8] {
         var bytes: [UInt8] = []
         for tag in 1...3 {
@@ -69,7 +69,9 @@ enum FrameBytes {
         return bytes
     }
 
-    /// What else may come unasked; after most of it nothing more is listened to, so each has to come first once.
+    /// Builds frames that a broker may send unasked.
+    ///
+    /// After most of them the client stops reading, so each has to come first in some test.
     static func surprises(on channel: UInt16) -> [[UInt8]] {
         let returned = method(channel, 60, 50, number(UInt16(312)) + short("NO_ROUTE") + short("") + short("q"))
         return [

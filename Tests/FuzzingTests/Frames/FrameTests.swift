@@ -2,11 +2,11 @@ import Testing
 
 @testable import AMQPClient
 
-/// Frames with changed bytes: the connection may end, the process and its caller may not.
-@Suite(.serialized, .timeLimit(.minutes(4))) struct FrameTests {
+/// Tests with mutated frames: the connection may end, but the process must not crash and callers must not hang.
+@Suite("Mutated frames", .serialized, .timeLimit(.minutes(4))) struct FrameTests {
     private static let patience = Duration.seconds(20)
 
-    /// Connects, consumes and reads until so many messages have come, or nothing more; returns how many.
+    /// Connects, consumes and reads until the given number of messages or the end; returns the number of messages.
     private func use(_ server: MutatingServer, upTo most: Int = .max) async throws(AMQPError) -> Int {
         var configuration = AMQPConfiguration(host: "127.0.0.1", port: server.port)
         configuration.handshakeTimeout = .milliseconds(300)
@@ -22,14 +22,14 @@ import Testing
             let consumer = try await channel.consume("q", tag: "tag-1")
             while count < most, let batch = try await consumer.next() { count += batch.count }
         } catch {
-            // What was changed decides which error it is.
+            // The mutated bytes decide which error it is.
             #expect(!error.message.isEmpty)
         }
         await connection.close()
         return count
     }
 
-    @Test("a body without an end takes no memory") func endlessBody() throws {
+    @Test("A body that exceeds the limit is truncated") func endlessBody() throws {
         var assembler = FrameAssembler()
         try assembler.begin(.deliver(Envelope(deliveryTag: 1, isRedelivered: false, exchange: "", routingKey: "q")))
         let part = [UInt8](repeating: 1, count: 1 << 20)
@@ -44,12 +44,12 @@ import Testing
         #expect(assembler.isIdle)
     }
 
-    @Test("what is not changed arrives") func unchanged() async throws {
+    @Test("Unchanged frames arrive") func unchanged() async throws {
         let server = try MutatingServer(seed: 1, isChanging: false)
         #expect(try await use(server, upTo: 3) == 3)
     }
 
-    @Test("changed frames end in an error or an end, in time", arguments: 0..<8) func changed(part: UInt64) async throws
+    @Test("Mutated frames lead to an error or an end in time", arguments: 0..<8) func changed(part: UInt64) async throws
     {
         for seed in part * 25..<(part + 1) * 25 {
             let server = try MutatingServer(seed: seed &* 0x9E37_79B9_7F4A_7C15)

@@ -1,17 +1,17 @@
 import Foundation
 import Glibc
 
-/// A broker for one connection that answers as it should, except that some of its bytes are changed.
+/// A broker for one connection that answers correctly, except that it mutates some bytes.
 final class MutatingServer: @unchecked Sendable {
-    /// Where it listens on 127.0.0.1.
+    /// The port on 127.0.0.1.
     let port: Int
     private let listener: Int32
     private var mutator: Mutator
     private let isChanging: Bool
-    /// Which of its answers is the first to be changed.
+    /// The number of answers left before the first mutated one.
     private var untouched: Int
 
-    /// Starts to wait for one connection, on a thread of its own, for five seconds at most.
+    /// Starts a thread that waits at most five seconds for one connection.
     init(seed: UInt64, isChanging: Bool = true) throws {
         mutator = Mutator(seed: seed)
         untouched = mutator.below(8)

@@ -2,14 +2,15 @@ import Foundation
 import Glibc
 import Testing
 
-/// What the fuzzer began with and found, and mutations of it, through the decoders: what it takes hours to look for
-/// anew shows here within seconds.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct CorpusTests {
+/// Tests that pass the fuzzer's seeds, its findings and mutations of both to the decoders.
+///
+/// Regressions that the fuzzer would take hours to find again appear here within seconds.
+@Suite("Fuzzing corpus", .serialized, .timeLimit(.minutes(2))) struct CorpusTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Corpus")
-    /// How many mutations of each decoder's inputs are tried.
+    /// The number of mutations for each decoder.
     private static let mutations = 3000
-    /// No input may take more of a processor's time, also without optimisation.
+    /// The maximum processor time for one input, even without optimization.
     private static let limit = Duration.seconds(5)
 
     private func inputs(_ decoder: Decoder) throws -> [(name: String, bytes: [UInt8])] {
@@ -18,14 +19,14 @@ import Testing
         return try files.sorted { $0.path < $1.path }.map { ($0.lastPathComponent, Array(try Data(contentsOf: $0))) }
     }
 
-    @Test("every input of the corpus is decoded in time", arguments: Decoder.allCases)
+    @Test("Every input of the corpus is decoded in time", arguments: Decoder.allCases)
     func corpus(of decoder: Decoder) throws {
         let inputs = try inputs(decoder)
         #expect(inputs.count >= 5)
         for (name, bytes) in inputs { check(bytes, by: decoder, "\(decoder.rawValue)/\(name)") }
     }
 
-    @Test("so are random changes of it", arguments: Decoder.allCases)
+    @Test("Mutations of the corpus are decoded in time", arguments: Decoder.allCases)
     func mutations(of decoder: Decoder) throws {
         var mutator = Mutator(seed: decoder.rawValue.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
         let inputs = try inputs(decoder).map(\.bytes).filter { $0.count <= 4096 }
@@ -34,11 +35,11 @@ import Testing
         }
     }
 
-    @Test("a decoder that breaks its promise is found out") func violation() {
-        #expect(throws: Violation.self) { try require(false, "a promise") }
+    @Test("A property that does not hold is reported") func violation() {
+        #expect(throws: Violation.self) { try require(false, "a property") }
     }
 
-    /// What this thread has used of a processor; other than the time of day, it does not grow while others work.
+    /// The processor time of this thread; unlike wall-clock time, it does not grow while other threads run.
     private static var time: Duration {
         var time = timespec()
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

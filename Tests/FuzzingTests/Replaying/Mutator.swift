@@ -1,7 +1,7 @@
-/// Changes inputs as a fuzzer does, but always in the same way for the same seed.
+/// Mutates inputs like a fuzzer, but reproducibly for a seed.
 struct Mutator {
     private var state: UInt64
-    /// What decoders treat in a way of their own.
+    /// Byte sequences that decoders treat specially.
     private static let words: [[UInt8]] =
         [
             "{", "}", "[", "]", "\"", "\\u00", ",", ":", "\n", "\r\n", "\0", "{{", "}}", "null", "-1", "1e9",
@@ -10,7 +10,7 @@ struct Mutator {
 
     init(seed: UInt64) { state = seed }
 
-    /// One of the inputs with one to six changes.
+    /// Returns one of the inputs with one to six mutations.
     mutating func mutation(of inputs: [[UInt8]]) -> [UInt8] {
         var bytes = inputs[below(inputs.count)]
         for _ in 0...below(6) { change(&bytes, with: inputs) }
@@ -34,7 +34,7 @@ struct Mutator {
         }
     }
 
-    /// A number in `0..<bound`.
+    /// Returns a number in `0..<bound`.
     mutating func below(_ bound: Int) -> Int {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         return Int((state >> 33).multipliedFullWidth(by: UInt64(bound) << 33).high)
