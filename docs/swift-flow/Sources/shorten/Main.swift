@@ -4,7 +4,7 @@ import Sheaf
 /// A worker of its own: it runs the tasks of batches of the flow `shorten` until none are left.
 ///
 /// `sheaf create shorten articles.jsonl` publishes such a batch. Run it in a folder whose `sheaf.yaml` names the same broker
-/// and a flow `shorten`. `shorten: { echo: true }` is enough, because this program defines what the flow does.
+/// and a flow `shorten`. `shorten: { swift: true }` is enough, because this program defines what the flow does.
 @main
 struct Main {
     static func main() async throws {
