@@ -8,9 +8,8 @@ import Sheaf
 @main
 struct Main {
     static func main() async throws {
-        guard let name = Name("shorten") else { return }
         let folder = CommandLine.arguments.dropFirst().first ?? ".sheaf"
-        let flow = FlowDefinition(name: name, flow: Shorten(), timeout: .seconds(30))
+        let flow = FlowDefinition(name: "shorten", flow: Shorten(), timeout: .seconds(30))
         try await SheafClient.withClient(broker: .embedded(directory: folder)) { client in
             let configuration = WorkerConfiguration(flows: [flow], concurrency: 8, untilEmpty: true)
             try await Worker(client: client, configuration: configuration).run()
