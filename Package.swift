@@ -117,7 +117,7 @@ let package = Package(
         // What several test targets share: batches and workers in this process, and the real command on both brokers.
         .target(
             name: "SheafTestSupport",
-            dependencies: ["Sheaf", "SheafBroker", "SheafCore", "SheafTesting", logging],
+            dependencies: ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafTesting", logging],
             path: "Tests/Support",
             swiftSettings: strict
         ),
@@ -154,14 +154,14 @@ let package = Package(
             "SheafTests",
             [
                 "Sheaf", "SheafBatches", "SheafWorker", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources",
-                "SheafTesting", logging,
+                "SheafTestSupport", "SheafTesting", logging,
             ]
         ),
         tests(
             "SheafFaultTests",
             [
                 "Sheaf", "SheafBatches", "SheafWorker", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources",
-                "SheafTesting", logging,
+                "SheafTestSupport", "SheafTesting", logging,
             ]
         ),
         tests(

@@ -7,8 +7,8 @@ import Testing
 ///
 /// The tests run one at a time, because each runs the command many times.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct SecurityTests {
-    /// Sets the title of a window, colours the text that follows, and returns to the start of the line; then the same in
-    /// C1 control characters, and a change of direction.
+    /// Sets the title of a window, colours the text that follows and returns to the start of the line; then a C1
+    /// control character and a change of direction.
     private static let orders = "\u{1B}]0;owned\u{7}\u{1B}[31m\r\u{9B}2J\u{202E}"
 
     private func isSafe(_ text: String) -> Bool {

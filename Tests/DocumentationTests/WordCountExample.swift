@@ -16,7 +16,7 @@ struct WordCount: Flow {
 
 /// Publishes a batch, runs it, and returns the outcome of each task.
 func countWords(of texts: KeyValuePairs<String, String>, on broker: BrokerReference) async throws -> [Outcome] {
-    guard let flow = Name("wordcount") else { preconditionFailure("'wordcount' is a name") }
+    let flow: Name = "wordcount"
     let logger = Logger(label: "word-count")
     return try await SheafClient.withClient(broker: broker, logger: logger) { client in
         // Create a batch, from any asynchronous sequence of records.

@@ -80,7 +80,7 @@ extension Integration {
             try await Site.with(kind) { site in
                 let created = try await site.create("echo", "-", input: "a\nb\nc\n")
                 let batch = try #require(created["batch_id"]?.stringValue.flatMap { Name($0) })
-                let (echo, other) = (site.echo, try #require(Name("other")))
+                let (echo, other) = (site.echo, Name("other"))
                 let record = Record(id: "x", kind: .text, bytes: [])
                 let foreign = [
                     Message(id: "1", type: "hello", body: Array("who is there".utf8)),

@@ -76,7 +76,7 @@ extension Integration {
                 #expect(status.counts == BatchCounts(cancelled: 50))
                 let again = try await site.sheaf("cancel", "last")
                 #expect(again.code == 4)
-                #expect(again.talk.contains("has ended already (cancelled)"), "\(again.talk)")
+                #expect(again.talk.contains("it has already ended (cancelled)"), "\(again.talk)")
             }
         }
     }

@@ -85,7 +85,7 @@ extension Integration {
                     // A resumption that starts after the other has finished has nothing left to do and succeeds.
                     let losers = runs.filter { $0.code == 4 }
                     #expect(runs.allSatisfy { [0, 4].contains($0.code) } && losers.count < 2, "\(runs.map(\.talk))")
-                    #expect(losers.allSatisfy { $0.talk.contains("being created by somebody else") })
+                    #expect(losers.allSatisfy { $0.talk.contains("being created by another process") })
                     let indices = try await trial.published("r\(round)")
                     #expect(Set(indices) == Set(0..<10_000))
                     #expect(indices.count <= 10_000 + CreationTrial.repeatsPerKill)

@@ -40,7 +40,7 @@ def compact(value):
 
 def parsed(lines):
     for line in lines:
-        with suppress(ValueError):  # lines nobody can read are left out
+        with suppress(ValueError):  # unreadable lines are left out
             yield json.loads(line)
 
 
@@ -115,7 +115,7 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         self.write(batch, flow, "created", options={}, source="sheaf_amqp.py", nonce=nonce)
         self.catch_up()
         if self.batches[batch]["nonce"] != nonce:
-            sys.exit(f"somebody else was faster to create batch {batch}")
+            sys.exit(f"another creator was first to create batch {batch}")
         for total, record in enumerate(records, 1):
             headers = {"sheaf-flow": flow, "sheaf-batch": batch, "sheaf-index": total - 1}
             headers["sheaf-record"] = str(record.get("id", total - 1))
@@ -150,7 +150,7 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         return ran
 
     def attempt(self, properties, body, flow, sender):
-        """Runs a task. (A slow one wants a thread, while this one serves heartbeats and repeats the signal.)"""
+        """Runs a task. (A slow task needs a thread of its own, while this one serves the connection and repeats the heartbeat.)"""
         kind, record, parameters = "json" if properties.content_type == "application/json" else "text", None, None
         headers, index = properties.headers, int(properties.headers["sheaf-index"])
         outcome = {"index": index, "generation": int(headers.get("sheaf-generation", 0)), "status": "succeeded"}
@@ -192,7 +192,7 @@ def shout(record, parameters):  # a flow
 
 
 if __name__ == "__main__":
-    signal.alarm(30)  # no wait is for ever
+    signal.alarm(30)  # no wait lasts longer than this
     sheaf, (command, *names) = Sheaf(), sys.argv[1:]
     if command == "publish":
         print(sheaf.publish(*names, map(json.loads, sys.stdin)))

@@ -77,7 +77,7 @@ import Testing
 
     @Test("A message of the library ends with the command line that its advice stands for")
     func adviceBecomesACommandLine() throws {
-        let id = try #require(Name("b1"))
+        let id = Name("b1")
         func text(_ message: String, _ advice: Advice) -> String? {
             Diagnosis(of: SheafError(.notNow, message, advice: advice)).text
         }

@@ -63,7 +63,7 @@ import Testing
 
     @Test("The result of a retry lists what was left out") func aRetrySaysWhatItLeavesOut() throws {
         var journal = JournalState()
-        let name = try #require(Name("b"))
+        let name = Name("b")
         let created = JournalEntry.Event.created(options: BatchOptions(), source: "", nonce: "n")
         journal.apply(JournalEntry(batch: name, flow: name, at: Timestamp(milliseconds: 0), event: created))
         let info = try #require(journal[name])

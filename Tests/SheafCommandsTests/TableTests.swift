@@ -13,7 +13,7 @@ import Testing
     private let now = Timestamp(milliseconds: 1_700_000_000_000)
 
     @Test("A rate limit is named with its pause") func limitIsNamedWithItsPause() throws {
-        let name = try #require(Name("openai"))
+        let name = Name("openai")
         #expect(Wording.limit(RateLimitWait(key: .shared(name), tasks: 3), now: now) == "3 tasks for limit 'openai'")
         let paused = RateLimitWait(key: .flow(name), tasks: 1, until: now + .seconds(90))
         #expect(Wording.limit(paused, now: now) == "1 task for flow 'openai', which is paused for another 1 min 30 s")
@@ -21,7 +21,7 @@ import Testing
 
     @Test("Questions are shown with control characters escaped") func questionsAreEscaped() throws {
         let question = OpenQuestion(
-            batch: try #require(Name("b")),
+            batch: Name("b"),
             id: QuestionID(index: 17, generation: 0, number: 1),
             question: Question("\u{1B}[31mKeep?", choices: ["yes", "no"], fallback: "no"),
             worker: "w",

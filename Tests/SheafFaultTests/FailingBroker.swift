@@ -1,6 +1,7 @@
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import SheafTesting
 import Synchronization
 

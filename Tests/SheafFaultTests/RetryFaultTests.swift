@@ -1,6 +1,7 @@
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import Testing
 
 /// A process may die at any of its calls to the broker; repeating the operation always has the same result.

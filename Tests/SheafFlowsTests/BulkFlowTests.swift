@@ -97,7 +97,7 @@ import Testing
 
         func run(_ flow: any Flow, _ tasks: [FlowTask], timeout: Duration? = nil) async throws -> [Int] {
             let definition = FlowDefinition(
-                name: try #require(Name("f")),
+                name: Name("f"),
                 flow: flow,
                 timeout: timeout,
                 parameters: ["lang": "en"]

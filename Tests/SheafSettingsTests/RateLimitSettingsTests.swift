@@ -23,11 +23,11 @@ import Testing
         )
         func limit(_ flow: String) throws -> FlowRateLimit? { try settings.flow(named: flow).definition().rateLimit }
         let openai = try #require(try limit("one"))
-        #expect(openai == FlowRateLimit(key: .shared(try #require(Name("openai"))), rate: RateLimit("600/m")))
+        #expect(openai == FlowRateLimit(key: .shared(Name("openai")), rate: RateLimit("600/m")))
         #expect(try limit("two") == openai)
         #expect(try limit("three")?.rate == RateLimit("5/s"))
-        #expect(try limit("four") == FlowRateLimit(key: .shared(try #require(Name("polite")))))
-        #expect(try limit("five") == FlowRateLimit(key: .flow(try #require(Name("five"))), rate: RateLimit("100/s")))
+        #expect(try limit("four") == FlowRateLimit(key: .shared(Name("polite"))))
+        #expect(try limit("five") == FlowRateLimit(key: .flow(Name("five")), rate: RateLimit("100/s")))
         #expect(try limit("six") == nil)
     }
 

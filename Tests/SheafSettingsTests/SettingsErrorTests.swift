@@ -172,7 +172,8 @@ import Testing
             (
                 "exec:\n      - '{{tool}}'",
                 """
-                4: flows.f.exec[0]: the program cannot be a template: the worker's owner decides what is run, not a record
+                4: flows.f.exec[0]: the program cannot be a template: the worker's owner decides what is run, \
+                not a record
                 """
             ),
             (

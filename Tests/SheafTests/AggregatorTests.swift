@@ -1,5 +1,6 @@
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import Testing
 
 @testable import SheafBatches
@@ -250,7 +251,7 @@ import Testing
     }
 
     @Test("A fold notices that its log was trimmed") func whatWasTrimmedIsNoticed() throws {
-        let batch = try #require(Name("b"))
+        let batch = Name("b")
         func chunk(_ start: Int64) -> LogChunk {
             LogChunk(entries: [], nextOffset: start + 10, startOffset: start)
         }

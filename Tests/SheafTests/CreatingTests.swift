@@ -1,6 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafSources
+import SheafTestSupport
 import SheafTesting
 import Synchronization
 import Testing
@@ -52,7 +53,7 @@ import Testing
             let plan = try plan { $0.id = Name("b") }
             async let created = client.create(plan, from: stream)
             give(0..<3)
-            let id = try #require(Name("b"))
+            let id = Name("b")
             try await until { (try? await client.recordToResume("b").published) == 3 }
             give(3..<5)
             try await until { (try? await client.recordToResume("b").published) == 5 }
@@ -71,7 +72,7 @@ import Testing
             give(0..<3)
             try await until { (try? await client.recordToResume("b").published) == 3 }
             await broker.loseLock()
-            let name = client.names.creatingLock(batch: try #require(Name("b")))
+            let name = client.names.creatingLock(batch: Name("b"))
             // Also while the input yields nothing.
             try await until { try await broker.isLocked(name) }
             give(3..<5)
@@ -95,7 +96,7 @@ import Testing
                 give(0..<3)
                 try await until { (try? await client.recordToResume("b").published) == 3 }
                 try await stage.client { other in
-                    let name = client.names.creatingLock(batch: try #require(Name("b")))
+                    let name = client.names.creatingLock(batch: Name("b"))
                     broker.beLate()
                     await broker.loseLock()
                     let lock = try #require(try await Self.take(name, on: other.broker))
@@ -158,7 +159,7 @@ import Testing
             #expect(error?.code == .blocked)
             end()
             broker.block(false)
-            let resumed = try await client.resume(try #require(Name("b"))) { position in
+            let resumed = try await client.resume(Name("b")) { position in
                 let (rest, give, end) = items()
                 give(position..<5)
                 end()
@@ -173,7 +174,7 @@ import Testing
     @Test("A creation that fails before its journal entry leaves no queues or logs", arguments: BrokerKind.allCases)
     func aCreationThatFailsBeforeItsEntryLeavesNothing(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
-            let batch = try #require(Name("b"))
+            let batch = Name("b")
             let plan = try plan {
                 $0.id = batch
                 $0.options.maxRunning = 2
@@ -203,7 +204,7 @@ import Testing
     @Test("The queues that a killed creator left are emptied and used", arguments: BrokerKind.allCases)
     func whatAKilledCreatorHasLeftIsUsedAgain(kind: BrokerKind) async throws {
         try await on(kind) { client, broker in
-            let batch = try #require(Name("b"))
+            let batch = Name("b")
             let plan = try plan {
                 $0.id = batch
                 $0.options.maxRunning = 2

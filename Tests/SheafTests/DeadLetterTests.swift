@@ -1,6 +1,7 @@
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import Testing
 
 @Suite("Dead letters") struct DeadLetterTests {

@@ -2,6 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafTestSupport
 import Synchronization
 import Testing
 
@@ -28,7 +29,7 @@ import Testing
 
         func definition(timeout: Duration? = nil, retries: Int = 0) throws -> FlowDefinition {
             FlowDefinition(
-                name: try #require(Name("work")),
+                name: Name("work"),
                 flow: self,
                 timeout: timeout,
                 retries: retries,

@@ -1,5 +1,6 @@
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import Testing
 
 @testable import SheafBatches
@@ -11,7 +12,7 @@ struct JournalReplayTests {
 
     /// Appends the given number of entries of one batch to the journal, without its creation.
     private func fill(_ client: SheafClient, _ batch: Name, _ count: Int) async throws {
-        let flow = try #require(Self.flow)
+        let flow = Self.flow
         let events: [JournalEntry.Event] =
             [.created(options: BatchOptions(), source: "", nonce: "")] + (1..<count).map { .published(count: $0) }
         let messages = events.map { JournalEntry(batch: batch, flow: flow, at: .now, event: $0).message }
@@ -33,7 +34,7 @@ struct JournalReplayTests {
     func whoReadsALongJournalSparesItTheNext(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
-                let (first, second) = (try #require(Name("first")), try #require(Name("second")))
+                let (first, second) = (Name("first"), Name("second"))
                 try await fill(client, first, 10)
                 #expect(try await Journal.read(from: client)[first]?.published == 9)
                 // A short journal gets no checkpoint.
@@ -45,11 +46,11 @@ struct JournalReplayTests {
                 #expect(checkpoint.history.count == 4)
 
                 // Entries after the checkpoint are read too, also by followers.
-                let third = try #require(Name("third"))
+                let third = Name("third")
                 try await fill(client, third, 5)
                 let later = try await Journal.read(from: client)
                 #expect(later.state.order == [first, second, third])
-                try await later.append(.sealed(total: 4), to: third, flow: try #require(Self.flow))
+                try await later.append(.sealed(total: 4), to: third, flow: Self.flow)
                 try await later.catchUp()
                 #expect(later[third]?.sealedTotal == 4 && later[second]?.published == 99)
             }
@@ -65,13 +66,13 @@ struct JournalReplayTests {
         try await Stage.with(kind) { stage in
             try await stage.client { client in
                 // The checkpoint differs from the journal, which shows which of them was read.
-                let (real, invented) = (try #require(Name("real")), try #require(Name("invented")))
+                let (real, invented) = (Name("real"), Name("invented"))
                 try await fill(client, real, 20)
                 let end = try #require(try await client.broker.endOffset(of: client.names.journal))
                 var history = JournalHistory()
                 let creation = JournalEntry.Event.created(options: BatchOptions(), source: "", nonce: "")
                 history.add(
-                    JournalEntry(batch: invented, flow: try #require(Self.flow), at: .now, event: creation).message
+                    JournalEntry(batch: invented, flow: Self.flow, at: .now, event: creation).message
                 )
                 try await client.broker.declareLog(LogDeclaration(name: client.names.checkpoints))
                 func write(_ checkpoint: Message) async throws -> [Name] {

@@ -3,6 +3,7 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 import SheafSources
+import SheafTestSupport
 import Testing
 
 @Suite struct MainJobTests {

@@ -3,6 +3,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafTestSupport
 import SheafTesting
 import Testing
 

@@ -2,6 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafSources
+import SheafTestSupport
 import Testing
 
 @Suite("Missing tasks") struct MissingTests {

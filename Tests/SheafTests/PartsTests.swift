@@ -1,5 +1,6 @@
 import SheafBroker
 import SheafCore
+import SheafTestSupport
 import Testing
 
 @testable import SheafBatches
@@ -60,7 +61,7 @@ import Testing
 
     @Test("A prefetch is lowered by ending as few consumers as possible")
     func fewConsumersAreEnded() throws {
-        let key = QueueKey(batch: try #require(Name("b")), generation: 0)
+        let key = QueueKey(batch: Name("b"), generation: 0)
         func ended(_ prefetches: [Int], keeping count: Int) -> [Int] {
             var subscription = QueueSubscription(now: .now)
             for (number, prefetch) in prefetches.enumerated() {
@@ -84,7 +85,7 @@ import Testing
 
     @Test("A creator that is gone briefly is still expected")
     func aCreatorThatIsGoneBrieflyIsStillExpected() throws {
-        let batch = try #require(Name("b"))
+        let batch = Name("b")
         let start = ContinuousClock.now
         var interruptions = LastingInterruptions()
         func note(_ isInterrupted: Bool, after delay: Duration) -> Bool {
@@ -132,7 +133,7 @@ import Testing
 
     @Test("The inbox hands out batches in turn")
     func theInboxGivesOutBatchesInTurn() async throws {
-        let (first, second) = (try #require(Name("a")), try #require(Name("b")))
+        let (first, second) = (Name("a"), Name("b"))
         let inbox = TaskInbox()
         inbox.put((0..<4).map { item($0, first) })
         inbox.put((10..<12).map { item($0, second) })
@@ -146,7 +147,7 @@ import Testing
 
     @Test("Draining a batch leaves the others in the inbox")
     func theInboxDrainsOneBatchOnly() async throws {
-        let (first, second) = (try #require(Name("a")), try #require(Name("b")))
+        let (first, second) = (Name("a"), Name("b"))
         let inbox = TaskInbox()
         inbox.put([item(0, first), item(1, second), item(2, first)])
         #expect(inbox.drain(first).map(\.delivery.token.tag) == [0, 2])
@@ -157,7 +158,7 @@ import Testing
 
     @Test("A slot takes more tasks of its batch if no other slot or batch waits")
     func aSlotTakesMoreOfItsBatch() async throws {
-        let (first, second) = (try #require(Name("a")), try #require(Name("b")))
+        let (first, second) = (Name("a"), Name("b"))
         let key = RateLimitKey.flow(first)
         func more(_ inbox: TaskInbox, _ count: Int, bytes: Int = 1_000, onlyBatch: Bool = false) -> [UInt64] {
             inbox.takeMore(of: first, atMost: count, bytes: bytes, onlyBatch: onlyBatch).map(\.token.tag)
@@ -196,7 +197,7 @@ import Testing
 
     @Test("The last tasks are remembered, up to a limit")
     func theLastTasksAreRemembered() throws {
-        let batch = try #require(Name("b"))
+        let batch = Name("b")
         func task(_ index: Int, generation: Int = 0) -> BatchTask {
             BatchTask(
                 flow: batch,
@@ -218,7 +219,7 @@ import Testing
 
     @Test("A worker without heartbeats is forgotten")
     func aSilentWorkerIsForgotten() throws {
-        let batch = try #require(Name("b"))
+        let batch = Name("b")
         var board = LiveWorkers()
         let start = ContinuousClock.now
         board.apply(Heartbeat(worker: "w1", running: [batch: [1, 2]]).message, now: start)
@@ -231,7 +232,7 @@ import Testing
 
     @Test("A log chunk that is applied twice counts once")
     func aChunkAppliedTwiceCountsOnce() throws {
-        let batch = try #require(Name("b"))
+        let batch = Name("b")
         var lines: [UInt8] = []
         let moment = Timestamp(milliseconds: 0)
         Outcome(

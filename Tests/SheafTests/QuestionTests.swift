@@ -2,6 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafTestSupport
 import Testing
 
 @Suite("Questions") struct QuestionTests {

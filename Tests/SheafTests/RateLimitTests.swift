@@ -2,6 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafTestSupport
 import Synchronization
 import Testing
 
@@ -41,7 +42,7 @@ import Testing
         try await Stage.with(kind) { stage in
             let rate = try #require(RateLimit("50/s"))
             let calls = Calls()
-            let limit = FlowRateLimit(key: .shared(try #require(Name("service"))), rate: rate)
+            let limit = FlowRateLimit(key: .shared(Name("service")), rate: rate)
             // Two flows with one limit, on three workers.
             let flow = ClosureFlow { _ in
                 calls.note()
@@ -50,7 +51,7 @@ import Testing
             let flows = try ["work", "other"].map { try Self.definition($0, limit, flow) }
             try await stage.client { client in
                 let one = try await client.create(plan(), records: records(90))
-                let second = BatchPlan(flow: try #require(Name("other")))
+                let second = BatchPlan(flow: Name("other"))
                 let two = try await client.create(second, records: records(60))
                 let start = ContinuousClock.now
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -74,7 +75,7 @@ import Testing
     func aWorkerThatIsGoneLeavesTheRateAsItIs(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
             let rate = try #require(RateLimit("100/s"))
-            let key = RateLimitKey.flow(try #require(Name("work")))
+            let key = RateLimitKey.flow(Name("work"))
             let flow = try Self.definition("work", FlowRateLimit(key: key, rate: rate), ClosureFlow { _ in .value(1) })
             try await stage.client { client in
                 _ = try await client.create(plan(), records: records(10))
@@ -196,7 +197,7 @@ import Testing
                 let waiting = try await client.create(plan(), records: records(50))
                 let working = Task { try await stage.work([slow, quick]) { $0.concurrency = 2 } }
                 await first.wait()
-                let other = BatchPlan(flow: try #require(Name("other")))
+                let other = BatchPlan(flow: Name("other"))
                 _ = try await client.create(other, records: records(50))
                 try await until("the other flow has run") { second.all.count == 50 }
                 // What waits does not keep a cancel or the worker's end from coming.
@@ -210,7 +211,7 @@ import Testing
     @Test("The worker that starts last decides the rate", arguments: BrokerKind.allCases)
     func theWorkerThatStartsLastDecidesOnTheRate(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let key = RateLimitKey.shared(try #require(Name("service")))
+            let key = RateLimitKey.shared(Name("service"))
             let (calls, flow) = (Calls(), ClosureFlow { _ in .value(1) })
             try await stage.client { client in
                 _ = try await client.create(plan(), records: records(500))

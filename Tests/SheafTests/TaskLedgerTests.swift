@@ -12,7 +12,7 @@ import Testing
     private var ledger: TaskLedger
 
     init() throws {
-        batch = try #require(Name("b"))
+        batch = Name("b")
         ledger = TaskLedger(now: start)
     }
 

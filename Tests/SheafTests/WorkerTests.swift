@@ -2,6 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafTestSupport
 import Synchronization
 import Testing
 
@@ -173,7 +174,7 @@ import Testing
     @Test("A worker ignores batches of flows it does not know", arguments: BrokerKind.allCases)
     func aBatchOfAnUnknownFlowIsLeftAlone(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let other = try plan { $0.flow = Name("other") ?? $0.flow }
+            let other = try plan { $0.flow = "other" }
             try await stage.client { client in
                 try await client.create(other, records: records(3))
                 let flow = try FlowDefinition.work { _ in .value(1) }

@@ -62,7 +62,7 @@ package struct Site: Sendable {
     /// Runs the body on a new site with a RabbitMQ node of its own, which the test may disturb.
     package static func with(_ node: RabbitMQNode, _ body: (Site) async throws -> Void) async throws {
         let namespace = try #require(Name("it-" + UUID().uuidString.lowercased()))
-        let echo = try #require(Name("echo"))
+        let echo = Name("echo")
         let variables = ["SHEAF_NAMESPACE": namespace.text, "SHEAF_BROKER": node.url]
         try await Workbench.with(configuration: configuration, environment: variables) { bench in
             try await body(Site(bench: bench, broker: .rabbitMQ(url: node.url), namespace: namespace, echo: echo))
@@ -72,7 +72,7 @@ package struct Site: Sendable {
     /// Runs the body on a new site.
     package static func with(_ kind: BrokerKind, _ body: (Site) async throws -> Void) async throws {
         let namespace = try #require(Name("it-" + UUID().uuidString.lowercased()))
-        let echo = try #require(Name("echo"))
+        let echo = Name("echo")
         var variables = ["SHEAF_NAMESPACE": namespace.text]
         if kind == .rabbitMQ { variables["SHEAF_BROKER"] = try rabbitMQ }
         try await Workbench.with(configuration: configuration, environment: variables) { bench in

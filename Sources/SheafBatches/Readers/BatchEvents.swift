@@ -243,8 +243,8 @@ private struct BatchEventReader {
 
     /// Sorts events by their time; events of the same time stay in their order.
     ///
-    /// RabbitMQ reports no time of an entry, so a `delayed` without one follows the attempt that it belongs to: the nth
-    /// of a generation comes after the nth attempt. Any other event without a time follows the one before it.
+    /// The nth `delayed` of a generation follows the nth attempt, whose time may come from another clock. RabbitMQ
+    /// reports no time of an entry at all. Any other event without a time follows the one before it.
     static func inOrderOfTime(_ events: [BatchEvent]) -> [BatchEvent] {
         var failures: [AttemptKey: Timestamp] = [:]
         for event in events where event.what == "attempt-failed" {
@@ -256,7 +256,8 @@ private struct BatchEventReader {
             var at = event.at
             if event.what == ResultMessage.delayedType, let task = AttemptKey(event, attempt: 0) {
                 delays[task, default: 0] += 1
-                at = at ?? AttemptKey(event, attempt: delays[task]).flatMap { failures[$0] }
+                let failure = AttemptKey(event, attempt: delays[task]).flatMap { failures[$0] }
+                at = [at, failure].compactMap(\.self).max()
             }
             latest = at ?? latest
             return latest

@@ -104,7 +104,7 @@ struct RecordedInputCheck: Sendable {
             throw Diagnosis(
                 .usage,
                 "batch '\(info.id)' was created from standard input, which is no longer available",
-                advice: "pipe it in again from its beginning: … | \(command) -"
+                advice: "feed it again from its beginning: … | \(command) -"
             )
         }
         return configuration

@@ -25,7 +25,7 @@ struct WorkReport: Sendable {
         display.end()
         for batch in report.interrupted {
             console.complain(
-                "sheaf: batch \(batch) was not published in full, and its creator is gone; "
+                "sheaf: batch \(batch) was never published in full, and its creator is gone; "
                     + "\(Wording.commandLine(for: .resumeCreation(batch))), 'sheaf cancel \(batch)' drops it"
             )
         }

@@ -1,26 +1,18 @@
 import Foundation
 import Logging
-import Sheaf
-import SheafBroker
-import SheafCore
-import SheafFlows
+package import Sheaf
+package import SheafBroker
+package import SheafCore
+package import SheafFlows
 import Testing
 
-/// The brokers on which every test runs.
-enum BrokerKind: String, CaseIterable, CustomTestStringConvertible {
-    case embedded
-    case rabbitMQ
-
-    var testDescription: String { rawValue }
-}
-
 /// The environment of one test: its own broker, or its own namespace in the shared one.
-struct Stage: Sendable {
-    let reference: BrokerReference
-    let namespace: Name
+package struct Stage: Sendable {
+    package let reference: BrokerReference
+    package let namespace: Name
 
     /// Runs a test on a fresh stage, within a time-out.
-    static func with(
+    package static func with(
         _ kind: BrokerKind,
         timeout: Duration = .seconds(120),
         _ body: @escaping @Sendable (Stage) async throws -> Void
@@ -56,7 +48,7 @@ struct Stage: Sendable {
     }
 
     /// Runs the body with a connection of its own.
-    func client<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
+    package func client<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         return try await SheafClient.withClient(broker: reference, namespace: namespace, logger: logger, body)
@@ -64,7 +56,7 @@ struct Stage: Sendable {
 
     /// Runs a worker on a connection of its own and returns what it did.
     @discardableResult
-    func work(
+    package func work(
         _ flows: [FlowDefinition],
         _ change: (inout WorkerConfiguration) -> Void = { _ in }
     ) async throws -> WorkerReport {
@@ -84,33 +76,36 @@ struct Stage: Sendable {
 }
 
 /// A flow made of a closure.
-struct ClosureFlow: Flow {
-    let body: @Sendable (FlowTask) async throws -> FlowOutput
+package struct ClosureFlow: Flow {
+    private let body: @Sendable (FlowTask) async throws -> FlowOutput
 
-    func run(_ task: FlowTask) async throws -> FlowOutput { try await body(task) }
+    package init(body: @escaping @Sendable (FlowTask) async throws -> FlowOutput) {
+        self.body = body
+    }
+
+    package func run(_ task: FlowTask) async throws -> FlowOutput { try await body(task) }
 }
 
 extension FlowDefinition {
     /// A flow named `work` made of a closure.
-    static func work(
+    package static func work(
         timeout: Duration? = nil,
         retries: Int = 0,
         _ body: @escaping @Sendable (FlowTask) async throws -> FlowOutput
     ) throws -> FlowDefinition {
-        let name = try #require(Name("work"))
-        return FlowDefinition(name: name, flow: ClosureFlow(body: body), timeout: timeout, retries: retries)
+        FlowDefinition(name: "work", flow: ClosureFlow(body: body), timeout: timeout, retries: retries)
     }
 }
 
 /// A plan for the flow named `work`.
-func plan(_ change: (inout BatchPlan) -> Void = { _ in }) throws -> BatchPlan {
-    var plan = BatchPlan(flow: try #require(Name("work")))
+package func plan(_ change: (inout BatchPlan) -> Void = { _ in }) throws -> BatchPlan {
+    var plan = BatchPlan(flow: "work")
     change(&plan)
     return plan
 }
 
 /// Records `{"n":0}`, `{"n":1}` and so on.
-func records(_ count: Int) -> AsyncStream<Record> {
+package func records(_ count: Int) -> AsyncStream<Record> {
     AsyncStream { continuation in
         for number in 0..<count {
             continuation.yield(Record(id: "r\(number)", kind: .json, bytes: Array(#"{"n":\#(number)}"#.utf8)))
@@ -121,7 +116,7 @@ func records(_ count: Int) -> AsyncStream<Record> {
 
 extension SheafClient {
     /// All outcomes of a batch, by index.
-    func allResults(_ batch: Name, ordered: Bool = false) async throws -> [Outcome] {
+    package func allResults(_ batch: Name, ordered: Bool = false) async throws -> [Outcome] {
         var outcomes: [Outcome] = []
         for try await chunk in try await results(of: batch.text, ordered: ordered) { outcomes += chunk }
         return outcomes
@@ -129,32 +124,36 @@ extension SheafClient {
 }
 
 /// Counts how many callers are inside at the same time.
-actor Gauge {
-    private(set) var now = 0
-    private(set) var most = 0
-    private(set) var total = 0
+package actor Gauge {
+    package private(set) var now = 0
+    package private(set) var most = 0
+    package private(set) var total = 0
 
-    func enter() {
+    package init() {}
+
+    package func enter() {
         now += 1
         total += 1
         most = max(most, now)
     }
 
-    func leave() { now -= 1 }
+    package func leave() { now -= 1 }
 }
 
 /// A gate that opens once, for all waiting tasks.
-actor Gate {
+package actor Gate {
     private var isOpen = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    func open() {
+    package init() {}
+
+    package func open() {
         isOpen = true
         for continuation in waiting { continuation.resume() }
         waiting = []
     }
 
-    func wait() async {
+    package func wait() async {
         if isOpen { return }
         await withCheckedContinuation { waiting.append($0) }
     }

@@ -1,12 +1,12 @@
-import Sheaf
+package import Sheaf
 import SheafBroker
-import SheafCore
+package import SheafCore
 import Testing
 
 extension SheafClient {
     /// Takes tasks from a generation's queue, writes their outcomes as a worker does, and returns their numbers.
     @discardableResult
-    func runByHand(
+    package func runByHand(
         _ batch: CreatedBatch,
         generation: Int = 0,
         atMost limit: Int = .max,
@@ -25,7 +25,7 @@ extension SheafClient {
     }
 
     /// Writes the outcome of a task.
-    func note(_ status: Outcome.Status, of task: BatchTask) async throws {
+    package func note(_ status: Outcome.Status, of task: BatchTask) async throws {
         let outcome = Outcome(
             index: task.index,
             generation: task.generation,
@@ -48,12 +48,12 @@ extension SheafClient {
     }
 
     /// How many messages wait in the queue of a generation, or nil if the queue does not exist.
-    func waiting(_ batch: CreatedBatch, generation: Int) async throws -> Int? {
+    package func waiting(_ batch: CreatedBatch, generation: Int) async throws -> Int? {
         try await broker.queueStatus(names.tasks(flow: batch.flow, batch: batch.id, generation: generation))?.ready
     }
 
     /// Takes all permits from a batch's queue and returns those that still count.
-    func validPermits(of record: BatchInfo) async throws -> [Permit] {
+    package func validPermits(of record: BatchInfo) async throws -> [Permit] {
         var permits: [Permit] = []
         let queue = names.permits(batch: record.id, generation: record.oldestQueue)
         while let delivery = try await broker.get(queue) {
@@ -61,14 +61,5 @@ extension SheafClient {
             try await broker.settle(delivery, as: .acknowledged)
         }
         return permits
-    }
-}
-
-/// Waits until a condition holds.
-func until(_ what: String, limit: Duration = .seconds(60), _ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + limit
-    while try await !condition() {
-        try #require(ContinuousClock.now < deadline, "not within \(limit): \(what)")
-        try await Task.sleep(for: .milliseconds(20))
     }
 }
