@@ -5,42 +5,43 @@ import Synchronization
 ///
 /// It is meant for the batch APIs of model providers. A run goes through these steps:
 ///
-/// 1. **Announce.** Before it submits a job, the flow calls `remember` with a memo that holds a key of its own choice, and
-///    gives the provider the same key (as metadata or as an idempotency key). If the worker dies just after the provider
-///    has accepted the job, the job can be found by that key, and is not paid for twice.
-/// 2. **Submit.** The flow submits the job, with ``FlowTask/id`` as the name of each request, and calls `remember` again
-///    with the provider's id of the job. Each memo replaces the one before.
-/// 3. **Report.** The flow waits for the job and calls `ended` for each task as soon as its result is there, in any order.
-///    A task with a report is over: its outcome is written, and it is not among the tasks of a later run.
+/// 1. **Announce.** Before it submits a job, the flow calls `remember` with a memo that holds a key of its own choice,
+///    and gives the provider the same key (as metadata or as an idempotency key). If the worker dies just after the
+///    provider has accepted the job, the job can be found by that key, and is not paid for twice.
+/// 2. **Submit.** The flow submits the job, with ``FlowTask/id`` as the name of each request, and calls `remember`
+///    again with the provider's id of the job. Each memo replaces the one before.
+/// 3. **Report.** The flow waits for the job and calls `ended` for each task as soon as its result is there, in any
+///    order. A task with a report is over: its outcome is written, and it is not among the tasks of a later run.
 ///
-/// **Re-attachment.** The worker stores the memo with its lease on the tasks. A worker that takes the tasks over, perhaps on
-/// another machine, calls `run` with that memo and the tasks that have no outcome yet: all of the job's tasks or fewer,
-/// never others, and in any order. The flow then looks for the job instead of submitting one. If the job does not exist,
-/// the flow submits the tasks anew. It ignores results of tasks that it was not handed.
+/// **Re-attachment.** The worker stores the memo with its lease on the tasks. A worker that takes the tasks over,
+/// perhaps on another machine, calls `run` with that memo and the tasks that have no outcome yet: all of the job's
+/// tasks or fewer, never others, and in any order. The flow then looks for the job instead of submitting one. If the
+/// job does not exist, the flow submits the tasks anew. It ignores results of tasks that it was not handed.
 ///
-/// **Cancellation.** If the Swift task is cancelled, the flow must stop waiting soon and throw `CancellationError`, but it
-/// must leave the provider's job alone: the worker may only be leaving, and another one re-attaches to the job. If the job
-/// itself is no longer wanted (its batch was cancelled, or the time-out has passed), ``discard(_:)`` is called after `run`
-/// has returned.
+/// **Cancellation.** If the Swift task is cancelled, the flow must stop waiting soon and throw `CancellationError`, but
+/// it must leave the provider's job alone: the worker may only be leaving, and another one re-attaches to the job. If
+/// the job itself is no longer wanted (its batch was cancelled, or the time-out has passed), ``discard(_:)`` is called
+/// after `run` has returned.
 public protocol BulkFlow: Flow {
     /// The most tasks that one job can have; at least 1.
     var maximumTasks: Int { get }
 
     /// Submits the tasks as one job, or re-attaches to the job of a memo, and reports each result.
     ///
-    /// All tasks are of one batch. The time-out of the flow applies to the run as a whole, and begins anew with each run.
+    /// All tasks are of one batch. The time-out of the flow applies to the run as a whole, and begins anew with each
+    /// run.
     ///
     /// - Parameters:
     ///   - tasks: What to work on, at most ``maximumTasks``.
-    ///   - memo: The last memo of the run that these tasks were in before; nil if they are to be submitted for the first
-    ///     time.
-    ///   - remember: Stores a memo and returns when it is durable. If it throws, the flow must not submit a job, and must
-    ///     rethrow the error.
-    ///   - ended: Reports the output or the failure of the task at a position in `tasks`; may be called concurrently. Only
-    ///     the first report of each task counts.
+    ///   - memo: The last memo of the run that these tasks were in before; nil if they are to be submitted for the
+    ///     first time.
+    ///   - remember: Stores a memo and returns when it is durable. If it throws, the flow must not submit a job, and
+    ///     must rethrow the error.
+    ///   - ended: Reports the output or the failure of the task at a position in `tasks`; may be called concurrently.
+    ///     Only the first report of each task counts.
     /// - Throws: ``FlowError`` or any other error if the job as a whole fails, which is then the failure of each task
-    ///   without a report; ``FlowThrottle`` if the provider asks for a pause before it takes the job, which counts as no
-    ///   attempt. If the run returns, each task without a report fails with ``FlowError/noResultType``.
+    ///   without a report; ``FlowThrottle`` if the provider asks for a pause before it takes the job, which counts as
+    ///   no attempt. If the run returns, each task without a report fails with ``FlowError/noResultType``.
     func run(
         _ tasks: [FlowTask],
         resuming memo: BulkMemo?,
@@ -120,16 +121,17 @@ extension FlowDefinition {
     /// The default parameters are added to each task. Each task gets exactly one result, except those returned. If the
     /// time-out passes, the job is discarded and each task without a result fails with ``FlowError/timeoutType``.
     ///
-    /// If the calling task is cancelled, or `remember` throws (the lease is lost), the job is left alone. The caller then
-    /// keeps the memo, so that another worker can re-attach, or passes it to ``BulkFlow/discard(_:)`` if the results are no
-    /// longer wanted.
+    /// If the calling task is cancelled, or `remember` throws (the lease is lost), the job is left alone. The caller
+    /// then keeps the memo, so that another worker can re-attach, or passes it to ``BulkFlow/discard(_:)`` if the
+    /// results are no longer wanted.
     ///
     /// - Parameters:
     ///   - tasks: What to work on. If the flow is no ``BulkFlow``, each gets a single attempt, one after the other.
     ///   - memo: The memo that the tasks' lease holds; nil if they have none.
     ///   - remember: Stores a memo on the lease and returns when it is durable.
     ///   - ended: Reports the result of the task at a position in `tasks`; may be called concurrently.
-    /// - Returns: The positions of the tasks without a result; empty unless the calling task was cancelled or `remember` threw.
+    /// - Returns: The positions of the tasks without a result; empty unless the calling task was cancelled or
+    ///   `remember` threw.
     @concurrent
     public func attempt(
         bulk tasks: [FlowTask],

@@ -4,13 +4,13 @@ public import SheafCore
 /// What to do with a record; conform a type of your own to run Swift code for each task.
 ///
 /// One flow value runs many tasks concurrently. A task may run more than once (after a crash, or as a retry), so key
-/// external effects by ``FlowTask/id``. When the time-out passes, or the batch is cancelled with `--now`, the Swift task is
-/// cancelled; the flow must then end soon.
+/// external effects by ``FlowTask/id``. When the time-out passes, or the batch is cancelled with `--now`, the Swift
+/// task is cancelled; the flow must then end soon.
 public protocol Flow: Sendable {
     /// Runs one attempt at a task and returns its output.
     ///
-    /// - Throws: ``FlowError`` or any other error if the attempt fails; ``FlowThrottle`` if the service that the flow calls
-    ///   asks for a pause.
+    /// - Throws: ``FlowError`` or any other error if the attempt fails; ``FlowThrottle`` if the service that the flow
+    ///   calls asks for a pause.
     func run(_ task: FlowTask) async throws -> FlowOutput
 
     /// Releases what the flow holds between tasks, such as processes and connections.
@@ -40,8 +40,8 @@ public struct FlowTask: Sendable {
     public var asker: (any FlowAsker)?
     /// When the time-out cancels the attempt.
     ///
-    /// Nil if there is no time-out, or if the task was handed over together with others: its time-out then begins when the
-    /// task before it has ended.
+    /// Nil if there is no time-out, or if the task was handed over together with others: its time-out then begins when
+    /// the task before it has ended.
     public var deadline: ContinuousClock.Instant?
 
     /// Makes a task.

@@ -22,7 +22,8 @@ public struct FlowDefinition: Sendable {
     public var retryRule: RetryRule
     /// Default values for templates and programs, which a batch's parameters override: an object.
     public var parameters: JSONValue
-    /// The rate limit that the flow shares with others; nil if it has no rate and shares its service with no other flow.
+    /// The rate limit that the flow shares with others; nil if it has no rate and shares its service with no other
+    /// flow.
     public var rateLimit: FlowRateLimit?
     /// How long a task's question waits for its answer; nil means as long as the task may run.
     public var answerTimeout: Duration?
@@ -106,8 +107,8 @@ public enum AttemptResult: Sendable, Equatable {
 extension FlowDefinition {
     /// Runs one attempt within the time-out, and never throws.
     ///
-    /// If the time-out passes or the calling task is cancelled, the flow is cancelled and waited for. An error that is no
-    /// ``FlowError`` becomes one with the name of its type.
+    /// If the time-out passes or the calling task is cancelled, the flow is cancelled and waited for. An error that is
+    /// no ``FlowError`` becomes one with the name of its type.
     ///
     /// - Parameters:
     ///   - task: What to work on; the default parameters are added to it.

@@ -3,8 +3,8 @@ import Synchronization
 
 /// A flow that is faster if it has its next tasks at hand, though it works on one after the other.
 ///
-/// A worker hands such a flow a group of tasks if all of them are likely to be short. Each of them is still an attempt of
-/// its own, with its own outcome, time-out and failure.
+/// A worker hands such a flow a group of tasks if all of them are likely to be short. Each of them is still an attempt
+/// of its own, with its own outcome, time-out and failure.
 public protocol SerialFlow: Flow {
     /// How many tasks the flow may be handed at once now so that the last one does not wait noticeably; at least 1.
     var groupSize: Int { get }
@@ -13,8 +13,8 @@ public protocol SerialFlow: Flow {
     ///
     /// - Parameters:
     ///   - tasks: What to work on, one after the other.
-    ///   - more: Returns at most the given number of tasks to work on after those, which then belong to the group. Returns
-    ///     none if none are at hand; the group does not end by that.
+    ///   - more: Returns at most the given number of tasks to work on after those, which then belong to the group.
+    ///     Returns none if none are at hand; the group does not end by that.
     ///   - ended: Reports the output or the failure of each task, in their order and as soon as it is there.
     /// - Throws: The error of the first task without a report.
     func run(

@@ -14,7 +14,8 @@ import SheafCore
 /// }
 /// ```
 ///
-/// A record that cannot be decoded as `Input` fails its task with an error of type `record`, which names what is missing.
+/// A record that cannot be decoded as `Input` fails its task with an error of type `record`, which names what is
+/// missing.
 public protocol TypedFlow: Flow {
     /// The type of a record: an object, or `String` for lines and files.
     associatedtype Input: Decodable
@@ -53,7 +54,8 @@ public struct FlowContext: Sendable {
     /// Makes a context.
     public init(task: FlowTask) { self.task = task }
 
-    /// The id of the task, the same for every attempt: a key for external effects that a second attempt must not repeat.
+    /// The id of the task, the same for every attempt: a key for external effects that a second attempt must not
+    /// repeat.
     public var idempotencyKey: String { task.id }
     /// The number of this attempt, from 1.
     public var attempt: Int { task.attempt }

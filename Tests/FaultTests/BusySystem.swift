@@ -4,7 +4,8 @@ import SheafTestSupport
 import SheafTesting
 import Testing
 
-/// A creation whose input goes on until the fault is over, and workers that run its tasks, on a RabbitMQ node of their own.
+/// A creation whose input goes on until the fault is over, and workers that run its tasks, on a RabbitMQ node of their
+/// own.
 struct BusySystem: Sendable {
     let node: RabbitMQNode
     let site: Site

@@ -101,7 +101,8 @@ import Testing
                 let total = 400
                 try await site.create("echo", "-", input: (0..<total).map { "\($0)\n" }.joined())
                 async let work: Workbench.Run = site.sheaf("run", "--until-empty", "-c", "8") { number in
-                    // In even rounds the worker, which is also the aggregator, is killed while the cancel is in progress.
+                    // In even rounds the worker, which is also the aggregator, is killed while the cancel is in
+                    // progress.
                     try await Task.sleep(for: .milliseconds(150 + round * 60))
                     if round.isMultiple(of: 2) { kill(number, SIGKILL) }
                 }

@@ -7,7 +7,8 @@ import Testing
 extension Integration {
     /// Bad input, one kind per test: the error names place and cause, and no other record is lost.
     @Suite struct BadInputTests {
-        /// Runs the newest batch; returns the message of its only failure after checking that all other tasks succeeded.
+        /// Runs the newest batch; returns the message of its only failure after checking that all other tasks
+        /// succeeded.
         private func onlyFailure(_ site: Site, of total: Int) async throws -> String {
             #expect(try await site.work("--batch", "last").allSatisfy { $0.code == 1 })
             let rows = try await site.complete(BatchCounts(succeeded: total - 1, failed: 1))

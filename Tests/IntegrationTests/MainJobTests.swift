@@ -19,7 +19,8 @@ extension Integration {
                 let status = try await site.status()
                 #expect(status.json["status"] == "completed")
                 #expect(status.counts == BatchCounts(succeeded: total))
-                // The rows are compared as strings up to the part that differs between runs: parsing 10,000 of them is slow.
+                // The rows are compared as strings up to the part that differs between runs: parsing 10,000 of them is
+                // slow.
                 let id = created["batch_id"]?.stringValue ?? ""
                 let rows = try await site.sheaf("results", "last", "--ordered").lines
                 let wrong = zip(rows.indices, rows).filter { number, row in

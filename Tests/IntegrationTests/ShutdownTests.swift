@@ -46,7 +46,8 @@ extension Integration {
                 let run = try await site.sheaf("run", "-c", "2") { number in
                     try await site.bench.until("both run") { try site.noted("begun").count == 2 }
                     kill(number, SIGTERM)
-                    // The worker reports the first signal on standard error, which the test reads only at the end; so it waits a little.
+                    // The worker reports the first signal on standard error, which the test reads only at the end; so
+                    // it waits a little.
                     try await Task.sleep(for: .milliseconds(500))
                     kill(number, SIGTERM)
                 }

@@ -27,8 +27,8 @@ import Testing
         let results = Mutex<[AttemptResult]>([])
     }
 
-    /// Attempts tasks 0, 1 and so on, and those again that have not begun, unless cancelled; returns the results, and the
-    /// groups that the flow was handed.
+    /// Attempts tasks 0, 1 and so on, and those again that have not begun, unless cancelled; returns the results, and
+    /// the groups that the flow was handed.
     private func attempts(
         _ count: Int,
         timeout: Duration? = nil,

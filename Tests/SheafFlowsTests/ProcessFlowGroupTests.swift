@@ -11,8 +11,8 @@ import Testing
         case result(AttemptResult)
     }
 
-    /// Attempts tasks with the records 0, 1 and so on together, and those again that have not begun, with a flow that has
-    /// measured nothing but short tasks.
+    /// Attempts tasks with the records 0, 1 and so on together, and those again that have not begun, with a flow that
+    /// has measured nothing but short tasks.
     private func attempts(_ flow: ProcessFlow, _ count: Int, timeout: Duration? = nil) async throws -> [AttemptResult] {
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: flow, timeout: timeout)
         let tasks = try (0..<count).map { try FlowFixtures.task(json: "\($0)", index: $0) }

@@ -80,7 +80,8 @@ package struct CreationTrial {
         }
     }
 
-    /// How many confirmed tasks the journal reports, and how many tasks are in the queue; zero if there is no such batch.
+    /// How many confirmed tasks the journal reports, and how many tasks are in the queue; zero if there is no such
+    /// batch.
     private func progress(of batch: String) async throws -> (journalled: Int, depth: Int) {
         var progress = (journalled: 0, depth: 0)
         try await site.withClient { client in

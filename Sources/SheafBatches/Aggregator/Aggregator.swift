@@ -4,8 +4,8 @@ import SheafCore
 
 /// Folds the results of all active batches into progress, applies their error policies and ends them.
 ///
-/// A lock elects one aggregator at a time. Two at once for a few seconds do no harm, because every entry that they write
-/// may be written twice.
+/// A lock elects one aggregator at a time. Two at once for a few seconds do no harm, because every entry that they
+/// write may be written twice.
 package actor Aggregator {
     private let client: SheafClient
     private let journal: Journal
@@ -258,7 +258,8 @@ extension Aggregator {
             do {
                 try await catchUp(batch.id)
                 try await Self.unlessBlocked {
-                    // If workers die before they have read this far, the reader's checkpoint saves the next one the work.
+                    // If workers die before they have read this far, the reader's checkpoint saves the next one the
+                    // work.
                     if try await saveIfDue(batch.id) { try await catchUp(batch.id) }
                     try await decide(batch.id)
                 }
@@ -355,7 +356,8 @@ extension Aggregator {
 
     /// Ends a cancelled batch once its creator is gone, its queues are empty and no worker runs its tasks.
     ///
-    /// A worker reports a task shortly after it began. An aggregator that leads therefore waits for `signalGrace` first.
+    /// A worker reports a task shortly after it began. An aggregator that leads therefore waits for `signalGrace`
+    /// first.
     private func endCancelled(_ batch: BatchInfo) async throws {
         let seen = cancelSeen[batch.id] ?? .now
         cancelSeen[batch.id] = seen

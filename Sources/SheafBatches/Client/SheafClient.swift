@@ -108,7 +108,8 @@ extension SheafClient {
 
     /// Follows a batch until it has ended, or its error policy has stopped it; the last element is the final state.
     ///
-    /// Elements arrive about once a second, and at each change in the journal. This process aggregates if no other does.
+    /// Elements arrive about once a second, and at each change in the journal. This process aggregates if no other
+    /// does.
     public func progress(of reference: String) -> AsyncThrowingStream<BatchSummary, any Error> {
         BatchWatch(client: self, reference: reference).stream()
     }

@@ -3,8 +3,8 @@ package import SheafBroker
 extension Broker {
     /// Passes every chunk of a log from a position on to the body, indefinitely; reconnects after a lost connection.
     ///
-    /// If the body throws a retryable error, it gets the same chunk again. Ends when the body returns false; throws errors
-    /// that are not retryable, such as `notFound`.
+    /// If the body throws a retryable error, it gets the same chunk again. Ends when the body returns false; throws
+    /// errors that are not retryable, such as `notFound`.
     package func follow(
         _ log: String,
         from start: LogPosition,
@@ -69,8 +69,8 @@ extension Broker {
 extension Broker {
     /// Passes the entries of a log before an offset to the body, and rethrows every error of the body.
     ///
-    /// ``follow(_:from:_:)`` retries after a retryable error. An error of the body must not be retried here, or the body
-    /// would get the same chunk again and again.
+    /// ``follow(_:from:_:)`` retries after a retryable error. An error of the body must not be retried here, or the
+    /// body would get the same chunk again and again.
     package func entries(
         of log: String,
         from start: LogPosition,

@@ -26,9 +26,9 @@ struct ChosenTasks {
 
 /// Opens tasks of a batch again for its next generation.
 ///
-/// Everything is prepared out of sight: a task queue that no worker knows, and `reopened` entries that no reader counts.
-/// The journal entry `retried` makes all of it count at once. A retry that is interrupted before has changed nothing, and
-/// the next one begins with an empty queue and another nonce.
+/// Everything is prepared out of sight: a task queue that no worker knows, and `reopened` entries that no reader
+/// counts. The journal entry `retried` makes all of it count at once. A retry that is interrupted before has changed
+/// nothing, and the next one begins with an empty queue and another nonce.
 struct Reopener {
     let client: SheafClient
 

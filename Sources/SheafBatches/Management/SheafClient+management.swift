@@ -47,8 +47,8 @@ extension SheafClient {
     /// The batch may have ended, be running, or be stopped by its policy; a stop is lifted. If the call throws or is
     /// interrupted, either nothing has changed or everything was done.
     ///
-    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch was cancelled, `invalid` for numbers that it does not
-    ///   have, and `notNow` if it was not published in full, or while its tasks are published.
+    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch was cancelled, `invalid` for numbers that it does
+    ///   not have, and `notNow` if it was not published in full, or while its tasks are published.
     @discardableResult
     public func retry(_ reference: String, only tasks: IndexRanges? = nil) async throws -> RetryReport {
         try await Reopener(client: self).run(reference, FailedTasks(wanted: tasks))
@@ -76,8 +76,8 @@ extension SheafClient {
 
     /// Deletes a batch with its queues and results; its id cannot be used again.
     ///
-    /// With `force`, a batch that has not ended is cancelled first, including its running tasks. Deleting a batch again is
-    /// not an error.
+    /// With `force`, a batch that has not ended is cancelled first, including its running tasks. Deleting a batch again
+    /// is not an error.
     ///
     /// - Throws: ``SheafError`` with `notNow` if the batch has not ended.
     @discardableResult
@@ -104,8 +104,8 @@ extension SheafClient {
 
     /// Requeues a dead letter to its original queue.
     ///
-    /// - Throws: ``SheafError`` with `notFound` if the dead letter or its queue does not exist, and `notNow` if its task
-    ///   has failed, so that another run would not count; use ``retry(_:only:)`` then.
+    /// - Throws: ``SheafError`` with `notFound` if the dead letter or its queue does not exist, and `notNow` if its
+    ///   task has failed, so that another run would not count; use ``retry(_:only:)`` then.
     @discardableResult
     public func requeueDeadLetter(at offset: Int64) async throws -> RequeuedLetter {
         try await DeadLetters(client: self).requeue(offset)

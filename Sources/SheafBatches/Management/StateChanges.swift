@@ -100,7 +100,8 @@ struct Canceller {
 struct MaxRunningChanger {
     let client: SheafClient
 
-    /// The journal has the change before its permits exist, so that an interrupted change allows fewer tasks, never more.
+    /// The journal has the change before its permits exist, so that an interrupted change allows fewer tasks, never
+    /// more.
     func change(_ reference: String, to limit: Int?) async throws -> BatchSummary {
         let journal = try await Journal.read(from: client)
         let id = try journal.find(reference).id

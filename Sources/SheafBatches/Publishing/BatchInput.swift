@@ -105,8 +105,8 @@ extension SheafClient {
     /// - Parameters:
     ///   - reference: The id of the batch, or `last` for the newest.
     ///   - end: The offset of its results log up to which outcomes count, or nil for all.
-    /// - Throws: ``SheafError`` with `notFound`, and `notNow` if the batch is still running (not ended, cancelled, stopped
-    ///   or paused).
+    /// - Throws: ``SheafError`` with `notFound`, and `notNow` if the batch is still running (not ended, cancelled,
+    ///   stopped or paused).
     public func succeededRecords(of reference: String, upTo end: Int64? = nil) async throws -> SucceededRecords {
         let results = try await BatchResults.open(client: self, reference: reference, ordered: false, upTo: end)
         let batch = results.batch

@@ -48,7 +48,8 @@ extension SheafClient {
     ///
     /// A batch that is already published in full is returned too; it has a `sealedTotal`.
     ///
-    /// - Throws: ``SheafError`` with `notFound`, or with `cancelled` or `alreadyFinished` if the creation cannot be resumed.
+    /// - Throws: ``SheafError`` with `notFound`, or with `cancelled` or `alreadyFinished` if the creation cannot be
+    ///   resumed.
     public func recordToResume(_ reference: String) async throws -> BatchInfo {
         let batch = try await Journal.read(from: self).find(reference)
         try batch.refuseResuming()

@@ -37,8 +37,8 @@ extension SheafClient {
     ///   - text: The answer; an empty one stands for the question's default.
     ///   - author: The name of the person or program that answers, for the log.
     /// - Returns: The question, and the answer that was recorded.
-    /// - Throws: ``SheafError`` with `notFound` if the task does not exist or has no open question, `invalid` if the question
-    ///   does not allow the answer, `alreadyFinished` if it has an answer or the batch has ended.
+    /// - Throws: ``SheafError`` with `notFound` if the task does not exist or has no open question, `invalid` if the
+    ///   question does not allow the answer, `alreadyFinished` if it has an answer or the batch has ended.
     public func answer(
         _ task: String,
         with text: String,

@@ -5,8 +5,8 @@ import Synchronization
 
 /// A live view of all batches, for processes that run long: a server, a dashboard, a program that waits.
 ///
-/// The directory follows the journal, the progress of the aggregator and the heartbeats of the workers. A look at it reads
-/// memory only and writes nothing to the broker, whereas each ``SheafClient/batches()`` reads the journal again.
+/// The directory follows the journal, the progress of the aggregator and the heartbeats of the workers. A look at it
+/// reads memory only and writes nothing to the broker, whereas each ``SheafClient/batches()`` reads the journal again.
 ///
 /// Create it, run it once by itself or in a `ServiceGroup`, and look at it as often as you like:
 ///

@@ -4,7 +4,8 @@ import SheafSources
 
 /// The outcomes of a batch that count, one for each task that has one, in chunks.
 ///
-/// They reach to the end of the batch, or to the time of the call if it has not ended. Outcomes of cancelled tasks come last.
+/// They reach to the end of the batch, or to the time of the call if it has not ended. Outcomes of cancelled tasks come
+/// last.
 public struct BatchResults: AsyncSequence, Sendable {
     /// Some outcomes.
     public typealias Element = [Outcome]

@@ -71,7 +71,8 @@ package func withoutCancellation<Result: Sendable>(
     try await Task { try await operation() }.value
 }
 
-/// Runs an operation, even if the calling task is cancelled; returns nil if it took longer than the limit and was cancelled.
+/// Runs an operation, even if the calling task is cancelled; returns nil if it took longer than the limit and was
+/// cancelled.
 package func within<Result: Sendable>(
     _ limit: Duration,
     _ operation: @escaping @Sendable () async throws -> Result

@@ -2,9 +2,9 @@ public import SheafCore
 
 /// Asks a chat model for each task.
 ///
-/// The output is an object with `content`, `tool_calls` (each with `id`, `name` and `arguments`), `finish_reason` (`stop`,
-/// `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is summed up over the batch.
-/// Failures are those of ``HTTPFlow``, and `unexpected-answer`.
+/// The output is an object with `content`, `tool_calls` (each with `id`, `name` and `arguments`), `finish_reason`
+/// (`stop`, `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is summed up
+/// over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
 public struct ChatFlow: ExaminableFlow {
     private let provider: ChatProvider
     private let model: ArgumentTemplate
@@ -19,8 +19,8 @@ public struct ChatFlow: ExaminableFlow {
     ///   - baseURL: The URL of the service; nil means the provider's own.
     ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
-    ///   - messages: A list of messages with `role` and `content`, whose strings are templates; or a template that gives
-    ///     such a list.
+    ///   - messages: A list of messages with `role` and `content`, whose strings are templates; or a template that
+    ///     gives such a list.
     ///   - options: Further members of the request, such as `temperature` or `tools`: an object whose strings are
     ///     templates.
     ///   - headers: More headers; the values are templates.

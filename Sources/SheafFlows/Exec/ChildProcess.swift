@@ -20,8 +20,8 @@ struct ChildProcess: Sendable {
 
     /// Runs the process; if the calling task is cancelled, the process and its group are ended before this returns.
     ///
-    /// The pipes are our own: Subprocess stops reading as soon as the process ends, so that output which a helper process
-    /// writes a little later, as in `> >(sort)`, would be lost.
+    /// The pipes are our own: Subprocess stops reading as soon as the process ends, so that output which a helper
+    /// process writes a little later, as in `> >(sort)`, would be lost.
     func run() async throws -> ProcessEnding {
         let pipes = try ProcessPipes(input: input)
         defer { pipes.close() }

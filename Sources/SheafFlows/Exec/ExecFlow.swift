@@ -5,19 +5,19 @@ import SystemPackage
 /// Runs a program for each task, one process each, never through a shell.
 ///
 /// - Arguments are templates, see ``ArgumentTemplate``; each makes exactly one argument, whatever is in the record.
-/// - Standard input is the record: JSON on one line, or the content of a line or a file as it is. A program need not read
-///   it.
+/// - Standard input is the record: JSON on one line, or the content of a line or a file as it is. A program need not
+///   read it.
 /// - The environment is the worker's without ``withheldVariables``, then ``environment``, then `SHEAF_BATCH_ID`,
-///   `SHEAF_TASK_ID`, `SHEAF_TASK_INDEX`, `SHEAF_RECORD_ID`, `SHEAF_ATTEMPT` and `SHEAF_PARAMETERS` (JSON). Only the three
-///   standard descriptors are passed on.
-/// - Standard output is the output: JSON if all of it is JSON, otherwise a string without its last line break, which may
-///   be empty.
-/// - An exit code other than 0 is the failure `exit-code` with the end of standard error; with 75 the task may be retried.
-///   Other failures are `signal`, `not-found`, `template`, `output-too-large`, `output-not-text` and `spawn`.
-/// - The process leads a group of its own. If the task is cancelled or writes too much output, the group gets SIGTERM, and
-///   after two seconds SIGKILL. When the process ends, the processes that it started may write for one more second; then,
-///   or as soon as none of them can write, the rest of the group gets SIGKILL. Only a process that left the group can
-///   outlive its task.
+///   `SHEAF_TASK_ID`, `SHEAF_TASK_INDEX`, `SHEAF_RECORD_ID`, `SHEAF_ATTEMPT` and `SHEAF_PARAMETERS` (JSON). Only the
+///   three standard descriptors are passed on.
+/// - Standard output is the output: JSON if all of it is JSON, otherwise a string without its last line break, which
+///   may be empty.
+/// - An exit code other than 0 is the failure `exit-code` with the end of standard error; with 75 the task may be
+///   retried. Other failures are `signal`, `not-found`, `template`, `output-too-large`, `output-not-text` and `spawn`.
+/// - The process leads a group of its own. If the task is cancelled or writes too much output, the group gets SIGTERM,
+///   and after two seconds SIGKILL. When the process ends, the processes that it started may write for one more second;
+///   then, or as soon as none of them can write, the rest of the group gets SIGKILL. Only a process that left the group
+///   can outlive its task.
 public struct ExecFlow: ExaminableFlow {
     /// The most bytes of output by default.
     public static let defaultMaximumOutput = 1 << 20

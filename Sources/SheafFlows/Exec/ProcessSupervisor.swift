@@ -2,10 +2,11 @@ import Glibc
 import Subprocess
 import SystemPackage
 
-/// Reads the output of a process, waits for its end, and ends its group if necessary; blocks its thread in the meantime.
+/// Reads the output of a process, waits for its end, and ends its group if necessary; blocks its thread in the
+/// meantime.
 ///
-/// It calls `poll` instead of using dispatch sources: those end when a pipe is closed (swift-corelibs-libdispatch on Linux),
-/// although there may still be data in the pipe.
+/// It calls `poll` instead of using dispatch sources: those end when a pipe is closed (swift-corelibs-libdispatch on
+/// Linux), although there may still be data in the pipe.
 struct ProcessSupervisor {
     /// How many bytes of the end of standard error are kept.
     static let errorTail = 2 << 10
@@ -46,8 +47,8 @@ struct ProcessSupervisor {
 
     /// Supervises the process until it and everything in its group is over.
     ///
-    /// Until this returns, the process may be a zombie, but its id, which is its group's too, belongs to no other process: no
-    /// signal can reach a foreign one.
+    /// Until this returns, the process may be a zombie, but its id, which is its group's too, belongs to no other
+    /// process: no signal can reach a foreign one.
     mutating func run() -> ProcessReport {
         let hasExitDescriptor = watched[.exit] != nil
         while !isFinished {

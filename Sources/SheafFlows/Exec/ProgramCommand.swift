@@ -12,8 +12,8 @@ struct ProgramCommand: Sendable {
     let directory: String
     /// Variables that override those of the worker.
     let environment: [String: String]
-    /// The environment as `NAME=value` and NUL, without the task's variables: made once, because Subprocess would look at all
-    /// of them several times for each program.
+    /// The environment as `NAME=value` and NUL, without the task's variables: made once, because Subprocess would look
+    /// at all of them several times for each program.
     private let variables: [[UInt8]]
     private let lookup = ProgramLookup()
 

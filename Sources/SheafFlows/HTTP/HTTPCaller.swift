@@ -31,7 +31,8 @@ final class HTTPCaller: Sendable {
     /// - Parameters:
     ///   - call: The request.
     ///   - isTrusted: Whether the flow's owner named the host; other hosts must not have a private address.
-    /// - Throws: ``FlowError``: `connection`, which may be retried, `private-address`, `redirects` and `output-too-large`.
+    /// - Throws: ``FlowError``: `connection`, which may be retried, `private-address`, `redirects` and
+    ///   `output-too-large`.
     func send(_ call: HTTPCall, isTrusted: Bool) async throws -> HTTPAnswer {
         var call = call
         let first = call.url

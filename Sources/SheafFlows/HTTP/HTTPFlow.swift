@@ -3,11 +3,11 @@ public import SheafCore
 /// Sends a request for each task.
 ///
 /// - Method, URL, header values and body are templates, see ``ArgumentTemplate``. Values are encoded for their place:
-///   percent-encoded in the URL (`{{{name}}}` writes one as it is), in one line in headers, JSON-escaped in a body that is
-///   JSON. `${NAME}` is a variable of the worker's environment; messages never show its value.
-/// - A status of 200 to 299 is a success, and the body is the output. 429, and 408, 425 and 5xx with a `Retry-After`, are a
-///   ``FlowThrottle``. Other failures are `http-404` and the like (408, 425 and 5xx may be retried), `connection` (may
-///   be retried), `template`, `redirects`, `private-address`, `output-too-large`, `output-not-json` and
+///   percent-encoded in the URL (`{{{name}}}` writes one as it is), in one line in headers, JSON-escaped in a body that
+///   is JSON. `${NAME}` is a variable of the worker's environment; messages never show its value.
+/// - A status of 200 to 299 is a success, and the body is the output. 429, and 408, 425 and 5xx with a `Retry-After`,
+///   are a ``FlowThrottle``. Other failures are `http-404` and the like (408, 425 and 5xx may be retried), `connection`
+///   (may be retried), `template`, `redirects`, `private-address`, `output-too-large`, `output-not-json` and
 ///   `output-not-text`.
 /// - A host that is part of the URL's template may have any address. A host that comes from a record or a redirect must
 ///   not have a private address, unless that is allowed.
@@ -40,7 +40,8 @@ public struct HTTPFlow: ExaminableFlow {
     private let secrets: Secrets
     private let caller: HTTPCaller
     private let isHostFixed: Bool
-    /// Whether the URL is known to be invalid; it can be known without a task only if the URL uses nothing but variables.
+    /// Whether the URL is known to be invalid; it can be known without a task only if the URL uses nothing but
+    /// variables.
     private let isURLBroken: Bool
 
     /// Defines a flow.

@@ -64,8 +64,8 @@ final class ChildPool: Sendable {
 
 /// Measures how long children take for tasks, and decides how many tasks a child may be handed at once.
 ///
-/// The longest of the latest tasks counts as well as their mean: if one task in a hundred takes a second, the others must not
-/// wait for it while another child has nothing to do.
+/// The longest of the latest tasks counts as well as their mean: if one task in a hundred takes a second, the others
+/// must not wait for it while another child has nothing to do.
 struct TaskPace {
     /// How long a task may wait for those handed over before it.
     static let patience = Duration.milliseconds(20)
@@ -96,7 +96,8 @@ struct TaskPace {
     /// Makes tasks come one by one for a while, for another reason than their duration.
     mutating func reset() { (previous, current) = (nil, Window()) }
 
-    /// How many tasks may be handed over at once: as many as fit into the patience if one of them is as long as the longest.
+    /// How many tasks may be handed over at once: as many as fit into the patience if one of them is as long as the
+    /// longest.
     var groupSize: Int {
         guard !isForbidden, let previous else { return 1 }
         // Durations would be divided as numbers of 128 bits, which is slow.

@@ -61,8 +61,8 @@ struct ChildState {
     /// How many of the tasks that it was handed have no answer yet that was read.
     var unanswered: Int { max(0, tasks.count - lines.count) }
 
-    /// How long its answers can stay unread without it running out of tasks: hardly any program takes less than 8 µs for a
-    /// task.
+    /// How long its answers can stay unread without it running out of tasks: hardly any program takes less than 8 µs
+    /// for a task.
     ///
     /// Zero if its answers are so large that they fill the pipe, since the child would then wait for us.
     var leisure: Duration {

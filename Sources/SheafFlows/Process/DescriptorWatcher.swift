@@ -5,8 +5,8 @@ import SystemPackage
 
 /// Reports descriptors that can be read or written, on one thread for all children of all flows.
 ///
-/// It calls `poll` instead of using dispatch sources: those end when a pipe is closed (swift-corelibs-libdispatch on Linux),
-/// although there may still be data in the pipe.
+/// It calls `poll` instead of using dispatch sources: those end when a pipe is closed (swift-corelibs-libdispatch on
+/// Linux), although there may still be data in the pipe.
 final class DescriptorWatcher: Sendable {
     /// The event that is waited for.
     enum Interest: Sendable {
@@ -55,8 +55,8 @@ final class DescriptorWatcher: Sendable {
     /// - Parameters:
     ///   - descriptor: The descriptor to watch.
     ///   - interest: The event to wait for.
-    ///   - leisure: Returns by how much the handler may be called later. Data that is written in many small parts is then
-    ///     read in few turns of the threads instead of one turn each.
+    ///   - leisure: Returns by how much the handler may be called later. Data that is written in many small parts is
+    ///     then read in few turns of the threads instead of one turn each.
     ///   - handler: Must return soon, and may be called once more after ``remove(_:)``.
     func add(
         _ descriptor: FileDescriptor,

@@ -4,13 +4,13 @@ import Subprocess
 
 /// Gives tasks as JSON lines to a program that is started once and lives for many of them.
 ///
-/// - Each running task has a child process to itself. Children are started when they are needed, and replaced when they have
-///   died. A child without a task waits for the next one. When the worker ends, the child's standard input is closed; a
-///   child that then goes on gets SIGTERM after a second.
-/// - A task is one line on standard input: `{"task_id", "record_id", "record", "parameters", "attempt"}`. The child answers
-///   with one line on standard output, `{"output": …}` or `{"error": {"type", "message", "retryable"}}`. Before that it may
-///   write any number of `{"log": …}` and `{"progress": …}`, and `{"ask": {"question", "choices", "default"}}`, to which it
-///   gets the line `{"answer": …}`. Standard error goes to the log.
+/// - Each running task has a child process to itself. Children are started when they are needed, and replaced when they
+///   have died. A child without a task waits for the next one. When the worker ends, the child's standard input is
+///   closed; a child that then goes on gets SIGTERM after a second.
+/// - A task is one line on standard input: `{"task_id", "record_id", "record", "parameters", "attempt"}`. The child
+///   answers with one line on standard output, `{"output": …}` or `{"error": {"type", "message", "retryable"}}`. Before
+///   that it may write any number of `{"log": …}` and `{"progress": …}`, and `{"ask": {"question", "choices",
+///   "default"}}`, to which it gets the line `{"answer": …}`. Standard error goes to the log.
 /// - A child that answers fast, and repeats the `task_id` in each answer, is handed several tasks at once, see
 ///   ``SerialFlow``. It still works on one after the other.
 /// - A child that breaks these rules, or whose task timed out or was cancelled, is ended with all it started.
@@ -152,8 +152,8 @@ extension ProcessFlow {
 
     /// Lets one child answer tasks until no more are at hand, and removes those that it has answered.
     ///
-    /// The child always has about as many tasks in its input as it may have at once. They are handed over in parts, so that
-    /// it does not wait until all are prepared.
+    /// The child always has about as many tasks in its input as it may have at once. They are handed over in parts, so
+    /// that it does not wait until all are prepared.
     ///
     /// - Returns: Whether the child has answered any task.
     private func runInChild(

@@ -3,12 +3,12 @@ import SheafCore
 
 /// One argument of a program as a Mustache template over a task, parsed once and rendered for every task.
 ///
-/// `{{name}}` is a field of the record, or a parameter if there is no such field; `{{a.b.0}}` is a value inside objects and
-/// lists. Three names are reserved, and no field of a record overrides them: `record` is the whole record, `parameters` the
-/// parameters, and `sheaf` holds `batch_id`, `task_id`, `task_index`, `record_id` and `attempt`. Values are inserted
-/// without HTML escapes, objects and lists as JSON, and `null` as nothing. A variable must exist, a section need not:
-/// `{{#name}}…{{/name}}` is left out if the name is missing, `null`, `false`, an empty string or an empty list. Partials,
-/// inheritance and pragmas are not allowed.
+/// `{{name}}` is a field of the record, or a parameter if there is no such field; `{{a.b.0}}` is a value inside objects
+/// and lists. Three names are reserved, and no field of a record overrides them: `record` is the whole record,
+/// `parameters` the parameters, and `sheaf` holds `batch_id`, `task_id`, `task_index`, `record_id` and `attempt`.
+/// Values are inserted without HTML escapes, objects and lists as JSON, and `null` as nothing. A variable must exist, a
+/// section need not: `{{#name}}…{{/name}}` is left out if the name is missing, `null`, `false`, an empty string or an
+/// empty list. Partials, inheritance and pragmas are not allowed.
 public struct ArgumentTemplate: Sendable {
     /// The template as it was written.
     public let text: String

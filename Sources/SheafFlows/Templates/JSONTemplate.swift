@@ -3,8 +3,8 @@ public import SheafCore
 
 /// A JSON value whose strings are templates.
 ///
-/// A string that is a single tag, such as `"{{count}}"`, becomes the value itself, with its type; any other string stays a
-/// string, whatever is inserted. So no value can change the structure around it.
+/// A string that is a single tag, such as `"{{count}}"`, becomes the value itself, with its type; any other string
+/// stays a string, whatever is inserted. So no value can change the structure around it.
 public struct JSONTemplate: Sendable {
     private indirect enum Node: Sendable {
         case fixed(JSONValue)
