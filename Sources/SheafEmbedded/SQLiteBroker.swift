@@ -131,7 +131,7 @@ extension SQLiteBroker {
             guard lifetime >= .zero, case .queue = declaration.deadLetter else {
                 throw BrokerError(
                     .invalidArgument,
-                    "a queue with a lifetime of \(lifetime) needs a dead-letter queue and a lifetime of at least 0"
+                    "the lifetime of a queue must be at least 0, not \(lifetime)"
                 )
             }
         }

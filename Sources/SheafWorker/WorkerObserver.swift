@@ -40,6 +40,8 @@ public protocol WorkerObserver: Sendable {
     /// An attempt at a task is about to begin; tasks that a flow takes as a group begin together.
     func taskBegan(_ task: ObservedTask)
     /// A task has an outcome, which is about to be written to the results log.
+    ///
+    /// A task with an invalid record or invalid parameters ends without having begun.
     func taskEnded(_ task: ObservedTask, outcome: Outcome)
     /// An attempt failed, and the task was published again with a delay.
     func taskRetried(_ task: ObservedTask, error: FlowError, delay: Duration)

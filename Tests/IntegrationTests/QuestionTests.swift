@@ -30,7 +30,7 @@ extension Integration {
                 #expect(wrong.code == 65 && wrong.talk.contains("yes, no"), "\(wrong.talk)")
                 #expect(try await site.sheaf("answer", task, "yes").code == 0)
                 let late = try await site.sheaf("answer", task, "no")
-                #expect(late.code == 4 && late.talk.contains("answered already, with 'yes'"), "\(late.talk)")
+                #expect(late.code == 4 && late.talk.contains("already has the answer 'yes'"), "\(late.talk)")
                 let run = try await site.sheaf("run", "--until-empty") { _ in
                     try await site.bench.until("the second question is open") { try await questions(site) == ["why?"] }
                     #expect(try await site.sheaf("answer", task, "it is good").code == 0)

@@ -115,8 +115,12 @@ import Testing
                 try await client.holdingDirectory { directory in
                     func running() throws -> Int { try directory.summary(of: batch.id.text).counts.running }
                     let heartbeat = Heartbeat(worker: "w1", running: [batch.id: [1, 2]])
-                    try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
-                    try await until("two tasks run") { try running() == 2 }
+                    try await until("two tasks run") {
+                        // Sent repeatedly, because a slow machine may take longer than the lifetime of one heartbeat.
+                        try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
+                        try await Task.sleep(for: .milliseconds(300))
+                        return try running() == 2
+                    }
                     try await until("the worker is silent") { try running() == 0 }
                 }
             }

@@ -20,22 +20,3 @@ package struct Boxed<Value: Sendable>: Sendable {
     /// The reference itself.
     package var projectedValue: Boxed<Value> { self }
 }
-
-/// Like ``Boxed``, for a value that is usually nil.
-@propertyWrapper
-package struct BoxedIfAny<Value: Sendable>: Sendable {
-    private var box: Boxed<Value>?
-
-    package init(wrappedValue: Value?) { box = wrappedValue.map { Boxed(wrappedValue: $0) } }
-
-    package var wrappedValue: Value? {
-        get { box?.wrappedValue }
-        set { box = newValue.map { Boxed(wrappedValue: $0) } }
-    }
-
-    /// The reference itself.
-    package var projectedValue: Boxed<Value>? {
-        get { box }
-        set { box = newValue }
-    }
-}

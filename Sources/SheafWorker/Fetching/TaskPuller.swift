@@ -1,3 +1,4 @@
+import Logging
 import SheafBatches
 import SheafBroker
 import SheafCore
@@ -113,7 +114,14 @@ struct TaskPuller: Sendable {
             try await Task.sleep(for: timing.suspects.interval)
             guard ledger.idleTime > timing.suspects.idle, !lifecycle.isLeaving, !lifecycle.isStalled, !scope.isSpent
             else { continue }
-            for flow in scope.flows { try await scope.passing { try await self.takeSuspect(of: flow) } }
+            for flow in scope.flows {
+                do {
+                    try await scope.passing { try await self.takeSuspect(of: flow) }
+                } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+                    // The flow's queue of suspects was deleted in between, or was never declared.
+                    client.logger.debug("flow \(flow): no suspects: \(error)")
+                }
+            }
         }
     }
 
