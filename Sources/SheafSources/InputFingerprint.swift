@@ -1,4 +1,4 @@
-public import SheafCore
+package import SheafCore
 
 /// A fingerprint of an input that detects changes cheaply.
 public struct InputFingerprint: Sendable, Equatable {
@@ -36,7 +36,7 @@ public struct InputFingerprint: Sendable, Equatable {
 
     /// Describes the differences from an earlier fingerprint of the same input, one string each; empty if there are
     /// none.
-    public func changes(since earlier: InputFingerprint) -> [String] {
+    package func changes(since earlier: InputFingerprint) -> [String] {
         if metadata == earlier.metadata, size == earlier.size, files == earlier.files {
             guard let content, let before = earlier.content, content != before else { return [] }
             return ["the content has changed, although names, sizes and times are the same"]
@@ -76,7 +76,7 @@ public struct InputFingerprint: Sendable, Equatable {
     }
 
     /// The fingerprint as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "files": .integer(files), "size": size.map { .integer($0) } ?? .null,
             "metadata": .string(Self.text(metadata)), "content": .optional(content.map(Self.text)),
@@ -87,7 +87,7 @@ public struct InputFingerprint: Sendable, Equatable {
     }
 
     /// Decodes a fingerprint; returns nil if the JSON is not one.
-    public init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard let files = json["files"]?.intValue, let metadata = json["metadata"]?.stringValue.flatMap(Self.number)
         else { return nil }
         self.init(
@@ -118,14 +118,13 @@ public struct InputFingerprint: Sendable, Equatable {
 /// A digest of items in order, to detect whether a stream starts with the same items again.
 ///
 /// It detects accidental changes, but not forgeries.
-public struct ItemDigest: Sendable {
+package struct ItemDigest: Sendable {
     private var hasher = ContentHasher()
 
-    /// Creates the digest of no items.
-    public init() {}
+    package init() {}
 
     /// Adds an item: its id and bytes, or its error.
-    public mutating func add(_ item: SourceItem) {
+    package mutating func add(_ item: SourceItem) {
         switch item.content {
         case .record(let record):
             add(Array(record.id.utf8))
@@ -142,5 +141,5 @@ public struct ItemDigest: Sendable {
     }
 
     /// The digest so far, as 16 hexadecimal digits.
-    public var text: String { InputFingerprint.text(hasher.digest) }
+    package var text: String { InputFingerprint.text(hasher.digest) }
 }

@@ -1,4 +1,4 @@
-public import SheafCore
+package import SheafCore
 
 /// A description of what to read, how, and in which order.
 ///
@@ -71,7 +71,7 @@ public struct SourceConfiguration: Sendable, Equatable {
     private static let inputsLimit = 16 << 10
 
     /// The configuration as a JSON object of limited size; a very long list of inputs is reduced to its digest.
-    public var json: JSONValue {
+    package var json: JSONValue {
         let isLong = inputs.reduce(0) { $0 + $1.utf8.count + 3 } > Self.inputsLimit
         return [
             "directory": .optional(workingDirectory),
@@ -87,7 +87,7 @@ public struct SourceConfiguration: Sendable, Equatable {
     /// Decodes a configuration; returns nil if the JSON is not one.
     ///
     /// ``inputs`` is empty if the list was too long to be encoded.
-    public init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard let shuffle = json["shuffle"]?.boolValue else { return nil }
         var seed: UInt64?
         if case .number(let digits)? = json["seed"] { seed = UInt64(digits) }
@@ -110,7 +110,7 @@ public struct SourceConfiguration: Sendable, Equatable {
     }
 
     /// Returns a digest that distinguishes one list of inputs from another.
-    public static func digest(of inputs: [String]) -> String {
+    package static func digest(of inputs: [String]) -> String {
         var hasher = ContentHasher()
         for input in inputs {
             hasher.update(input.utf8.count)

@@ -16,7 +16,7 @@ public final class SheafClient: Sendable {
     /// The broker.
     public let broker: any Broker
     /// The names in use.
-    public let names: WireNames
+    package let names: WireNames
     package let logger: Logger
 
     /// Creates a client of an open broker, and declares the logs that all batches share.

@@ -21,7 +21,7 @@ public struct BatchCounts: Sendable, Hashable {
     }
 
     /// Divides a total: tasks that are neither settled nor running are pending, or cancelled if the batch is.
-    public init(total: Int, settled: BatchState.Settled, running: Int, isCancelled: Bool) {
+    package init(total: Int, settled: BatchState.Settled, running: Int, isCancelled: Bool) {
         let open = max(0, total - settled.count)
         let busy = min(max(0, running), open)
         self.init(
@@ -39,7 +39,7 @@ public struct BatchCounts: Sendable, Hashable {
     public var settled: Int { succeeded + failed }
 
     /// The counts as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "pending": .integer(pending), "running": .integer(running), "succeeded": .integer(succeeded),
             "failed": .integer(failed), "cancelled": .integer(cancelled),
@@ -47,7 +47,7 @@ public struct BatchCounts: Sendable, Hashable {
     }
 
     /// Decodes counts from a JSON object; missing members are 0.
-    public init(json: JSONValue) {
+    package init(json: JSONValue) {
         self.init(
             pending: json.count("pending"),
             running: json.count("running"),

@@ -7,7 +7,7 @@ public struct BatchInfo: Sendable, Equatable {
         /// The generation that ended.
         public var generation: Int
         /// The offset of the results log from which outcomes no longer count.
-        public var endOffset: Int64
+        package var endOffset: Int64
         /// The final counts.
         public var counts: BatchCounts
         /// When the first task started.
@@ -33,16 +33,15 @@ public struct BatchInfo: Sendable, Equatable {
     }
 
     /// Tasks that a retry opened again: those of the `reopened` entries with this nonce in the results log.
-    public struct Reopening: Sendable, Hashable {
+    package struct Reopening: Sendable, Hashable {
         /// The generation that the tasks are open for.
-        public var generation: Int
+        package var generation: Int
         /// Distinguishes the entries that count from those of a retry that was never finished.
-        public var nonce: String
+        package var nonce: String
         /// The number of tasks.
-        public var count: Int
+        package var count: Int
 
-        /// Creates a reopening.
-        public init(generation: Int, nonce: String, count: Int) {
+        package init(generation: Int, nonce: String, count: Int) {
             self.generation = generation
             self.nonce = nonce
             self.count = count
@@ -58,15 +57,15 @@ public struct BatchInfo: Sendable, Equatable {
     /// A description of where the records came from.
     public let source: String
     /// The description of how to read the records again, or null if the creator did not give one.
-    public let input: JSONValue
+    package let input: JSONValue
     /// The nonce of the process that created the batch.
-    public let nonce: String
+    package let nonce: String
     /// When the batch was created.
     public let createdAt: Timestamp
     /// The number of tasks that the broker has confirmed.
     public private(set) var published = 0
     /// The digest of the records of the confirmed tasks, if their creator kept one.
-    public private(set) var publishedDigest: String?
+    package private(set) var publishedDigest: String?
     /// The total, once all tasks are confirmed.
     public private(set) var sealedTotal: Int?
     /// Why and when the error policy or a fatal error stopped the batch, if the batch is stopped.
@@ -80,16 +79,16 @@ public struct BatchInfo: Sendable, Equatable {
     /// The newest generation of the batch's tasks.
     public private(set) var generation = 0
     /// The oldest generation whose queue may still hold tasks.
-    public private(set) var oldestQueue = 0
+    package private(set) var oldestQueue = 0
     /// The retries, in the order of their generations (from 1).
-    public private(set) var reopenings: [Reopening] = []
+    package private(set) var reopenings: [Reopening] = []
     /// The number of failures that the error policy ignores because the batch was resumed or retried after them.
-    public private(set) var tolerated = 0
+    package private(set) var tolerated = 0
     /// The number of times that the batch was resumed or retried; distinguishes a stop that was lifted from a later
     /// one.
-    public private(set) var continuations = 0
+    package private(set) var continuations = 0
     /// The batch's concurrency limit and its permits.
-    public private(set) var permits: PermitRules
+    package private(set) var permits: PermitRules
 
     /// Whether workers may start tasks of the batch.
     public var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
@@ -97,7 +96,7 @@ public struct BatchInfo: Sendable, Equatable {
     /// The maximum number of tasks that run at once across all workers, or nil for no limit.
     public var maxRunning: Int? { permits.limit }
     /// The generations whose queues may still hold tasks.
-    public var generations: ClosedRange<Int> { oldestQueue...generation }
+    package var generations: ClosedRange<Int> { oldestQueue...generation }
 
     init(
         id: Name,

@@ -1,32 +1,30 @@
 /// The progress of a batch: its results, summed up at one point in time.
-public struct BatchProgress: Sendable, Equatable {
-    /// The batch's id.
-    public var batch: Name
+package struct BatchProgress: Sendable, Equatable {
+    package var batch: Name
     /// The total number of tasks, or the number so far.
-    public var total: Int
+    package var total: Int
     /// Whether the total is final.
-    public var isSealed: Bool
+    package var isSealed: Bool
     /// The numbers of tasks that ended, by how they ended.
-    public var settled: BatchState.Settled
+    package var settled: BatchState.Settled
     /// The number of running tasks, according to the workers' heartbeats.
-    public var running: Int
+    package var running: Int
     /// When the first task started.
-    public var startedAt: Timestamp?
+    package var startedAt: Timestamp?
     /// The offset of the results log up to which outcomes are counted.
-    public var offset: Int64
+    package var offset: Int64
     /// The offset of the newest checkpoint in the results log, or nil if there is none.
-    public var checkpoint: Int64?
+    package var checkpoint: Int64?
     /// The number of tasks that the broker has lost: they have no outcome and are in no queue.
-    public var missing: Int
+    package var missing: Int
     /// Whether the broker has trimmed the start of the results log, so that some outcomes cannot be counted.
-    public var isTrimmed: Bool
+    package var isTrimmed: Bool
     /// The tasks that workers hold back because of a rate limit, or nil if there are none.
-    public var limited: RateLimitWait?
+    package var limited: RateLimitWait?
     /// The total usage of the tasks that succeeded.
-    public var usage: Usage
+    package var usage: Usage
 
-    /// Creates a progress report.
-    public init(
+    package init(
         batch: Name,
         total: Int,
         isSealed: Bool,
@@ -55,7 +53,7 @@ public struct BatchProgress: Sendable, Equatable {
     }
 
     /// Sums up the state of a batch.
-    public init(batch: Name, state: BatchState, running: Int, offset: Int64) {
+    package init(batch: Name, state: BatchState, running: Int, offset: Int64) {
         let settled = state.settled
         self.init(
             batch: batch,
@@ -70,7 +68,7 @@ public struct BatchProgress: Sendable, Equatable {
     }
 
     /// The progress as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "batch": .string(batch.text), "total": .integer(total), "sealed": .bool(isSealed),
             "succeeded": .integer(settled.succeeded), "failed": .integer(settled.failed),
@@ -82,7 +80,7 @@ public struct BatchProgress: Sendable, Equatable {
     }
 
     /// Decodes progress; returns nil if the JSON is not valid progress.
-    public init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard let batch = json["batch"]?.stringValue.flatMap({ Name($0) }), json["total"]?.intValue != nil else {
             return nil
         }
@@ -108,29 +106,26 @@ public struct BatchProgress: Sendable, Equatable {
 }
 
 /// The aggregator's report on all active batches.
-public struct ProgressMessage: Sendable, Equatable {
-    /// The message type of progress reports.
-    public static let messageType = "progress"
+package struct ProgressMessage: Sendable, Equatable {
+    package static let messageType = "progress"
 
     /// When the aggregator wrote the report.
-    public var at: Timestamp
+    package var at: Timestamp
     /// The progress of each batch that is not finished.
-    public var batches: [BatchProgress]
+    package var batches: [BatchProgress]
 
-    /// Creates a progress message.
-    public init(at: Timestamp, batches: [BatchProgress]) {
+    package init(at: Timestamp, batches: [BatchProgress]) {
         self.at = at
         self.batches = batches
     }
 
-    /// Encodes the report.
-    public var message: Message {
+    package var message: Message {
         let body: JSONValue = ["at": .string(at.description), "batches": .array(batches.map(\.json))]
         return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
     }
 
     /// Decodes a report; returns nil if the message is not one.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.type == Self.messageType, let body = try? JSON.parse(message.body),
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) })
         else { return nil }

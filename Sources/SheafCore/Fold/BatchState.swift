@@ -6,18 +6,18 @@ import BitCollections
 /// in any order. Two different outcomes of one task conflict; a reader applies a log in order, and the first outcome
 /// counts. Counts are derived from sets and never stored. The state needs two bits per task, plus an entry for each
 /// retried task.
-public struct BatchState: Sendable, Equatable {
+package struct BatchState: Sendable, Equatable {
     /// The maximum number of tasks of a batch; limits the memory that a foreign message can make a reader allocate.
-    public static let maximumTasks = 100_000_000
+    package static let maximumTasks = 100_000_000
 
     /// The number of tasks known to be published; a lower bound of the total until the batch is sealed.
-    public private(set) var published = 0
+    package private(set) var published = 0
     /// The total, once the creator has recorded it.
-    public private(set) var sealedTotal: Int?
+    package private(set) var sealedTotal: Int?
     /// When the first task started.
-    public private(set) var startedAt: Timestamp?
+    package private(set) var startedAt: Timestamp?
     /// The total usage of all successes that counted; a retried task may have had several.
-    public private(set) var usage = Usage()
+    package private(set) var usage = Usage()
 
     // A task is open (in neither set), succeeded (low), failed (high), or failed because of an invalid record (both).
     private var low = BitSet()
@@ -31,18 +31,17 @@ public struct BatchState: Sendable, Equatable {
     /// The nonce that the journal has committed, by generation.
     private var committed: [Int: String] = [:]
     /// The leases of tasks that have no outcome, by task index.
-    public private(set) var leases: [Int: TaskLease] = [:]
+    package private(set) var leases: [Int: TaskLease] = [:]
 
-    /// Creates the state of a batch about which nothing is known.
-    public init() {}
+    package init() {}
 
     /// Records the number of published tasks.
-    public mutating func applyPublished(_ count: Int) {
+    package mutating func applyPublished(_ count: Int) {
         if sealedTotal == nil { published = max(published, min(count, Self.maximumTasks)) }
     }
 
     /// Records the total; the first recorded total counts, and outcomes beyond it never count.
-    public mutating func applySealed(total: Int) {
+    package mutating func applySealed(total: Int) {
         guard sealedTotal == nil else { return }
         sealedTotal = total
         published = total
@@ -54,7 +53,7 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Records that a worker started its first task of the batch.
-    public mutating func applyStarted(at time: Timestamp) {
+    package mutating func applyStarted(at time: Timestamp) {
         startedAt = min(startedAt ?? time, time)
     }
 
@@ -62,7 +61,7 @@ public struct BatchState: Sendable, Equatable {
     ///
     /// A cancelled task stays open: all unsettled tasks of a cancelled batch are cancelled together.
     @discardableResult
-    public mutating func apply(_ outcome: OutcomeSummary) -> Bool {
+    package mutating func apply(_ outcome: OutcomeSummary) -> Bool {
         guard (0..<(sealedTotal ?? Self.maximumTasks)).contains(outcome.index), outcome.status != .cancelled else {
             return false
         }
@@ -80,7 +79,7 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Returns the generation for which a task is open or was settled.
-    public func generation(of index: Int) -> Int { generations[index] ?? 0 }
+    package func generation(of index: Int) -> Int { generations[index] ?? 0 }
 
     private mutating func endLease(of index: Int, before generation: Int) {
         if let lease = leases[index], lease.generation < generation { leases[index] = nil }
@@ -100,42 +99,41 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Returns whether the task with that index has an outcome.
-    public func isSettled(_ index: Int) -> Bool {
+    package func isSettled(_ index: Int) -> Bool {
         low.contains(index) || high.contains(index)
     }
 
     /// The numbers of settled tasks.
-    public var settled: Settled {
+    package var settled: Settled {
         let both = low.intersection(high).count
         return Settled(succeeded: low.count - both, failed: high.count, invalid: both)
     }
 
     /// The numbers of settled tasks, by how they ended.
-    public struct Settled: Sendable, Equatable {
+    package struct Settled: Sendable, Equatable {
         /// Tasks that ended with an output.
-        public var succeeded: Int
+        package var succeeded: Int
         /// Tasks that failed, including those with invalid records.
-        public var failed: Int
+        package var failed: Int
         /// Tasks that failed because their record could not be read.
-        public var invalid: Int
+        package var invalid: Int
 
-        /// Creates counts.
-        public init(succeeded: Int = 0, failed: Int = 0, invalid: Int = 0) {
+        package init(succeeded: Int = 0, failed: Int = 0, invalid: Int = 0) {
             self.succeeded = succeeded
             self.failed = failed
             self.invalid = invalid
         }
 
         /// The number of all settled tasks.
-        public var count: Int { succeeded + failed }
+        package var count: Int { succeeded + failed }
         /// The number of failures that the error policy considers.
-        public var policyFailures: Int { failed - invalid }
+        package var policyFailures: Int { failed - invalid }
     }
 
     /// Records which tasks a retry wants to open again.
     ///
     /// They are open once the journal has the matching `retried` entry; the two may be applied in any order.
-    public mutating func applyReopened(generation: Int, nonce: String, tasks: IndexRanges) {
+    package mutating func applyReopened(generation: Int, nonce: String, tasks: IndexRanges) {
         if let winner = committed[generation], winner != nonce { return }
         let limit = sealedTotal ?? Self.maximumTasks
         var fresh = BitSet()
@@ -150,7 +148,7 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Opens the tasks of a retry that the journal has committed.
-    public mutating func applyCommitted(_ reopening: BatchInfo.Reopening) {
+    package mutating func applyCommitted(_ reopening: BatchInfo.Reopening) {
         guard committed[reopening.generation] == nil else { return }
         committed[reopening.generation] = reopening.nonce
         let tasks = reopened[reopening.generation]?[reopening.nonce] ?? BitSet()
@@ -159,12 +157,12 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Returns whether all tasks of these retries were read and opened, so that the settled counts are correct.
-    public func hasReopened(_ reopenings: [BatchInfo.Reopening]) -> Bool {
+    package func hasReopened(_ reopenings: [BatchInfo.Reopening]) -> Bool {
         reopenings.allSatisfy { reopened[$0.generation]?[$0.nonce]?.count ?? 0 >= $0.count }
     }
 
     /// Records that a worker leased a task by writing it to the results log.
-    public mutating func applyLeased(_ lease: TaskLease) {
+    package mutating func applyLeased(_ lease: TaskLease) {
         let generation = generation(of: lease.index)
         // A lease of a generation not yet known to be open is kept: this reader may not have read that journal entry
         // yet.
@@ -174,12 +172,12 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Records that a leased task was returned to its queue.
-    public mutating func applyReturned(lease id: String) {
+    package mutating func applyReturned(lease id: String) {
         for (index, lease) in leases where lease.id == id { leases[index] = nil }
     }
 
     /// Applies the entry at an offset of the results log.
-    public mutating func apply(_ event: ResultEvent, at offset: Int64 = 0) {
+    package mutating func apply(_ event: ResultEvent, at offset: Int64 = 0) {
         switch event {
         case .started(let time): applyStarted(at: time)
         case .outcomes(let outcomes, _): for outcome in outcomes { apply(outcome) }
@@ -194,14 +192,14 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Applies the batch's size and generations from the journal.
-    public mutating func apply(_ info: BatchInfo) {
+    package mutating func apply(_ info: BatchInfo) {
         applyPublished(info.published)
         if let total = info.sealedTotal { applySealed(total: total) }
         for reopening in info.reopenings { applyCommitted(reopening) }
     }
 
     /// The state of a task in its current generation.
-    public enum Standing: Sendable, Hashable {
+    package enum Standing: Sendable, Hashable {
         /// The task has no outcome.
         case open
         /// The task ended with an output.
@@ -213,7 +211,7 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Returns the state of the task with that index.
-    public func standing(of index: Int) -> Standing {
+    package func standing(of index: Int) -> Standing {
         switch (low.contains(index), high.contains(index)) {
         case (false, false): .open
         case (true, false): .succeeded
@@ -227,7 +225,7 @@ public struct BatchState: Sendable, Equatable {
     /// The state as bytes for a checkpoint: runs of tasks in the same state, then the rarer parts, then a checksum.
     ///
     /// A run of up to 31 tasks takes one byte: a few bytes for most batches, and at worst about one byte per two tasks.
-    public var snapshot: [UInt8] {
+    package var snapshot: [UInt8] {
         var writer = SnapshotWriter()
         writer.byte(Self.version)
         writer.number(published)
@@ -264,7 +262,7 @@ public struct BatchState: Sendable, Equatable {
     }
 
     /// Decodes a snapshot; returns nil if the bytes are not a complete snapshot of this version.
-    public init?(snapshot: [UInt8]) {
+    package init?(snapshot: [UInt8]) {
         guard var reader = SnapshotReader(snapshot), reader.byte() == Self.version else { return nil }
         self.init()
         published = reader.number(below: Self.maximumTasks + 1)

@@ -22,7 +22,7 @@ public struct BatchSummary: Sendable, Equatable {
     public var usage: Usage
 
     /// Combines the journal's entry and progress; final counts in the journal take precedence over progress.
-    public init(record: BatchInfo, progress: BatchProgress?) {
+    package init(record: BatchInfo, progress: BatchProgress?) {
         self.record = record
         if record.ending == nil, let progress {
             missing = progress.missing
@@ -62,7 +62,7 @@ public struct BatchSummary: Sendable, Equatable {
     }
 
     /// The batch as the JSON object that `status --json` prints.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "batch_id": .string(record.id.text),
             "flow": .string(record.flow.text),

@@ -3,7 +3,7 @@
 /// Replaying these entries leads to the same state as replaying the whole journal. The history omits entries that
 /// changed nothing, counts of published tasks that a later entry replaced, and all entries of a batch before its
 /// deletion. It keeps entries whose type this version does not know.
-public struct JournalHistory: Sendable {
+package struct JournalHistory: Sendable {
     private enum Kept: Sendable {
         case message(Message)
         case line(ArraySlice<UInt8>)
@@ -18,21 +18,20 @@ public struct JournalHistory: Sendable {
     }
 
     /// The state that the entries lead to.
-    public private(set) var state = JournalState()
+    package private(set) var state = JournalState()
     /// The number of entries kept.
-    public private(set) var count = 0
+    package private(set) var count = 0
     /// The approximate size of the entries kept, in bytes.
-    public private(set) var size = 0
+    package private(set) var size = 0
     /// The entries in order; an entry that no longer matters is nil.
     private var kept: [Kept?] = []
     private var places: [Name: [Int]] = [:]
     private var published: [Name: Int] = [:]
 
-    /// Creates the history of an empty journal.
-    public init() {}
+    package init() {}
 
     /// Adds the next message of the journal; a message that is not an entry changes nothing.
-    public mutating func add(_ message: Message) {
+    package mutating func add(_ message: Message) {
         if let entry = JournalEntry(message) {
             add(entry, .message(message))
         } else if let bytes = JournalLine.bytes(of: message) {
@@ -91,7 +90,7 @@ public struct JournalHistory: Sendable {
 }
 
 /// The content of a journal up to an offset, so that later readers need not read the journal from its start.
-public struct JournalCheckpoint: Sendable {
+package struct JournalCheckpoint: Sendable {
     /// The message type of checkpoints.
     ///
     /// A version that adds content to entries must use another type, since this version may omit entries that matter
@@ -99,21 +98,21 @@ public struct JournalCheckpoint: Sendable {
     static let type = "journal"
 
     /// The maximum size of a checkpoint's body in bytes; a journal with more content is read from its start.
-    public static let maximumSize = 8 << 20
+    package static let maximumSize = 8 << 20
 
     /// The offset of the first journal entry after the checkpoint.
-    public let nextOffset: Int64
+    package let nextOffset: Int64
     /// The history up to that offset.
-    public let history: JournalHistory
+    package let history: JournalHistory
 
     /// Creates the checkpoint of a journal that was read up to an offset.
-    public init(nextOffset: Int64, history: JournalHistory) {
+    package init(nextOffset: Int64, history: JournalHistory) {
         self.nextOffset = nextOffset
         self.history = history
     }
 
     /// Encodes the checkpoint with one entry per line, as JSON.
-    public var message: Message {
+    package var message: Message {
         Message(
             type: Self.type,
             contentType: "application/jsonl",
@@ -123,7 +122,7 @@ public struct JournalCheckpoint: Sendable {
     }
 
     /// Decodes a checkpoint; returns nil if any line is invalid, so that no entry is lost.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.type == Self.type, let next = message.integer("sheaf-next-offset"), next >= 0,
             message.body.count <= Self.maximumSize
         else { return nil }

@@ -1,30 +1,29 @@
 /// The state of all batches: the pure fold of the journal.
-public struct JournalState: Sendable, Equatable {
+package struct JournalState: Sendable, Equatable {
     /// The ids of the batches, oldest first.
-    public private(set) var order: [Name] = []
+    package private(set) var order: [Name] = []
     private var infos: [Name: BatchInfo] = [:]
     private var deleted: Set<Name> = []
 
-    /// Creates the state of an empty journal.
-    public init() {}
+    package init() {}
 
     /// The batch with that id, or nil if it is unknown or deleted.
-    public subscript(_ batch: Name) -> BatchInfo? { infos[batch] }
+    package subscript(_ batch: Name) -> BatchInfo? { infos[batch] }
 
     /// All batches, oldest first.
-    public var batches: [BatchInfo] { order.compactMap { infos[$0] } }
+    package var batches: [BatchInfo] { order.compactMap { infos[$0] } }
 
     /// Returns whether a batch with that id was deleted; its id is never used again.
-    public func isDeleted(_ batch: Name) -> Bool { deleted.contains(batch) }
+    package func isDeleted(_ batch: Name) -> Bool { deleted.contains(batch) }
 
     /// The newest batch.
-    public var last: BatchInfo? { order.last.flatMap { infos[$0] } }
+    package var last: BatchInfo? { order.last.flatMap { infos[$0] } }
 
     /// Applies an entry and returns whether it changed the state.
     ///
     /// Of the entries about a batch that was never created, only its deletion has an effect.
     @discardableResult
-    public mutating func apply(_ entry: JournalEntry) -> Bool {
+    package mutating func apply(_ entry: JournalEntry) -> Bool {
         if case .created(let options, let source, let nonce, let input) = entry.event {
             guard infos[entry.batch] == nil, !isDeleted(entry.batch) else { return false }
             order.append(entry.batch)

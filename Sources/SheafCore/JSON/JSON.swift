@@ -25,7 +25,7 @@ public enum JSON {
     /// Checks the whole text and returns the requested top-level members if the text is an object.
     ///
     /// Takes one pass and builds only the requested values.
-    public static func members(
+    package static func members(
         _ names: [String],
         of bytes: [UInt8]
     ) throws(JSONError) -> [String: JSONValue] {
@@ -52,7 +52,7 @@ public enum JSON {
     }
 
     /// Checks the whole text and returns the unmodified bytes of each top-level member.
-    public static func slices(of bytes: [UInt8]) throws(JSONError) -> [(name: String, range: Range<Int>)] {
+    package static func slices(of bytes: [UInt8]) throws(JSONError) -> [(name: String, range: Range<Int>)] {
         try with(bytes) { (reader) throws(JSONError) in
             var found: [(name: String, range: Range<Int>)] = []
             try reader.members { (reader, span) throws(JSONError) in

@@ -25,14 +25,14 @@ public struct AttemptError: Sendable, Equatable {
     }
 
     /// The maximum number of errors that a task keeps; later errors replace the first ones.
-    public static let maximumCount = 10
+    package static let maximumCount = 10
     /// The maximum size of a message, in bytes.
-    public static let maximumMessage = 300
+    package static let maximumMessage = 300
     /// The maximum size of a type or a worker's name, in bytes.
     private static let maximumWord = 100
 
     /// Returns the last ``maximumCount`` errors of a list.
-    public static func bounded(_ errors: [AttemptError]) -> [AttemptError] { errors.suffix(maximumCount) }
+    package static func bounded(_ errors: [AttemptError]) -> [AttemptError] { errors.suffix(maximumCount) }
 
     private static func cut(_ text: String, to limit: Int) -> String {
         guard text.utf8.count > limit else { return text }
@@ -44,7 +44,7 @@ public struct AttemptError: Sendable, Equatable {
     }
 
     /// The error as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "attempt": .integer(attempt), "type": .string(type), "message": .string(message),
             "at": .string(at.description), "worker": .string(worker),
@@ -52,7 +52,7 @@ public struct AttemptError: Sendable, Equatable {
     }
 
     /// Decodes an error; returns nil if the JSON is not one.
-    public init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard let type = json["type"]?.stringValue else { return nil }
         self.init(
             attempt: json["attempt"]?.intValue.flatMap { (0...1_000_000).contains($0) ? $0 : nil } ?? 0,
@@ -64,10 +64,10 @@ public struct AttemptError: Sendable, Equatable {
     }
 
     /// Encodes a list of errors as a JSON array.
-    public static func json(_ errors: [AttemptError]) -> JSONValue { .array(errors.map(\.json)) }
+    package static func json(_ errors: [AttemptError]) -> JSONValue { .array(errors.map(\.json)) }
 
     /// Decodes the last ``maximumCount`` errors of a JSON array; invalid elements are omitted.
-    public static func list(json: JSONValue?) -> [AttemptError] {
+    package static func list(json: JSONValue?) -> [AttemptError] {
         bounded((json?.arrayValue ?? []).compactMap { AttemptError(json: $0) })
     }
 

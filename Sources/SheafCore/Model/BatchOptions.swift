@@ -31,7 +31,7 @@ public struct BatchOptions: Sendable, Equatable {
     }
 
     /// The options as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "error_policy": .string(errorPolicy.description),
             "max_running": maxRunning.map { .integer($0) } ?? .null,
@@ -43,7 +43,7 @@ public struct BatchOptions: Sendable, Equatable {
     }
 
     /// Decodes options from a JSON object; missing or unknown values get their defaults.
-    public init(json: JSONValue) {
+    package init(json: JSONValue) {
         self.init(
             errorPolicy: json["error_policy"]?.stringValue.flatMap { ErrorPolicy($0) } ?? .continue,
             maxRunning: json["max_running"]?.intValue.flatMap { $0 > 0 ? $0 : nil },

@@ -1,24 +1,23 @@
 /// One record of a batch with one combination of parameters, as it waits in a queue.
-public struct BatchTask: Sendable, Equatable {
+package struct BatchTask: Sendable, Equatable {
     /// The flow that runs the task.
-    public var flow: Name
+    package var flow: Name
     /// The batch that the task belongs to.
-    public var batch: Name
+    package var batch: Name
     /// The task's number within the batch, from 0 without gaps.
-    public var index: Int
+    package var index: Int
     /// The generation: 0 at first, and one more each time the task is retried.
-    public var generation: Int
+    package var generation: Int
     /// The number of the next attempt, from 1; deliveries to workers that died are not counted.
-    public var attempt: Int
+    package var attempt: Int
     /// The input record.
-    public var record: Record
+    package var record: Record
     /// The parameters as a JSON object, or nil if there are none.
-    public var parameters: String?
+    package var parameters: String?
     /// The errors of the last few attempts.
-    public var errors: [AttemptError]
+    package var errors: [AttemptError]
 
-    /// Creates a task.
-    public init(
+    package init(
         flow: Name,
         batch: Name,
         index: Int,
@@ -39,13 +38,11 @@ public struct BatchTask: Sendable, Equatable {
     }
 
     /// The task's unique id: `batch:index`.
-    public var id: String { "\(batch.text):\(index)" }
+    package var id: String { "\(batch.text):\(index)" }
 
-    /// The message type of tasks.
-    public static let messageType = "task"
+    package static let messageType = "task"
 
-    /// Encodes the task.
-    public var message: Message {
+    package var message: Message {
         var headers: [Message.Header] = [
             .init("sheaf-flow", .string(flow.text)),
             .init("sheaf-batch", .string(batch.text)),
@@ -69,7 +66,7 @@ public struct BatchTask: Sendable, Equatable {
     }
 
     /// Decodes a task; throws ``UnreadableMessage`` if the message is not a valid task.
-    public init(_ message: Message) throws(UnreadableMessage) {
+    package init(_ message: Message) throws(UnreadableMessage) {
         guard message.type == Self.messageType else {
             throw UnreadableMessage("its type is '\(message.type.prefix(40))', not 'task'")
         }

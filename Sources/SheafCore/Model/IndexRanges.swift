@@ -38,7 +38,7 @@ public struct IndexRanges: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Adds an index that is not smaller than any index in the set.
-    public mutating func append(_ index: Int) {
+    package mutating func append(_ index: Int) {
         guard let last = ranges.last else { return ranges.append(index..<index + 1) }
         if index == last.upperBound {
             ranges[ranges.count - 1] = last.lowerBound..<index + 1

@@ -42,7 +42,7 @@ public struct Name: Sendable, Hashable, Comparable, CustomStringConvertible, Exp
     /// Creates the id of a new batch: short, sorted by creation time, and unique in practice.
     ///
     /// It has nine characters of milliseconds and four random characters, in Crockford's base 32.
-    public static func newBatch(
+    package static func newBatch(
         at time: Timestamp,
         using generator: inout some RandomNumberGenerator
     ) -> Name {

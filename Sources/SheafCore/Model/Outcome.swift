@@ -94,7 +94,7 @@ public struct Outcome: Sendable, Equatable {
     /// Appends the outcome as the JSON object that `sheaf results` prints, without a line break.
     ///
     /// The object has `errors` only if an attempt failed.
-    public func writeRow(batch: Name, to row: inout [UInt8]) {
+    package func writeRow(batch: Name, to row: inout [UInt8]) {
         func field(_ name: StaticString) {
             row.append(contentsOf: ",\"".utf8)
             name.withUTF8Buffer { row.append(contentsOf: $0) }
@@ -127,5 +127,5 @@ public struct Outcome: Sendable, Equatable {
 
 extension Outcome.Failure {
     /// The failure as a JSON object.
-    public var json: JSONValue { ["type": .string(type), "message": .string(message)] }
+    package var json: JSONValue { ["type": .string(type), "message": .string(message)] }
 }

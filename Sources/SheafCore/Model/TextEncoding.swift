@@ -45,9 +45,9 @@ enum Base64 {
 }
 
 /// Percent-encoding of strings for URLs (RFC 3986).
-public enum PercentEncoding {
+package enum PercentEncoding {
     /// Encodes everything but letters, digits and `-._~`, so that the text cannot change the structure of a URL.
-    public static func encode(_ text: String) -> String {
+    package static func encode(_ text: String) -> String {
         var encoded: [UInt8] = []
         for byte in text.utf8 {
             switch byte {

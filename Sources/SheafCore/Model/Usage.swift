@@ -3,11 +3,11 @@ import OrderedCollections
 /// The resources that tasks used, such as tokens of a model: named integers that are summed over a batch.
 public struct Usage: Sendable, Hashable {
     /// The maximum number of names; limits the memory that an outcome can make every reader use.
-    public static let maximumNames = 16
+    package static let maximumNames = 16
     /// The maximum size of a name, in bytes.
-    public static let maximumNameSize = 64
+    package static let maximumNameSize = 64
     /// The maximum amount and sum: every JSON reader can represent it exactly.
-    public static let maximumAmount = 1 << 53
+    package static let maximumAmount = 1 << 53
 
     /// The amounts by name.
     public private(set) var amounts: [String: Int] = [:]
@@ -43,12 +43,12 @@ public struct Usage: Sendable, Hashable {
     }
 
     /// The usage as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         .object(OrderedDictionary(uniqueKeysWithValues: sorted.map { ($0.name, .integer($0.amount)) }))
     }
 
     /// Decodes a usage from the integers of a JSON object; ignores everything else.
-    public init(json: JSONValue?) {
+    package init(json: JSONValue?) {
         self.init()
         for (name, value) in json?.objectValue ?? [:] {
             if case .number(let digits) = value, let amount = Int(digits) { add(amount, to: name) }

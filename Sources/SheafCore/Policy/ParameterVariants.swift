@@ -1,17 +1,17 @@
 import OrderedCollections
 
 /// The parameter combinations of a batch: each record yields one task per combination.
-public struct ParameterVariants: Sendable, Equatable {
+package struct ParameterVariants: Sendable, Equatable {
     /// The parameters of each variant as a JSON object, or nil if it has none; the array is never empty.
-    public let variants: [String?]
+    package let variants: [String?]
 
     /// The maximum number of variants of a batch.
-    public static let maximum = 10_000
+    package static let maximum = 10_000
 
     /// Merges parameters over defaults and expands those whose value is a list.
     ///
     /// The result is their Cartesian product, in which the last list varies fastest.
-    public init(defaults: JSONValue, parameters: JSONValue) throws(ParameterError) {
+    package init(defaults: JSONValue, parameters: JSONValue) throws(ParameterError) {
         var merged = defaults.objectValue ?? [:]
         for (name, value) in parameters.objectValue ?? [:] { merged[name] = value }
         var variants: [OrderedDictionary<String, JSONValue>] = [[:]]

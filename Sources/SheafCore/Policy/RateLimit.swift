@@ -8,7 +8,7 @@ public struct RateLimit: Sendable, Hashable, CustomStringConvertible {
     /// The accepted form, for error messages.
     public static let rule = "a rate such as 100/s, 600/m or 5000/h"
     /// The maximum number of calls per second.
-    public static let maximum = 10_000
+    package static let maximum = 10_000
     /// The maximum number of bursts per second.
     private static let burstsPerSecond = 10.0
     private static let units: [(name: String, seconds: Int)] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86400)]
@@ -33,12 +33,12 @@ public struct RateLimit: Sendable, Hashable, CustomStringConvertible {
     public var perSecond: Double { Double(count) / Double(seconds) }
 
     /// The number of tokens, which is the maximum number of calls that can start at once.
-    public var burst: Int { max(1, Int((perSecond / Self.burstsPerSecond).rounded(.up))) }
+    package var burst: Int { max(1, Int((perSecond / Self.burstsPerSecond).rounded(.up))) }
 
     /// The time until a spent token becomes available again.
     ///
     /// One millisecond is subtracted: no broker and worker together pass on and spend a token faster than that.
-    public var tokenLifetime: Duration {
+    package var tokenLifetime: Duration {
         .milliseconds(Int(Double(burst) / perSecond * 1000) - 1)
     }
 
@@ -112,18 +112,18 @@ public struct RateLimitWait: Sendable, Equatable {
     }
 
     /// Combines the waits of two workers.
-    public func joined(with other: RateLimitWait) -> RateLimitWait {
+    package func joined(with other: RateLimitWait) -> RateLimitWait {
         let ends = [until, other.until].compactMap(\.self)
         return RateLimitWait(key: other.key, tasks: tasks + other.tasks, until: ends.max())
     }
 
     /// The wait as a JSON object, as in progress messages and heartbeats.
-    public var json: JSONValue {
+    package var json: JSONValue {
         ["limit": .string(key.text), "tasks": .integer(tasks), "until": .optional(until?.description)]
     }
 
     /// Decodes a wait; returns nil if the JSON is not one.
-    public init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard let key = json["limit"]?.stringValue.flatMap({ RateLimitKey($0) }), let tasks = json["tasks"]?.intValue,
             (1...BatchState.maximumTasks).contains(tasks)
         else { return nil }

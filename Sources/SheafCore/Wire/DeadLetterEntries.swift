@@ -1,25 +1,22 @@
 /// An entry in the log of dead letters that records when letters up to an offset were first seen.
 ///
 /// Sheaf writes it for brokers whose logs have no timestamps. If several apply to one letter, the first one counts.
-public struct DeadLetterSighting: Sendable, Hashable {
+package struct DeadLetterSighting: Sendable, Hashable {
     /// The offset of the last letter that the entry applies to, along with all earlier unseen letters.
-    public var last: Int64
+    package var last: Int64
     /// When the letters were seen.
-    public var at: Timestamp
+    package var at: Timestamp
 
-    /// The message type of sightings.
-    public static let messageType = "seen"
+    package static let messageType = "seen"
     private static let lastHeader = "sheaf-last"
     private static let timeHeader = "sheaf-at"
 
-    /// Creates a sighting.
-    public init(last: Int64, at: Timestamp) {
+    package init(last: Int64, at: Timestamp) {
         self.last = last
         self.at = at
     }
 
-    /// Encodes the sighting.
-    public var message: Message {
+    package var message: Message {
         Message(
             type: Self.messageType,
             headers: [.init(Self.lastHeader, .integer(last)), .init(Self.timeHeader, .string(at.description))]
@@ -27,7 +24,7 @@ public struct DeadLetterSighting: Sendable, Hashable {
     }
 
     /// Decodes a sighting; returns nil for any other message, including a dead-lettered sighting.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.type == Self.messageType, message[DeathHeaders.reason] == nil,
             let last = message.integer(Self.lastHeader),
             let at = message.string(Self.timeHeader).flatMap(Timestamp.init)
@@ -37,19 +34,17 @@ public struct DeadLetterSighting: Sendable, Hashable {
 }
 
 /// An entry in the log of dead letters that dismisses some of them, since a log cannot delete single entries.
-public enum Dismissal: Sendable, Hashable {
+package enum Dismissal: Sendable, Hashable {
     /// Dismisses all letters before an offset.
     case before(Int64)
     /// Dismisses the letter at an offset because it was requeued.
     case requeued(Int64)
 
-    /// The message type of dismissals.
-    public static let messageType = "dismissed"
+    package static let messageType = "dismissed"
     private static let beforeHeader = "sheaf-before"
     private static let requeuedHeader = "sheaf-requeued"
 
-    /// Encodes the dismissal.
-    public var message: Message {
+    package var message: Message {
         let header: Message.Header =
             switch self {
             case .before(let offset): .init(Self.beforeHeader, .integer(offset))
@@ -59,7 +54,7 @@ public enum Dismissal: Sendable, Hashable {
     }
 
     /// Decodes a dismissal; returns nil for any other message, including a dead-lettered dismissal.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.type == Self.messageType, message[DeathHeaders.reason] == nil else { return nil }
         if let offset = message.integer(Self.beforeHeader) {
             self = .before(Int64(offset))
@@ -72,9 +67,9 @@ public enum Dismissal: Sendable, Hashable {
 }
 
 /// The headers in which a broker records why a message was dead-lettered.
-public enum DeathHeaders {
+package enum DeathHeaders {
     /// The reason, such as `delivery_limit` or `rejected`.
-    public static let reason = "x-first-death-reason"
+    package static let reason = "x-first-death-reason"
     /// The queue that the message was first dead-lettered from.
-    public static let queue = "x-first-death-queue"
+    package static let queue = "x-first-death-queue"
 }

@@ -1,23 +1,21 @@
 import OrderedCollections
 
 /// A worker's report of the tasks it is running, sent every second and on each change.
-public struct Heartbeat: Sendable, Equatable {
-    /// The message type of heartbeats.
-    public static let messageType = "heartbeat"
+package struct Heartbeat: Sendable, Equatable {
+    package static let messageType = "heartbeat"
     /// How long a heartbeat is valid.
-    public static let lifetime = Duration.seconds(3)
+    package static let lifetime = Duration.seconds(3)
 
     /// The worker's name.
-    public var worker: String
+    package var worker: String
     /// The indices of the running tasks, by batch.
-    public var running: [Name: [Int]]
+    package var running: [Name: [Int]]
     /// The number of tasks that the worker holds but has not started, by batch.
-    public var waiting: [Name: Int]
+    package var waiting: [Name: Int]
     /// The tasks that wait for a rate limit, by batch.
-    public var limited: [Name: RateLimitWait]
+    package var limited: [Name: RateLimitWait]
 
-    /// Creates a heartbeat.
-    public init(
+    package init(
         worker: String,
         running: [Name: [Int]],
         waiting: [Name: Int] = [:],
@@ -29,8 +27,7 @@ public struct Heartbeat: Sendable, Equatable {
         self.limited = limited
     }
 
-    /// Encodes the heartbeat.
-    public var message: Message {
+    package var message: Message {
         var batches: JSONValue = [:]
         if case .object(var fields) = batches {
             for (batch, indices) in running.sorted(by: { $0.key < $1.key }) {
@@ -52,7 +49,7 @@ public struct Heartbeat: Sendable, Equatable {
     }
 
     /// Decodes a heartbeat; returns nil if the message is not one.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.type == Self.messageType, let body = try? JSON.parse(message.body),
             let worker = body["worker"]?.stringValue
         else { return nil }

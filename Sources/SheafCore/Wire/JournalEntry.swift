@@ -1,9 +1,8 @@
 import OrderedCollections
 
 /// An entry of the journal: an event that concerns a batch as a whole.
-public struct JournalEntry: Sendable, Equatable {
-    /// The events of a batch.
-    public enum Event: Sendable, Equatable {
+package struct JournalEntry: Sendable, Equatable {
+    package enum Event: Sendable, Equatable {
         /// A creator began: `nonce` distinguishes it from creators that chose the same id, `input` describes how to
         /// read the records again.
         case created(options: BatchOptions, source: String, nonce: String, input: JSONValue = .null)
@@ -36,8 +35,7 @@ public struct JournalEntry: Sendable, Equatable {
             usage: Usage = Usage()
         )
 
-        /// The event's name on the wire.
-        public var type: String {
+        package var type: String {
             switch self {
             case .created: "created"
             case .published: "published"
@@ -57,27 +55,22 @@ public struct JournalEntry: Sendable, Equatable {
     /// The maximum size of an entry's body in bytes.
     ///
     /// Larger entries are ignored, since every process keeps the content of entries in memory.
-    public static let maximumSize = 1 << 20
+    package static let maximumSize = 1 << 20
 
-    /// The batch's id.
-    public var batch: Name
-    /// The batch's flow.
-    public var flow: Name
+    package var batch: Name
+    package var flow: Name
     /// When the event happened, by the writer's clock.
-    public var at: Timestamp
-    /// The event.
-    public var event: Event
+    package var at: Timestamp
+    package var event: Event
 
-    /// Creates an entry.
-    public init(batch: Name, flow: Name, at: Timestamp, event: Event) {
+    package init(batch: Name, flow: Name, at: Timestamp, event: Event) {
         self.batch = batch
         self.flow = flow
         self.at = at
         self.event = event
     }
 
-    /// Encodes the entry.
-    public var message: Message {
+    package var message: Message {
         var body: JSONValue = ["at": .string(at.description)]
         func add(_ more: JSONValue) {
             guard case .object(var fields) = body, case .object(let added) = more else { return }
@@ -118,7 +111,7 @@ public struct JournalEntry: Sendable, Equatable {
     }
 
     /// Decodes an entry; returns nil if this version does not know the message's type or the message is invalid.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard let batch = message.string("sheaf-batch").flatMap({ Name($0) }),
             let flow = message.string("sheaf-flow").flatMap({ Name($0) }), message.body.count <= Self.maximumSize,
             let body = try? JSON.parse(message.body)

@@ -71,13 +71,12 @@ public struct Message: Sendable, Equatable {
 }
 
 /// The reason why a message cannot be decoded.
-public struct UnreadableMessage: Error, Sendable, Equatable, CustomStringConvertible {
+package struct UnreadableMessage: Error, Sendable, Equatable, CustomStringConvertible {
     /// The reason, to follow "cannot read the message: ".
-    public let reason: String
+    package let reason: String
 
-    /// Creates an error.
-    public init(_ reason: String) { self.reason = reason }
+    package init(_ reason: String) { self.reason = reason }
 
     /// The complete error message.
-    public var description: String { "cannot read the message: \(reason)" }
+    package var description: String { "cannot read the message: \(reason)" }
 }

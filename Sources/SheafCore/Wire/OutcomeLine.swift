@@ -4,7 +4,7 @@ extension Outcome {
     /// Appends the outcome as one line of JSON, including the line break.
     ///
     /// `index`, `generation`, `status` and `usage` come first, so that a reader that only counts can stop there.
-    public func writeLine(to output: inout [UInt8]) {
+    package func writeLine(to output: inout [UInt8]) {
         func field(_ name: StaticString) {
             output.append(UInt8(ascii: ","))
             output.append(UInt8(ascii: "\""))
@@ -67,7 +67,7 @@ extension Outcome {
     }
 
     /// Decodes an outcome from a line of JSON.
-    public init(line: [UInt8]) throws(UnreadableMessage) {
+    package init(line: [UInt8]) throws(UnreadableMessage) {
         do {
             try self.init(members: line, slices: JSON.slices(of: line))
         } catch let error as JSONError {
@@ -156,20 +156,19 @@ extension Record {
 }
 
 /// The part of an outcome that is needed for counting.
-public struct OutcomeSummary: Sendable, Hashable {
+package struct OutcomeSummary: Sendable, Hashable {
     /// The task's index within its batch.
-    public var index: Int
+    package var index: Int
     /// The generation that the task ran for.
-    public var generation: Int
+    package var generation: Int
     /// How the task ended.
-    public var status: Outcome.Status
+    package var status: Outcome.Status
     /// Whether the task failed because its record could not be read.
-    public var isInvalidRecord: Bool
+    package var isInvalidRecord: Bool
     /// The usage, if the task succeeded.
-    public var usage: Usage
+    package var usage: Usage
 
-    /// Creates a summary.
-    public init(
+    package init(
         index: Int,
         generation: Int = 0,
         status: Outcome.Status,
@@ -243,7 +242,7 @@ public struct OutcomeSummary: Sendable, Hashable {
 
 extension Outcome {
     /// The part of the outcome that is needed for counting.
-    public var summary: OutcomeSummary {
+    package var summary: OutcomeSummary {
         OutcomeSummary(
             index: index,
             generation: generation,

@@ -1,7 +1,6 @@
 /// An entry of a batch's question log.
-public struct QuestionEntry: Sendable, Equatable {
-    /// The events of a question.
-    public enum Event: Sendable, Equatable {
+package struct QuestionEntry: Sendable, Equatable {
+    package enum Event: Sendable, Equatable {
         /// A task waits for the answer; it may ask the same question again.
         case asked(Question)
         /// A user has answered; the first answer counts.
@@ -9,8 +8,7 @@ public struct QuestionEntry: Sendable, Equatable {
         /// The task no longer waits.
         case withdrawn
 
-        /// The event's name on the wire.
-        public var type: String {
+        package var type: String {
             switch self {
             case .asked: "asked"
             case .answered: "answered"
@@ -20,29 +18,25 @@ public struct QuestionEntry: Sendable, Equatable {
     }
 
     /// The maximum size of a question or an answer, in bytes.
-    public static let maximumSize = 64 << 10
+    package static let maximumSize = 64 << 10
     private static let mostChoices = 1_000
     private static let mostQuestions = 1_000_000
 
-    /// The question's id.
-    public var id: QuestionID
+    package var id: QuestionID
     /// When the event happened, by the writer's clock.
-    public var at: Timestamp
+    package var at: Timestamp
     /// The writer: the name of a worker or of the user who answered.
-    public var by: String
-    /// The event.
-    public var event: Event
+    package var by: String
+    package var event: Event
 
-    /// Creates an entry.
-    public init(id: QuestionID, at: Timestamp, by: String, event: Event) {
+    package init(id: QuestionID, at: Timestamp, by: String, event: Event) {
         self.id = id
         self.at = at
         self.by = by
         self.event = event
     }
 
-    /// Encodes the entry.
-    public var message: Message {
+    package var message: Message {
         let (text, answer): (Question?, String?) =
             switch event {
             case .asked(let question): (question, nil)
@@ -59,7 +53,7 @@ public struct QuestionEntry: Sendable, Equatable {
     }
 
     /// Decodes an entry; returns nil if the message is not one.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.body.count <= 4 * Self.maximumSize, let body = try? JSON.parse(message.body),
             let index = body["index"]?.intValue, (0..<BatchState.maximumTasks).contains(index),
             let generation = body["generation"]?.intValue, generation >= 0,
@@ -89,25 +83,25 @@ public struct QuestionEntry: Sendable, Equatable {
 }
 
 /// The state of a batch's questions: the fold of its question log; repeated entries have no effect.
-public struct QuestionState: Sendable, Equatable {
+package struct QuestionState: Sendable, Equatable {
     /// The state of one question.
-    public struct Standing: Sendable, Equatable {
+    package struct Standing: Sendable, Equatable {
         /// The question.
-        public var question: Question
+        package var question: Question
         /// The worker that asked most recently.
-        public var worker: String
+        package var worker: String
         /// When the question was asked most recently.
-        public var askedAt: Timestamp
+        package var askedAt: Timestamp
         /// The answer that counts, with its author and time, or nil if there is none.
-        public var answer: (value: String, by: String, at: Timestamp)?
+        package var answer: (value: String, by: String, at: Timestamp)?
         /// Whether the task no longer waits for an answer.
-        public var isWithdrawn = false
+        package var isWithdrawn = false
 
         /// Whether the question can be answered.
-        public var isOpen: Bool { answer == nil && !isWithdrawn }
+        package var isOpen: Bool { answer == nil && !isWithdrawn }
 
         /// Compares two standings, except for the time of the answer.
-        public static func == (left: Standing, right: Standing) -> Bool {
+        package static func == (left: Standing, right: Standing) -> Bool {
             left.question == right.question && left.worker == right.worker && left.askedAt == right.askedAt
                 && left.answer?.value == right.answer?.value && left.answer?.by == right.answer?.by
                 && left.isWithdrawn == right.isWithdrawn
@@ -116,26 +110,25 @@ public struct QuestionState: Sendable, Equatable {
 
     private var standings: [QuestionID: Standing] = [:]
 
-    /// Creates the state of a batch without questions.
-    public init() {}
+    package init() {}
 
     /// The state of a question, or nil if it was never asked.
-    public subscript(_ id: QuestionID) -> Standing? { standings[id] }
+    package subscript(_ id: QuestionID) -> Standing? { standings[id] }
 
     /// The questions that wait for an answer, ordered by task.
-    public var open: [(id: QuestionID, standing: Standing)] {
+    package var open: [(id: QuestionID, standing: Standing)] {
         standings.filter { $0.value.isOpen }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     /// Returns the questions of a task in order, for the newest generation that has any.
-    public func questions(of index: Int) -> [(id: QuestionID, standing: Standing)] {
+    package func questions(of index: Int) -> [(id: QuestionID, standing: Standing)] {
         let all = standings.filter { $0.key.index == index }
         guard let newest = all.keys.map(\.generation).max() else { return [] }
         return all.filter { $0.key.generation == newest }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     /// Applies an entry.
-    public mutating func apply(_ entry: QuestionEntry) {
+    package mutating func apply(_ entry: QuestionEntry) {
         switch entry.event {
         case .asked(let question):
             let answer = standings[entry.id]?.answer

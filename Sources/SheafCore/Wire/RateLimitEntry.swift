@@ -1,14 +1,12 @@
 /// An entry of the log of rate limits.
-public struct RateLimitEntry: Sendable, Equatable {
-    /// The events of a rate limit.
-    public enum Event: Sendable, Equatable {
+package struct RateLimitEntry: Sendable, Equatable {
+    package enum Event: Sendable, Equatable {
         /// The limit has a new rate, enforced by the tokens in the queues with this nonce; nil means no rate.
         case set(rate: RateLimit?, nonce: String)
         /// The service asked for a pause of this length; `level` counts such requests in a row.
         case throttled(delay: Duration, level: Int, reason: String)
 
-        /// The event's name on the wire.
-        public var type: String {
+        package var type: String {
             switch self {
             case .set: "limit"
             case .throttled: "throttled"
@@ -17,30 +15,26 @@ public struct RateLimitEntry: Sendable, Equatable {
     }
 
     /// The maximum length of a pause.
-    public static let longestDelay = Duration.seconds(24 * 3600)
+    package static let longestDelay = Duration.seconds(24 * 3600)
     private static let longestReason = 500
     private static let longestNonce = 32
     private static let highestLevel = 64
 
-    /// The limit.
-    public var key: RateLimitKey
+    package var key: RateLimitKey
     /// When the event happened, by the writer's clock.
-    public var at: Timestamp
+    package var at: Timestamp
     /// The worker that wrote the entry.
-    public var worker: String
-    /// The event.
-    public var event: Event
+    package var worker: String
+    package var event: Event
 
-    /// Creates an entry.
-    public init(key: RateLimitKey, at: Timestamp, worker: String, event: Event) {
+    package init(key: RateLimitKey, at: Timestamp, worker: String, event: Event) {
         self.key = key
         self.at = at
         self.worker = worker
         self.event = event
     }
 
-    /// Encodes the entry.
-    public var message: Message {
+    package var message: Message {
         let body: JSONValue
         switch event {
         case .set(let rate, let nonce):
@@ -59,7 +53,7 @@ public struct RateLimitEntry: Sendable, Equatable {
     }
 
     /// Decodes an entry; returns nil if the message is not one.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard let body = try? JSON.parse(message.body),
             let key = body["key"]?.stringValue.flatMap({ RateLimitKey($0) }),
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) }),

@@ -1,37 +1,37 @@
 /// The message types of a results log, and functions that encode and decode them.
-public enum ResultMessage {
+package enum ResultMessage {
     /// The type of messages with outcomes, one JSON object per line.
-    public static let outcomesType = "outcomes"
+    package static let outcomesType = "outcomes"
     /// The type of the message that a worker appends before it runs its first task of a batch.
-    public static let startedType = "started"
+    package static let startedType = "started"
     /// The type of messages that open tasks for a retry.
-    public static let reopenedType = "reopened"
+    package static let reopenedType = "reopened"
     /// The type of messages that contain a leased task; see ``TaskLease``.
-    public static let leasedType = "leased"
+    package static let leasedType = "leased"
     /// The type of messages that record the return of a leased task to its queue.
-    public static let returnedType = "returned"
+    package static let returnedType = "returned"
     /// The type of messages that record that a task waits for its next attempt.
-    public static let delayedType = "delayed"
+    package static let delayedType = "delayed"
     /// The type of the aggregator's checkpoints.
-    public static let checkpointType = "checkpoint"
+    package static let checkpointType = "checkpoint"
     /// The maximum number of outcomes in one message.
-    public static let maximumOutcomes = 500
+    package static let maximumOutcomes = 500
     /// The size in bytes at which a message takes no further outcomes.
-    public static let softSize = 256 << 10
+    package static let softSize = 256 << 10
 
     /// Encodes the first start of a worker in a batch.
-    public static func started(batch: Name, worker: String, at time: Timestamp) -> Message {
+    package static func started(batch: Name, worker: String, at time: Timestamp) -> Message {
         let body: JSONValue = ["worker": .string(worker), "started_at": .string(time.description)]
         return Message(type: startedType, contentType: "application/json", headers: header(batch), body: body.bytes)
     }
 
     /// Encodes outcomes from the lines that ``Outcome/writeLine(to:)`` has written.
-    public static func outcomes(batch: Name, lines: [UInt8]) -> Message {
+    package static func outcomes(batch: Name, lines: [UInt8]) -> Message {
         Message(type: outcomesType, contentType: "application/x-ndjson", headers: header(batch), body: lines)
     }
 
     /// Encodes the tasks that a retry opens; it counts once the journal has a `retried` entry with the same nonce.
-    public static func reopened(batch: Name, generation: Int, nonce: String, tasks: IndexRanges) -> Message {
+    package static func reopened(batch: Name, generation: Int, nonce: String, tasks: IndexRanges) -> Message {
         let body: JSONValue = [
             "generation": .integer(generation), "nonce": .string(nonce), "tasks": .string(tasks.description),
         ]
@@ -39,12 +39,12 @@ public enum ResultMessage {
     }
 
     /// Encodes the return of a leased task to its queue.
-    public static func returned(batch: Name, lease: String) -> Message {
+    package static func returned(batch: Name, lease: String) -> Message {
         Message(type: returnedType, headers: header(batch) + [.init("sheaf-lease", .string(lease))])
     }
 
     /// Encodes that a task waits for its next attempt.
-    public static func delayed(_ task: BatchTask, for delay: Duration) -> Message {
+    package static func delayed(_ task: BatchTask, for delay: Duration) -> Message {
         let (seconds, attoseconds) = delay.components
         let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
         return Message(
@@ -58,7 +58,7 @@ public enum ResultMessage {
     }
 
     /// Encodes a checkpoint of the log's content before an offset.
-    public static func checkpoint(batch: Name, of state: BatchState, upTo offset: Int64) -> Message {
+    package static func checkpoint(batch: Name, of state: BatchState, upTo offset: Int64) -> Message {
         Message(
             type: checkpointType,
             contentType: "application/octet-stream",
@@ -68,7 +68,7 @@ public enum ResultMessage {
     }
 
     /// Decodes a checkpoint; returns nil if the message is not a complete checkpoint.
-    public static func checkpoint(_ message: Message) -> (state: BatchState, offset: Int64)? {
+    package static func checkpoint(_ message: Message) -> (state: BatchState, offset: Int64)? {
         guard message.type == checkpointType, let offset = message.integer("sheaf-offset"),
             let state = BatchState(snapshot: message.body)
         else { return nil }
@@ -80,7 +80,7 @@ public enum ResultMessage {
     }
 
     /// Decodes the time of a `started` message.
-    public static func startedAt(_ message: Message) -> Timestamp? {
+    package static func startedAt(_ message: Message) -> Timestamp? {
         guard message.type == startedType else { return nil }
         return (try? JSON.members(["started_at"], of: message.body))?["started_at"]?.stringValue.flatMap {
             Timestamp($0)
@@ -88,7 +88,7 @@ public enum ResultMessage {
     }
 
     /// Decodes the summaries of a message's outcomes; omits and counts invalid lines.
-    public static func summaries(of message: Message) -> (outcomes: [OutcomeSummary], unreadable: Int) {
+    package static func summaries(of message: Message) -> (outcomes: [OutcomeSummary], unreadable: Int) {
         guard message.type == outcomesType else { return ([], 0) }
         var outcomes: [OutcomeSummary] = []
         var unreadable = 0
@@ -105,7 +105,7 @@ public enum ResultMessage {
     }
 
     /// Decodes the outcomes of a message; omits invalid lines.
-    public static func outcomes(of message: Message) -> [Outcome] {
+    package static func outcomes(of message: Message) -> [Outcome] {
         guard message.type == outcomesType else { return [] }
         return message.body.withUnsafeBufferPointer { body in
             lines(of: body).compactMap { try? Outcome(line: Array(body[$0])) }
@@ -125,7 +125,7 @@ public enum ResultMessage {
 }
 
 /// An entry of a results log, decoded for the fold.
-public enum ResultEvent: Sendable, Equatable {
+package enum ResultEvent: Sendable, Equatable {
     /// A worker started its first task of the batch.
     case started(at: Timestamp)
     /// Tasks ended; `unreadable` is the number of invalid lines.
@@ -144,7 +144,7 @@ public enum ResultEvent: Sendable, Equatable {
     case unknown
 
     /// Decodes an entry.
-    public init(_ message: Message) {
+    package init(_ message: Message) {
         switch message.type {
         case ResultMessage.outcomesType:
             let (outcomes, unreadable) = ResultMessage.summaries(of: message)
@@ -190,20 +190,18 @@ public enum ResultEvent: Sendable, Equatable {
 ///
 /// The task's message has moved from its queue to the results log. If the worker's lock becomes free and the task has
 /// no outcome, the aggregator returns the task to its queue.
-public struct TaskLease: Sendable, Hashable {
-    /// The id of the lease.
-    public var id: String
+package struct TaskLease: Sendable, Hashable {
+    package var id: String
     /// The task's index within its batch.
-    public var index: Int
+    package var index: Int
     /// The generation that the task runs for.
-    public var generation: Int
+    package var generation: Int
     /// The id of the worker, as in the name of its lock.
-    public var worker: String
+    package var worker: String
     /// The offset of the lease in the results log, or 0 if it is not known.
-    public var offset: Int64
+    package var offset: Int64
 
-    /// Creates a lease.
-    public init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
+    package init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
         self.id = id
         self.index = index
         self.generation = generation
@@ -212,7 +210,7 @@ public struct TaskLease: Sendable, Hashable {
     }
 
     /// Decodes the lease of a `leased` message; returns nil if the message is not one.
-    public init?(_ message: Message) {
+    package init?(_ message: Message) {
         guard message.type == ResultMessage.leasedType, let id = message.string("sheaf-lease"), id.utf8.count <= 64,
             let worker = message.string("sheaf-worker"), worker.utf8.count <= 64,
             let index = message.integer("sheaf-index"), (0..<BatchState.maximumTasks).contains(index)
@@ -221,7 +219,7 @@ public struct TaskLease: Sendable, Hashable {
     }
 
     /// Encodes a leased task for the results log: the task's message with two more headers.
-    public func message(of task: BatchTask) -> Message {
+    package func message(of task: BatchTask) -> Message {
         var message = task.message
         message.type = ResultMessage.leasedType
         message.headers.append(.init("sheaf-lease", .string(id)))
@@ -230,7 +228,7 @@ public struct TaskLease: Sendable, Hashable {
     }
 
     /// Decodes the task of a `leased` message; returns nil if it is invalid.
-    public static func task(of message: Message) -> BatchTask? {
+    package static func task(of message: Message) -> BatchTask? {
         var message = message
         guard message.type == ResultMessage.leasedType else { return nil }
         message.type = BatchTask.messageType

@@ -1,63 +1,63 @@
 /// The names of a namespace's queues, logs and locks; all of them start with the namespace.
-public struct WireNames: Sendable, Hashable {
+package struct WireNames: Sendable, Hashable {
     /// The prefix of all names.
-    public let namespace: Name
+    package let namespace: Name
 
     /// Creates the names of a namespace; the default namespace is `sheaf`.
-    public init(namespace: Name? = nil) {
+    package init(namespace: Name? = nil) {
         self.namespace = namespace ?? "sheaf"
     }
 
     /// Returns the queue of a batch's tasks in one generation.
-    public func tasks(flow: Name, batch: Name, generation: Int) -> String {
+    package func tasks(flow: Name, batch: Name, generation: Int) -> String {
         "\(namespace).tasks.\(flow).\(batch).\(generation)"
     }
 
     /// Returns the queue of a flow's tasks that were returned too often.
-    public func suspects(flow: Name) -> String { "\(namespace).suspects.\(flow)" }
+    package func suspects(flow: Name) -> String { "\(namespace).suspects.\(flow)" }
 
     /// The log of dead letters: poison tasks and unreadable messages.
-    public var dead: String { "\(namespace).dead" }
+    package var dead: String { "\(namespace).dead" }
 
     /// Returns the log of a batch's starts and outcomes.
-    public func results(batch: Name) -> String { "\(namespace).results.\(batch)" }
+    package func results(batch: Name) -> String { "\(namespace).results.\(batch)" }
 
     /// The log of events that concern batches as a whole.
-    public var journal: String { "\(namespace).journal" }
+    package var journal: String { "\(namespace).journal" }
 
     /// The bounded log of journal checkpoints, so that the journal need not be read from its start.
-    public var checkpoints: String { "\(namespace).checkpoints" }
+    package var checkpoints: String { "\(namespace).checkpoints" }
 
     /// The bounded log of the aggregator's progress reports.
-    public var progress: String { "\(namespace).progress" }
+    package var progress: String { "\(namespace).progress" }
 
     /// The bounded log of worker heartbeats.
-    public var heartbeats: String { "\(namespace).heartbeats" }
+    package var heartbeats: String { "\(namespace).heartbeats" }
 
     /// Returns the queue of a batch's permits from a generation on; each permit allows one running task.
-    public func permits(batch: Name, generation: Int) -> String { "\(namespace).permits.\(batch).\(generation)" }
+    package func permits(batch: Name, generation: Int) -> String { "\(namespace).permits.\(batch).\(generation)" }
 
     /// The bounded log of shared rate limits: their rates, and the pauses that services asked for.
-    public var limits: String { "\(namespace).limits" }
+    package var limits: String { "\(namespace).limits" }
 
     /// Returns the log of a batch's questions and their answers.
-    public func questions(batch: Name) -> String { "\(namespace).questions.\(batch)" }
+    package func questions(batch: Name) -> String { "\(namespace).questions.\(batch)" }
 
     /// Returns the queue of a rate's tokens; each token allows one call.
-    public func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
+    package func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
 
     /// Returns the queue in which spent tokens wait until they are available again.
-    public func spentTokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
+    package func spentTokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
 
     /// Returns the lock of the worker that mints a rate's tokens.
-    public func limitLock(_ key: RateLimitKey) -> String { "\(namespace).lock.\(key.text)" }
+    package func limitLock(_ key: RateLimitKey) -> String { "\(namespace).lock.\(key.text)" }
 
     /// The lock of the aggregator.
-    public var aggregatorLock: String { "\(namespace).lock.aggregator" }
+    package var aggregatorLock: String { "\(namespace).lock.aggregator" }
 
     /// Returns the lock that a worker holds while it is alive, by the worker's random id.
-    public func workerLock(_ id: String) -> String { "\(namespace).lock.worker.\(id)" }
+    package func workerLock(_ id: String) -> String { "\(namespace).lock.worker.\(id)" }
 
     /// Returns the lock of the process that publishes a batch's tasks: its creator, and later a retry.
-    public func creatingLock(batch: Name) -> String { "\(namespace).lock.creating.\(batch)" }
+    package func creatingLock(batch: Name) -> String { "\(namespace).lock.creating.\(batch)" }
 }
