@@ -45,7 +45,7 @@ import Testing
             #expect(after == before, "no new task begins")
             try await system.node.rabbitmqctl(alarm.clear)
             try await bench.until("all processes go on") {
-                try system.creatorSays("takes messages again") && system.workersSay("takes outcomes again")
+                try system.creatorSays("accepts messages again") && system.workersSay("takes outcomes again")
                     && system.begun().count > before
             }
             let isSaidOnce = try system.creatorSays("waiting up to") && system.workersSay("takes no outcomes for now")

@@ -39,7 +39,7 @@ import Testing
             let talk = try bench.lines(of: "talk")
             #expect(run.code == 0 && run.output == "b1\n", "\(talk)")
             #expect(talk.count { $0.contains("waiting up to") } == 1, "\(talk)")
-            #expect(talk.contains { $0.contains("takes messages again") })
+            #expect(talk.contains { $0.contains("accepts messages again") })
             #expect(try await bench.sheaf("status", "b1", "--json").json["total"]?.intValue == 5000)
         }
     }

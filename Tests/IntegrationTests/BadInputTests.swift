@@ -98,7 +98,7 @@ extension Integration {
                 }
                 let runs = try await site.work("--batch", "last")
                 #expect(runs.allSatisfy { $0.code == 0 })
-                #expect(runs.contains { $0.talk.contains("goes to the dead letters") })
+                #expect(runs.contains { $0.talk.contains("is rejected to the dead letters") })
                 let rows = try await site.complete(BatchCounts(succeeded: 3))
                 #expect(Set(rows.compactMap { $0["output"]?.stringValue }) == ["a", "b", "c"])
             }

@@ -74,9 +74,9 @@ extension Integration {
                     let rows = try await site.complete(BatchCounts(succeeded: 1))
                     if isTold {
                         #expect(rows.map { $0["attempts"] } == [1])
-                        #expect(!run.talk.contains("consuming begins again"), "\(run.talk)")
+                        #expect(!run.talk.contains("consumes again"), "\(run.talk)")
                     } else {
-                        #expect(run.talk.contains("consuming begins again"), "the channel was closed: \(run.talk)")
+                        #expect(run.talk.contains("consumes again"), "the channel was closed: \(run.talk)")
                     }
                     #expect(try site.noted("begun") == [0], "it ran once")
                 }
