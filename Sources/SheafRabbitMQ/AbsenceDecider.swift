@@ -166,7 +166,8 @@ extension RabbitMQBroker {
         var look: AbsenceDecider.Look
         if case .refused(let first) = suspicion { look = first } else { look = try await self.look(for: name) }
         while true {
-            switch decider.decide(look, at: .now, trusted: await control.trustedFrom) {
+            switch decider.decide(look, at: .now, trusted: max(await control.trustedFrom, await consuming.trustedFrom))
+            {
             case .present: return true
             case .missing: return false
             case .unavailable:

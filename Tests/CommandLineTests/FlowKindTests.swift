@@ -176,7 +176,7 @@ import Testing
                 let run = try await bench.sheaf(["run", "--until-empty"] + arguments)
                 #expect(run.code == 78 && run.talk.contains("a Swift type in another program"), "\(run.talk)")
             }
-            #expect(try await bench.sheaf("run", "--until-empty").talk.contains("not running 'shorten'"))
+            #expect(try await bench.sheaf("run", "--until-empty").talk.contains("does not run 'shorten'"))
             #expect(try await bench.shell("$(dirname $SHEAF)/shorten .sheaf").code == 0)
             let rows = try await rows(bench)
             #expect(rows.map { $0["output"] } == [["tags": 2, "title": "long long"], .null, .null])

@@ -74,7 +74,7 @@ import Testing
         report.withoutRecord = 3
         let lines = Wording.retry(report, of: .failed)
         #expect(lines.count == 4)
-        #expect(lines[0].hasPrefix("2 tasks of batch b opened again"))
+        #expect(lines[0].hasPrefix("2 tasks of batch b run again"))
         #expect(lines[1].hasPrefix("1 failed task left out"))
         #expect(lines[2].hasPrefix("3 tasks left out"))
         #expect(report.json["left_out"]?["invalid"] == 1)

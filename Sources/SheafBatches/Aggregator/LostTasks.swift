@@ -38,7 +38,7 @@ actor LostTasks {
             }
             for (batch, lease) in leases {
                 guard let since = silentWorkers[lease.worker], .now - since >= timing.leaseGrace else { continue }
-                try await putBack(lease, of: batch)
+                try await unlessLost { try await putBack(lease, of: batch) }
             }
         }
     }
@@ -85,7 +85,7 @@ actor LostTasks {
         var (newest, seen): (Int64, Int64) = (-1, -1)
         try await client.broker.follow(log, from: .first) { chunk in
             for entry in chunk.entries {
-                try await self.fail(entry.message)
+                try await self.unlessLost { try await self.fail(entry.message) }
                 if let sighting = DeadLetterSighting(entry.message) {
                     seen = max(seen, sighting.last)
                 } else if entry.time == nil, Dismissal(entry.message) == nil {
@@ -97,6 +97,15 @@ actor LostTasks {
             try await self.client.broker.append(DeadLetterSighting(last: newest, at: .now).message, to: log)
             seen = newest
             return true
+        }
+    }
+
+    /// Leaves out what belongs to a batch whose results log is gone: the aggregator reports such a batch as lost.
+    private func unlessLost(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            client.logger.debug("a lost task is left out: \(error)")
         }
     }
 

@@ -136,6 +136,8 @@ private struct BatchEventReader {
 
     private func concerns(_ event: BatchEvent) -> Bool { index == nil || event.index == nil || event.index == index }
 
+    private static func tasks(_ count: Int) -> String { count == 1 ? "1 task" : "\(count) tasks" }
+
     private func journalEvents(_ entry: LogEntry) -> [BatchEvent] {
         guard entry.message.string("sheaf-batch") == batch.id.text, let read = JournalEntry(entry.message) else {
             return []
@@ -143,14 +145,14 @@ private struct BatchEventReader {
         var event = BatchEvent(log: .journal, offset: entry.offset, at: read.at, what: read.event.type)
         switch read.event {
         case .created(_, let source, _, _): event.detail = source.isEmpty ? nil : source
-        case .published(let count, _): event.detail = "\(count) tasks so far"
-        case .sealed(let total): event.detail = "\(total) tasks"
+        case .published(let count, _): event.detail = "\(Self.tasks(count)) so far"
+        case .sealed(let total): event.detail = Self.tasks(total)
         case .stopped(let reason): event.detail = reason
         case .cancelled(let now): event.detail = now ? "running tasks, too" : nil
-        case .resumed(let tolerated): event.detail = tolerated > 0 ? "\(tolerated) failures tolerated" : nil
+        case .resumed(let tolerated): event.detail = tolerated > 0 ? "failures that no longer count: \(tolerated)" : nil
         case .retried(let generation, _, let count, _):
             event.generation = generation
-            event.detail = "\(count) tasks"
+            event.detail = Self.tasks(count)
         case .changed(let limit): event.detail = "max_running=\(limit.map { "\($0)" } ?? "none")"
         case .finished(let generation, let end, let counts, _, _):
             event.generation = generation

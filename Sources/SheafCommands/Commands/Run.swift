@@ -9,7 +9,7 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Run tasks: take them from the broker and run several at once.",
             discussion: """
-                Runs until it is interrupted, unless an option says otherwise. On the first SIGINT (Ctrl-C) or SIGTERM \
+                Runs until it is interrupted, or until the end that an option sets. On the first SIGINT (Ctrl-C) or SIGTERM \
                 the worker takes no more tasks and lets running tasks finish, for up to --grace. After that time, or \
                 on the second signal, it ends the rest and returns them to the queue. A third signal ends the process \
                 immediately. Start any number of workers, on any number of machines.

@@ -79,7 +79,8 @@ extension Wording {
     static func resuming(_ change: BatchChange) -> String {
         let batch = change.batch
         guard change.hasChanged else {
-            return "batch \(batch.record.id) is not paused or stopped: \(conclusion(batch))"
+            return
+                "batch \(batch.record.id) is not paused or stopped: it is \(batch.status), with \(counts(batch.counts))"
         }
         if let stop = batch.record.stopped { return "batch \(batch.record.id) was stopped again: \(stop.reason)" }
         return "batch \(batch.record.id) continues: \(counts(batch.counts))"
@@ -103,7 +104,7 @@ extension Wording {
             case .missing: lines.append("batch \(id) has no missing task that can be published again")
             }
         } else {
-            let verb = target == .missing ? "published again" : "opened again"
+            let verb = target == .missing ? "published again" : "run again"
             lines.append("\(count(report.retried, "task")) of batch \(id) \(verb): \(counts(report.batch.counts))")
         }
         if report.invalid > 0 {

@@ -35,7 +35,8 @@ struct BatchFollower: Sendable {
                 ? Diagnosis(.notFound, "batch '\(reference)' is gone")
                 : Diagnosis(.timedOut, "the state of batch '\(reference)' was not available in time")
         }
-        return (last, isOver)
+        // The aggregator of another process may have counted more than this one has followed so far.
+        return isOver ? (last, true) : (try await client.batch(last.record.id.text), false)
     }
 
     /// Follows a batch, prints how it ended, and throws the exit code that reports it.

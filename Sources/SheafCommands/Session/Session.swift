@@ -73,7 +73,9 @@ struct Session: Sendable {
     private func ownFlows() -> [FlowSettings] {
         let others = settings.flows.values.filter(\.isExternal).map { "'\($0.name)'" }
         if !others.isEmpty {
-            console.say("not running \(others.joined(separator: ", ")), which other programs run (swift: true)")
+            console.say(
+                "this worker does not run \(others.joined(separator: ", ")): another program does (swift: true)"
+            )
         }
         return settings.flows.values.filter { !$0.isExternal }
     }

@@ -46,7 +46,7 @@ struct WorkReport: Sendable {
         var text = "ran \(Wording.count(report.finished, "task")) in \(Wording.duration(elapsed))"
         text += " (\(Wording.rate(rate)))"
         text += ": \(report.succeeded) succeeded, \(report.failed) failed"
-        if report.retried > 0 { text += ", \(report.retried) to be retried" }
+        if report.retried > 0 { text += ", \(report.retried) retried" }
         if report.returned > 0 { text += ", \(report.returned) returned to the queue" }
         return text
     }

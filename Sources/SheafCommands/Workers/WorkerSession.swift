@@ -29,7 +29,9 @@ final class WorkerSession: Sendable {
             let verdict = try await watch.run(
                 ease: { await self.ease($0) },
                 hasten: { _ in
-                    self.session.console.say("returning running tasks to the queue; once more exits immediately")
+                    self.session.console.say(
+                        "the worker returns running tasks to the queue; a third signal exits immediately"
+                    )
                 },
                 { try await self.work() }
             )
@@ -44,7 +46,7 @@ final class WorkerSession: Sendable {
         guard let group = group.withLock({ $0 }) else { return false }
         let time = configuration.grace.map { " for up to \(Wording.duration($0))" } ?? ""
         session.console.say(
-            "taking no more tasks and finishing the running ones\(time); once more returns them to the queue"
+            "the worker takes no more tasks and lets running tasks finish\(time); a second signal returns them to the queue"
         )
         await group.triggerGracefulShutdown()
         return true

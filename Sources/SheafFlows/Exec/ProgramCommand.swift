@@ -98,7 +98,8 @@ struct ProgramCommand: Sendable {
     func explain(_ error: SubprocessError) -> FlowError {
         switch error.code {
         case .executableNotFound:
-            let place = program.contains("/") ? " (the path is relative to the folder '\(directory)')" : ""
+            let isRelative = program.contains("/") && !program.hasPrefix("/")
+            let place = isRelative ? " (the path is relative to the folder '\(directory)')" : ""
             return FlowError(
                 type: FlowError.notFoundType,
                 message: """

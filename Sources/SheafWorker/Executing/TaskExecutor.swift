@@ -323,6 +323,9 @@ struct TaskExecutor: Sendable {
         let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
         do {
             try await publish(next.message, to: queue, after: delay)
+        } catch let error as BrokerError where error.code == .notFound {
+            // The queue is gone: its batch has ended or is lost, so no worker is to run the task again.
+            return try await settler.settleMoved([assignment.delivery])
         } catch let error as BrokerError {
             // Headers have a limit, and the errors of earlier attempts are not worth the task.
             guard !error.isRetryable else { throw error }

@@ -141,7 +141,9 @@ final class FetchScope: Sendable {
     /// Runs a call to the broker; returns nil if it failed in a way that passes by itself.
     func passing<Result>(_ call: () async throws -> Result) async throws -> Result? {
         do {
-            return try await call()
+            let result = try await call()
+            lifecycle.noteBroker(nil, for: .fetching)
+            return result
         } catch let error as BrokerError where error.isRetryable {
             complain(of: error)
             try await Task.sleep(for: timing.fetchInterval)

@@ -96,14 +96,18 @@ struct TaskPuller: Sendable {
                 await fetcher.noteService(of: key)
                 return TaskDelivery(delivery, from: key, permit: permit, limit: scope.limit(ofFlow: info.flow))
             }
-            if let permit { try await client.broker.settle(permit, as: .returned) }
-            await fetcher.noteService(of: key)
-            return nil
-        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
-            if let permit { try await client.broker.settle(permit, as: .returned) }
+        } catch {
+            // A permit that is kept would stop the batch on all workers.
+            if let permit { try? await client.broker.settle(permit, as: .returned) }
+            guard let error = error as? BrokerError, error.code == .notFound || error.code == .queueGone else {
+                throw error
+            }
             try await fetcher.queueIsMissing(place, of: key)
             return nil
         }
+        if let permit { try await client.broker.settle(permit, as: .returned) }
+        await fetcher.noteService(of: key)
+        return nil
     }
 
     // MARK: Suspects

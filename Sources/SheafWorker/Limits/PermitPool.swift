@@ -45,7 +45,14 @@ actor PermitPool {
                 try await client.broker.settle(delivery, as: .acknowledged)
                 continue
             }
-            if let known = journal[info.id], permit.change > known.permits.change { try await journal.catchUp() }
+            if let known = journal[info.id], permit.change > known.permits.change {
+                do {
+                    try await journal.catchUp()
+                } catch {
+                    try? await client.broker.settle(delivery, as: .returned)
+                    throw error
+                }
+            }
             guard let known = journal[info.id], permit.change <= known.permits.change else {
                 // Minted for a change that the journal does not contain yet.
                 try await client.broker.settle(delivery, as: .returned)
@@ -79,7 +86,14 @@ actor PermitPool {
             let isVoid = Permit(old.message).map { !info.permits.isValid($0) } ?? true
             try await client.broker.settle(old, as: isVoid ? .acknowledged : .returned)
         }
-        guard let permit = try await get(of: info) else { return }
+        let next: Delivery?
+        do {
+            next = try await get(of: info)
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            // The batch has ended or lost its permits; the task that runs needs none.
+            return ledger.withLock { $0.excuse(delivery) }
+        }
+        guard let permit = next else { return }
         if !ledger.withLock({ $0.givePermit(permit, to: delivery, now: .now) }) {
             try await client.broker.settle(permit, as: .returned)
         }
