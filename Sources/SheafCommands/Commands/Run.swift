@@ -9,9 +9,9 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             abstract: "Run tasks: take them from the broker and run several at once.",
             discussion: """
-                Runs until it is interrupted, or until the end that an option sets. On the first SIGINT (Ctrl-C) or SIGTERM \
-                the worker takes no more tasks and lets running tasks finish, for up to --grace. After that time, or \
-                on the second signal, it ends the rest and returns them to the queue. A third signal ends the process \
+                Runs until it is interrupted, or until the end that an option sets. On the first SIGINT (Ctrl-C) or \
+                SIGTERM the worker takes no more tasks and lets running tasks finish, for up to --grace. After that \
+                time, or on the second signal, it ends the rest and returns them to the queue. A third signal ends the process \
                 immediately. Start any number of workers, on any number of machines.
 
                 Examples:
@@ -27,8 +27,8 @@ extension SheafCommand {
 
         @Flag(
             help: """
-                Exit when every batch that this worker may run is finished. With --batch, the exit code reports how \
-                that batch ended.
+                Exit when no task is left that this worker may run now; paused and stopped batches are left out. \
+                With --batch, the exit code reports how that batch ended.
                 """
         )
         var untilEmpty = false
