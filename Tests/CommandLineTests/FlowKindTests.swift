@@ -66,7 +66,7 @@ import Testing
                 "ok    flow process: runs \(home)/worker",
                 "warn  flow lost: there is no program 'no-such-program' in any folder of PATH",
                 "warn  flow plain: the program '\(home)/sheaf.yaml' does not exist or is not executable",
-                "warn  flow folder: the folder '\(home)/nowhere' is not there, or cannot be entered",
+                "warn  flow folder: the folder '\(home)/nowhere' does not exist or cannot be entered",
                 "ok    flow web: asks https://h/{{id}}", "ok    flow vectors: asks m at http://127.0.0.1:1/v1",
                 "warn  flow base: its URL is invalid with the values of the environment variables",
             ]
