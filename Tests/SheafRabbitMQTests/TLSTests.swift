@@ -72,8 +72,8 @@ import Testing
         #expect(plain.message.contains("amqps"), "\(plain)")
         let encrypted = try await self.refusal("amqps://\(node.endpoint)")
         #expect(encrypted.message.contains("does not speak TLS"), "\(encrypted)")
-        let nobody = try await self.refusal("amqps://127.0.0.1:1")
-        #expect(nobody.message.contains("refused"), "\(nobody)")
+        let refused = try await self.refusal("amqps://127.0.0.1:1")
+        #expect(refused.message.contains("refused"), "\(refused)")
     }
 
     private func tls() async throws -> RabbitMQNode.TLS { try #require(try await Self.node.value.tls) }

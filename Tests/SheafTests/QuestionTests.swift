@@ -45,11 +45,11 @@ import Testing
                 #expect(asked.task == "\(batch.id):0" && asked.id.number == 1)
                 #expect(try await client.batch(batch.id.text).questions == 1)
                 let wrong = await #expect(throws: SheafError.self) {
-                    try await client.answer(asked.task, with: "perhaps", by: "somebody")
+                    try await client.answer(asked.task, with: "perhaps", by: "anna")
                 }
                 #expect(wrong?.code == .invalid && wrong?.message.contains("yes, no") == true)
                 try await stage.client { elsewhere in
-                    _ = try await elsewhere.answer(asked.task, with: "no", by: "somebody")
+                    _ = try await elsewhere.answer(asked.task, with: "no", by: "anna")
                 }
                 var next = try #require(try await open(client, batch).first)
                 try await until("the second question is asked") {
@@ -60,11 +60,11 @@ import Testing
                 _ = await killed.result
                 // The question is still open although its worker is gone.
                 #expect(try await open(client, batch).first?.question.text == "And why?")
-                _ = try await client.answer("last:0", with: "because", by: "somebody")
+                _ = try await client.answer("last:0", with: "because", by: "anna")
                 let late = await #expect(throws: SheafError.self) {
-                    try await client.answer(asked.task, with: "else", by: "somebody else")
+                    try await client.answer(asked.task, with: "else", by: "a second person")
                 }
-                #expect(late?.code == .alreadyFinished && late?.message.contains("'because' by somebody at") == true)
+                #expect(late?.code == .alreadyFinished && late?.message.contains("'because' by anna at") == true)
                 try await stage.work([try asking(second)])
                 #expect(await second.total == 1)
                 let outcome = try #require(try await client.allResults(batch.id).first)
@@ -87,7 +87,7 @@ import Testing
                     if summary.questions != counts.last { counts.append(summary.questions) }
                     guard counts.contains(2), summary.questions > 0 else { continue }
                     let asked = try await client.questions(of: batch.id.text)
-                    for question in asked { _ = try? await client.answer(question.task, with: "yes", by: "somebody") }
+                    for question in asked { _ = try? await client.answer(question.task, with: "yes", by: "anna") }
                 }
                 _ = try await working
                 #expect(counts.contains(2) && counts.last == 0, "\(counts)")
@@ -113,13 +113,13 @@ import Testing
                 let left = try await open(client, batch, 2)
                 async let working = stage.work([flow])
                 for question in left {
-                    _ = try await client.answer(question.task, with: "", by: "somebody")
+                    _ = try await client.answer(question.task, with: "", by: "anna")
                     try await until("the second question is asked") {
                         try await client.questions(of: batch.id.text).contains {
                             $0.id.index == question.id.index && $0.id.number == 2
                         }
                     }
-                    _ = try await client.answer(question.task, with: "so", by: "somebody")
+                    _ = try await client.answer(question.task, with: "so", by: "anna")
                 }
                 _ = try await working
                 let outputs = try await client.allResults(batch.id).map {
@@ -144,7 +144,7 @@ import Testing
                     #expect(try await client.allResults(batch.id).first?.error?.type == type)
                     #expect(try await client.questions(of: batch.id.text).isEmpty)
                     let late = await #expect(throws: SheafError.self) {
-                        try await client.answer("\(batch.id):0", with: "yes", by: "somebody")
+                        try await client.answer("\(batch.id):0", with: "yes", by: "anna")
                     }
                     #expect(late?.code == .alreadyFinished)
                 }

@@ -21,7 +21,7 @@ import Testing
                 if task.index.isMultiple(of: 4) { throw FlowError(type: "broken", message: "for good") }
                 return .value(1)
             }
-            let mended = try FlowDefinition.work { task in
+            let fixed = try FlowDefinition.work { task in
                 await seen.note(task)
                 return .json(task.record.bytes)
             }
@@ -36,7 +36,7 @@ import Testing
                 let again = try await client.retry(batch.id.text)
                 #expect(again.retried == 0 && again.generation == 1)
             }
-            try await stage.work([mended])
+            try await stage.work([fixed])
             let expected = stride(from: 0, to: 20, by: 4).map { "\(batch.id):\($0)/1" }
             #expect(await seen.ids.sorted() == expected.sorted())
             let summary = try await stage.client { try await $0.batch(batch.id.text) }
