@@ -261,9 +261,13 @@ actor TaskFetcher {
     /// Ends consumers that were removed from their subscription, and takes what they still bring.
     private func end(_ consumers: [QueueSubscription.Consumer]) async throws {
         for consumer in consumers {
-            let rest = try await scope.passing { try await consumer.consumer.cancel() } ?? []
-            receive(rest, consumer)
-            try? await pumps.removeValue(forKey: consumer.number)?.value
+            let rest = try await scope.passing { try await consumer.consumer.cancel() }
+            receive(rest ?? [], consumer)
+            let pump = pumps.removeValue(forKey: consumer.number)
+            // All that the consumer brought is here now, so its pump need not find out why the consumer ended. On
+            // RabbitMQ that takes a second if the queue was deleted.
+            if rest != nil { pump?.cancel() }
+            try? await pump?.value
             scope.withBudget { $0.unclaim(consumer.prefetch) }
         }
     }
