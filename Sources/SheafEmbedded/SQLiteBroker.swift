@@ -127,13 +127,8 @@ extension SQLiteBroker {
         if let limit = declaration.deliveryLimit, limit < 0 {
             throw BrokerError(.invalidArgument, "the delivery limit must be at least 0, not \(limit)")
         }
-        if let lifetime = declaration.lifetime {
-            guard lifetime >= .zero, case .queue = declaration.deadLetter else {
-                throw BrokerError(
-                    .invalidArgument,
-                    "the lifetime of a queue must be at least 0, not \(lifetime)"
-                )
-            }
+        if let lifetime = declaration.lifetime, lifetime < .zero {
+            throw BrokerError(.invalidArgument, "the lifetime of a queue must be at least 0, not \(lifetime)")
         }
         try await writer.perform { try $0.declare(declaration) }
     }
