@@ -64,6 +64,9 @@ public struct Settings: Sendable {
 
     // MARK: Loading
 
+    /// The schemes of URLs that `broker:` accepts unless a program registers other brokers: those of RabbitMQ.
+    public static let defaultBrokerSchemes = ["amqp", "amqps"]
+
     /// Finds and reads the configuration.
     ///
     /// - Parameters:
@@ -79,7 +82,7 @@ public struct Settings: Sendable {
         _ overrides: SettingsOverrides = SettingsOverrides(),
         environment: [String: String],
         directory: String,
-        brokerSchemes: [String] = ["amqp", "amqps"]
+        brokerSchemes: [String] = defaultBrokerSchemes
     ) throws(SettingsError) -> Settings {
         try load(
             overrides,
@@ -95,7 +98,7 @@ public struct Settings: Sendable {
         _ overrides: SettingsOverrides = SettingsOverrides(),
         environment: [String: String],
         directory: String,
-        brokerSchemes: [String] = ["amqp", "amqps"],
+        brokerSchemes: [String] = defaultBrokerSchemes,
         kinds: FlowKinds
     ) throws(SettingsError) -> Settings {
         let working = ConfigurationFolder(directory)
@@ -129,29 +132,13 @@ public struct Settings: Sendable {
     }
 
     /// Reads the file, the environment and the command line, laid over each other.
-    static func read(
-        _ root: SettingsNode,
-        file: ConfigurationFile?,
-        environment: [String: String],
-        working: ConfigurationFolder
-    ) throws(SettingsError) -> Settings {
-        try Settings(
-            root,
-            file: file,
-            environment: environment,
-            working: working,
-            brokerSchemes: ["amqp", "amqps"],
-            kinds: .standard
-        )
-    }
-
-    private init(
+    init(
         _ root: SettingsNode,
         file: ConfigurationFile?,
         environment: [String: String],
         working: ConfigurationFolder,
-        brokerSchemes: [String],
-        kinds: FlowKinds
+        brokerSchemes: [String] = defaultBrokerSchemes,
+        kinds: FlowKinds = .standard
     ) throws(SettingsError) {
         let folder = file?.folder ?? working
         let members = try SettingsReader(node: root, keyPath: "").members(knowing: Self.keys)

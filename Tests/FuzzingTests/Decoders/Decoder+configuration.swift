@@ -41,7 +41,7 @@ extension Decoder {
         while !input.rest.isEmpty { try? root.apply(assignment: String(decoding: input.part(), as: UTF8.self)) }
         let working = ConfigurationFolder("/somewhere")
         let environment = ["USER": "u", "SECRET": "p@ss:/word"]
-        _ = try? Settings.read(root, file: nil, environment: environment, working: working)
+        _ = try? Settings(root, file: nil, environment: environment, working: working)
     }
 
     /// Checks options in the form of the journal, and the merging of parameters and defaults.
