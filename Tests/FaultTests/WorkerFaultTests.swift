@@ -55,12 +55,12 @@ import Testing
             try await site.withClient { client in
                 var (ends, checkpoints) = (0, 0)
                 let batch = try await client.batch("last").record.id
-                for entry in try await site.entries(of: client.names.journal, client)
-                where JournalEntry(entry)?.event.type == "finished" {
+                for entry in try await client.entries(of: client.names.journal)
+                where JournalEntry(entry.message)?.event.type == "finished" {
                     ends += 1
                 }
-                for entry in try await site.entries(of: client.names.results(batch: batch), client)
-                where ResultEvent(entry) == .checkpoint {
+                for entry in try await client.entries(of: client.names.results(batch: batch))
+                where ResultEvent(entry.message) == .checkpoint {
                     checkpoints += 1
                 }
                 #expect(checkpoints >= 1)
@@ -132,19 +132,4 @@ private final class Progress: Sendable {
 
     var settled: Int { most.withLock { $0 } }
     func note(_ count: Int) { most.withLock { $0 = max($0, count) } }
-}
-
-extension Site {
-    /// The present entries of a log.
-    func entries(of log: String, _ client: SheafClient) async throws -> [Message] {
-        guard let end = try await client.broker.endOffset(of: log), end > 0 else { return [] }
-        let reader = try await client.broker.read(log, from: .first)
-        var messages: [Message] = []
-        while let chunk = try await reader.next() {
-            messages += chunk.entries.map(\.message)
-            if chunk.nextOffset >= end { break }
-        }
-        await reader.cancel()
-        return messages
-    }
 }

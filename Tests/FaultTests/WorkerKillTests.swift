@@ -86,8 +86,8 @@ extension Site {
         var (all, indices) = (0, Set<Int>())
         try await withClient { client in
             let log = client.names.results(batch: try #require(Name(batch)))
-            for entry in try await entries(of: log, client) {
-                guard case .outcomes(let outcomes, _) = ResultEvent(entry) else { continue }
+            for entry in try await client.entries(of: log) {
+                guard case .outcomes(let outcomes, _) = ResultEvent(entry.message) else { continue }
                 all += outcomes.count
                 indices.formUnion(outcomes.map(\.index))
             }
