@@ -17,6 +17,9 @@ public struct AMQPConsumer: Sendable {
         try await state.next().get()
     }
 
+    /// Whether it was cancelled, here or by the broker, or lost its channel or connection.
+    public var hasEnded: Bool { state.hasEnded }
+
     /// Ends the consumer and returns deliveries that arrived but were not returned by `next`; they are unsettled.
     @discardableResult
     public func cancel() async throws(AMQPError) -> [AMQPDelivery] {

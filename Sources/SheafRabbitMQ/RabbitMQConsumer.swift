@@ -43,6 +43,9 @@ actor RabbitMQConsumer: QueueConsumer {
         guard !isCancelled else { return [] }
         isCancelled = true
         do {
+            // The broker takes back what is on its way when a consumer ends, and counts it as if a worker was lost. The
+            // queue's answer follows what it sent before, and the channel takes the request that follows after both.
+            if !consumer.hasEnded { try await channel.channel.declareQueue(queue, passive: true) }
             let rest = try await consumer.cancel()
             await channel.hold(rest)
             hasEnded = true

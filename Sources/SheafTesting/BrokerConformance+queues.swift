@@ -164,6 +164,16 @@ extension BrokerConformance {
             let rest = try await broker.consume(queue, prefetch: 20).receive(12 - handedOut.count)
             try expectEqual(ids(rest), ids(handedOut.count..<12), "the rest")
         },
+        BrokerConformanceCase("What is on its way to a cancelled consumer arrives, and none of it counts twice.") { scene in
+            let broker = try await scene.broker()
+            let queue = try await scene.queue(on: broker)
+            try await broker.publish(numbered(0..<3_000), to: queue)
+            let consumer = try await broker.consume(queue, prefetch: 3_000)
+            var deliveries = try await withTimeout(.seconds(20), "cancelling") { try await consumer.cancel() }
+            while let more = try await broker.get(queue) { deliveries.append(more) }
+            try expectEqual(Set(ids(deliveries)), Set(ids(0..<3_000)), "deliveries")
+            try expect(deliveries.allSatisfy { $0.earlierDeliveries == 0 }, "a message was delivered twice")
+        },
         BrokerConformanceCase("Cancelling a consumer ends a waiting call of next().") { scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker)

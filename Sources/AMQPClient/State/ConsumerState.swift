@@ -34,6 +34,9 @@ final class ConsumerState: Sendable {
 
     init(tag: String) { self.tag = tag }
 
+    /// Whether nothing more arrives.
+    var hasEnded: Bool { state.withLock { $0.end != nil } }
+
     /// Buffers a delivery; `resumeWaiter` resumes the waiting task later.
     func receive(_ delivery: AMQPDelivery) {
         state.withLock { $0.buffer.append(delivery) }

@@ -281,7 +281,7 @@ actor TaskFetcher {
         guard controller.mayShare(held: held, claimed: claimed, isStalled: lifecycle.isStalled),
             try await waitingCount(of: key) == 0
         else { return }
-        // What is on its way to a consumer when it ends, the broker takes back and counts as if a worker was lost.
+        // A consumer's end waits for what is on its way to it, except on a cluster for what another node sends.
         try await Task.sleep(for: timing.arrival)
         guard scope.mayRun(key.batch), subscriptions[key]?.isConsuming == true else { return }
         let surplus = update(key) { $0.removeSurplus(beyond: prefetch) }
