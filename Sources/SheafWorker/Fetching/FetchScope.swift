@@ -30,6 +30,8 @@ final class FetchScope: Sendable {
     private let client: SheafClient
     private let batch: Name?
     private let limits: [Name: RateLimitKey]
+    /// The flows whose tasks run in bulks.
+    private let bulkFlows: Set<Name>
     private let journal: Journal
     private let ledger: SharedTaskLedger
     private let lifecycle: WorkerLifecycle
@@ -40,6 +42,7 @@ final class FetchScope: Sendable {
         self.client = context.client
         self.batch = context.configuration.batch
         self.limits = context.configuration.rateLimitKeys
+        self.bulkFlows = Set(context.configuration.flows.filter { $0.bulkFlow != nil }.map(\.name))
         self.journal = context.journal
         self.ledger = context.ledger
         self.lifecycle = context.lifecycle
@@ -72,10 +75,15 @@ final class FetchScope: Sendable {
     /// Whether tasks of a batch are taken one by one.
     ///
     /// They are if the batch is capped, if the limit of tasks is near, and while a leased task occupies a slot: the
-    /// broker no longer counts that one against a prefetch, and would send more than can begin.
+    /// broker no longer counts that one against a prefetch, and would send more than can begin. The first task of a
+    /// bulk is, too: many more follow, but only if a slot was free for it.
     func isPulled(_ info: BatchInfo) -> Bool {
-        info.maxRunning != nil || withBudget { $0.takesOneByOne } || ledger.leasedCount > 0
+        if info.maxRunning != nil || withBudget({ $0.takesOneByOne }) { return true }
+        return isBulk(info) ? !ledger.gathering.isOpen(for: info.id) : ledger.leasedCount > 0
     }
+
+    /// Whether tasks of a batch run in bulks.
+    func isBulk(_ info: BatchInfo) -> Bool { bulkFlows.contains(info.flow) }
 
     /// The task queues of a batch, oldest generation first.
     func keys(of info: BatchInfo) -> [QueueKey] {
