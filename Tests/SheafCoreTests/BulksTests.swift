@@ -97,6 +97,7 @@ import Testing
         #expect(TaskLease.task(of: lease.message(of: task(4))) == task(4))
         let back = TaskLease.returning(TaskLease.returning(task(4).message, from: "y.4"), from: "x.4")
         #expect(TaskLease.predecessor(of: back) == "x.4")
+        #expect(BulkHandOver(TaskLease.returning(message, from: "x.4")) == nil)
         #expect(TaskLease.returning(task(4).message, from: nil) == task(4).message)
     }
 }

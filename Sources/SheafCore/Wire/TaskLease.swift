@@ -92,7 +92,8 @@ package struct TaskLease: Sendable, Hashable {
     package static func returning(_ message: Message, from lease: String?) -> Message {
         guard let lease else { return message }
         var message = message
-        message.headers.removeAll { $0.name == returnedHeader }
+        // If it stood for a bulk, it no longer does.
+        message.headers.removeAll { [returnedHeader, "sheaf-bulk", "sheaf-turn"].contains($0.name) }
         message.headers.append(.init(returnedHeader, .string(lease)))
         return message
     }

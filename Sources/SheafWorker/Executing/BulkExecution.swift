@@ -177,7 +177,7 @@ struct BulkExecution: Sendable {
         defer { watch.cancel() }
         let attempts = Task.immediate {
             var positions = handed.keys.sorted()
-            while !positions.isEmpty, !Task.isCancelled {
+            while !positions.isEmpty, !control.isEnded, !Task.isCancelled {
                 let (handedNow, start) = (positions, ContinuousClock.now)
                 let rest = await first.definition.attempt(
                     bulk: handedNow.compactMap { handed[$0] },
