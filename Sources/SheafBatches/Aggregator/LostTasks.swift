@@ -59,12 +59,12 @@ actor LostTasks {
     /// Whether the message that stands for a bulk was lost, or its receiver took it for a copy of a single task.
     private func isStray(_ id: String, of batch: Name) async throws -> Bool {
         guard let info = journal[batch] else { return false }
-        var isQueued = await aggregator.isHeld(batch)
-        for generation in info.generations where !isQueued {
+        var isAccountedFor = await aggregator.isHeld(batch)
+        for generation in info.generations where !isAccountedFor {
             let queue = client.names.tasks(flow: info.flow, batch: batch, generation: generation)
-            isQueued = try await client.broker.queueStatus(queue).map { $0.ready > 0 } ?? false
+            isAccountedFor = try await client.broker.queueStatus(queue).map { $0.ready > 0 } ?? false
         }
-        if isQueued {
+        if isAccountedFor {
             strayBulks[id] = nil
         } else if let since = strayBulks[id] {
             return .now - since >= timing.missingGrace
@@ -96,7 +96,8 @@ actor LostTasks {
     private func putBack(_ lease: TaskLease, of batch: Name) async throws {
         let log = client.names.results(batch: batch)
         guard let info = journal[batch], info.ending == nil,
-            await aggregator.fold(of: batch)?.state.leases[lease.index]?.id == lease.id,
+            let state = await aggregator.fold(of: batch)?.state, state.leases[lease.index]?.id == lease.id,
+            lease.bulk.flatMap({ state.bulks[$0]?.memo }) == nil,
             let message = try await entry(at: lease.offset, of: log), TaskLease(message)?.id == lease.id,
             var task = TaskLease.task(of: message)
         else { return }

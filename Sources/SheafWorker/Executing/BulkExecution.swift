@@ -85,7 +85,6 @@ struct BulkExecution: Sendable {
                 try await Task.sleep(for: timing.bulkGathering.look)
             }
         }
-        fetcher.reviewSoon()
         return members
     }
 
@@ -151,6 +150,9 @@ struct BulkExecution: Sendable {
         _ executor: TaskExecutor
     ) async throws {
         guard let first = members.first else { return }
+        ledger.gathering.occupy(1)
+        defer { ledger.gathering.occupy(-1) }
+        fetcher.reviewSoon()
         let (events, continuation) = AsyncStream.makeStream(of: Ended.self)
         let (control, progress) = (AttemptControl(), BulkProgress(members, memo: memo))
         let beginning = Moment()

@@ -69,6 +69,13 @@ final class BulkGathering: Sendable {
     }
 
     private let open = Mutex<[Name: Gathering]>([:])
+    private let occupied = Atomic(0)
+
+    /// How many slots bulks occupy.
+    var running: Int { occupied.load(ordering: .relaxed) }
+
+    /// Records that one more, or one less, slot is occupied.
+    func occupy(_ change: Int) { occupied.wrappingAdd(change, ordering: .relaxed) }
 
     /// Lets a task join the bulk of its batch that is being gathered.
     ///

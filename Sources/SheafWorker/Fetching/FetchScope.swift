@@ -32,6 +32,7 @@ final class FetchScope: Sendable {
     private let limits: [Name: RateLimitKey]
     /// The flows whose tasks run in bulks.
     private let bulkFlows: Set<Name>
+    private let slots: Int
     private let journal: Journal
     private let ledger: SharedTaskLedger
     private let lifecycle: WorkerLifecycle
@@ -43,6 +44,7 @@ final class FetchScope: Sendable {
         self.batch = context.configuration.batch
         self.limits = context.configuration.rateLimitKeys
         self.bulkFlows = Set(context.configuration.flows.filter { $0.bulkFlow != nil }.map(\.name))
+        self.slots = context.configuration.concurrency
         self.journal = context.journal
         self.ledger = context.ledger
         self.lifecycle = context.lifecycle
@@ -79,8 +81,11 @@ final class FetchScope: Sendable {
     /// bulk is, too: many more follow, but only if a slot was free for it.
     func isPulled(_ info: BatchInfo) -> Bool {
         if info.maxRunning != nil || withBudget({ $0.takesOneByOne }) { return true }
-        return isBulk(info) ? !ledger.gathering.isOpen(for: info.id) : ledger.leasedCount > 0
+        return isBulk(info) ? !ledger.gathering.isOpen(for: info.id) : areSlotsLeased
     }
+
+    /// Whether a leased task occupies a slot, or bulks occupy all of them.
+    var areSlotsLeased: Bool { ledger.leasedCount > 0 || ledger.gathering.running >= slots }
 
     /// Whether tasks of a batch run in bulks.
     func isBulk(_ info: BatchInfo) -> Bool { bulkFlows.contains(info.flow) }

@@ -98,7 +98,7 @@ actor TaskFetcher {
             // permit.
             let mayRunFreely =
                 scope.mayRun(key.batch) && journal[key.batch].map { $0.maxRunning == nil && !scope.isBulk($0) } != false
-                && ledger.leasedCount == 0
+                && !scope.areSlotsLeased
             if mayRunFreely { try await unsubscribe(key) } else { try await drop(key.batch) }
         }
         // Tasks that wait for a rate limit would go on waiting although their batch no longer runs.
