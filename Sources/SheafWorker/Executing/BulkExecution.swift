@@ -171,6 +171,8 @@ struct BulkExecution: Sendable {
             progress.cancel()
             control.end()
         }
+        // From now on nothing may be submitted.
+        if Task.isCancelled { control.end() }
         // The job goes on without this worker, so there is nothing to wait for.
         let watch = Task {
             await lifecycle.waitUntilShuttingDown()

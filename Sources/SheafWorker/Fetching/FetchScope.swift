@@ -30,8 +30,6 @@ final class FetchScope: Sendable {
     private let client: SheafClient
     private let batch: Name?
     private let limits: [Name: RateLimitKey]
-    /// The flows whose tasks run in bulks.
-    private let bulkFlows: Set<Name>
     private let slots: Int
     private let journal: Journal
     private let ledger: SharedTaskLedger
@@ -43,7 +41,6 @@ final class FetchScope: Sendable {
         self.client = context.client
         self.batch = context.configuration.batch
         self.limits = context.configuration.rateLimitKeys
-        self.bulkFlows = Set(context.configuration.flows.filter { $0.bulkFlow != nil }.map(\.name))
         self.slots = context.configuration.concurrency
         self.journal = context.journal
         self.ledger = context.ledger
@@ -76,19 +73,16 @@ final class FetchScope: Sendable {
 
     /// Whether tasks of a batch are taken one by one.
     ///
-    /// They are if the batch is capped, if the limit of tasks is near, and while a leased task occupies a slot: the
-    /// broker no longer counts that one against a prefetch, and would send more than can begin. The first task of a
-    /// bulk is, too: many more follow, but only if a slot was free for it.
+    /// They are if the batch is capped, if the limit of tasks is near, and while leased tasks occupy slots: the broker no
+    /// longer counts those against a prefetch, and would send more than can begin. A bulk that is being gathered takes
+    /// all that comes.
     func isPulled(_ info: BatchInfo) -> Bool {
         if info.maxRunning != nil || withBudget({ $0.takesOneByOne }) { return true }
-        return isBulk(info) ? !ledger.gathering.isOpen(for: info.id) : areSlotsLeased
+        return areSlotsLeased && !ledger.gathering.isOpen(for: info.id)
     }
 
     /// Whether a leased task occupies a slot, or bulks occupy all of them.
     var areSlotsLeased: Bool { ledger.leasedCount > 0 || ledger.gathering.running >= slots }
-
-    /// Whether tasks of a batch run in bulks.
-    func isBulk(_ info: BatchInfo) -> Bool { bulkFlows.contains(info.flow) }
 
     /// The task queues of a batch, oldest generation first.
     func keys(of info: BatchInfo) -> [QueueKey] {

@@ -97,8 +97,7 @@ actor TaskFetcher {
             // Near the limit no more may come, but what has come may run. Else it goes back, also if it would need a
             // permit.
             let mayRunFreely =
-                scope.mayRun(key.batch) && journal[key.batch].map { $0.maxRunning == nil && !scope.isBulk($0) } != false
-                && !scope.areSlotsLeased
+                scope.mayRun(key.batch) && journal[key.batch]?.maxRunning == nil && !scope.areSlotsLeased
             if mayRunFreely { try await unsubscribe(key) } else { try await drop(key.batch) }
         }
         // Tasks that wait for a rate limit would go on waiting although their batch no longer runs.

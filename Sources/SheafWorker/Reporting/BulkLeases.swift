@@ -139,7 +139,8 @@ struct BulkLeases: Sendable {
                 members.append(Assignment(task, delivery, definition, info, revision: first.revision))
             }
         }
-        try await settler.acknowledgeLeased(settlement)
+        // From here on the tasks must be handed over, even if the worker leaves meanwhile.
+        try await withoutCancellation { [settlement] in try await settler.acknowledgeLeased(settlement) }
         return (bulk, memo.flatMap { try? BulkMemo($0) }, members)
     }
 
