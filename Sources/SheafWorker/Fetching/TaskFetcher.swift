@@ -97,7 +97,7 @@ actor TaskFetcher {
             // Near the limit no more may come, but what has come may run. Else it goes back, also if it would need a
             // permit.
             let mayRunFreely =
-                scope.mayRun(key.batch) && journal[key.batch]?.maxRunning == nil && ledger.leasedCount == 0
+                scope.mayRun(key.batch) && journal[key.batch]?.maxRunning == nil && !scope.areSlotsLeased
             if mayRunFreely { try await unsubscribe(key) } else { try await drop(key.batch) }
         }
         // Tasks that wait for a rate limit would go on waiting although their batch no longer runs.
@@ -119,7 +119,8 @@ actor TaskFetcher {
                 from: current,
                 isBusy: busy.contains(key),
                 busyCount: busy.count,
-                budget: scope.withBudget { $0 }
+                budget: scope.withBudget { $0 },
+                least: ledger.gathering.window(of: key.batch)
             )
             switch change {
             case .none: break
