@@ -1,4 +1,5 @@
 import SheafFormats
+import SheafSources
 
 /// An error as the command reports it: the exit code, what happened, and what to do about it.
 struct Diagnosis: Error, Equatable {
@@ -34,6 +35,12 @@ struct Diagnosis: Error, Equatable {
         } else {
             advice = Wording.advice(remedy)
         }
+    }
+
+    /// Creates the diagnosis of an input that cannot be read; says where relative paths of the configuration start.
+    init(of error: SourceError, reading source: SourceConfiguration) {
+        self.init(of: error)
+        advice = source.workingDirectory.map { "the paths in the flow's source start from \($0)" }
     }
 
     /// Ends the command without a message, because everything has been printed.

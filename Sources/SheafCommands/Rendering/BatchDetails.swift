@@ -22,7 +22,7 @@ enum BatchDetails {
         if let finished = batch.finishedAt {
             var text = time(finished, now: now)
             if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
-            entries.append(("finished", text))
+            entries.append((label(ofEndOf: batch.status), text))
         }
         if !batch.usage.isEmpty {
             let amounts = batch.usage.sorted.map { "\($0.amount) \($0.name)" }
@@ -43,10 +43,17 @@ enum BatchDetails {
         "\(time) (\(Wording.ago(time, now: now)))"
     }
 
-    private static func reason(_ batch: BatchSummary) -> String {
-        if batch.status == .failed, let stopped = batch.record.stopped {
-            return SafeText.line(" (\(Wording.message(stopped.reason, advice: batch.record.stopAdvice)))")
+    /// A batch that is stopped has not finished, because it can continue; one that is cancelled never does.
+    private static func label(ofEndOf status: BatchStatus) -> String {
+        switch status {
+        case .failed: "stopped"
+        case .cancelled: "cancelled"
+        default: "finished"
         }
+    }
+
+    private static func reason(_ batch: BatchSummary) -> String {
+        if let stop = Wording.stop(of: batch) { return SafeText.line(" (\(stop))") }
         if batch.missing > 0 {
             let tasks = Wording.count(batch.missing, "task")
             return " (the broker has lost \(tasks); \(Wording.commandLine(for: .retryMissing(batch.record.id))))"

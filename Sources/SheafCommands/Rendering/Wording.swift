@@ -57,15 +57,40 @@ enum Wording {
 
     /// Returns the status and the counts of a batch, as its result.
     static func conclusion(_ summary: BatchSummary) -> String {
-        var text = "batch \(summary.record.id) \(summary.status.rawValue): \(counts(summary.counts))"
-        if let reason = summary.record.stopped?.reason, summary.status == .failed {
-            text += " (\(message(reason, advice: summary.record.stopAdvice)))"
+        let text = "batch \(summary.record.id) \(summary.status.rawValue): \(counts(summary.counts))"
+        return text + (stop(of: summary).map { " (\($0))" } ?? "")
+    }
+
+    /// Returns why a batch is stopped, or nil if it is not.
+    static func stop(of summary: BatchSummary) -> String? {
+        guard summary.status == .failed, let reason = summary.record.stopped?.reason else { return nil }
+        return "stopped: \(message(reason, advice: summary.record.stopAdvice))"
+    }
+
+    /// Returns how to go on after a batch in which tasks have failed, or nil if none has.
+    static func afterFailures(_ summary: BatchSummary) -> String? {
+        let id = summary.record.id
+        guard summary.counts.failed > 0 else { return nil }
+        let show = "'sheaf results \(id) --status failed' shows what failed"
+        switch summary.status {
+        case .cancelled: return show
+        case .failed where summary.record.stopAdvice == nil && summary.counts.pending > 0:
+            return "\(show)\n\(commandLine(for: .resumeBatch(id))), \(commandLine(for: .retryBatch(id)))"
+        default: return "\(show)\n\(commandLine(for: .retryBatch(id)))"
         }
-        return text
     }
 }
 
 extension Wording {
+    /// Returns how a batch whose tasks are published goes on; only its own program can run an external flow.
+    static func nextSteps(for batch: Name, of flow: Name, isExternal: Bool) -> String {
+        let run =
+            isExternal
+            ? "start the program that holds flow '\(flow)' (swift: true) to run its tasks; 'sheaf run' cannot"
+            : "run its tasks with 'sheaf run --until-empty'"
+        return "\(run), follow it with 'sheaf watch \(batch)'"
+    }
+
     /// Returns the result of a pause.
     static func pausing(_ change: BatchChange) -> String {
         let batch = change.batch
@@ -94,7 +119,7 @@ extension Wording {
     }
 
     /// Returns the result of a retry, line by line.
-    static func retry(_ report: RetryReport, of target: RetryTarget) -> [String] {
+    static func retry(_ report: RetryReport, of target: RetryTarget, isExternal: Bool = false) -> [String] {
         let id = report.batch.record.id
         var lines: [String] = []
         if report.retried == 0 {
@@ -122,7 +147,7 @@ extension Wording {
             lines.append(
                 report.batch.record.isPaused
                     ? "it is paused; \(commandLine(for: .resumeBatch(id)))"
-                    : "run its tasks with 'sheaf run --until-empty', follow it with 'sheaf watch \(id)'"
+                    : nextSteps(for: id, of: report.batch.record.flow, isExternal: isExternal)
             )
         }
         return lines

@@ -54,9 +54,7 @@ struct BatchFollower: Sendable {
             )
         }
         console.say(Wording.conclusion(last))
-        if last.counts.failed > 0 {
-            console.say("'sheaf results \(last.record.id) --status failed' shows what failed")
-        }
+        if let advice = Wording.afterFailures(last) { console.say(advice) }
         if last.verdict != .success { throw Diagnosis.silent(last.verdict) }
     }
 }
