@@ -85,7 +85,7 @@ import Testing
             try bench.write(gone, to: "sheaf.yaml")
             let missing = try await bench.shell("cd \(folder) && $SHEAF words")
             #expect(missing.code == 66)
-            #expect(missing.talk.contains("nosuch/*.txt") && missing.talk.contains("start from \(bench.folder)"))
+            #expect(missing.talk.contains("nosuch/*.txt") && missing.talk.contains("starts from \(bench.folder)"))
         }
     }
 

@@ -127,7 +127,9 @@ import Testing
         #expect(!external.contains("--until-empty"))
     }
 
-    @Test("A batch that is stopped is called failed and stopped, never finished") func stoppedBatches() throws {
+    @Test("A batch that is stopped with tasks left is called failed and stopped, not finished") func stoppedBatches()
+        throws
+    {
         var journal = JournalState()
         let id = try name("b")
         func note(_ event: JournalEntry.Event) {

@@ -91,7 +91,7 @@ extension SheafCommand {
             let source: RecordSource
             do {
                 source = try await RecordSource.open(request.source, leavingOut: excluded)
-            } catch let error as SourceError {
+            } catch let error as SourceError where error.code != .nothingLeft {
                 throw Diagnosis(of: error, reading: request.source)
             }
             if request.isStrict { try await StrictCheck(limit: 20).run(source) }

@@ -37,10 +37,14 @@ struct Diagnosis: Error, Equatable {
         }
     }
 
-    /// Creates the diagnosis of an input that cannot be read; says where relative paths of the configuration start.
+    /// Creates the diagnosis of an input that cannot be read, with advice for the command line.
     init(of error: SourceError, reading source: SourceConfiguration) {
         self.init(of: error)
-        advice = source.workingDirectory.map { "the paths in the flow's source start from \($0)" }
+        switch error.code {
+        case .unknownFormat: advice = "name the format with --format"
+        case .notFound, .noMatch: advice = source.workingDirectory.map { "the flow's source starts from \($0)" }
+        default: break
+        }
     }
 
     /// Ends the command without a message, because everything has been printed.

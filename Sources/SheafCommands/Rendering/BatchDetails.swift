@@ -22,7 +22,8 @@ enum BatchDetails {
         if let finished = batch.finishedAt {
             var text = time(finished, now: now)
             if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
-            entries.append((label(ofEndOf: batch.status), text))
+            // A batch that is stopped with tasks left has not finished, because it can continue.
+            entries.append((batch.status == .failed && batch.record.ending == nil ? "stopped" : "finished", text))
         }
         if !batch.usage.isEmpty {
             let amounts = batch.usage.sorted.map { "\($0.amount) \($0.name)" }
@@ -41,15 +42,6 @@ enum BatchDetails {
 
     private static func time(_ time: Timestamp, now: Timestamp) -> String {
         "\(time) (\(Wording.ago(time, now: now)))"
-    }
-
-    /// A batch that is stopped has not finished, because it can continue; one that is cancelled never does.
-    private static func label(ofEndOf status: BatchStatus) -> String {
-        switch status {
-        case .failed: "stopped"
-        case .cancelled: "cancelled"
-        default: "finished"
-        }
     }
 
     private static func reason(_ batch: BatchSummary) -> String {

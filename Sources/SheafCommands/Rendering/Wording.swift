@@ -74,7 +74,7 @@ enum Wording {
         let show = "'sheaf results \(id) --status failed' shows what failed"
         switch summary.status {
         case .cancelled: return show
-        case .failed where summary.record.stopAdvice == nil && summary.counts.pending > 0:
+        case .failed where summary.record.stopAdvice == nil && summary.record.ending == nil:
             return "\(show)\n\(commandLine(for: .resumeBatch(id))), \(commandLine(for: .retryBatch(id)))"
         default: return "\(show)\n\(commandLine(for: .retryBatch(id)))"
         }
