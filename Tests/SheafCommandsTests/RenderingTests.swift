@@ -138,7 +138,7 @@ import Testing
         note(.created(options: BatchOptions(), source: "", nonce: "n"))
         note(.sealed(total: 3))
         note(.stopped(reason: "task 0 (a) failed"))
-        let summary = BatchSummary(record: try #require(journal[id]), progress: nil)
+        let summary = BatchSummary(info: try #require(journal[id]), progress: nil)
         #expect(Wording.conclusion(summary) == "batch b failed: 3 pending (stopped: task 0 (a) failed)")
         let details = BatchDetails.lines(summary, style: Style(isOn: false), now: moment)
         #expect(details.contains("status   failed (stopped: task 0 (a) failed)"))

@@ -44,8 +44,8 @@ extension SheafCommand {
             }
             guard let summary else { return }
             let limit =
-                summary.record.maxRunning.map { "at most \(Wording.count($0, "task"))" } ?? "any number of tasks"
-            session.console.say("batch \(summary.record.id) now runs \(limit) at once")
+                summary.info.maxRunning.map { "at most \(Wording.count($0, "task"))" } ?? "any number of tasks"
+            session.console.say("batch \(summary.info.id) now runs \(limit) at once")
             if json.isOn {
                 try session.console.print(summary.jsonWithLimit.text)
             }

@@ -101,10 +101,10 @@ extension SheafCommand {
                     status.isEmpty || status.contains($0.status)
                 }
                 for batch in old {
-                    if !dryRun { try await client.delete(batch.record.id.text) }
+                    if !dryRun { try await client.delete(batch.info.id.text) }
                     let ended = batch.finishedAt.map { ", ended \(Wording.ago($0, now: now))" } ?? ""
                     session.console.say(
-                        "\(dryRun ? "would delete" : "deleted") batch \(batch.record.id) of \(batch.record.flow): "
+                        "\(dryRun ? "would delete" : "deleted") batch \(batch.info.id) of \(batch.info.flow): "
                             + "\(batch.status.rawValue)\(ended)"
                     )
                 }

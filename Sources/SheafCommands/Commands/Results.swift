@@ -65,7 +65,7 @@ extension SheafCommand {
                 let summary = try await client.batch(results.batch.id.text)
                 if !summary.status.isFinal {
                     session.console.say(
-                        "batch \(summary.record.id) has not ended: \(Wording.counts(summary.counts)); "
+                        "batch \(summary.info.id) has not ended: \(Wording.counts(summary.counts)); "
                             + "these are the results so far"
                     )
                 }

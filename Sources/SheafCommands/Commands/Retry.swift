@@ -70,7 +70,7 @@ extension SheafCommand {
         func run(in session: Session) async throws {
             let report = try await session.withClient { client in
                 if !missing { return try await client.retry(batch, only: index) }
-                let info = try await client.batch(batch).record
+                let info = try await client.batch(batch).info
                 return try await client.retryMissing(info.id.text, isForced: force) { info in
                     let command = "sheaf retry \(info.id) --missing"
                     let input = try InputOptions.parse(["--flow=\(info.flow)"] + inputs.map { "--input=\($0)" })
@@ -78,7 +78,7 @@ extension SheafCommand {
                 }
             }
             let target: Wording.RetryTarget = missing ? .missing : index == nil ? .failed : .named
-            let isExternal = session.isExternal(report.batch.record.flow)
+            let isExternal = session.isExternal(report.batch.info.flow)
             for line in Wording.retry(report, of: target, isExternal: isExternal) { session.console.say(line) }
             if json.isOn { try session.console.print(report.json.text) }
         }

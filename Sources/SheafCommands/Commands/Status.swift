@@ -69,7 +69,7 @@ extension SheafCommand {
             let all = try await session.withClient { client in try await client.batches() }
             let chosen = all.filter { batch in
                 (status.isEmpty || status.contains(batch.status))
-                    && (flow.isEmpty || flow.contains(batch.record.flow.text))
+                    && (flow.isEmpty || flow.contains(batch.info.flow.text))
             }.suffix(limit ?? .max)
             if json.isOn {
                 try session.console.print(JSONValue.array(chosen.map(\.json)).text)

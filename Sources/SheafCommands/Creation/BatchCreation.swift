@@ -101,7 +101,7 @@ struct BatchResumption: Sendable {
 
     /// Publishes; returns when every task is confirmed.
     func run(input: InputOptions, publishing: PublishingOptions) async throws -> BatchCreation.Report {
-        let info = try await client.recordToResume(reference)
+        let info = try await client.infoToResume(reference)
         if let total = info.sealedTotal {
             session.console.say(
                 "batch \(info.id) was published in full (\(Wording.count(total, "task"))); there is nothing to resume"

@@ -105,5 +105,5 @@ extension BatchSummary {
     }
 
     /// Whether the batch cannot end by itself, because its creator died before everything was published.
-    var lacksCreator: Bool { isInterrupted && record.cancelled == nil && record.ending == nil }
+    var lacksCreator: Bool { isInterrupted && info.cancelled == nil && info.ending == nil }
 }

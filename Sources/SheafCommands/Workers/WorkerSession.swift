@@ -58,7 +58,7 @@ final class WorkerSession: Sendable {
         try await session.withClient { client in
             var configuration = configuration
             if let batch {
-                let info = try await client.batch(batch).record
+                let info = try await client.batch(batch).info
                 try session.checkRunsHere(info.flow)
                 configuration.batch = info.id
             }
