@@ -18,9 +18,9 @@ public struct SheafCommand: AsyncParsableCommand {
 
             Then:
 
-              sheaf wordcount texts/*.txt     create a batch (short for 'sheaf create wordcount …')
-              sheaf run --until-empty         run its tasks
-              sheaf results last              print the outcomes
+              sheaf create wordcount texts/*.txt    create a batch ('create' is optional)
+              sheaf run --until-empty               run its tasks
+              sheaf results last                    print the outcomes
 
             Without a broker in sheaf.yaml or SHEAF_BROKER, all data is in the folder .sheaf beside sheaf.yaml. 'last' \
             names the newest batch wherever a batch is expected. Data goes to standard output, messages to standard \
@@ -56,17 +56,16 @@ public struct SheafCommand: AsyncParsableCommand {
         let given = CommandLine.arguments
         ProcessTitle.hideCredentials()
         let arguments = ArgumentOrder.commandFirst(Array(given.dropFirst()))
+        if let diagnosis = CommandNames.unknownCommand(in: arguments) { Glibc.exit(report(diagnosis)) }
         var command: any ParsableCommand
         do {
             command = try parseAsRoot(arguments.isEmpty ? ["--help"] : arguments)
             // The parser runs the help command itself.
             if !(command is any AsyncParsableCommand) { try command.run() }
         } catch {
-            let status = exitCode(for: error)
             // Help was requested; all other messages quote the command line, which may contain a password.
-            guard !status.isSuccess else { exit(withError: error) }
-            Console(isQuiet: false, environment: [:]).complain(fullMessage(for: error))
-            Glibc.exit(status.rawValue)
+            if exitCode(for: error).isSuccess { exit(withError: error) }
+            Glibc.exit(report(Diagnosis(parsing: error)))
         }
         do {
             if var ours = command as? any AsyncParsableCommand { try await ours.run() }

@@ -44,7 +44,7 @@ extension BatchChange {
 extension BatchSummary {
     /// What `set --json` prints.
     package var jsonWithLimit: JSONValue {
-        json.adding(["max_running": record.maxRunning.map { .integer($0) } ?? .null])
+        json.adding(["max_running": info.maxRunning.map { .integer($0) } ?? .null])
     }
 }
 

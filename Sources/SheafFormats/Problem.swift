@@ -122,7 +122,7 @@ package struct Problem: Error, Sendable, Equatable {
         case .alreadyExists, .alreadyFinished, .notNow: .conflict
         case .cancelled: .cancelled
         case .timedOut: .timedOut
-        case .invalid: .badData
+        case .invalid: .usage
         case .interrupted: .interrupted
         default: .fault
         }

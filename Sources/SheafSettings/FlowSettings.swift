@@ -10,8 +10,10 @@ public struct FlowSettings: Sendable {
     public let origin: SettingsOrigin
     /// What a worker runs for each task.
     public let flow: any Flow
-    /// The default inputs: absolute paths and globs, or `-` for standard input; empty if there are none.
+    /// The default inputs as they are written: paths and globs, or `-` for standard input; empty if there are none.
     public let source: [String]
+    /// The folder that relative paths in ``source`` start from, absolute.
+    public let sourceDirectory: String
     /// The format of the input, or nil if the ending of its name decides.
     public let format: String?
     /// The field that holds a record's id.

@@ -62,7 +62,7 @@ struct StopCondition: Sendable {
         let open = Set(self.open.filter(\.isRunnable).map(\.id))
         let summaries = try await BatchReader(client: client).summaries(in: journal) { open.contains($0.id) }
         guard summaries.allSatisfy({ $0.missing > 0 }) else { return false }
-        lifecycle.note { $0.missing = summaries.map(\.record.id) }
+        lifecycle.note { $0.missing = summaries.map(\.info.id) }
         return true
     }
 

@@ -85,6 +85,7 @@ import Testing
                 let run = try await bench.sheaf(["create", "echo", input] + extra)
                 #expect(Int(run.code) == code, "\(run.talk)")
                 #expect(run.talk.hasPrefix("sheaf: "))
+                #expect(run.talk.contains("--format") == (code == 64))
                 #expect(run.output.isEmpty)
             }
             #expect(try await bench.sheaf("list", "--json").output == "[]\n")

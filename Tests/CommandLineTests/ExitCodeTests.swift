@@ -24,6 +24,11 @@ import Testing
             #expect(try await bench.sheaf("run", "--until-empty", "--batch", "last", "-c", "1").code == 1)
             let status = try await bench.sheaf("status", "last", "--json").json
             #expect(status["status"] == "failed")
+            let stopped = try await bench.sheaf("status", "last")
+            #expect(stopped.output.contains("\nstatus   failed (stopped: task "), "\(stopped.output)")
+            #expect(stopped.output.contains("\nstopped  ") && !stopped.output.contains("\nfinished"))
+            let wait = try await bench.sheaf("wait", "last")
+            #expect(wait.code == 1 && wait.talk.contains("'sheaf resume ") && wait.talk.contains("'sheaf retry "))
             #expect((status["counts"]?["pending"]?.intValue ?? 0) > 20)
         }
     }
@@ -73,9 +78,27 @@ import Testing
         }
     }
 
+    @Test("A mistyped command gets the nearest one") func mistypedCommands() async throws {
+        try await Workbench.with { bench in
+            let help = try await bench.sheaf("help", "stats")
+            #expect(help.code == 64 && help.output.isEmpty)
+            #expect(help.talk.hasPrefix("sheaf: there is no command 'stats'; did you mean 'status'?"))
+            let command = try await bench.sheaf("stats")
+            #expect(command.code == 5)
+            #expect(command.talk.contains("did you mean the command 'sheaf status'?"), "\(command.talk)")
+            let flow = try await bench.sheaf("run", "--flow", "stats")
+            #expect(flow.code == 5 && !flow.talk.contains("sheaf status"))
+        }
+    }
+
     @Test("An invalid command line exits with 64, an invalid configuration with 78") func usageErrors() async throws {
         try await Workbench.with { bench async throws in
-            #expect(try await bench.sheaf("status").code == 64)
+            let incomplete = try await bench.sheaf("status")
+            #expect(incomplete.code == 64 && incomplete.talk.hasPrefix("sheaf: missing argument '<batch>'"))
+            #expect(incomplete.talk.hasSuffix("'sheaf status --help' shows the arguments and examples\n"))
+            let broker = try await bench.sheaf("list", "--broker", "amqp:/me:geheim@host/")
+            #expect(broker.code == 78 && !broker.talk.contains("geheim"))
+            #expect(broker.talk.contains("expected amqp://user:password@host:port/vhost"), "\(broker.talk)")
             #expect(try await bench.sheaf("create", "echo", "x", "--error-policy", "never").code == 64)
             #expect(try await bench.sheaf("list", "--set", "nonsense=1").code == 78)
             #expect(try await bench.sheaf("list", "--config", "nosuch.yaml").code == 78)

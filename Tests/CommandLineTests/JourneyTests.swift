@@ -72,6 +72,23 @@ import Testing
         }
     }
 
+    @Test("The source of a flow gives the same record ids from every folder", arguments: [".", "deep/er"])
+    func recordIDsOfASource(folder: String) async throws {
+        let configuration = #"flows: { words: { exec: ["wc", "-w"], source: texts/*.txt } }"#
+        try await Workbench.with(configuration: configuration) { bench in
+            for number in 0..<2 { try bench.write("one two\n", to: "texts/\(number).txt") }
+            let create = try await bench.shell("mkdir -p \(folder) && cd \(folder) && $SHEAF words --json")
+            let rows = try await travel(bench, total: 2, create)
+            #expect(Set(rows.compactMap { $0["record_id"]?.stringValue }) == ["texts/0.txt", "texts/1.txt"])
+            #expect(try await bench.sheaf("status", "last").output.contains("texts/*.txt"))
+            let gone = #"flows: { words: { exec: ["wc", "-w"], source: nosuch/*.txt } }"#
+            try bench.write(gone, to: "sheaf.yaml")
+            let missing = try await bench.shell("cd \(folder) && $SHEAF words")
+            #expect(missing.code == 66)
+            #expect(missing.talk.contains("nosuch/*.txt") && missing.talk.contains("starts from \(bench.folder)"))
+        }
+    }
+
     @Test("run -n 3 runs three tasks") func limitOfTasks() async throws {
         try await Workbench.with { bench in
             let input = (0..<10).map(String.init).joined(separator: "\n")

@@ -37,7 +37,7 @@ import Testing
             #expect(try status.json["status"] == "completed")
             #expect(try counts(status) == BatchCounts(succeeded: 4))
             let beyond = try await bench.sheaf("retry", "last", "--index", "4")
-            #expect(beyond.code == 65 && beyond.talk.contains("from 0 to 3"), "\(beyond.talk)")
+            #expect(beyond.code == 64 && beyond.talk.contains("from 0 to 3"), "\(beyond.talk)")
         }
     }
 

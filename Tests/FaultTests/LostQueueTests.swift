@@ -18,8 +18,8 @@ import Testing
             let run = try await site.sheaf("run", "--until-empty") { _ in
                 try await site.bench.until("tasks run") { try site.noted("begun").count >= 20 }
                 try await site.withClient { client in
-                    let record = try await client.batch("last").record
-                    let queue = client.names.tasks(flow: record.flow, batch: record.id, generation: 0)
+                    let info = try await client.batch("last").info
+                    let queue = client.names.tasks(flow: info.flow, batch: info.id, generation: 0)
                     try await client.broker.deleteQueue(queue)
                 }
             }
@@ -41,8 +41,8 @@ import Testing
             let run = try await site.sheaf("run", "--until-empty") { _ in
                 try await site.bench.until("tasks run") { try site.noted("begun").count >= 20 }
                 try await site.withClient { client in
-                    let record = try await client.batch("last").record
-                    try await client.broker.deleteLog(client.names.results(batch: record.id))
+                    let info = try await client.batch("last").info
+                    try await client.broker.deleteLog(client.names.results(batch: info.id))
                 }
             }
             let status = try await site.status()

@@ -54,7 +54,7 @@ import Testing
             #expect(indices.count == total && Set(indices).count == total)
             try await site.withClient { client in
                 var (ends, checkpoints) = (0, 0)
-                let batch = try await client.batch("last").record.id
+                let batch = try await client.batch("last").info.id
                 for entry in try await client.entries(of: client.names.journal)
                 where JournalEntry(entry.message)?.event.type == "finished" {
                     ends += 1

@@ -27,7 +27,7 @@ extension Integration {
                 #expect(killed.code == 137)
                 #expect(try await questions(site) == ["keep it?"], "the question outlives its worker")
                 let wrong = try await site.sheaf("answer", task, "maybe")
-                #expect(wrong.code == 65 && wrong.talk.contains("yes, no"), "\(wrong.talk)")
+                #expect(wrong.code == 64 && wrong.talk.contains("yes, no"), "\(wrong.talk)")
                 #expect(try await site.sheaf("answer", task, "yes").code == 0)
                 let late = try await site.sheaf("answer", task, "no")
                 #expect(late.code == 4 && late.talk.contains("already has the answer 'yes'"), "\(late.talk)")

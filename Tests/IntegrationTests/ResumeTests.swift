@@ -109,8 +109,8 @@ extension Site {
         try await withClient { client in
             try await bench.until("\(count) tasks are confirmed") {
                 // The batch may not exist yet.
-                let record = try? await client.recordToResume(batch)
-                return record?.published ?? 0 >= count
+                let info = try? await client.infoToResume(batch)
+                return info?.published ?? 0 >= count
             }
         }
     }

@@ -28,7 +28,7 @@ import Testing
         "Each error of the library has its exit code",
         arguments: [
             (SheafError.Code.notFound, ExitReason.notFound), (.alreadyExists, .conflict), (.alreadyFinished, .conflict),
-            (.cancelled, .cancelled), (.timedOut, .timedOut), (.invalid, .badData), (.interrupted, .unsuccessful),
+            (.cancelled, .cancelled), (.timedOut, .timedOut), (.invalid, .usage), (.interrupted, .unsuccessful),
             (.notNow, .conflict),
         ]
     ) func sheafErrors(code: SheafError.Code, status: ExitReason) {

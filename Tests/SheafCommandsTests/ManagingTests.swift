@@ -67,7 +67,7 @@ import Testing
         let created = JournalEntry.Event.created(options: BatchOptions(), source: "", nonce: "n")
         journal.apply(JournalEntry(batch: name, flow: name, at: Timestamp(milliseconds: 0), event: created))
         let info = try #require(journal[name])
-        var report = RetryReport(batch: BatchSummary(record: info, progress: nil), generation: 1)
+        var report = RetryReport(batch: BatchSummary(info: info, progress: nil), generation: 1)
         #expect(Wording.retry(report, of: .failed) == ["batch b has no failed task that can run again"])
         report.retried = 2
         report.invalid = 1

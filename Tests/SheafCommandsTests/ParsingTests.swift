@@ -88,19 +88,48 @@ import Testing
     }
 
     @Test(
-        "Every command has help",
+        "A refused command line gets a reason, the help of the argument and the next step",
         arguments: [
-            "create", "run", "status", "list", "watch", "wait", "results", "events", "cancel", "validate", "doctor",
-            "exit-codes",
+            (["run", "-n", "x"], "the value 'x' is invalid for '-n <n>'\n  -n <n>  Run at most N tasks, then exit;"),
+            (["status"], "missing argument '<batch>'\n  <batch>  The batch's id, or 'last' for the newest one.\n"),
+            (["list", "--limit", "0"], "--limit must be 1 or more\n"),
+            (["list", "--confg", "x"], "unknown option '--confg'; did you mean '--config'?\n"),
+            (["results", "b", "--format", "x"], "the value 'x' is invalid for '--format <format>': expected 'jsonl',"),
+            (
+                ["list", "--status", "x"],
+                "the value 'x' is invalid for '--status <status>': expected one of pending, processing, paused,"
+            ),
+            (
+                ["set", "b", "max_running=0"],
+                "the value 'max_running=0' is invalid for '<key=value>': max_running must"
+            ),
         ]
-    ) func everyCommandHasHelp(name: String) throws {
-        let command = try #require(
-            SheafCommand.configuration.subcommands.first { command in
-                (command.configuration.commandName ?? String(describing: command).lowercased()) == name
-            }
+    ) func refusedCommandLines(arguments: [String], beginning: String) throws {
+        let error = try #require(throws: (any Error).self) { try SheafCommand.parseAsRoot(arguments) }
+        let diagnosis = Diagnosis(parsing: error)
+        #expect(diagnosis.status == .usage)
+        #expect(diagnosis.text?.hasPrefix("sheaf: " + beginning) == true, "\(diagnosis)")
+        #expect(
+            diagnosis.text?.hasSuffix("\n  'sheaf \(arguments[0]) --help' shows the arguments and examples") == true
         )
+    }
+
+    private static let commands: [[String]] =
+        CommandNames.subcommands().map { [$0] }
+        + CommandNames.subcommands(of: SheafCommand.Dead.self).map { ["dead", $0] }
+
+    @Test("The help of every command has an example, its usage, and lines of at most 80 columns", arguments: commands)
+    func everyCommandHasHelp(path: [String]) throws {
+        var command: any ParsableCommand.Type = SheafCommand.self
+        for name in path {
+            command = try #require(command.configuration.subcommands.first { CommandNames.name(of: $0) == name })
+        }
         #expect(!command.configuration.abstract.isEmpty)
-        #expect(SheafCommand.helpMessage(for: command).contains("USAGE: sheaf \(name)"))
+        let help = SheafCommand.helpMessage(for: command, columns: 80)
+        #expect(help.contains("Example"))
+        #expect(help.contains("\nUSAGE: sheaf \(path.joined(separator: " "))"))
+        #expect(!help.contains("[--"), "options of the usage are listed below")
+        for line in help.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
     }
 
     @Test(
@@ -132,6 +161,40 @@ import Testing
         #expect(value("a={\"b\":[1]}") == ["b": [1]])
         #expect(value("=1") == nil)
         #expect(value("a") == nil)
+    }
+}
+
+@Suite struct CommandNamesTests {
+    @Test(
+        "A name that is no command is reported with the nearest ones",
+        arguments: [
+            (["help", "nonsense"], "there is no command 'nonsense'\n  'sheaf --help' lists the commands"),
+            (["help", "stats"], "there is no command 'stats'; did you mean 'status'?\n  'sheaf --help' lists"),
+            (["help", "res"], "there is no command 'res'; did you mean 'results' or 'resume'?"),
+            (["help", "dead", "shw"], "there is no command 'dead shw'; did you mean 'show'?\n  'sheaf dead --help'"),
+            (["dead", "nonsense"], "there is no command 'dead nonsense'\n"),
+        ]
+    ) func unknownCommands(arguments: [String], beginning: String) {
+        let diagnosis = CommandNames.unknownCommand(in: arguments)
+        #expect(diagnosis?.status == .usage)
+        #expect(diagnosis?.text?.hasPrefix("sheaf: " + beginning) == true, "\(String(describing: diagnosis))")
+    }
+
+    @Test(
+        "Commands, their arguments and flows are not reported",
+        arguments: [
+            [], ["help"], ["help", "help"], ["help", "dead", "list"], ["help", "status", "last"], ["wordcount", "x"],
+            ["status", "x"], ["dead"], ["dead", "show", "17"], ["dead", "--json"], ["--help"],
+        ]
+    ) func knownCommands(arguments: [String]) {
+        #expect(CommandNames.unknownCommand(in: arguments) == nil)
+    }
+
+    @Test("A word that is neither a command nor a flow gets the nearest command")
+    func mistypedCommands() {
+        let list = "'sheaf --help' lists the commands"
+        #expect(CommandNames.suggestion(for: "stats") == "did you mean the command 'sheaf status'? " + list)
+        #expect(CommandNames.suggestion(for: "zzz") == list)
     }
 }
 

@@ -110,6 +110,42 @@ import Testing
         #expect(Wording.count(0, "task") == "0 tasks")
     }
 
+    @Test("A password is masked, and the form of a URL in a message stays readable") func passwordsAreMasked() {
+        let rule = "expected amqp://user:password@host:port/vhost, the same with amqps"
+        #expect(Credentials.masked(rule) == rule)
+        #expect(Credentials.masked("amqp://user:password@host/v") == "amqp://user:***@host/v")
+        #expect(Credentials.masked("\(rule), found amqps://a:b@c") == "\(rule), found amqps://a:***@c")
+    }
+
+    @Test("Only its own program runs the tasks of an external flow") func nextStepsOfAnExternalFlow() throws {
+        let id = try name("b")
+        let flow = try name("f")
+        let own = Wording.nextSteps(for: id, of: flow, isExternal: false)
+        #expect(own == "run its tasks with 'sheaf run --until-empty', follow it with 'sheaf watch b'")
+        let external = Wording.nextSteps(for: id, of: flow, isExternal: true)
+        #expect(external.hasPrefix("start the program that holds flow 'f' (swift: true)"))
+        #expect(!external.contains("--until-empty"))
+    }
+
+    @Test("A batch that is stopped with tasks left is called failed and stopped, not finished") func stoppedBatches()
+        throws
+    {
+        var journal = JournalState()
+        let id = try name("b")
+        func note(_ event: JournalEntry.Event) {
+            journal.apply(JournalEntry(batch: id, flow: id, at: moment, event: event))
+        }
+        note(.created(options: BatchOptions(), source: "", nonce: "n"))
+        note(.sealed(total: 3))
+        note(.stopped(reason: "task 0 (a) failed"))
+        let summary = BatchSummary(info: try #require(journal[id]), progress: nil)
+        #expect(Wording.conclusion(summary) == "batch b failed: 3 pending (stopped: task 0 (a) failed)")
+        let details = BatchDetails.lines(summary, style: Style(isOn: false), now: moment)
+        #expect(details.contains("status   failed (stopped: task 0 (a) failed)"))
+        #expect(details.contains { $0.hasPrefix("stopped  ") } && !details.contains { $0.hasPrefix("finished") })
+        #expect(Wording.afterFailures(summary) == nil)
+    }
+
     @Test("Health checks show level and advice") func healthChecksShowLevelAndAdvice() {
         let check = HealthCheck.openFiles(limit: 256)
         #expect(check.level == .warn)

@@ -27,15 +27,15 @@ import Testing
                 isWhole = try await stage.dying(after: step, moment) { _ = try await $0.retry(batch.id.text) }
                 try await stage.client { client in
                     let killed = try await client.batch(batch.id.text)
-                    let isDone = killed.record.generation == 1
+                    let isDone = killed.info.generation == 1
                     let counts = isDone ? BatchCounts(pending: 3, succeeded: 3) : BatchCounts(succeeded: 3, failed: 3)
                     #expect(killed.counts == counts, "killed at step \(step)")
                     #expect(killed.status == (isDone ? .processing : .completed), "killed at step \(step)")
                     let report = try await client.retry(batch.id.text)
                     #expect(report.retried == (isDone ? 0 : 3), "killed at step \(step)")
-                    #expect(report.batch.record.reopenings.map(\.count) == [3])
+                    #expect(report.batch.info.reopenings.map(\.count) == [3])
                     #expect(try await client.waiting(batch, generation: 1) == 3)
-                    #expect(try await client.validPermits(of: report.batch.record).count == 2)
+                    #expect(try await client.validPermits(of: report.batch.info).count == 2)
                     #expect(try await client.runByHand(batch, generation: 1) == [0, 2, 4])
                     let summary = try await client.batch(batch.id.text)
                     #expect(summary.status == .completed, "killed at step \(step)")
@@ -91,8 +91,8 @@ import Testing
                 }
                 try await stage.client { client in
                     let summary = try await client.setMaxRunning(5, of: batch.id.text)
-                    #expect(summary.record.maxRunning == 5)
-                    let permits = try await client.validPermits(of: summary.record)
+                    #expect(summary.info.maxRunning == 5)
+                    let permits = try await client.validPermits(of: summary.info)
                     #expect(permits.map(\.number).sorted() == [0, 1, 2, 3, 4], "killed at step \(step)")
                 }
                 step += 1
@@ -125,7 +125,7 @@ import Testing
                 try await stage.client { client in
                     #expect(try await client.runByHand(batch, generation: 1) == [0, 2, 4])
                     let summary = try await client.batch(batch.id.text)
-                    #expect(summary.record.generation == 1)
+                    #expect(summary.info.generation == 1)
                     #expect(summary.status == .completed)
                     #expect(summary.counts == BatchCounts(succeeded: 6))
                 }
@@ -156,13 +156,13 @@ import Testing
                 _ = try await (retry, cancel)
                 try await stage.client { client in
                     try await until("the batch has ended") {
-                        try await client.batch(batch.id.text).record.ending != nil
+                        try await client.batch(batch.id.text).info.ending != nil
                     }
                     let summary = try await client.batch(batch.id.text)
                     #expect(summary.status == .cancelled)
                     #expect(summary.counts.total == 6)
                     #expect(summary.counts.failed + summary.counts.cancelled == 6)
-                    #expect(summary.counts.failed == (summary.record.generation == 0 ? 3 : 0))
+                    #expect(summary.counts.failed == (summary.info.generation == 0 ? 3 : 0))
                     for generation in 0...1 {
                         #expect(try await client.waiting(batch, generation: generation) ?? 0 == 0)
                     }

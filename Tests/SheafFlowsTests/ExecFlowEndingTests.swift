@@ -61,8 +61,8 @@ import Testing
         try await withFile { file in
             let flow = try FlowFixtures.impatient(["sh", "-c", Self.family, file])
             let definition = try definition(flow, timeout: .seconds(60))
-            let record = try FlowFixtures.task(json: "{}")
-            let task = Task { await definition.attempt(record) }
+            let flowTask = try FlowFixtures.task(json: "{}")
+            let task = Task { await definition.attempt(flowTask) }
             while (try? lines(file).count) != 2 { try await Task.sleep(for: .milliseconds(10)) }
             task.cancel()
             #expect(await task.value == .cancelled)
@@ -88,10 +88,10 @@ import Testing
     @Test("A cancelled task starts no process")
     func isCancelledBeforeItStarts() async throws {
         let definition = try definition(ExecFlow(["sleep", "60"]), timeout: .seconds(60))
-        let record = try FlowFixtures.task(json: "{}")
+        let flowTask = try FlowFixtures.task(json: "{}")
         let task = Task {
             withUnsafeCurrentTask { $0?.cancel() }
-            return await definition.attempt(record)
+            return await definition.attempt(flowTask)
         }
         #expect(await task.value == .cancelled)
     }
@@ -99,8 +99,8 @@ import Testing
     @Test("A cancel while the process starts ends it", .timeLimit(.minutes(1)), arguments: 0..<20)
     func isCancelledWhileItStarts(delay: Int) async throws {
         let flow = try ExecFlow(["sleep", "60"])
-        let record = try FlowFixtures.task(json: "{}")
-        let task = Task { try await flow.run(record) }
+        let flowTask = try FlowFixtures.task(json: "{}")
+        let task = Task { try await flow.run(flowTask) }
         try await Task.sleep(for: .microseconds(delay * 150))
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }

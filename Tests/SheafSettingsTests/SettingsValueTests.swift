@@ -67,4 +67,15 @@ import Testing
         #expect(Suggestion.distance(left, right) == distance)
         #expect(Suggestion.distance(right, left) == distance)
     }
+
+    @Test(
+        "Suggestions are the words with the fewest edits, else those that begin with the word",
+        arguments: [
+            ("stats", ["status"]), ("stat", ["status"]), ("re", ["results", "resume"]), ("lits", ["list"]),
+            ("nonsense", []), ("x", []), ("", []),
+        ]
+    )
+    func suggestsWords(word: String, expected: [String]) {
+        #expect(Suggestion.nearest(to: word, among: ["status", "list", "results", "resume"]) == expected)
+    }
 }

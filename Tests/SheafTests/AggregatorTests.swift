@@ -117,8 +117,8 @@ import Testing
             timing.checkpointEvery = 1
             let journal = try await Journal.read(from: scene.client)
             let reader = Aggregator(client: scene.client, journal: journal, timing: timing)
-            let record = try #require(journal[scene.batch.id])
-            let progress = try await reader.foldOnce([record])[scene.batch.id]
+            let info = try #require(journal[scene.batch.id])
+            let progress = try await reader.foldOnce([info])[scene.batch.id]
             #expect(progress?.settled.succeeded == 400)
             let next = Aggregator(client: scene.client, journal: journal)
             try await next.inheritProgress()

@@ -19,7 +19,7 @@ import Testing
                     names.questions(batch: batch.id),
                 ]
                 try await client.holdingDirectory(isAggregating: false) { directory in
-                    try await until("the batch is listed") { directory.snapshot.map(\.record.id) == [batch.id] }
+                    try await until("the batch is listed") { directory.snapshot.map(\.info.id) == [batch.id] }
                     var before: [Int64] = []
                     var steps: [Int64] = []
                     for log in logs {
@@ -30,7 +30,7 @@ import Testing
                     }
                     for _ in 0..<200 {
                         #expect(directory.snapshot.count == 1)
-                        #expect(try directory.summary(of: "last").record.id == batch.id)
+                        #expect(try directory.summary(of: "last").info.id == batch.id)
                         for await _ in directory.changes() { break }
                         try await Task.sleep(for: .milliseconds(15))
                     }

@@ -54,10 +54,10 @@ import Testing
             async let created = client.create(plan, from: stream)
             give(0..<3)
             let id = Name("b")
-            try await until { (try? await client.recordToResume("b").published) == 3 }
+            try await until { (try? await client.infoToResume("b").published) == 3 }
             give(3..<5)
-            try await until { (try? await client.recordToResume("b").published) == 5 }
-            #expect(try await client.batch("b").record.sealedTotal == nil)
+            try await until { (try? await client.infoToResume("b").published) == 5 }
+            #expect(try await client.batch("b").info.sealedTotal == nil)
             end()
             #expect(try await created == CreatedBatch(id: id, flow: plan.flow, total: 5))
         }
@@ -70,7 +70,7 @@ import Testing
             let plan = try plan { $0.id = Name("b") }
             async let created = client.create(plan, from: stream)
             give(0..<3)
-            try await until { (try? await client.recordToResume("b").published) == 3 }
+            try await until { (try? await client.infoToResume("b").published) == 3 }
             await broker.loseLock()
             let name = client.names.creatingLock(batch: Name("b"))
             // Also while the input yields nothing.
@@ -94,7 +94,7 @@ import Testing
                 }
                 let creation = Task { try await client.create(plan, from: stream) }
                 give(0..<3)
-                try await until { (try? await client.recordToResume("b").published) == 3 }
+                try await until { (try? await client.infoToResume("b").published) == 3 }
                 try await stage.client { other in
                     let name = client.names.creatingLock(batch: Name("b"))
                     broker.beLate()
@@ -237,7 +237,7 @@ import Testing
                 _ = try await client.resume(created.id) { _ in items().stream }
             }
             #expect(error?.code == .cancelled)
-            let missing = await #expect(throws: SheafError.self) { _ = try await client.recordToResume("nosuch") }
+            let missing = await #expect(throws: SheafError.self) { _ = try await client.infoToResume("nosuch") }
             #expect(missing?.code == .notFound)
         }
     }

@@ -30,11 +30,11 @@ import Testing
                 let ended = try await client.create(plan(), records: records(2))
                 try await client.runByHand(ended)
                 let summary = try await client.batch(ended.id.text)
-                let moment = try #require(summary.record.ending?.at)
+                let moment = try #require(summary.info.ending?.at)
                 try await client.create(plan(), records: records(2))
                 #expect(try await client.batches(endedBefore: moment).isEmpty)
                 let old = try await client.batches(endedBefore: moment + .milliseconds(1))
-                #expect(old.map(\.record.id) == [ended.id])
+                #expect(old.map(\.info.id) == [ended.id])
                 #expect(old.first?.counts == BatchCounts(succeeded: 2))
             }
         }

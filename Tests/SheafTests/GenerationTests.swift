@@ -46,32 +46,32 @@ import Testing
                 }
                 await failed.wait()
                 try await until("the batch is stopped") {
-                    try await client.batch(batch.id.text).record.stopped != nil
+                    try await client.batch(batch.id.text).info.stopped != nil
                 }
-                let record = try await client.batch(batch.id.text).record
-                #expect(record.continuations == 0)
+                let info = try await client.batch(batch.id.text).info
+                #expect(info.continuations == 0)
                 // Reopens task 0 while the others still wait in the queue of the first generation.
-                let queue = try await declare(1, of: record, client)
+                let queue = try await declare(1, of: info, client)
                 let task = BatchTask(
-                    flow: record.flow,
-                    batch: record.id,
+                    flow: info.flow,
+                    batch: info.id,
                     index: 0,
                     generation: 1,
                     record: Record(id: "r0", kind: .json, bytes: Array("{}".utf8))
                 )
                 let tasks = IndexRanges(rising: [0])
-                let reopened = ResultMessage.reopened(batch: record.id, generation: 1, nonce: "n", tasks: tasks)
-                try await client.broker.append(reopened, to: client.names.results(batch: record.id))
-                try await client.journal(.retried(generation: 1, nonce: "n", count: 1, tolerated: 1), record)
+                let reopened = ResultMessage.reopened(batch: info.id, generation: 1, nonce: "n", tasks: tasks)
+                try await client.broker.append(reopened, to: client.names.results(batch: info.id))
+                try await client.journal(.retried(generation: 1, nonce: "n", count: 1, tolerated: 1), info)
                 try await client.broker.publish(task.message, to: queue)
                 try await until("all tasks have run") { await gauge.total == 21 }
                 try await until("both queues are empty") {
                     let (old, new) = (
-                        try await client.waiting(in: record), try await client.waiting(in: record, generation: 1)
+                        try await client.waiting(in: info), try await client.waiting(in: info, generation: 1)
                     )
                     return old + new == 0
                 }
-                let outcomes = try await client.events(of: record.id).flatMap { event -> [OutcomeSummary] in
+                let outcomes = try await client.events(of: info.id).flatMap { event -> [OutcomeSummary] in
                     if case .outcomes(let outcomes, _) = event { outcomes } else { [] }
                 }
                 #expect(outcomes.count { $0.generation == 1 && $0.index == 0 && $0.status == .succeeded } == 1)
@@ -91,11 +91,11 @@ import Testing
             }
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(1))
-                let record = try await client.batch(batch.id.text).record
+                let info = try await client.batch(batch.id.text).info
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let suspects = client.names.suspects(flow: batch.flow)
                 let delivery = try #require(try await client.broker.get(queue))
-                try await client.journal(.deleted, record)
+                try await client.journal(.deleted, info)
                 try await client.broker.publish(delivery.message, to: suspects)
                 try await client.broker.settle(delivery, as: .acknowledged)
                 try await stage.work([flow]) { configuration in

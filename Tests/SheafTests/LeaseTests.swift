@@ -18,7 +18,7 @@ import Testing
             let ordered = try plan { $0.options.maxRunning = cap }
             try await stage.client { client in
                 let batch = try await client.create(ordered, records: records(4))
-                let record = try await client.batch(batch.id.text).record
+                let info = try await client.batch(batch.id.text).info
                 async let working = stage.work([flow]) {
                     $0.concurrency = 2
                     $0.acknowledgementTimeout = .seconds(1.5)
@@ -42,7 +42,7 @@ import Testing
                 } else {
                     try await Task.sleep(for: .seconds(2))
                     #expect(await gauge.total == 1)
-                    #expect(try await client.waiting(in: record) == 3)
+                    #expect(try await client.waiting(in: info) == 3)
                 }
                 await gate.open()
                 let report = try await working
@@ -67,14 +67,14 @@ import Testing
             }
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(1))
-                let record = try await client.batch(batch.id.text).record
+                let info = try await client.batch(batch.id.text).info
                 let worker = Task { try await stage.work([stuck]) { $0.acknowledgementTimeout = .seconds(1) } }
                 try await until("the task is leased and its delivery acknowledged") {
                     try await client.events(of: batch.id).contains { if case .leased = $0 { true } else { false } }
                 }
                 worker.cancel()
                 _ = await worker.result
-                #expect(try await client.waiting(in: record) == 1)
+                #expect(try await client.waiting(in: info) == 1)
                 let quick = try FlowDefinition.work { _ in .value(2) }
                 try await stage.work([quick])
                 let events = try await client.events(of: batch.id)

@@ -26,9 +26,9 @@ import Testing
                 _ = try await working
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .failed)
-                let reason = try #require(summary.record.stopped?.reason)
+                let reason = try #require(summary.info.stopped?.reason)
                 #expect(reason.hasPrefix("queue-lost: "))
-                #expect(summary.record.stopAdvice == .retryMissing(batch.id))
+                #expect(summary.info.stopAdvice == .retryMissing(batch.id))
                 #expect(try await client.batch(other.id.text).counts == BatchCounts(succeeded: 30))
             }
         }
@@ -56,7 +56,7 @@ import Testing
                 let flow = try FlowDefinition.work { _ in .value(1) }
                 try await stage.work([flow])
                 #expect(try await client.batch(other.id.text).counts == BatchCounts(failed: 1))
-                let reason = try #require(try await client.batch(lost.id.text).record.stopped?.reason)
+                let reason = try #require(try await client.batch(lost.id.text).info.stopped?.reason)
                 #expect(reason.hasPrefix("results-lost"))
             }
         }

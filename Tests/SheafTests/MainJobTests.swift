@@ -21,7 +21,7 @@ import Testing
             #expect(finished >= total)
             try await stage.client { client in
                 let summary = try await client.batch("last")
-                #expect(summary.record.id == batch.id)
+                #expect(summary.info.id == batch.id)
                 #expect(summary.status == .completed)
                 #expect(summary.counts == BatchCounts(succeeded: total))
                 #expect(summary.startedAt != nil)

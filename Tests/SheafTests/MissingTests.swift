@@ -49,12 +49,12 @@ import Testing
                     }
                     #expect(wrong?.code == .invalid)
                 }
-                #expect(try await client.batch(batch.id.text).record.generation == 0)
+                #expect(try await client.batch(batch.id.text).info.generation == 0)
 
                 let report = try await client.retryMissing(batch.id.text, from: { _ in input(6) })
                 #expect(report.retried == 4)
-                #expect(report.batch.record.stopped == nil)
-                #expect(try await client.validPermits(of: report.batch.record).count == 2)
+                #expect(report.batch.info.stopped == nil)
+                #expect(try await client.validPermits(of: report.batch.info).count == 2)
                 #expect(try await client.waiting(batch, generation: 0) == 0)
                 #expect(try await client.runByHand(batch, generation: 1).count == 4)
                 let summary = try await client.batch(batch.id.text)

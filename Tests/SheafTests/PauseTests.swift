@@ -44,13 +44,13 @@ import Testing
                 let batch = try await client.create(stopping, records: records(10))
                 try await client.runByHand(batch, atMost: 3) { _ in .failed }
                 #expect(try await client.batch(batch.id.text).status == .failed)
-                let record = try await client.resume(batch.id.text).batch.record
-                #expect(record.tolerated == 3)
-                #expect(record.continuations == 1)
+                let info = try await client.resume(batch.id.text).batch.info
+                #expect(info.tolerated == 3)
+                #expect(info.continuations == 1)
                 // A pause tolerates no further failures.
                 try await client.runByHand(batch, atMost: 1) { _ in .failed }
                 try await client.pause(batch.id.text)
-                #expect(try await client.resume(batch.id.text).batch.record.tolerated >= 3)
+                #expect(try await client.resume(batch.id.text).batch.info.tolerated >= 3)
             }
         }
     }
@@ -61,10 +61,10 @@ import Testing
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(3))
                 for limit in [4, 2, nil, 3, 3] {
-                    let record = try await client.setMaxRunning(limit, of: batch.id.text).record
-                    #expect(record.maxRunning == limit)
+                    let info = try await client.setMaxRunning(limit, of: batch.id.text).info
+                    #expect(info.maxRunning == limit)
                     if let limit {
-                        let permits = try await client.validPermits(of: record)
+                        let permits = try await client.validPermits(of: info)
                         #expect(permits.count <= limit)
                     }
                 }

@@ -22,7 +22,7 @@ import Testing
             let capped = try plan { $0.options.maxRunning = 6 }
             try await stage.client { client in
                 let batch = try await client.create(capped, records: records(300))
-                let record = try await client.batch(batch.id.text).record
+                let info = try await client.batch(batch.id.text).info
                 let permits = client.names.permits(batch: batch.id, generation: 0)
                 try await client.broker.publish(
                     [Message(id: "no permit"), Permit(change: 0, number: 9).message],
@@ -33,7 +33,7 @@ import Testing
                 #expect(await before.most <= 6)
                 first.cancel()
                 _ = await first.result
-                try await client.journal(.changed(maxRunning: 2), record)
+                try await client.journal(.changed(maxRunning: 2), info)
                 let report = try await stage.work([try sleepy(after)]) { $0.concurrency = 10 }
                 #expect(report.finished > 0)
                 #expect(await after.most == 2)
@@ -48,13 +48,13 @@ import Testing
             let gauge = Gauge()
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(400))
-                let record = try await client.batch(batch.id.text).record
+                let info = try await client.batch(batch.id.text).info
                 async let working = stage.work([try sleepy(gauge)]) { $0.concurrency = 8 }
                 try await until("it runs freely") { await gauge.now > 3 }
                 let permits = client.names.permits(batch: batch.id, generation: 0)
                 try await client.broker.declareQueue(QueueDeclaration(name: permits, kind: .tokens()))
                 try await client.broker.publish((0..<2).map { Permit(change: 1, number: $0).message }, to: permits)
-                try await client.journal(.changed(maxRunning: 2), record)
+                try await client.journal(.changed(maxRunning: 2), info)
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 try await until("it is capped, and what had begun before has ended") {
                     let status = try #require(try await client.broker.queueStatus(queue))
@@ -66,7 +66,7 @@ import Testing
                     try await Task.sleep(for: .milliseconds(20))
                 }
                 try await until("it goes on within the cap") { await gauge.total > count + 4 }
-                try await client.journal(.changed(maxRunning: nil), record)
+                try await client.journal(.changed(maxRunning: nil), info)
                 try await until("it runs freely again") { await gauge.now > 3 }
                 _ = try await working
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 400))

@@ -47,7 +47,7 @@ import Testing
             try await stage.client { client in
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .failed)
-                #expect(summary.record.stopped?.reason.contains("task 100") == true)
+                #expect(summary.info.stopped?.reason.contains("task 100") == true)
                 #expect(summary.counts.total == 2000)
                 #expect(summary.counts.failed == 1)
                 #expect(summary.counts.running == 0)
@@ -84,7 +84,7 @@ import Testing
                 #expect(summary.counts.pending > 0)
                 let outcomes = try await client.allResults(batch.id).filter { $0.status == .failed }
                 let moments = outcomes.map(\.finishedAt).sorted()
-                let stoppedAt = try #require(summary.record.stopped?.at)
+                let stoppedAt = try #require(summary.info.stopped?.at)
                 #expect(stoppedAt - moments[limit] < .seconds(2))
             }
         }
@@ -110,7 +110,7 @@ import Testing
                 let error = await #expect(throws: SheafError.self) { try await client.cancel(batch.id.text) }
                 #expect(error?.code == .alreadyFinished)
                 let summary = try await client.batch(batch.id.text)
-                #expect(summary.record.ending != nil)
+                #expect(summary.info.ending != nil)
             }
         }
     }

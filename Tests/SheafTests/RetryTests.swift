@@ -65,7 +65,7 @@ import Testing
                 let summary = try await client.batch(batch.id.text)
                 #expect(summary.status == .completed)
                 #expect(summary.counts == BatchCounts(succeeded: 7, failed: 3))
-                #expect(summary.record.ending?.generation == 1)
+                #expect(summary.info.ending?.generation == 1)
                 let error = await #expect(throws: SheafError.self) {
                     try await client.retry(batch.id.text, only: IndexRanges("10"))
                 }
@@ -87,7 +87,7 @@ import Testing
                 #expect(report.retried == 4)
                 #expect(report.batch.status != .failed)
                 #expect(report.batch.counts.pending == 10)
-                #expect(report.batch.record.generations == 0...1)
+                #expect(report.batch.info.generations == 0...1)
                 #expect(try await client.waiting(batch, generation: 0) == 6)
                 #expect(try await client.runByHand(batch, generation: 1).count == 4)
                 #expect(try await client.runByHand(batch).count == 6)
@@ -137,8 +137,8 @@ import Testing
                 try await client.runByHand(batch) { _ in .failed }
                 #expect(try await client.batch(batch.id.text).status == .completed)
                 let report = try await client.retry(batch.id.text)
-                #expect(report.batch.record.oldestQueue == 1)
-                #expect(try await client.validPermits(of: report.batch.record).count == 3)
+                #expect(report.batch.info.oldestQueue == 1)
+                #expect(try await client.validPermits(of: report.batch.info).count == 3)
             }
         }
     }

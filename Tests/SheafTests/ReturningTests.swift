@@ -24,14 +24,14 @@ import Testing
                 let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
                 let worker = Worker(client: client, configuration: WorkerConfiguration(flows: [flow], concurrency: 40))
                 let working = Task { try await worker.run() }
-                let record = try await client.batch(batch.id.text).record
+                let info = try await client.batch(batch.id.text).info
                 // A round ends some time after its pause was said: how many tasks it takes depends on the machine.
                 var round = 0
                 while round < 12, await gauge.total < total - 2000 {
                     round += 1
                     let before = await gauge.total
                     try await until("tasks run in round \(round)") { await gauge.total > before + 20 }
-                    try await client.journal(.paused, record)
+                    try await client.journal(.paused, info)
                     try await until("all tasks are returned in round \(round)") {
                         guard await gauge.now == 0 else { return false }
                         let status = try #require(try await client.broker.queueStatus(queue))
@@ -39,7 +39,7 @@ import Testing
                         // RabbitMQ takes back what is on its way when a consumer ends, and perhaps what runs.
                         return status.consumers == 0 && status.ready >= total - settled
                     }
-                    try await client.journal(.resumed(tolerated: 0), record)
+                    try await client.journal(.resumed(tolerated: 0), info)
                 }
                 try await until("all have run") {
                     try await client.batch(batch.id.text).counts.settled == total

@@ -87,7 +87,7 @@ package struct CreationTrial {
         try await site.withClient { client in
             let queue = client.names.tasks(flow: site.echo, batch: try #require(Name(batch)), generation: 0)
             progress.depth = try await client.broker.queueStatus(queue)?.ready ?? 0
-            if progress.depth > 0 { progress.journalled = try await client.recordToResume(batch).published }
+            if progress.depth > 0 { progress.journalled = try await client.infoToResume(batch).published }
         }
         return progress
     }

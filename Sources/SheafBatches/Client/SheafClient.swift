@@ -88,8 +88,8 @@ extension SheafClient {
     /// A batch by its id, or the newest for `last`; throws ``SheafError`` with `notFound`.
     public func batch(_ reference: String) async throws -> BatchSummary {
         let journal = try await Journal.read(from: self)
-        let record = try journal.find(reference)
-        let summaries = try await BatchReader(client: self).summaries(in: journal) { $0.id == record.id }
+        let info = try journal.find(reference)
+        let summaries = try await BatchReader(client: self).summaries(in: journal) { $0.id == info.id }
         guard let summary = summaries.first else {
             throw SheafError(.notFound, "batch '\(reference)' no longer exists")
         }

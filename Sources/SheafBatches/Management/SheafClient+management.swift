@@ -89,7 +89,7 @@ extension SheafClient {
     public func batches(endedBefore moment: Timestamp) async throws -> [BatchSummary] {
         let journal = try await Journal.read(from: self)
         return journal.state.batches.filter { $0.ending.map { $0.at < moment } ?? false }
-            .map { BatchSummary(record: $0, progress: nil) }
+            .map { BatchSummary(info: $0, progress: nil) }
     }
 }
 

@@ -112,7 +112,7 @@ struct BatchPublisher: Sendable {
                     throw SheafError(.cancelled, "batch '\(batch)' was cancelled while it was being created")
                 }
                 if await !lock.isHeld { try await stalls.during { try await lock.hold() } }
-                try await ledger.recordIfDue()
+                try await ledger.writeIfDue()
             }
         } catch is CancellationError {
             return  // all is published

@@ -1,29 +1,29 @@
 import SheafCore
 
-/// Tracks which tasks are confirmed, and records the position in the journal.
+/// Tracks which tasks are confirmed, and writes the position to the journal.
 actor PublishingLedger {
-    /// After how many tasks the position is recorded.
+    /// After how many tasks the position is written.
     static let journalEvery = 10_000
-    /// After what time the position is recorded, for slow sources.
+    /// After what time the position is written, for slow sources.
     private static let journalInterval = Duration.seconds(2)
 
     private var position: ConfirmedPosition
     /// The position that the journal has.
     private var journalled: Int
-    private var isRecording = false
+    private var isWriting = false
     private let onConfirmed: @Sendable (Int) -> Void
-    private let record: @Sendable (Int, String?) async throws -> Void
+    private let journal: @Sendable (Int, String?) async throws -> Void
 
-    /// - Parameter record: Writes a number of confirmed tasks, and the digest of their records, to the journal.
+    /// - Parameter journal: Writes a number of confirmed tasks, and the digest of their records, to the journal.
     init(
         startingAt start: Int,
         onConfirmed: @escaping @Sendable (Int) -> Void,
-        record: @escaping @Sendable (Int, String?) async throws -> Void
+        journal: @escaping @Sendable (Int, String?) async throws -> Void
     ) {
         position = ConfirmedPosition(startingAt: start)
         journalled = start
         self.onConfirmed = onConfirmed
-        self.record = record
+        self.journal = journal
     }
 
     /// How many tasks are confirmed without a gap.
@@ -45,17 +45,17 @@ actor PublishingLedger {
         let before = position.confirmed
         position.close(window)
         if position.confirmed > before { onConfirmed(position.confirmed) }
-        try await recordIfDue()
+        try await writeIfDue()
     }
 
-    /// Records the position if enough tasks were confirmed, or enough time has passed, since the last time.
-    func recordIfDue() async throws {
-        if isRecording { return }
-        isRecording = true
-        defer { isRecording = false }
+    /// Writes the position if enough tasks were confirmed, or enough time has passed, since the last time.
+    func writeIfDue() async throws {
+        if isWriting { return }
+        isWriting = true
+        defer { isWriting = false }
         while position.isNews(after: Self.journalEvery, or: Self.journalInterval) {
             let (confirmed, digest) = (position.confirmed, position.digest)
-            try await record(confirmed, digest)
+            try await journal(confirmed, digest)
             journalled = confirmed
         }
     }

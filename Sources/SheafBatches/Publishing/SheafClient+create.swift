@@ -50,7 +50,7 @@ extension SheafClient {
     ///
     /// - Throws: ``SheafError`` with `notFound`, or with `cancelled` or `alreadyFinished` if the creation cannot be
     ///   resumed.
-    public func recordToResume(_ reference: String) async throws -> BatchInfo {
+    public func infoToResume(_ reference: String) async throws -> BatchInfo {
         let batch = try await Journal.read(from: self).find(reference)
         try batch.refuseResuming()
         return batch

@@ -106,14 +106,14 @@ public final class BatchDirectory: Service {
     public func changes() -> AsyncStream<Void> { changed.stream() }
 
     private static func summary(of batch: BatchInfo, _ contents: Contents) -> BatchSummary {
-        if batch.ending != nil { return BatchSummary(record: batch, progress: nil) }
+        if batch.ending != nil { return BatchSummary(info: batch, progress: nil) }
         var progress = contents.progress.batches[batch.id]
         if contents.knowsWorkers {
             // If no aggregator runs, its last report still counts the tasks that ran then.
             progress?.running = contents.workers.running(batch.id)
             progress?.limited = contents.workers.limited(batch.id)
         }
-        var summary = BatchSummary(record: batch, progress: progress)
+        var summary = BatchSummary(info: batch, progress: progress)
         summary.isInterrupted = contents.interrupted.contains(batch.id)
         if batch.cancelled == nil { summary.questions = contents.questions[batch.id] ?? 0 }
         return summary

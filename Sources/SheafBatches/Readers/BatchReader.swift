@@ -19,7 +19,7 @@ package struct BatchReader {
         let progress = open.isEmpty ? [:] : try await progress(of: open, journal)
         var summaries: [BatchSummary] = []
         for batch in journal.state.batches where isWanted(batch) {
-            var summary = BatchSummary(record: batch, progress: progress[batch.id])
+            var summary = BatchSummary(info: batch, progress: progress[batch.id])
             summary.isInterrupted = try await isInterrupted(batch.id, journal)
             if batch.options.isInteractive, batch.ending == nil, batch.cancelled == nil {
                 summary.questions = try await QuestionLog(client: client, batch: batch.id).read().state.open.count

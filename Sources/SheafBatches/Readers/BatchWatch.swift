@@ -21,14 +21,14 @@ struct BatchWatch: Sendable {
 
     private func run(_ emit: @escaping @Sendable (BatchSummary) -> Void) async throws {
         let directory = try await BatchDirectory(client: client, isAggregating: true, only: reference)
-        let batch = try directory.summary(of: reference).record.id
+        let batch = try directory.summary(of: reference).info.id
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await directory.run() }
             group.addTask {
                 for await _ in directory.changes() {
                     let summary = try directory.summary(of: batch.text)
                     emit(summary)
-                    if summary.record.ending != nil || summary.record.stopped != nil { return }
+                    if summary.info.ending != nil || summary.info.stopped != nil { return }
                     try Self.refuseLost(summary)
                 }
             }
@@ -39,13 +39,13 @@ struct BatchWatch: Sendable {
         try Task.checkCancellation()
         let last = try directory.summary(of: batch.text)
         // The journal has the final counts of a batch that has ended; those of one that was stopped must be folded.
-        emit(last.record.ending != nil ? last : try await client.batch(batch.text))
+        emit(last.info.ending != nil ? last : try await client.batch(batch.text))
     }
 
     /// Throws if the batch cannot finish by itself.
     private static func refuseLost(_ summary: BatchSummary) throws(SheafError) {
-        let batch = summary.record.id
-        if summary.isInterrupted, summary.record.cancelled == nil {
+        let batch = summary.info.id
+        if summary.isInterrupted, summary.info.cancelled == nil {
             throw SheafError(
                 .interrupted,
                 "batch '\(batch)' cannot finish: it was not published in full, and its creator is gone",

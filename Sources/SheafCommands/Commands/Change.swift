@@ -9,6 +9,7 @@ extension SheafCommand {
         static let configuration = CommandConfiguration(
             commandName: "set",
             abstract: "Change how many tasks of a batch may run at once.",
+            usage: "sheaf set [<options>] <batch> <key=value> ...",
             discussion: """
                 The limit applies to all workers together, including workers that start later. Running tasks \
                 continue. max_running=none removes the limit. To complete an interrupted change, set the same value \
@@ -43,8 +44,8 @@ extension SheafCommand {
             }
             guard let summary else { return }
             let limit =
-                summary.record.maxRunning.map { "at most \(Wording.count($0, "task"))" } ?? "any number of tasks"
-            session.console.say("batch \(summary.record.id) now runs \(limit) at once")
+                summary.info.maxRunning.map { "at most \(Wording.count($0, "task"))" } ?? "any number of tasks"
+            session.console.say("batch \(summary.info.id) now runs \(limit) at once")
             if json.isOn {
                 try session.console.print(summary.jsonWithLimit.text)
             }
@@ -62,13 +63,13 @@ extension SheafCommand {
         init(_ text: String) throws {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0] == "max_running" else {
-                throw ValidationError("'\(text)' cannot be set; known settings: \(Self.keys).")
+                throw ValidationError("'\(text)' cannot be set; known settings: \(Self.keys)")
             }
             if parts[1] == "none" {
                 self = .maxRunning(nil)
             } else {
                 guard let limit = Int(parts[1]), (1...1_000_000).contains(limit) else {
-                    throw ValidationError("max_running must be an integer from 1 to 1000000, or none.")
+                    throw ValidationError("max_running must be an integer from 1 to 1000000, or none")
                 }
                 self = .maxRunning(limit)
             }

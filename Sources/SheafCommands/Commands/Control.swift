@@ -8,6 +8,7 @@ extension SheafCommand {
     struct Pause: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Pause a batch: start no more of its tasks.",
+            usage: "sheaf pause [<options>] <batch>",
             discussion: """
                 Running tasks finish. Workers that start later obey it too. 'sheaf resume' continues the batch. A \
                 batch that has ended cannot be paused (exit code 4).
@@ -35,6 +36,7 @@ extension SheafCommand {
     struct Resume: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Continue a batch that is paused, or that its error policy has stopped.",
+            usage: "sheaf resume [<options>] <batch>",
             discussion: """
                 After a stop, the error policy no longer counts the failures so far. Those tasks stay failed; 'sheaf \
                 retry' runs them again. A batch that has ended cannot continue (exit code 4).
@@ -65,6 +67,7 @@ extension SheafCommand {
     struct Cancel: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Cancel a batch: drop its waiting tasks.",
+            usage: "sheaf cancel [<options>] <batch>",
             discussion: """
                 Running tasks may finish, unless --now ends them too. Workers that start later obey it too. A batch \
                 that has already ended cannot be cancelled (exit code 4).

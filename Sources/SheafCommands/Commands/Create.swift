@@ -34,22 +34,27 @@ extension SheafCommand {
         @Flag(help: "Publish nothing and connect to nothing; print what would be published.")
         var dryRun = false
 
-        @Flag(help: "Wait until the batch has ended; the exit code reports how.")
+        @Flag(help: "Wait until the batch has ended or is stopped; the exit code reports how.")
         var wait = false
 
-        @Option(help: ArgumentHelp("With --wait: wait at most this time, such as 90s or 5m.", valueName: "time"))
+        @Option(
+            help: ArgumentHelp(
+                "With --wait: wait at most this time, such as 90s or 5m; default: no limit.",
+                valueName: "time"
+            )
+        )
         var timeout: TimeSpan?
 
         @OptionGroup var json: JSONOption
-        @OptionGroup(title: "Common") var common: CommonOptions
+        @OptionGroup var common: CommonOptions
 
         func validate() throws {
-            if timeout != nil, !wait { throw ValidationError("--timeout needs --wait.") }
-            if dryRun, wait { throw ValidationError("--dry-run and --wait cannot be combined.") }
-            if dryRun, publishing.resumed != nil { throw ValidationError("--dry-run and --resume cannot be combined.") }
+            if timeout != nil, !wait { throw ValidationError("--timeout needs --wait") }
+            if dryRun, wait { throw ValidationError("--dry-run and --wait cannot be combined") }
+            if dryRun, publishing.resumed != nil { throw ValidationError("--dry-run and --resume cannot be combined") }
             if dryRun, publishing.skipSucceeded != nil {
                 throw ValidationError(
-                    "--dry-run and --skip-succeeded cannot be combined: --dry-run does not connect to the broker."
+                    "--dry-run and --skip-succeeded cannot be combined: --dry-run does not connect to the broker"
                 )
             }
         }
@@ -64,7 +69,7 @@ extension SheafCommand {
                 return
             }
             let request = try BatchRequest(
-                session.flow(named: input.flow),
+                session.flow(named: input.flow, orCommand: true),
                 input: input,
                 publishing: publishing
             )
@@ -75,7 +80,7 @@ extension SheafCommand {
                     return try preview.show(on: session.console, json: json.isOn)
                 }
                 return try await session.withClient { client in
-                    let creation = BatchCreation(client: client, console: session.console)
+                    let creation = BatchCreation(client: client, session: session)
                     try await conclude(creation.run(request, source: source), session, client)
                 }
             }
@@ -83,7 +88,12 @@ extension SheafCommand {
         }
 
         private func open(_ request: BatchRequest, leavingOut excluded: RecordIDSet?) async throws -> RecordSource {
-            let source = try await RecordSource.open(request.source, leavingOut: excluded)
+            let source: RecordSource
+            do {
+                source = try await RecordSource.open(request.source, leavingOut: excluded)
+            } catch let error as SourceError where error.code != .nothingLeft {
+                throw Diagnosis(of: error, reading: request.source)
+            }
             if request.isStrict { try await StrictCheck(limit: 20).run(source) }
             return source
         }
@@ -93,7 +103,7 @@ extension SheafCommand {
             let earlier = try await client.succeededRecords(of: publishing.skipSucceeded ?? "")
             do {
                 let source = try await open(request, leavingOut: earlier.ids)
-                let creation = BatchCreation(client: client, console: session.console)
+                let creation = BatchCreation(client: client, session: session)
                 try await conclude(creation.run(request, source: source, skip: earlier.skip), session, client)
             } catch let error as SourceError {
                 guard error.code == .nothingLeft else { throw error }

@@ -30,6 +30,7 @@ extension SheafCommand.Dead {
     struct List: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "List dead letters, oldest first. (The default.)",
+            usage: "sheaf dead list [<options>]",
             discussion: """
                 Example:
                   sheaf dead list --json
@@ -56,6 +57,7 @@ extension SheafCommand.Dead {
     struct Show: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show a dead letter: its headers and its body.",
+            usage: "sheaf dead show [<options>] <number>",
             discussion: """
                 Control characters are printed as \\u{…}; with --json the body is exact.
 
@@ -88,6 +90,7 @@ extension SheafCommand.Dead {
     struct Requeue: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Return dead letters to their original queues.",
+            usage: "sheaf dead requeue [<options>] [<number>]",
             discussion: """
                 Example:
                   sheaf dead requeue 17
@@ -104,7 +107,7 @@ extension SheafCommand.Dead {
         @OptionGroup var common: CommonOptions
 
         func validate() throws {
-            if all == (number != nil) { throw ValidationError("Name one dead letter, or --all.") }
+            if all == (number != nil) { throw ValidationError("name either one dead letter or --all") }
         }
 
         @concurrent
@@ -128,6 +131,7 @@ extension SheafCommand.Dead {
     struct Purge: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Clear the list of dead letters.",
+            usage: "sheaf dead purge [<options>]",
             discussion: """
                 The messages stay in the broker's log; 'sheaf dead show' still finds each by its number.
 

@@ -8,6 +8,7 @@ extension SheafCommand {
     struct Delete: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Delete batches with their results.",
+            usage: "sheaf delete [<options>] <batch> ...",
             discussion: """
                 Deletes the queues, the results and all other data of a batch. Its id cannot be used again. A batch \
                 that has not ended is refused (exit code 4), unless --force cancels it first. To complete an \
@@ -19,7 +20,7 @@ extension SheafCommand {
                 """
         )
 
-        @Argument(help: "The ids of the batches; 'last' is the newest one.")
+        @Argument(help: ArgumentHelp("The ids of the batches; 'last' is the newest one.", valueName: "batch"))
         var batches: [String]
 
         @Flag(help: "Cancel a batch that has not ended, with its running tasks, wait for its end, and delete it.")
@@ -59,8 +60,9 @@ extension SheafCommand {
     struct Prune: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Delete batches that ended long ago, with their results.",
+            usage: "sheaf prune [<options>] --older-than <time>",
             discussion: """
-                Only batches that have ended are deleted. A batch that its error policy has stopped has not ended, \
+                Only batches that have ended are deleted. A batch that is stopped while tasks are left has not ended, \
                 because it can continue: cancel or delete it.
 
                 Examples:
@@ -76,7 +78,7 @@ extension SheafCommand {
         @Flag(help: "Delete nothing; print what would be deleted.")
         var dryRun = false
 
-        @Option(help: "Only batches with this status; may be repeated.")
+        @Option(help: "Only batches with this status; may be repeated; default: any.")
         var status: [BatchStatus] = []
 
         @OptionGroup var json: JSONOption
@@ -84,7 +86,9 @@ extension SheafCommand {
 
         func validate() throws {
             if let odd = status.first(where: { !$0.isFinal }) {
-                throw ValidationError("A batch that is \(odd.rawValue) has not ended, so it is never pruned.")
+                throw ValidationError(
+                    "a batch that is \(odd.rawValue) has not ended, so it is never pruned; use 'sheaf delete'"
+                )
             }
         }
 
@@ -97,10 +101,10 @@ extension SheafCommand {
                     status.isEmpty || status.contains($0.status)
                 }
                 for batch in old {
-                    if !dryRun { try await client.delete(batch.record.id.text) }
+                    if !dryRun { try await client.delete(batch.info.id.text) }
                     let ended = batch.finishedAt.map { ", ended \(Wording.ago($0, now: now))" } ?? ""
                     session.console.say(
-                        "\(dryRun ? "would delete" : "deleted") batch \(batch.record.id) of \(batch.record.flow): "
+                        "\(dryRun ? "would delete" : "deleted") batch \(batch.info.id) of \(batch.info.flow): "
                             + "\(batch.status.rawValue)\(ended)"
                     )
                 }

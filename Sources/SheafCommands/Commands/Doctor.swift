@@ -7,6 +7,7 @@ extension SheafCommand {
     struct Doctor: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Check the set-up (configuration, broker, limits) and print what to fix.",
+            usage: "sheaf doctor [<options>]",
             discussion: """
                 The exit code is 0, or that of the first check that fails.
 
@@ -17,7 +18,7 @@ extension SheafCommand {
         )
 
         @OptionGroup var json: JSONOption
-        @OptionGroup(title: "Common") var common: CommonOptions
+        @OptionGroup var common: CommonOptions
 
         func run() async throws {
             let checks = try await SignalWatch.interruptible { [common] in await Examination(common).checks() }
@@ -49,6 +50,9 @@ extension SheafCommand {
                 'create --wait', 'watch', 'wait' and 'run --until-empty --batch' wait for a batch. A worker that is \
                 interrupted exits with 130 or 143, even if it finished every task that it had begun. If the reader of \
                 a pipe exits early ('sheaf results last | head'), the code is 0.
+
+                Example:
+                  sheaf wait last || sheaf exit-codes
                 """
         )
 

@@ -8,6 +8,7 @@ extension SheafCommand {
     struct Events: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print what the logs record about a batch or one of its tasks.",
+            usage: "sheaf events [<options>] <batch>",
             discussion: """
                 Prints one line for each entry of the journal, of the batch's results log and of its questions: time, \
                 log and offset, task, event, generation, attempt, worker, and error. Failed attempts that were retried \
@@ -23,14 +24,19 @@ extension SheafCommand {
         @Argument(help: "The batch's id, or 'last' for the newest one.")
         var batch: String
 
-        @Option(help: ArgumentHelp("Only events of this task and of the batch itself.", valueName: "n"))
+        @Option(
+            help: ArgumentHelp(
+                "Only events of this task, from 0, and of the batch itself; default: all.",
+                valueName: "n"
+            )
+        )
         var index: Int?
 
         @OptionGroup var json: JSONOption
         @OptionGroup var common: CommonOptions
 
         func validate() throws {
-            if let index, index < 0 { throw ValidationError("--index must be 0 or more.") }
+            if let index, index < 0 { throw ValidationError("--index must be 0 or more") }
         }
 
         @concurrent

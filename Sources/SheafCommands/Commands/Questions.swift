@@ -9,6 +9,7 @@ extension SheafCommand {
     struct Questions: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the open questions of interactive batches.",
+            usage: "sheaf questions [<options>] [<batch>]",
             discussion: """
                 Tasks of a batch that was created with 'sheaf create --interactive' can ask questions. A question \
                 stays open until it is answered, the task times out, or the batch ends. It outlives the worker that \
@@ -43,6 +44,7 @@ extension SheafCommand {
     struct Answer: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Answer the question that a task of an interactive batch waits for.",
+            usage: "sheaf answer [<options>] <task> <value>",
             discussion: """
                 The first answer counts; a second one is refused, with the first in the message (exit code 4). If the \
                 question has choices, the answer must be one of them. '' stands for the question's default.

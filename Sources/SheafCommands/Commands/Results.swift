@@ -9,6 +9,7 @@ extension SheafCommand {
     struct Results: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print the results of a batch: one row for each task that has ended.",
+            usage: "sheaf results [<options>] <batch>",
             discussion: """
                 A row has batch_id, index, record_id, status, output, error {type, message}, attempts, started_at, \
                 finished_at and worker; in CSV the error has the columns error_type and error_message.
@@ -26,14 +27,14 @@ extension SheafCommand {
         @Option(
             name: .shortAndLong,
             help: ArgumentHelp(
-                "Write to this file; an existing file is replaced once all rows are written.",
+                "Write to this file; an existing file is replaced once all rows are written; default: standard output.",
                 valueName: "file"
             ),
             completion: .file()
         )
         var output: String?
 
-        @Option(help: "Only tasks with this status; may be repeated.")
+        @Option(help: "Only tasks with this status; may be repeated; default: any.")
         var status: [Outcome.Status] = []
 
         @Flag(help: "Sort by index instead of the order in which tasks ended.")
@@ -49,7 +50,7 @@ extension SheafCommand {
 
         func validate() throws {
             if json, let format, format != .json {
-                throw ValidationError("--json and --format \(format) cannot be combined.")
+                throw ValidationError("--json and --format \(format) cannot be combined")
             }
         }
 
@@ -64,7 +65,7 @@ extension SheafCommand {
                 let summary = try await client.batch(results.batch.id.text)
                 if !summary.status.isFinal {
                     session.console.say(
-                        "batch \(summary.record.id) has not ended: \(Wording.counts(summary.counts)); "
+                        "batch \(summary.info.id) has not ended: \(Wording.counts(summary.counts)); "
                             + "these are the results so far"
                     )
                 }

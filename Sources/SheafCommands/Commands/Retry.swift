@@ -41,7 +41,7 @@ extension SheafCommand {
             help: ArgumentHelp("Run only these failed tasks again, such as 3,7-9.", valueName: "numbers"),
             transform: { text in
                 guard let ranges = IndexRanges(text) else {
-                    throw ValidationError("It must be numbers and ranges separated by commas, such as 3,7-9.")
+                    throw ValidationError("it must be numbers and ranges separated by commas, such as 3,7-9")
                 }
                 return ranges
             }
@@ -55,14 +55,14 @@ extension SheafCommand {
         var force = false
 
         @OptionGroup var json: JSONOption
-        @OptionGroup(title: "Common") var common: CommonOptions
+        @OptionGroup var common: CommonOptions
 
         func validate() throws {
             if missing, failed || index != nil {
-                throw ValidationError("--missing cannot be combined with --failed or --index.")
+                throw ValidationError("--missing cannot be combined with --failed or --index")
             }
             if !missing, force || !inputs.isEmpty {
-                throw ValidationError("An input and --force need --missing.")
+                throw ValidationError("An input and --force need --missing")
             }
         }
 
@@ -70,16 +70,16 @@ extension SheafCommand {
         func run(in session: Session) async throws {
             let report = try await session.withClient { client in
                 if !missing { return try await client.retry(batch, only: index) }
-                let info = try await client.batch(batch).record
+                let info = try await client.batch(batch).info
                 return try await client.retryMissing(info.id.text, isForced: force) { info in
                     let command = "sheaf retry \(info.id) --missing"
                     let input = try InputOptions.parse(["--flow=\(info.flow)"] + inputs.map { "--input=\($0)" })
                     return try await RecordedInput(of: info, client: client, command: command).open(input).chunks()
                 }
             }
-            for line in Wording.retry(report, of: missing ? .missing : index == nil ? .failed : .named) {
-                session.console.say(line)
-            }
+            let target: Wording.RetryTarget = missing ? .missing : index == nil ? .failed : .named
+            let isExternal = session.isExternal(report.batch.info.flow)
+            for line in Wording.retry(report, of: target, isExternal: isExternal) { session.console.say(line) }
             if json.isOn { try session.console.print(report.json.text) }
         }
     }

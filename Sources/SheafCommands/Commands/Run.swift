@@ -8,11 +8,12 @@ extension SheafCommand {
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Run tasks: take them from the broker and run several at once.",
+            usage: "sheaf run [<options>]",
             discussion: """
                 Runs until it is interrupted, or until the end that an option sets. On the first SIGINT (Ctrl-C) or \
                 SIGTERM the worker takes no more tasks and lets running tasks finish, for up to --grace. After that \
-                time, or on the second signal, it ends the rest and returns them to the queue. A third signal ends the process \
-                immediately. Start any number of workers, on any number of machines.
+                time, or on the second signal, it ends the rest and returns them to the queue. A third signal ends \
+                the process immediately. Start any number of workers, on any number of machines.
 
                 Examples:
                   sheaf run --until-empty
@@ -22,7 +23,10 @@ extension SheafCommand {
                 """
         )
 
-        @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Run at most N tasks.", valueName: "n"))
+        @Option(
+            name: [.customShort("n"), .long],
+            help: ArgumentHelp("Run at most N tasks, then exit; default: no limit.", valueName: "n")
+        )
         var maxTasks: Int?
 
         @Flag(
@@ -39,21 +43,35 @@ extension SheafCommand {
         )
         var concurrency: Int?
 
-        @Option(help: ArgumentHelp("Run only tasks of this flow; may be repeated.", valueName: "name"))
+        @Option(
+            help: ArgumentHelp("Run only tasks of this flow; may be repeated; default: all flows.", valueName: "name")
+        )
         var flow: [String] = []
 
-        @Option(help: ArgumentHelp("Run only tasks of this batch; 'last' is the newest one.", valueName: "batch"))
+        @Option(
+            help: ArgumentHelp(
+                "Run only tasks of this batch; 'last' is the newest one; default: all batches.",
+                valueName: "batch"
+            )
+        )
         var batch: String?
 
-        @Option(help: ArgumentHelp("Take no more tasks after this time, such as 90s or 10m.", valueName: "time"))
+        @Option(
+            help: ArgumentHelp(
+                "Take no more tasks after this time, such as 90s or 10m; default: no limit.",
+                valueName: "time"
+            )
+        )
         var maxTime: TimeSpan?
 
-        @Option(help: ArgumentHelp("Exit after this time without a task.", valueName: "time"))
+        @Option(
+            help: ArgumentHelp("Exit after this time without a task, such as 30s; default: never.", valueName: "time")
+        )
         var idleTimeout: TimeSpan?
 
         @Option(
             help: ArgumentHelp(
-                "How long running tasks may continue after the first signal (default: 25s).",
+                "How long running tasks may continue after the first signal, such as 2m (default: 25s).",
                 valueName: "time"
             )
         )
@@ -61,7 +79,7 @@ extension SheafCommand {
 
         @Option(
             help: ArgumentHelp(
-                "The broker's own time-out for the end of a task, as configured there (default: 30m).",
+                "The broker's own time-out for the end of a task, as configured there, such as 2h (default: 30m).",
                 valueName: "time"
             )
         )
@@ -75,23 +93,23 @@ extension SheafCommand {
         )
         var whenIdle = false
 
-        @OptionGroup(title: "Common") var common: CommonOptions
+        @OptionGroup var common: CommonOptions
 
         func validate() throws {
-            if let maxTasks, maxTasks < 1 { throw ValidationError("-n must be 1 or more.") }
+            if let maxTasks, maxTasks < 1 { throw ValidationError("-n must be 1 or more") }
             let range = Settings.concurrencyRange
             if let concurrency, !range.contains(concurrency) {
-                throw ValidationError("--concurrency must be from \(range.lowerBound) to \(range.upperBound).")
+                throw ValidationError("--concurrency must be from \(range.lowerBound) to \(range.upperBound)")
             }
             if let acknowledgementTimeout, acknowledgementTimeout.duration < .seconds(1) {
-                throw ValidationError("--acknowledgement-timeout must be 1s or more.")
+                throw ValidationError("--acknowledgement-timeout must be 1s or more")
             }
         }
 
         func run() async throws {
             let session = try Session(common, concurrency: concurrency)
             let configuration = WorkerConfiguration(
-                flows: try session.definitions(named: flow),
+                flows: try session.definitions(named: flow, isQuiet: batch != nil),
                 concurrency: session.settings.concurrency,
                 maxTasks: maxTasks,
                 untilEmpty: untilEmpty,

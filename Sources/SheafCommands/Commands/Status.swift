@@ -7,6 +7,7 @@ extension SheafCommand {
     struct Status: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the state of a batch.",
+            usage: "sheaf status [<options>] <batch>",
             discussion: """
                 Examples:
                   sheaf status last
@@ -38,6 +39,7 @@ extension SheafCommand {
     struct List: SessionCommand {
         static let configuration = CommandConfiguration(
             abstract: "List batches, the newest last.",
+            usage: "sheaf list [<options>]",
             discussion: """
                 Examples:
                   sheaf list
@@ -46,20 +48,20 @@ extension SheafCommand {
                 """
         )
 
-        @Option(help: "Only batches with this status; may be repeated.")
+        @Option(help: "Only batches with this status; may be repeated; default: any.")
         var status: [BatchStatus] = []
 
-        @Option(help: ArgumentHelp("Only batches of this flow; may be repeated.", valueName: "name"))
+        @Option(help: ArgumentHelp("Only batches of this flow; may be repeated; default: any.", valueName: "name"))
         var flow: [String] = []
 
-        @Option(help: ArgumentHelp("Only the newest N.", valueName: "n"))
+        @Option(help: ArgumentHelp("Only the newest N; default: all.", valueName: "n"))
         var limit: Int?
 
         @OptionGroup var json: JSONOption
         @OptionGroup var common: CommonOptions
 
         func validate() throws {
-            if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more.") }
+            if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more") }
         }
 
         @concurrent
@@ -67,7 +69,7 @@ extension SheafCommand {
             let all = try await session.withClient { client in try await client.batches() }
             let chosen = all.filter { batch in
                 (status.isEmpty || status.contains(batch.status))
-                    && (flow.isEmpty || flow.contains(batch.record.flow.text))
+                    && (flow.isEmpty || flow.contains(batch.info.flow.text))
             }.suffix(limit ?? .max)
             if json.isOn {
                 try session.console.print(JSONValue.array(chosen.map(\.json)).text)

@@ -22,7 +22,7 @@ extension SheafCommand {
 
         @OptionGroup(title: "Input") var input: InputOptions
         @OptionGroup var json: JSONOption
-        @OptionGroup(title: "Common") var common: CommonOptions
+        @OptionGroup var common: CommonOptions
 
         @concurrent
         func run(in session: Session) async throws {

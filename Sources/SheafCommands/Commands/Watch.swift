@@ -6,7 +6,8 @@ extension SheafCommand {
     /// Follows a batch.
     struct Watch: SessionCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Follow a batch until it ends.",
+            abstract: "Follow a batch until it has ended or is stopped.",
+            usage: "sheaf watch [<options>] <batch>",
             discussion: """
                 Shows a progress bar on a terminal, and a line every few seconds elsewhere. The exit code reports how \
                 the batch ended: 0 if every task succeeded, 1 if a task failed or the error policy stopped the batch, \
@@ -35,7 +36,8 @@ extension SheafCommand {
     /// Waits for a batch.
     struct Wait: SessionCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Wait until a batch has ended; the exit code reports how.",
+            abstract: "Wait until a batch has ended or is stopped; the exit code reports how.",
+            usage: "sheaf wait [<options>] <batch>",
             discussion: """
                 The exit code is 0 if every task succeeded, 1 if a task failed or the error policy stopped the batch, \
                 6 if it was cancelled, and 7 if --timeout passed first (the batch continues).
@@ -48,7 +50,9 @@ extension SheafCommand {
         @Argument(help: "The batch's id, or 'last' for the newest one.")
         var batch: String
 
-        @Option(help: ArgumentHelp("Wait at most this time, such as 90s, 5m or 2h.", valueName: "time"))
+        @Option(
+            help: ArgumentHelp("Wait at most this time, such as 90s, 5m or 2h; default: no limit.", valueName: "time")
+        )
         var timeout: TimeSpan?
 
         @OptionGroup var json: JSONOption

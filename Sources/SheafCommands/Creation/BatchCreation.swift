@@ -7,7 +7,9 @@ import SheafSources
 /// Publishes a batch and reports progress and the result.
 struct BatchCreation: Sendable {
     let client: SheafClient
-    let console: Console
+    let session: Session
+
+    private var console: Console { session.console }
 
     /// The result of a creation.
     struct Report: Sendable {
@@ -85,7 +87,9 @@ struct BatchCreation: Sendable {
                     + "'sheaf results \(created.id) --status failed' shows where"
             )
         }
-        console.say("run its tasks with 'sheaf run --until-empty', follow it with 'sheaf watch \(created.id)'")
+        console.say(
+            Wording.nextSteps(for: created.id, of: created.flow, isExternal: session.isExternal(created.flow))
+        )
     }
 }
 
@@ -97,7 +101,7 @@ struct BatchResumption: Sendable {
 
     /// Publishes; returns when every task is confirmed.
     func run(input: InputOptions, publishing: PublishingOptions) async throws -> BatchCreation.Report {
-        let info = try await client.recordToResume(reference)
+        let info = try await client.infoToResume(reference)
         if let total = info.sealedTotal {
             session.console.say(
                 "batch \(info.id) was published in full (\(Wording.count(total, "task"))); there is nothing to resume"
@@ -119,7 +123,7 @@ struct BatchResumption: Sendable {
         let flow = session.settings.flows[info.flow]
         let timeout =
             publishing.publishTimeout?.duration ?? flow?.batch.publishTimeout ?? BatchRequest.defaultPublishTimeout
-        let creation = BatchCreation(client: client, console: session.console)
+        let creation = BatchCreation(client: client, session: session)
         let created = try await creation.showingProgress(total: nil, readsStream: source.readsStandardInput) { events in
             try await client.resume(
                 info.id,

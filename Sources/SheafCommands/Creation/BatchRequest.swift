@@ -51,7 +51,7 @@ struct BatchRequest: Sendable, Equatable {
     /// Returns the plan of the batch for an opened source.
     func plan(_ fingerprint: InputFingerprint, skip: BatchInput.Skip?) -> BatchPlan {
         var reading = source
-        reading.workingDirectory = FileManager.default.currentDirectoryPath
+        reading.workingDirectory = source.workingDirectory ?? FileManager.default.currentDirectoryPath
         return BatchPlan(
             flow: flow,
             id: id,
@@ -68,13 +68,14 @@ struct BatchRequest: Sendable, Equatable {
 extension FlowSettings {
     /// Returns what to read: the inputs of the command, else those of the configuration, else piped standard input.
     func source(_ options: InputOptions, seed: UInt64, readsStandardInput: Bool) throws -> SourceConfiguration {
-        var inputs = options.inputs.isEmpty ? source : options.inputs
+        let isFromConfiguration = options.inputs.isEmpty && !source.isEmpty
+        var inputs = isFromConfiguration ? source : options.inputs
         if inputs.isEmpty {
             guard readsStandardInput else {
                 throw Diagnosis(
                     .usage,
                     "no input was named, and flow '\(name)' has no source in the configuration",
-                    advice: "name files, folders or globs, or - for standard input"
+                    advice: "try 'sheaf create \(name) INPUT…' with files, folders or globs, or - for standard input"
                 )
             }
             inputs = ["-"]
@@ -86,7 +87,8 @@ extension FlowSettings {
             columns: Dictionary(columns.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }),
             shuffle: shuffles(options),
             seed: seed,
-            maxRecords: options.maxRecords ?? batch.maxRecords
+            maxRecords: options.maxRecords ?? batch.maxRecords,
+            workingDirectory: isFromConfiguration ? sourceDirectory : nil
         )
     }
 

@@ -1,4 +1,5 @@
 import SheafFormats
+import SheafSources
 
 /// An error as the command reports it: the exit code, what happened, and what to do about it.
 struct Diagnosis: Error, Equatable {
@@ -33,6 +34,16 @@ struct Diagnosis: Error, Equatable {
             message = Wording.message(problem.message, advice: advice)
         } else {
             advice = Wording.advice(remedy)
+        }
+    }
+
+    /// Creates the diagnosis of an input that cannot be read, with advice for the command line.
+    init(of error: SourceError, reading source: SourceConfiguration) {
+        self.init(of: error)
+        switch error.code {
+        case .unknownFormat: advice = "name the format with --format"
+        case .notFound, .noMatch: advice = source.workingDirectory.map { "the flow's source starts from \($0)" }
+        default: break
         }
     }
 

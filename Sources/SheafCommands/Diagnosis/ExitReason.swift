@@ -11,9 +11,9 @@ enum ExitReason: Int32, CaseIterable {
     case unsuccessful = 1
     /// The broker is unreachable, or rejects the user or password.
     case unreachable = 3
-    /// The batch exists already, has ended already, or its state does not allow this.
+    /// The batch exists already, has ended, or its state does not allow this.
     case conflict = 4
-    /// The batch or flow does not exist.
+    /// The batch, task, flow or dead letter does not exist.
     case notFound = 5
     /// The batch was cancelled.
     case cancelled = 6
@@ -46,8 +46,8 @@ enum ExitReason: Int32, CaseIterable {
         case .success: "success; if the command waited for a batch, every task succeeded"
         case .unsuccessful: "a task failed, the error policy stopped the batch, or its creator died"
         case .unreachable: "the broker is unreachable, or rejects the user or password"
-        case .conflict: "the batch exists already, has ended already, or its state does not allow this"
-        case .notFound: "the batch or flow does not exist"
+        case .conflict: "the batch exists already, has ended, or its state does not allow this"
+        case .notFound: "the batch, task, flow or dead letter does not exist"
         case .cancelled: "the batch was cancelled"
         case .timedOut: "a time limit has passed"
         case .usage: "the command line is invalid"
@@ -56,7 +56,7 @@ enum ExitReason: Int32, CaseIterable {
         case .unavailable: "the broker is incompatible with Sheaf"
         case .fault: "internal error in Sheaf; please report it"
         case .inputOutput: "reading or writing failed, for example because the disk is full"
-        case .blocked: "the broker accepts no messages for now (memory or disk alarm); try again later"
+        case .blocked: "the broker accepts no messages for now (an alarm); try again later"
         case .configuration: "the configuration is invalid"
         case .interrupted: "ended by SIGINT (Ctrl-C)"
         case .terminated: "ended by SIGTERM"
@@ -105,5 +105,5 @@ extension BatchSummary {
     }
 
     /// Whether the batch cannot end by itself, because its creator died before everything was published.
-    var lacksCreator: Bool { isInterrupted && record.cancelled == nil && record.ending == nil }
+    var lacksCreator: Bool { isInterrupted && info.cancelled == nil && info.ending == nil }
 }

@@ -11,12 +11,7 @@ public import SheafSources
 /// The parser would pass them to the default command and take `list` for a flow.
 enum ArgumentOrder {
     private static let withValue: Set<String> = ["--config", "--broker", "--namespace", "--set", "--log-level"]
-    private static let commands: Set<String> = {
-        let names = SheafCommand.configuration.subcommands.map { command in
-            command.configuration.commandName ?? String(describing: command).lowercased()
-        }
-        return Set(names + ["help"])
-    }()
+    private static let commands = Set(CommandNames.subcommands() + ["help"])
     private static let flags: Set<String> = ["--quiet", "-q", "--json"]
 
     /// Returns the arguments with the command first, if common options stand before it.

@@ -26,7 +26,7 @@ struct CommonOptions: ParsableArguments {
     )
     var overrides: [String] = []
 
-    @Option(help: "The log level on standard error: trace, debug, info, notice, warning or error.")
+    @Option(help: "The least severe messages to log on standard error.")
     var logLevel: Logger.Level = .warning
 
     @Flag(name: .shortAndLong, help: "Print only errors on standard error.")

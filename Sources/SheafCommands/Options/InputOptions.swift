@@ -35,7 +35,10 @@ struct InputOptions: ParsableArguments {
     var idField: String?
 
     @Option(
-        help: ArgumentHelp("Take at most N records: a random sample if shuffled, else the first ones.", valueName: "n")
+        help: ArgumentHelp(
+            "Take at most N records: a random sample if shuffled, else the first ones; default: all.",
+            valueName: "n"
+        )
     )
     var maxRecords: Int?
 
@@ -43,13 +46,16 @@ struct InputOptions: ParsableArguments {
     var shuffle: Bool?
 
     @Option(
-        help: ArgumentHelp("The seed of the random order; the same seed gives the same order.", valueName: "number")
+        help: ArgumentHelp(
+            "The seed of the random order; the same seed gives the same order; default: a new one.",
+            valueName: "number"
+        )
     )
     var seed: UInt64?
 
     func validate() throws {
-        if let maxRecords, maxRecords < 1 { throw ValidationError("--max-records must be 1 or more.") }
-        if seed != nil, shuffle == false { throw ValidationError("--seed and --no-shuffle cannot be combined.") }
+        if let maxRecords, maxRecords < 1 { throw ValidationError("--max-records must be 1 or more") }
+        if seed != nil, shuffle == false { throw ValidationError("--seed and --no-shuffle cannot be combined") }
     }
 
     /// The flow that was named.

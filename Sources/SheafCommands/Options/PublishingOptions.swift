@@ -20,7 +20,7 @@ struct PublishingOptions: ParsableArguments {
             valueName: "policy"
         ),
         transform: { text in
-            guard let policy = ErrorPolicy(text) else { throw ValidationError("It must be \(ErrorPolicy.rule).") }
+            guard let policy = ErrorPolicy(text) else { throw ValidationError("it must be \(ErrorPolicy.rule)") }
             return policy
         }
     )
@@ -28,7 +28,8 @@ struct PublishingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Set the batch's max_running: at most N of its tasks run at once over all workers. 'sheaf set' changes it.",
+            "Set the batch's max_running: at most N of its tasks run at once over all workers; default: no "
+                + "limit. 'sheaf set' changes it.",
             valueName: "n"
         )
     )
@@ -37,7 +38,7 @@ struct PublishingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("The id of the batch; default: a new one.", valueName: "id"),
         transform: { text in
-            guard let name = Name(text) else { throw ValidationError("It must be \(Name.rule).") }
+            guard let name = Name(text) else { throw ValidationError("it must be \(Name.rule)") }
             return name
         }
     )
@@ -77,14 +78,14 @@ struct PublishingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long to wait for a broker that confirms nothing, as in a memory alarm (default: 60s).",
+            "How long to wait for a broker that confirms nothing, as in a memory alarm, such as 5m (default: 60s).",
             valueName: "time"
         )
     )
     var publishTimeout: TimeSpan?
 
     func validate() throws {
-        if publishTimeout?.duration == .zero { throw ValidationError("--publish-timeout must be more than 0.") }
-        if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more.") }
+        if publishTimeout?.duration == .zero { throw ValidationError("--publish-timeout must be more than 0") }
+        if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more") }
     }
 }

@@ -46,5 +46,5 @@ struct WriteError: Error, Equatable, CustomStringConvertible {
     /// Whether the reader has gone, as with `| head`.
     var isBrokenPipe: Bool { cause == .brokenPipe }
 
-    var description: String { "\(name): \(cause.description)" }
+    var description: String { "cannot write \(name): \(cause.description)" }
 }

@@ -92,7 +92,7 @@ struct ProgressSample: Sendable, Equatable {
     /// Creates a sample of a batch; cancelled tasks count as done.
     init(of summary: BatchSummary) {
         self.init(
-            title: summary.record.id.text,
+            title: summary.info.id.text,
             done: summary.counts.settled + summary.counts.cancelled,
             total: summary.isSealed ? summary.total : nil,
             failed: summary.counts.failed,

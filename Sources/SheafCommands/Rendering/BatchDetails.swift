@@ -7,29 +7,30 @@ enum BatchDetails {
     /// Returns the lines, each with a label and a value.
     static func lines(_ batch: BatchSummary, style: Style, now: Timestamp) -> [String] {
         var entries: [(label: String, text: String)] = [
-            ("batch", batch.record.id.text),
-            ("flow", batch.record.flow.text),
+            ("batch", batch.info.id.text),
+            ("flow", batch.info.flow.text),
             ("status", style.paint(batch.status) + reason(batch)),
             ("tasks", "\(batch.total)\(batch.isSealed ? "" : " so far"): \(Wording.counts(batch.counts))"),
-            ("created", time(batch.record.createdAt, now: now)),
+            ("created", time(batch.info.createdAt, now: now)),
         ]
         if let limited = batch.limited { entries.append(("waiting", Wording.limit(limited, now: now))) }
         if batch.questions > 0 {
             let wait = Wording.count(batch.questions, "open question")
-            entries.append(("asking", "\(wait); 'sheaf questions \(batch.record.id)' lists them"))
+            entries.append(("asking", "\(wait); 'sheaf questions \(batch.info.id)' lists them"))
         }
         if let started = batch.startedAt { entries.append(("started", time(started, now: now))) }
         if let finished = batch.finishedAt {
             var text = time(finished, now: now)
             if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
-            entries.append(("finished", text))
+            // A batch that is stopped with tasks left has not finished, because it can continue.
+            entries.append((batch.status == .failed && batch.info.ending == nil ? "stopped" : "finished", text))
         }
         if !batch.usage.isEmpty {
             let amounts = batch.usage.sorted.map { "\($0.amount) \($0.name)" }
             entries.append(("usage", amounts.joined(separator: ", ")))
         }
-        if !batch.record.source.isEmpty { entries.append(("source", batch.record.source)) }
-        entries.append(("options", options(batch.record)))
+        if !batch.info.source.isEmpty { entries.append(("source", batch.info.source)) }
+        entries.append(("options", options(batch.info)))
         for position in entries.indices where entries[position].label != "status" {
             entries[position].text = SafeText.line(entries[position].text)
         }
@@ -44,18 +45,16 @@ enum BatchDetails {
     }
 
     private static func reason(_ batch: BatchSummary) -> String {
-        if batch.status == .failed, let stopped = batch.record.stopped {
-            return SafeText.line(" (\(Wording.message(stopped.reason, advice: batch.record.stopAdvice)))")
-        }
+        if let stop = Wording.stop(of: batch) { return SafeText.line(" (\(stop))") }
         if batch.missing > 0 {
             let tasks = Wording.count(batch.missing, "task")
-            return " (the broker has lost \(tasks); \(Wording.commandLine(for: .retryMissing(batch.record.id))))"
+            return " (the broker has lost \(tasks); \(Wording.commandLine(for: .retryMissing(batch.info.id))))"
         }
         if batch.isTrimmed { return " (the broker removed outcomes from its results log before they were counted)" }
         guard batch.lacksCreator else { return "" }
         // The journal records progress only every 10,000 tasks, so a short creation has recorded none.
         let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""
-        let advice = Wording.commandLine(for: .resumeCreation(batch.record.id))
+        let advice = Wording.commandLine(for: .resumeCreation(batch.info.id))
         return " (interrupted: its creator is gone\(progress); \(advice))"
     }
 
@@ -86,13 +85,13 @@ enum BatchTable {
             let status = batch.status
             let hasFailures = batch.counts.failed > 0
             table.add([
-                .init(batch.record.id.text),
-                .init(batch.record.flow.text),
+                .init(batch.info.id.text),
+                .init(batch.info.flow.text),
                 .init(status.rawValue + (batch.lacksCreator ? " (interrupted)" : "")) { style.paint(status, $0) },
                 .init(String(batch.counts.settled)),
                 .init(batch.isSealed ? String(batch.total) : "\(batch.total)+"),
                 .init(String(batch.counts.failed)) { hasFailures ? style.paint($0, .red) : $0 },
-                .init(Wording.ago(batch.record.createdAt, now: now)),
+                .init(Wording.ago(batch.info.createdAt, now: now)),
             ])
         }
         return table.lines

@@ -57,21 +57,46 @@ enum Wording {
 
     /// Returns the status and the counts of a batch, as its result.
     static func conclusion(_ summary: BatchSummary) -> String {
-        var text = "batch \(summary.record.id) \(summary.status.rawValue): \(counts(summary.counts))"
-        if let reason = summary.record.stopped?.reason, summary.status == .failed {
-            text += " (\(message(reason, advice: summary.record.stopAdvice)))"
+        let text = "batch \(summary.info.id) \(summary.status.rawValue): \(counts(summary.counts))"
+        return text + (stop(of: summary).map { " (\($0))" } ?? "")
+    }
+
+    /// Returns why a batch is stopped, or nil if it is not.
+    static func stop(of summary: BatchSummary) -> String? {
+        guard summary.status == .failed, let reason = summary.info.stopped?.reason else { return nil }
+        return "stopped: \(message(reason, advice: summary.info.stopAdvice))"
+    }
+
+    /// Returns how to go on after a batch in which tasks have failed, or nil if none has.
+    static func afterFailures(_ summary: BatchSummary) -> String? {
+        let id = summary.info.id
+        guard summary.counts.failed > 0 else { return nil }
+        let show = "'sheaf results \(id) --status failed' shows what failed"
+        switch summary.status {
+        case .cancelled: return show
+        case .failed where summary.info.stopAdvice == nil && summary.info.ending == nil:
+            return "\(show)\n\(commandLine(for: .resumeBatch(id))), \(commandLine(for: .retryBatch(id)))"
+        default: return "\(show)\n\(commandLine(for: .retryBatch(id)))"
         }
-        return text
     }
 }
 
 extension Wording {
+    /// Returns how a batch whose tasks are published goes on; only its own program can run an external flow.
+    static func nextSteps(for batch: Name, of flow: Name, isExternal: Bool) -> String {
+        let run =
+            isExternal
+            ? "start the program that holds flow '\(flow)' (swift: true) to run its tasks; 'sheaf run' cannot"
+            : "run its tasks with 'sheaf run --until-empty'"
+        return "\(run), follow it with 'sheaf watch \(batch)'"
+    }
+
     /// Returns the result of a pause.
     static func pausing(_ change: BatchChange) -> String {
         let batch = change.batch
         var text =
-            "batch \(batch.record.id) is \(change.hasChanged ? "paused" : "already paused"): \(counts(batch.counts))"
-        if batch.record.stopped != nil { text += "; its error policy has stopped it too" }
+            "batch \(batch.info.id) is \(change.hasChanged ? "paused" : "already paused"): \(counts(batch.counts))"
+        if batch.info.stopped != nil { text += "; its error policy has stopped it too" }
         return text
     }
 
@@ -80,10 +105,10 @@ extension Wording {
         let batch = change.batch
         guard change.hasChanged else {
             return
-                "batch \(batch.record.id) is not paused or stopped: it is \(batch.status), with \(counts(batch.counts))"
+                "batch \(batch.info.id) is not paused or stopped: it is \(batch.status), with \(counts(batch.counts))"
         }
-        if let stop = batch.record.stopped { return "batch \(batch.record.id) was stopped again: \(stop.reason)" }
-        return "batch \(batch.record.id) continues: \(counts(batch.counts))"
+        if let stop = batch.info.stopped { return "batch \(batch.info.id) was stopped again: \(stop.reason)" }
+        return "batch \(batch.info.id) continues: \(counts(batch.counts))"
     }
 
     /// The tasks that a retry was asked for.
@@ -94,8 +119,8 @@ extension Wording {
     }
 
     /// Returns the result of a retry, line by line.
-    static func retry(_ report: RetryReport, of target: RetryTarget) -> [String] {
-        let id = report.batch.record.id
+    static func retry(_ report: RetryReport, of target: RetryTarget, isExternal: Bool = false) -> [String] {
+        let id = report.batch.info.id
         var lines: [String] = []
         if report.retried == 0 {
             switch target {
@@ -120,9 +145,9 @@ extension Wording {
         }
         if report.retried > 0 {
             lines.append(
-                report.batch.record.isPaused
+                report.batch.info.isPaused
                     ? "it is paused; \(commandLine(for: .resumeBatch(id)))"
-                    : "run its tasks with 'sheaf run --until-empty', follow it with 'sheaf watch \(id)'"
+                    : nextSteps(for: id, of: report.batch.info.flow, isExternal: isExternal)
             )
         }
         return lines

@@ -36,7 +36,7 @@ struct BatchFollower: Sendable {
                 : Diagnosis(.timedOut, "the state of batch '\(reference)' was not available in time")
         }
         // The aggregator of another process may have counted more than this one has followed so far.
-        return isOver ? (last, true) : (try await client.batch(last.record.id.text), false)
+        return isOver ? (last, true) : (try await client.batch(last.info.id.text), false)
     }
 
     /// Follows a batch, prints how it ended, and throws the exit code that reports it.
@@ -48,15 +48,13 @@ struct BatchFollower: Sendable {
         guard isOver else {
             throw Diagnosis(
                 .timedOut,
-                "batch \(last.record.id) has not ended within \(Wording.duration(timeout ?? .zero)): "
+                "batch \(last.info.id) has not ended within \(Wording.duration(timeout ?? .zero)): "
                     + Wording.counts(last.counts),
-                advice: "it continues; 'sheaf watch \(last.record.id)' follows it"
+                advice: "it continues; 'sheaf watch \(last.info.id)' follows it"
             )
         }
         console.say(Wording.conclusion(last))
-        if last.counts.failed > 0 {
-            console.say("'sheaf results \(last.record.id) --status failed' shows what failed")
-        }
+        if let advice = Wording.afterFailures(last) { console.say(advice) }
         if last.verdict != .success { throw Diagnosis.silent(last.verdict) }
     }
 }

@@ -30,7 +30,9 @@ struct Session: Sendable {
     }
 
     /// Returns the flow of that name; the error lists the known flows.
-    func flow(named name: String?) throws -> FlowSettings {
+    ///
+    /// With `orCommand`, the name may be a mistyped command, because `sheaf NAME` is short for `sheaf create NAME`.
+    func flow(named name: String?, orCommand: Bool = false) throws -> FlowSettings {
         guard let name else {
             throw Diagnosis(
                 .usage,
@@ -40,14 +42,21 @@ struct Session: Sendable {
             )
         }
         guard let known = Name(name), let flow = settings.flows[known] else {
-            throw Diagnosis(.notFound, settings.unknownFlow(name), advice: "'sheaf --help' lists the commands")
+            let commands = orCommand ? CommandNames.suggestion(for: name) : nil
+            throw Diagnosis(
+                .notFound,
+                settings.unknownFlow(name),
+                advice: commands ?? "name one of these, or define it in sheaf.yaml"
+            )
         }
         return flow
     }
 
     /// Returns the definitions of these flows for a worker, or of all flows that this program can run.
-    func definitions(named names: [String]) throws -> [FlowDefinition] {
-        let flows = try names.isEmpty ? ownFlows() : names.map { try flow(named: $0) }
+    ///
+    /// With `isQuiet`, the flows that it leaves out are not mentioned.
+    func definitions(named names: [String], isQuiet: Bool) throws -> [FlowDefinition] {
+        let flows = try names.isEmpty ? ownFlows(isQuiet: isQuiet) : names.map { try flow(named: $0) }
         for flow in flows {
             try checkRunsHere(flow.name)
             guard let variable = flow.missingVariables.first else { continue }
@@ -60,19 +69,22 @@ struct Session: Sendable {
         return flows.map { $0.definition().logging(to: logger) }
     }
 
+    /// Whether a flow of the configuration runs in another program only.
+    func isExternal(_ name: Name) -> Bool { settings.flows[name]?.isExternal == true }
+
     /// Throws if a flow of the configuration runs in another program only.
     func checkRunsHere(_ name: Name) throws {
-        guard settings.flows[name]?.isExternal == true else { return }
+        guard isExternal(name) else { return }
         throw Diagnosis(
             .configuration,
             "this command cannot run flow '\(name)': it is a Swift type in another program (swift: true)",
-            advice: "run that program"
+            advice: "start that program; it runs the tasks"
         )
     }
 
-    private func ownFlows() -> [FlowSettings] {
+    private func ownFlows(isQuiet: Bool) -> [FlowSettings] {
         let others = settings.flows.values.filter(\.isExternal).map { "'\($0.name)'" }
-        if !others.isEmpty {
+        if !isQuiet, !others.isEmpty {
             console.say(
                 "this worker does not run \(others.joined(separator: ", ")): another program does (swift: true)"
             )

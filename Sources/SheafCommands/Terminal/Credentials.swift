@@ -3,6 +3,8 @@ import Glibc
 /// Finds and masks passwords in the URLs of brokers.
 enum Credentials {
     private static let schemes = ["amqp://", "amqps://"]
+    /// How messages and the help show the form of a URL; it has no password to mask.
+    private static let placeholder = "user:password@host:port"
 
     /// Returns the text with `***` instead of each password.
     static func masked(_ text: String) -> String {
@@ -27,7 +29,9 @@ enum Credentials {
             }
             let end = bytes[start...].firstIndex { $0 <= 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "'") }
             let url = bytes[start..<(end ?? bytes.count)]
-            if let at = url.lastIndex(of: UInt8(ascii: "@")), let colon = url[..<at].firstIndex(of: UInt8(ascii: ":")) {
+            if !url.starts(with: placeholder.utf8),
+                let at = url.lastIndex(of: UInt8(ascii: "@")), let colon = url[..<at].firstIndex(of: UInt8(ascii: ":"))
+            {
                 found.append(colon + 1..<at)
             }
             position = url.endIndex

@@ -46,7 +46,8 @@ final class WorkerSession: Sendable {
         guard let group = group.withLock({ $0 }) else { return false }
         let time = configuration.grace.map { " for up to \(Wording.duration($0))" } ?? ""
         session.console.say(
-            "the worker takes no more tasks and lets running tasks finish\(time); a second signal returns them to the queue"
+            "the worker takes no more tasks and lets running tasks finish\(time); "
+                + "a second signal returns them to the queue"
         )
         await group.triggerGracefulShutdown()
         return true
@@ -57,7 +58,7 @@ final class WorkerSession: Sendable {
         try await session.withClient { client in
             var configuration = configuration
             if let batch {
-                let info = try await client.batch(batch).record
+                let info = try await client.batch(batch).info
                 try session.checkRunsHere(info.flow)
                 configuration.batch = info.id
             }

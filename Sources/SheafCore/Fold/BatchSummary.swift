@@ -1,7 +1,7 @@
 /// A batch as users see it: its entry in the journal and its progress.
 public struct BatchSummary: Sendable, Equatable {
     /// The state of the batch as a whole, from the journal.
-    public var record: BatchInfo
+    public var info: BatchInfo
     /// The numbers of tasks in each state.
     public var counts: BatchCounts
     /// When the first task started.
@@ -22,35 +22,35 @@ public struct BatchSummary: Sendable, Equatable {
     public var usage: Usage
 
     /// Combines the journal's entry and progress; final counts in the journal take precedence over progress.
-    package init(record: BatchInfo, progress: BatchProgress?) {
-        self.record = record
-        if record.ending == nil, let progress {
+    package init(info: BatchInfo, progress: BatchProgress?) {
+        self.info = info
+        if info.ending == nil, let progress {
             missing = progress.missing
             isTrimmed = progress.isTrimmed
             limited = progress.limited
         }
-        let total = max(record.sealedTotal ?? record.published, progress?.total ?? 0)
-        if let ending = record.ending {
+        let total = max(info.sealedTotal ?? info.published, progress?.total ?? 0)
+        if let ending = info.ending {
             counts = ending.counts
             startedAt = ending.startedAt
             usage = ending.usage
             isSealed = true
         } else {
             counts = BatchCounts(
-                total: record.sealedTotal ?? total,
+                total: info.sealedTotal ?? total,
                 settled: progress?.settled ?? BatchState.Settled(),
                 running: progress?.running ?? 0,
-                isCancelled: record.cancelled != nil
+                isCancelled: info.cancelled != nil
             )
             startedAt = progress?.startedAt
             usage = progress?.usage ?? Usage()
-            isSealed = record.sealedTotal != nil
+            isSealed = info.sealedTotal != nil
         }
     }
 
     /// The status of the batch.
     public var status: BatchStatus {
-        record.status(hasStarted: startedAt != nil || counts.settled + counts.running > 0)
+        info.status(hasStarted: startedAt != nil || counts.settled + counts.running > 0)
     }
 
     /// The total number of tasks, or the number so far.
@@ -58,14 +58,14 @@ public struct BatchSummary: Sendable, Equatable {
 
     /// When the batch ended: with its last outcome, by its error policy or by a cancel.
     public var finishedAt: Timestamp? {
-        record.ending?.at ?? record.stopped?.at ?? record.cancelled?.at
+        info.ending?.at ?? info.stopped?.at ?? info.cancelled?.at
     }
 
     /// The batch as the JSON object that `status --json` prints.
     package var json: JSONValue {
         [
-            "batch_id": .string(record.id.text),
-            "flow": .string(record.flow.text),
+            "batch_id": .string(info.id.text),
+            "flow": .string(info.flow.text),
             "status": .string(status.rawValue),
             "total": .integer(total),
             "sealed": .bool(isSealed),
@@ -76,10 +76,10 @@ public struct BatchSummary: Sendable, Equatable {
             "questions": .integer(questions),
             "counts": counts.json,
             "usage": usage.json,
-            "created_at": .string(record.createdAt.description),
+            "created_at": .string(info.createdAt.description),
             "started_at": .optional(startedAt?.description),
             "finished_at": .optional(finishedAt?.description),
-            "reason": .optional(record.stopped?.reason),
+            "reason": .optional(info.stopped?.reason),
         ]
     }
 }

@@ -56,7 +56,8 @@ struct FlowReader {
             name: name,
             origin: reader.node.origin,
             flow: try kind.read(entry),
-            source: try source(),
+            source: try members["source"]?.strings("a path, a glob or a list of them") ?? [],
+            sourceDirectory: entry.path(""),
             format: try members["format"]?.nonEmptyText("a format"),
             idField: try members["id"]?.nonEmptyText("the name of a field"),
             columns: try members["columns"]?.stringMap("a map of new column names to those of the input") ?? [:],
@@ -84,10 +85,6 @@ struct FlowReader {
             entry.value.error("the environment variable '\(name)' is not set; a worker needs it to run this flow")
         }
         return unset + kind.warnings(of: flow, in: entry)
-    }
-
-    private func source() throws(SettingsError) -> [String] {
-        try members["source"]?.strings("a path, a glob or a list of them").map { $0 == "-" ? $0 : entry.path($0) } ?? []
     }
 
     private func parameters() throws(SettingsError) -> JSONValue {

@@ -115,17 +115,23 @@ package struct SettingsReader {
 }
 
 /// Finds the word that was probably meant.
-enum Suggestion {
-    /// Returns the nearest candidate as an addition to a message, or an empty string if none is near.
-    static func text(for word: String, among candidates: [String]) -> String {
+package enum Suggestion {
+    /// Returns the nearest candidates as an addition to a message, or an empty string if none is near.
+    package static func text(for word: String, among candidates: [String]) -> String {
+        let words = nearest(to: word, among: candidates).map { "'\($0)'" }
+        return words.isEmpty ? "" : "; did you mean \(words.joined(separator: " or "))?"
+    }
+
+    /// Returns the candidates with the fewest different letters, or else those that begin with the word; at most 3.
+    package static func nearest(to word: String, among candidates: [String]) -> [String] {
         let limit = max(1, min(3, word.count / 3))
         // The distance is at least the difference in length, so long strings are not compared.
         let near = candidates.filter { abs($0.count - word.count) <= limit }.map {
             (candidate: $0, distance: distance(word.lowercased(), $0.lowercased()))
         }
-        .filter { $0.distance <= limit }
-        .min { $0.distance < $1.distance }
-        return near.map { "; did you mean '\($0.candidate)'?" } ?? ""
+        let least = near.map(\.distance).min() ?? .max
+        if least <= limit { return near.filter { $0.distance == least }.prefix(3).map(\.candidate) }
+        return word.count < 2 ? [] : Array(candidates.filter { $0.hasPrefix(word.lowercased()) }.prefix(3))
     }
 
     /// Returns how many letters must be added, removed, replaced or swapped with their neighbour (Damerau–Levenshtein).

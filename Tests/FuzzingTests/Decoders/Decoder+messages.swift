@@ -107,7 +107,7 @@ extension Decoder {
         results.apply(OutcomeSummary(index: 0, status: .failed))
         let progress = BatchProgress(batch: entry.batch, state: results, running: 0, offset: 0)
         for progress in [nil, progress] {
-            let summary = BatchSummary(record: info, progress: progress)
+            let summary = BatchSummary(info: info, progress: progress)
             _ = summary.json.text
             if let finished = summary.finishedAt, let started = summary.startedAt { _ = finished - started }
         }
