@@ -8,6 +8,8 @@ public struct WorkerReport: Sendable, Equatable {
     public var succeeded = 0
     /// The number of tasks that failed finally.
     public var failed = 0
+    /// The number of tasks that were cancelled while they ran.
+    public var cancelled = 0
     /// The number of attempts that failed and were scheduled again.
     public var retried = 0
     /// The number of tasks returned unfinished to their queues.

@@ -42,7 +42,7 @@ import Testing
             #expect(run.lines.filter { $0.contains("  attempt-failed  generation 0  attempt ") }.count == 4)
             #expect(run.lines.filter { $0.contains("  succeeded  generation 0  attempt 3  by ") }.count == 2)
             #expect(run.lines.first?.contains("  journal:") == true && run.lines.first?.contains("  created") == true)
-            #expect(try await bench.sheaf("events", "b1", "--index", "2").code == 64)
+            #expect(try await bench.sheaf("events", "b1", "--index", "2").code == 5)
             #expect(try await bench.sheaf("events", "nosuch").code == 5)
         }
     }

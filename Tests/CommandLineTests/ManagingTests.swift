@@ -37,7 +37,7 @@ import Testing
             #expect(try status.json["status"] == "completed")
             #expect(try counts(status) == BatchCounts(succeeded: 4))
             let beyond = try await bench.sheaf("retry", "last", "--index", "4")
-            #expect(beyond.code == 64 && beyond.talk.contains("from 0 to 3"), "\(beyond.talk)")
+            #expect(beyond.code == 5 && beyond.talk.contains("from 0 to 3"), "\(beyond.talk)")
         }
     }
 
@@ -177,6 +177,19 @@ import Testing
         try await with { bench in
             let run = try await bench.sheaf(arguments)
             #expect(run.code == 64, "\(run.talk)")
+        }
+    }
+
+    @Test("run reports the tasks that were cancelled while they ran") func reportsCancelledTasks() async throws {
+        try await Workbench.with { bench in
+            try await bench.sheaf("create", "endless", "-", "--batch-id", "b1", input: "a\n")
+            let run = try await bench.sheaf("run", "--until-empty") { _ in
+                try await bench.until("the task runs") {
+                    try await bench.sheaf("status", "b1", "--json").json["counts"]?["running"] == 1
+                }
+                #expect(try await bench.sheaf("cancel", "b1", "--now").code == 0)
+            }
+            #expect(run.talk.contains("0 succeeded, 0 failed, 1 cancelled"), "\(run.talk)")
         }
     }
 }

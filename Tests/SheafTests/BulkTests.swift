@@ -165,8 +165,8 @@ import Testing
                 let submissions = await provider.submissions
                 #expect(submissions.joined().sorted() == Array(0..<10))
                 #expect(submissions.map(\.count).max() == 4 && submissions.count <= 5)
-                let record = try await client.batch(batch.id.text).record
-                #expect(try await client.waiting(in: record) == 0)
+                let info = try await client.batch(batch.id.text).info
+                #expect(try await client.waiting(in: info) == 0)
                 await provider.answer(3)
                 try await until("the outcome is there while the job goes on") {
                     try await Self.outcomes(in: client.events(of: batch.id)) == [3]
@@ -265,8 +265,8 @@ import Testing
                 let events = try await client.events(of: batch.id)
                 #expect(Self.actions(in: events).count { $0 == .offered } == jobs)
                 #expect(!events.contains { if case .returned = $0 { true } else { false } })
-                let record = try await client.batch(batch.id.text).record
-                #expect(try await client.waiting(in: record) == jobs, "one task stands for each bulk")
+                let info = try await client.batch(batch.id.text).info
+                #expect(try await client.waiting(in: info) == jobs, "one task stands for each bulk")
                 await provider.answerAll()
                 #expect(try await stage.work([flow]).succeeded == 3)
                 #expect(await provider.submissions.joined().count == 3)
@@ -306,8 +306,8 @@ import Testing
                 try await until("the flow runs") { await began.total == 4 }
                 leaving.cancel()
                 _ = await leaving.result
-                let record = try await client.batch(batch.id.text).record
-                #expect(try await client.waiting(in: record) == 4)
+                let info = try await client.batch(batch.id.text).info
+                #expect(try await client.waiting(in: info) == 4)
                 #expect(try await stage.work([FlowDefinition(name: "work", flow: quick)]).succeeded == 4)
                 let outcomes = try await client.allResults(batch.id)
                 #expect(outcomes.count == 4 && outcomes.allSatisfy { $0.attempts == 1 })

@@ -161,7 +161,7 @@ import Testing
                 try await stage.work([flow])
                 #expect(try await client.allResults(batch.id).first?.error?.type == "not-interactive")
                 let error = await #expect(throws: SheafError.self) { try await client.questions(of: batch.id.text) }
-                #expect(error?.code == .invalid)
+                #expect(error?.code == .notNow)
             }
         }
     }

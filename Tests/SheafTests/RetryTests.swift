@@ -69,7 +69,7 @@ import Testing
                 let error = await #expect(throws: SheafError.self) {
                     try await client.retry(batch.id.text, only: IndexRanges("10"))
                 }
-                #expect(error?.code == .invalid)
+                #expect(error?.code == .notFound)
             }
         }
     }

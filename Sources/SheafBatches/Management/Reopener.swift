@@ -210,7 +210,7 @@ struct FailedTasks: Reopening {
         let total = batch.sealedTotal ?? 0
         if let last = wanted?.ranges.last?.upperBound, last > total {
             throw SheafError(
-                .invalid,
+                .notFound,
                 "batch '\(batch.id)' has no task \(last - 1): its \(total) tasks are numbered from 0 to \(total - 1)"
             )
         }

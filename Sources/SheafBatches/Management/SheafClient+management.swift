@@ -47,7 +47,7 @@ extension SheafClient {
     /// The batch may have ended, be running, or be stopped by its policy; a stop is lifted. If the call throws or is
     /// interrupted, either nothing has changed or everything was done.
     ///
-    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch was cancelled, `invalid` for numbers that it does
+    /// - Throws: ``SheafError`` with `alreadyFinished` if the batch was cancelled, `notFound` for numbers that it does
     ///   not have, and `notNow` if it was not published in full, or while its tasks are published.
     @discardableResult
     public func retry(_ reference: String, only tasks: IndexRanges? = nil) async throws -> RetryReport {

@@ -3,7 +3,7 @@ public import SheafCore
 extension SheafClient {
     /// The open questions of one batch, or of all batches that have not ended, oldest batch first.
     ///
-    /// - Throws: ``SheafError`` with `notFound` if the batch does not exist, and `invalid` if it is not interactive.
+    /// - Throws: ``SheafError`` with `notFound` if the batch does not exist, and `notNow` if it is not interactive.
     public func questions(of reference: String? = nil) async throws -> [OpenQuestion] {
         let journal = try await Journal.read(from: self)
         let batches: [BatchInfo]
@@ -105,7 +105,7 @@ extension SheafClient {
 
     private static func notInteractive(_ batch: Name) -> SheafError {
         SheafError(
-            .invalid,
+            .notNow,
             "batch '\(batch)' is not interactive, so its tasks ask no questions",
             advice: .createInteractive
         )

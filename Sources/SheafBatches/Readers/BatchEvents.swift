@@ -74,7 +74,7 @@ extension SheafClient {
     ///   - reference: The id of the batch, or `last` for the newest one.
     ///   - index: The task, or nil for all tasks and the batch itself.
     ///   - body: Receives the events one by one.
-    /// - Throws: `notFound` if there is no such batch, `invalid` if it has no such task, and any error of the body.
+    /// - Throws: `notFound` if there is no such batch or it has no such task, and any error of the body.
     public func events(
         of reference: String,
         index: Int? = nil,
@@ -83,7 +83,7 @@ extension SheafClient {
         let batch = try await Journal.read(from: self).find(reference)
         if let index, let total = batch.sealedTotal, !(0..<total).contains(index) {
             throw SheafError(
-                .invalid,
+                .notFound,
                 "batch '\(batch.id)' has no task \(index): its \(total) tasks are numbered from 0 to \(total - 1)"
             )
         }

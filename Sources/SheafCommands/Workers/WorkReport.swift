@@ -39,13 +39,14 @@ struct WorkReport: Sendable {
 
     /// Returns the result in words.
     static func summary(_ report: WorkerReport, elapsed: Duration) -> String {
-        guard report.finished + report.retried + report.returned > 0 else {
+        guard report.finished + report.cancelled + report.retried + report.returned > 0 else {
             return "no tasks were run in \(Wording.duration(elapsed))"
         }
         let rate = Double(report.finished) / max(elapsed / .seconds(1), 0.001)
         var text = "ran \(Wording.count(report.finished, "task")) in \(Wording.duration(elapsed))"
         text += " (\(Wording.rate(rate)))"
         text += ": \(report.succeeded) succeeded, \(report.failed) failed"
+        if report.cancelled > 0 { text += ", \(report.cancelled) cancelled" }
         if report.retried > 0 { text += ", \(report.retried) retried" }
         if report.returned > 0 { text += ", \(report.returned) returned to the queue" }
         return text
@@ -59,6 +60,7 @@ extension WorkerReport {
         var sum = self
         sum.succeeded += earlier.succeeded
         sum.failed += earlier.failed
+        sum.cancelled += earlier.cancelled
         sum.retried += earlier.retried
         sum.returned += earlier.returned
         sum.broken += earlier.broken

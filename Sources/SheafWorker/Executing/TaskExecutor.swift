@@ -240,6 +240,7 @@ struct TaskExecutor: Sendable {
         case .cancelled:
             var outcome = outcome(.cancelled, of: assignment, beginning)
             outcome.error = Outcome.Failure(type: FlowError.cancelledType, message: "cancelled while it ran")
+            lifecycle.note { $0.cancelled += 1 }
             submit(outcome, of: assignment)
         case .failure(let error):
             limits.noteAnswer(assignment.definition.rateLimitKey, begun: beginning.instant)
