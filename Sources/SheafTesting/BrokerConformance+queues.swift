@@ -164,7 +164,8 @@ extension BrokerConformance {
             let rest = try await broker.consume(queue, prefetch: 20).receive(12 - handedOut.count)
             try expectEqual(ids(rest), ids(handedOut.count..<12), "the rest")
         },
-        BrokerConformanceCase("What is on its way to a cancelled consumer arrives, and none of it counts twice.") { scene in
+        BrokerConformanceCase("What is on its way to a cancelled consumer arrives, and none of it counts twice.") {
+            scene in
             let broker = try await scene.broker()
             let queue = try await scene.queue(on: broker)
             try await broker.publish(numbered(0..<3_000), to: queue)
