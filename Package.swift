@@ -182,7 +182,7 @@ let package = Package(
                 argumentParser, logging, systemPackage,
             ]
         ),
-        // The example package of docs/flows.md, built here too; its own Package.swift depends on Sheaf only.
+        // The example package of docs/flows.md, built and tested here too; its own Package.swift has the products only.
         .executableTarget(
             name: "shorten",
             dependencies: ["Sheaf"],

@@ -81,9 +81,9 @@ public struct FlowStage: Sendable {
             "flow '\(flow.name)' has not run all records within \(limit): it hangs, waits for an answer, or needs a "
                 + "longer limit"
         )
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-stage-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
         return try await withTimeout(limit, orThrow: late) { [self] in
-            let folder = FileManager.default.temporaryDirectory.appending(path: "sheaf-stage-\(UUID().uuidString)")
-            defer { try? FileManager.default.removeItem(at: folder) }
             let result: Result<FlowRun, any Error>
             do {
                 result = .success(try await run(flow, records, on: .embedded(directory: folder.path)))
