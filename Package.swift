@@ -53,6 +53,7 @@ let package = Package(
     name: "sheaf",
     products: [
         .library(name: "Sheaf", targets: ["Sheaf"]),
+        .library(name: "SheafBroker", targets: ["SheafBroker"]),
         .library(name: "SheafTesting", targets: ["SheafTesting"]),
         .executable(name: "sheaf", targets: ["sheaf-cli"]),
     ],
@@ -232,7 +233,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "BenchProbe",
-            dependencies: ["Sheaf"],
+            dependencies: ["Sheaf", "SheafBroker", "SheafCore"],
             path: "Tests/Benchmarks/BenchProbe",
             swiftSettings: strict
         ),
