@@ -1,5 +1,5 @@
-// `import Sheaf` is all that a program needs: it re-exports what is public in the targets below. The rest of SheafBroker and
-// `Message` are for programs that bring a broker of their own, which import SheafBroker, too.
+// `import Sheaf` is all that a program needs: it re-exports what is public in the targets below. The rest of SheafBroker
+// and `Message` are for programs that bring a broker of their own, which import SheafBroker, too.
 @_exported public import SheafBatches
 @_exported public import SheafFlows
 @_exported public import SheafSources

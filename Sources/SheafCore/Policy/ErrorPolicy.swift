@@ -28,7 +28,8 @@ public enum ErrorPolicy: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The accepted forms, for error messages.
-    package static let rule = "continue, stop, stop:N (N failures are tolerated) or stop:P% (P percent of the total are)"
+    package static let rule =
+        "continue, stop, stop:N (N failures are tolerated) or stop:P% (P percent of the total are)"
 
     /// The policy in the form that ``init(_:)`` parses.
     public var description: String {
