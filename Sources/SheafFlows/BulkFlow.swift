@@ -14,9 +14,10 @@ import Synchronization
 ///    order. A task with a report is over: its outcome is written, and it is not among the tasks of a later run.
 ///
 /// **Re-attachment.** The worker stores the memo with its lease on the tasks. A worker that takes the tasks over,
-/// perhaps on another machine, calls `run` with that memo and the tasks that have no outcome yet: all of the job's
-/// tasks or fewer, never others, and in any order. The flow then looks for the job instead of submitting one. If the
-/// job does not exist, the flow submits the tasks anew. It ignores results of tasks that it was not handed.
+/// perhaps on another machine, calls `run` with that memo and all tasks of the job that have no outcome yet, never
+/// others, and in any order. The flow then looks for the job instead of submitting one. If the job does not exist, the
+/// flow submits the tasks anew. It ignores results of tasks that it was not handed. Tasks without a memo may come again
+/// in other jobs, so a flow must not submit a job before it has stored a memo.
 ///
 /// **Cancellation.** If the Swift task is cancelled, the flow must stop waiting soon and throw `CancellationError`, but
 /// it must leave the provider's job alone: the worker may only be leaving, and another one re-attaches to the job. If
@@ -24,6 +25,8 @@ import Synchronization
 /// after `run` has returned.
 public protocol BulkFlow: Flow {
     /// The most tasks that one job can have; at least 1.
+    ///
+    /// A worker begins a job with so many tasks of a batch, or with fewer if no more come for half a second.
     var maximumTasks: Int { get }
 
     /// Submits the tasks as one job, or re-attaches to the job of a memo, and reports each result.

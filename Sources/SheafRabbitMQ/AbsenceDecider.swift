@@ -36,7 +36,7 @@ struct AbsenceDecider {
     enum Verdict: Equatable {
         case present, missing
         case lookAgain(after: Duration)
-        /// The patience is over and the queue is still not available.
+        /// The queue is still not available, or it is still not certain whether it exists, and waiting is over.
         case unavailable
     }
 
@@ -48,11 +48,19 @@ struct AbsenceDecider {
 
     private let suspicion: Suspicion
     private let start: ContinuousClock.Instant
+    private let mayWait: Bool
     private var missingSince: ContinuousClock.Instant?
 
-    init(_ suspicion: Suspicion, at start: ContinuousClock.Instant) {
+    /// Creates a decider.
+    ///
+    /// - Parameters:
+    ///   - suspicion: What made the caller suspect that the queue is missing.
+    ///   - start: When.
+    ///   - mayWait: Whether it may look again; if not, what is uncertain at the first look counts as unavailable.
+    init(_ suspicion: Suspicion, at start: ContinuousClock.Instant, mayWait: Bool = true) {
         self.suspicion = suspicion
         self.start = start
+        self.mayWait = mayWait
     }
 
     /// Decides after a look.
@@ -74,13 +82,14 @@ struct AbsenceDecider {
             return isEarly ? .lookAgain(after: Self.pause) : .present
         case .unavailable:
             missingSince = nil
-            return now - start < Self.patience ? .lookAgain(after: Self.pause) : .unavailable
+            return mayWait && now - start < Self.patience ? .lookAgain(after: Self.pause) : .unavailable
         case .missing:
             let since = missingSince ?? now
             missingSince = since
             let isRefused = if case .refused = suspicion { true } else { false }
             let certain = max(trusted, isRefused ? since : since + Self.secondLook)
-            return now >= certain ? .missing : .lookAgain(after: min(certain - now, Self.secondLook))
+            if now >= certain { return .missing }
+            return mayWait ? .lookAgain(after: min(certain - now, Self.secondLook)) : .unavailable
         }
     }
 }
@@ -114,10 +123,12 @@ extension RabbitMQBroker {
     ///   - action: What is attempted, for error messages.
     ///   - name: The queue or log.
     ///   - isRepeatable: Whether the call may run again although it may have had an effect.
+    ///   - mayWait: Whether the call may wait for a queue that is not available; if not, it throws `timedOut` at once.
     func perform<Value>(
         _ action: @autoclosure () -> String,
         on name: String,
         isRepeatable: Bool = true,
+        mayWait: Bool = true,
         _ body: () async throws -> Value
     ) async throws -> Value {
         let start = ContinuousClock.now
@@ -128,7 +139,7 @@ extension RabbitMQBroker {
                 guard let error = error as? AMQPError, let suspicion = error.suspicion, !isClosed(error) else {
                     throw mapped(error, action())
                 }
-                guard try await exists(name, suspicion) else {
+                guard try await exists(name, suspicion, mayWait: mayWait) else {
                     throw BrokerError(.notFound, "\(action()): \(error.message)", underlying: error)
                 }
                 guard isRepeatable, .now - start < AbsenceDecider.patience else {
@@ -161,8 +172,12 @@ extension RabbitMQBroker {
     /// Returns whether a queue or log exists, once that is certain.
     ///
     /// Throws `timedOut` if it stays unavailable, and the error of the connection if that is lost.
-    private func exists(_ name: String, _ suspicion: AbsenceDecider.Suspicion) async throws -> Bool {
-        var decider = AbsenceDecider(suspicion, at: .now)
+    private func exists(
+        _ name: String,
+        _ suspicion: AbsenceDecider.Suspicion,
+        mayWait: Bool = true
+    ) async throws -> Bool {
+        var decider = AbsenceDecider(suspicion, at: .now, mayWait: mayWait)
         var look: AbsenceDecider.Look
         if case .refused(let first) = suspicion { look = first } else { look = try await self.look(for: name) }
         while true {
@@ -171,7 +186,8 @@ extension RabbitMQBroker {
             case .present: return true
             case .missing: return false
             case .unavailable:
-                throw BrokerError(.timedOut, "'\(name)' is not available after \(AbsenceDecider.patience)")
+                let waited = mayWait ? "after \(AbsenceDecider.patience)" : "at the moment"
+                throw BrokerError(.timedOut, "'\(name)' is not available \(waited)")
             case .lookAgain(let pause):
                 try await Task.sleep(for: pause)
                 look = try await self.look(for: name)

@@ -217,10 +217,13 @@ extension RabbitMQBroker {
 
 extension RabbitMQBroker {
     /// Starts a consumer on a channel of its own.
+    ///
+    /// A queue that is not available is an error at once, because its caller has other queues to consume from.
     package func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
         try QueueArguments.check(name: queue)
         guard prefetch > 0 else { throw BrokerError(.invalidArgument, "a prefetch of \(prefetch) is less than 1") }
-        return try await perform("consuming queue '\(queue)'", on: queue) { () async throws -> RabbitMQConsumer in
+        return try await perform("consuming queue '\(queue)'", on: queue, mayWait: false) {
+            () async throws -> RabbitMQConsumer in
             let channel = try await deliveries.open()
             do throws(AMQPError) {
                 try await channel.channel.setPrefetch(UInt16(clamping: prefetch))
@@ -234,10 +237,11 @@ extension RabbitMQBroker {
         }
     }
 
-    /// Takes one message, or returns nil if the queue is empty.
+    /// Takes one message, or returns nil if the queue is empty; a queue that is not available is an error at once.
     package func get(_ queue: String) async throws -> Delivery? {
         try QueueArguments.check(name: queue)
-        return try await perform("getting from queue '\(queue)'", on: queue) { () async throws -> Delivery? in
+        return try await perform("getting from queue '\(queue)'", on: queue, mayWait: false) {
+            () async throws -> Delivery? in
             do {
                 return try await getOnce(queue)
             } catch let error as AMQPError where error.code == .channelClosed && error.suspicion == nil {

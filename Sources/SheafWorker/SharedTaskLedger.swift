@@ -7,6 +7,8 @@ import Synchronization
 final class SharedTaskLedger: Sendable {
     private let ledger = Mutex(TaskLedger(now: .now))
     private let changed: Changes
+    /// The bulks that are being gathered.
+    let gathering = BulkGathering()
 
     /// Creates an empty ledger that notifies listeners when deliveries are released.
     init(changed: Changes) { self.changed = changed }
@@ -22,7 +24,7 @@ final class SharedTaskLedger: Sendable {
 
     /// How many deliveries are not settled.
     var count: Int { ledger.withLock { $0.count } }
-    /// How many tasks run on a lease.
+    /// How many tasks occupy slots on a lease, each one.
     var leasedCount: Int { ledger.withLock { $0.leasedCount } }
     /// How long nothing was received or settled; zero while anything is held.
     var idleTime: Duration { ledger.withLock { $0.idleTime(.now) } }

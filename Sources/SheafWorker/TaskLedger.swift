@@ -122,6 +122,10 @@ struct TaskLedger: Sendable {
     private var held: [Token: Entry] = [:]
     // Apart from `held`, because each fetch asks for the count while thousands may be held.
     private var leased: Set<Token> = []
+    /// The same for tasks of bulks, which share a slot.
+    private var bulked: Set<Token> = []
+    /// How many tasks were taken over together with a bulk, each without a delivery.
+    private var adoptions: UInt64 = 0
     /// The deliveries of running tasks, by batch and index.
     private var running: [Name: [Int: Token]] = [:]
     /// The batches whose deciding failure was seen here, and how often each had been resumed then.
@@ -144,7 +148,7 @@ struct TaskLedger: Sendable {
     ///
     /// - Returns: Those that stay, because their task is on a lease and the results log, not the broker, has it.
     mutating func lose(_ deliveries: [TaskDelivery], now: Instant) -> [TaskDelivery] {
-        let kept = deliveries.filter { leased.contains($0.token) }
+        let kept = deliveries.filter { leased.contains($0.token) || bulked.contains($0.token) }
         let keptTokens = Set(kept.map(\.token))
         release(deliveries.lazy.map(\.token).filter { !keptTokens.contains($0) }, now: now)
         return kept
@@ -293,6 +297,7 @@ struct TaskLedger: Sendable {
 
     private mutating func forget(_ token: Token) {
         if !leased.isEmpty { leased.remove(token) }
+        if !bulked.isEmpty { bulked.remove(token) }
         guard let entry = held.removeValue(forKey: token), case .running(let attempt) = entry.state else { return }
         stopRunning(attempt.task, token)
     }
@@ -328,23 +333,69 @@ struct TaskLedger: Sendable {
 
     /// Records that the offered lease of a task is in the log.
     ///
+    /// - Parameters:
+    ///   - delivery: The task's delivery.
+    ///   - bulkLease: The lease with which the task joins a bulk, instead of the one that was offered.
     /// - Returns: The deliveries to acknowledge and the permits that came with redeliveries; nil if the task ended
     ///   meanwhile.
-    mutating func completeLease(of delivery: TaskDelivery) -> PendingSettlement? {
-        guard let entry = held[delivery.token], let attempt = entry.attempt, let lease = attempt.lease.value else {
-            return nil
-        }
+    mutating func completeLease(of delivery: TaskDelivery, joining bulkLease: TaskLease? = nil) -> PendingSettlement? {
+        guard let entry = held[delivery.token], let attempt = entry.attempt,
+            let lease = bulkLease ?? attempt.lease.value
+        else { return nil }
         var settlement = PendingSettlement()
         if !entry.isLeased { settlement.owed.append(delivery.token) }
         for redelivery in entry.redeliveries { settlement.add(redelivery.delivery) }
         held[delivery.token]?.attempt?.lease = .written(lease)
         held[delivery.token]?.redeliveries = []
-        leased.insert(delivery.token)
+        if lease.bulk == nil {
+            leased.insert(delivery.token)
+        } else {
+            leased.remove(delivery.token)
+            bulked.insert(delivery.token)
+        }
         return settlement
     }
 
-    /// How many tasks run on a lease.
+    /// Lets a task run that was taken over with its bulk; the results log has it, and no queue.
+    ///
+    /// - Parameters:
+    ///   - message: The task's message.
+    ///   - task: The task.
+    ///   - lease: Its lease.
+    ///   - first: The delivery that stands for the bulk.
+    ///   - now: The time.
+    /// - Returns: What stands for its delivery; nil if the task runs here already.
+    mutating func adopt(
+        _ message: Message,
+        of task: TaskKey,
+        lease: TaskLease,
+        with first: TaskDelivery,
+        now: Instant
+    ) -> TaskDelivery? {
+        guard running[task.batch]?[task.index] == nil else { return nil }
+        adoptions += 1
+        // No broker has such an epoch; nothing is ever owed to it, because the task is on its lease.
+        let token = Token(epoch: .max, channel: 0, tag: adoptions)
+        let queue = first.delivery.queue
+        let delivery = TaskDelivery(
+            Delivery(message: message, queue: queue, earlierDeliveries: 0, token: token),
+            from: first.queue ?? QueueKey(batch: task.batch, generation: task.generation)
+        )
+        var entry = Entry(delivery, now)
+        entry.state = .running(Attempt(task: task, lease: .written(lease)))
+        held[token] = entry
+        bulked.insert(token)
+        running[task.batch, default: [:]][task.index] = token
+        return delivery
+    }
+
+    /// The lease of a task that has begun.
+    func lease(of delivery: TaskDelivery) -> TaskLease? { held[delivery.token]?.attempt?.lease.value }
+
+    /// How many tasks occupy slots on a lease, each one.
     var leasedCount: Int { leased.count }
+    /// Whether the results log has tasks that run here.
+    var hasLeases: Bool { !(leased.isEmpty && bulked.isEmpty) }
 
     // MARK: Permits
 

@@ -168,7 +168,7 @@ private struct WorkerParts: Sendable {
         gates = context.configuration.rateLimits.map { RateGate(context, mint: mint, limit: $0) }
         aggregator = Aggregator(client: context.client, journal: context.journal)
         condition = StopCondition(context, scope: scope)
-        executor = TaskExecutor(context, writer: writer, settler: settler, fetcher: fetcher)
+        executor = TaskExecutor(context, writer: writer, settler: settler, fetcher: fetcher, keeper: keeper)
     }
 
     /// Leaves nothing uncertain, whatever the reason to leave: what is done is written, and the rest returns to its

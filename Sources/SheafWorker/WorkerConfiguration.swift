@@ -134,6 +134,9 @@ struct WorkerTiming: Sendable {
     /// How long a group is given more tasks: a batch whose tasks are taken one by one gets its turn only if a slot is
     /// free.
     var longestGroup = Duration.milliseconds(250)
+    /// How long nothing more must come before a bulk begins with fewer tasks than it could have, and how often that is
+    /// checked.
+    var bulkGathering = (patience: Duration.milliseconds(500), look: Duration.milliseconds(5))
     /// How long withdrawing a question is tried.
     var withdrawalPatience = Duration.seconds(2)
 

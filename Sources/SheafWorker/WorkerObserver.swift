@@ -49,7 +49,7 @@ public protocol WorkerObserver: Sendable {
     func tasksReturned(_ count: Int, toQueueOf batch: Name?)
     /// A service asked for a pause; the task waits for its end, and the call does not count as an attempt.
     func taskThrottled(_ task: ObservedTask, by limit: RateLimitKey, throttle: FlowThrottle)
-    /// A task that takes long was put into the results log, and its delivery is acknowledged.
+    /// A task that takes long, or runs in a bulk, was put into the results log, and its delivery is acknowledged.
     func taskLeased(batch: Name, index: Int, generation: Int)
     /// The broker became usable or unusable; a worker starts as connected.
     func connectionChanged(to state: WorkerConnectionState)

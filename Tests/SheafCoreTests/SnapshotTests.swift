@@ -12,7 +12,25 @@ import Testing
         for retry in retries where Bool.random(using: &generator) { state.applyCommitted(retry) }
         state.apply(OutcomeSummary(index: 3, generation: 9, status: .failed, isInvalidRecord: true))
         state.applyLeased(TaskLease(id: "l1", index: 399, generation: 0, worker: "w"))
+        for offset in 1...Int64.random(in: 1...60, using: &generator) {
+            state.apply(bulkEvent(&generator), at: offset)
+        }
         return state
+    }
+
+    private static func bulkEvent(_ generator: inout Seeded) -> ResultEvent {
+        let (bulk, index) = ("x\(Int.random(in: 0..<3, using: &generator))", Int.random(in: 0..<400, using: &generator))
+        let turn = Int.random(in: 0..<3, using: &generator)
+        switch Int.random(in: 0..<6, using: &generator) {
+        case 0: return .bulk(BulkEvent(bulk: bulk, turn: turn, .remembered))
+        case 1: return .bulk(BulkEvent(bulk: bulk, turn: turn, .offered))
+        case 2: return .bulk(BulkEvent(bulk: bulk, turn: turn, .adopted(worker: "w\(turn)")))
+        default:
+            let record = Record(id: "r", kind: .text, bytes: [])
+            return .leased(
+                TaskLease(of: BatchTask(flow: "f", batch: "b", index: index, record: record), in: bulk, worker: "w")
+            )
+        }
     }
 
     @Test("A snapshot restores the whole state", arguments: 0..<100)

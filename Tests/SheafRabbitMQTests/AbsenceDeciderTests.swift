@@ -15,6 +15,7 @@ import Testing
         let suspicion: AbsenceDecider.Suspicion
         /// When the connection becomes trusted, in seconds after the first sign.
         var trusted = -60.0
+        var mayWait = true
         let steps: [Step]
     }
 
@@ -96,12 +97,34 @@ import Testing
                 Step(time: 1.2, look: .missing, verdict: .missing),
             ]
         ),
+        Scenario(
+            testDescription: "a call that may not wait does not wait for a queue that is starting",
+            suspicion: .refused(.unavailable),
+            mayWait: false,
+            steps: [Step(time: 0, look: .unavailable, verdict: .unavailable)]
+        ),
+        Scenario(
+            testDescription: "a call that may not wait does not call a queue missing on a new connection",
+            suspicion: .refused(.missing),
+            trusted: 2.5,
+            mayWait: false,
+            steps: [
+                Step(time: 0, look: .missing, verdict: .unavailable),
+                Step(time: 2.5, look: .missing, verdict: .missing),
+            ]
+        ),
+        Scenario(
+            testDescription: "a call that may not wait reports a missing queue on a trusted connection",
+            suspicion: .refused(.missing),
+            mayWait: false,
+            steps: [Step(time: 0, look: .missing, verdict: .missing)]
+        ),
     ]
 
     @Test("Looks lead to the expected verdicts", arguments: scenarios)
     func verdicts(_ scenario: Scenario) {
         let start = ContinuousClock.now
-        var decider = AbsenceDecider(scenario.suspicion, at: start)
+        var decider = AbsenceDecider(scenario.suspicion, at: start, mayWait: scenario.mayWait)
         for step in scenario.steps {
             let verdict = decider.decide(
                 step.look,

@@ -27,6 +27,8 @@ import Testing
             #expect(change == row.4, "row \(number)")
         }
         #expect(slow.change(from: 0, isBusy: false, busyCount: 0, budget: near) == .raise(by: 1))
+        let gathering = slow.change(from: 8, isBusy: true, busyCount: 1, budget: Self.unlimited, least: 500)
+        #expect(gathering == .raise(by: 492))
     }
 
     @Test("Prefetched tasks are shared if they last long and outcomes can be written")

@@ -3,6 +3,8 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 import SheafTestSupport
+import SheafTesting
+import Synchronization
 import Testing
 
 @Suite struct ReturningTests {
@@ -86,4 +88,85 @@ import Testing
             }
         }
     }
+
+    @Test("Tasks of a consumer that the broker has ended are not lost", arguments: BrokerKind.allCases)
+    func tasksOfAnEndedConsumerAreNotLost(kind: BrokerKind) async throws {
+        try await Stage.with(kind, timeout: .seconds(60)) { stage in
+            let (begun, open) = (Gate(), Gate())
+            // While the first are quick, the worker fetches many ahead.
+            let (quick, total) = (2_000, 4_000)
+            let flow = try FlowDefinition.work { task in
+                if task.index >= quick {
+                    await begun.open()
+                    await open.wait()
+                }
+                return .value(1)
+            }
+            try await stage.client { inner in
+                let broker = EndingBroker(inner.broker)
+                let client = try await SheafClient(broker: broker, namespace: stage.namespace)
+                let batch = try await client.create(plan(), records: records(total))
+                let configuration = WorkerConfiguration(flows: [flow], concurrency: 2, untilEmpty: true)
+                let worker = Worker(client: client, configuration: configuration)
+                async let working: Void = worker.run()
+                await begun.wait()
+                let count = broker.count
+                broker.endConsumers()
+                try await until("the worker consumes again") { broker.count > count }
+                await open.open()
+                try await working
+                #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: total))
+            }
+        }
+    }
+}
+
+/// A broker that can end consumers although their queues exist, and waits for what it has delivered to them.
+private final class EndingBroker: BrokerWrapper {
+    let inner: any Broker
+    private let consumers = Mutex<[EndingConsumer]>([])
+
+    init(_ inner: any Broker) { self.inner = inner }
+
+    /// How many consumers there were.
+    var count: Int { consumers.withLock { $0.count } }
+
+    func endConsumers() {
+        for consumer in consumers.withLock({ $0 }) { consumer.end() }
+    }
+
+    func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
+        let consumer = EndingConsumer(try await inner.consume(queue, prefetch: prefetch))
+        consumers.withLock { $0.append(consumer) }
+        return consumer
+    }
+}
+
+private final class EndingConsumer: QueueConsumer {
+    private let inner: any QueueConsumer
+    /// Ends it and returns what had arrived.
+    private let ending = Mutex<Task<[Delivery], any Error>?>(nil)
+    private let isDrained = Mutex(false)
+
+    init(_ inner: any QueueConsumer) { self.inner = inner }
+
+    func end() {
+        ending.withLock { $0 = $0 ?? Task { try await inner.cancel() } }
+    }
+
+    func next() async throws -> [Delivery]? {
+        if let deliveries = try await inner.next() { return deliveries }
+        guard let rest = try await ending.withLock({ $0 })?.value else { return nil }
+        if !rest.isEmpty,
+            isDrained.withLock({ isDrained in
+                defer { isDrained = true }
+                return !isDrained
+            })
+        {
+            return rest
+        }
+        throw BrokerError(.connectionLost, "the broker has ended the consumer")
+    }
+
+    func cancel() async throws -> [Delivery] { try await inner.cancel() }
 }

@@ -330,6 +330,45 @@ import Testing
         #expect(ledger.leasedCount == 0)
     }
 
+    @Test("A task that joins a bulk is leased with it, and occupies no slot by itself")
+    mutating func bulkLease() {
+        let first = delivery(1)
+        begin(first)
+        let task = BatchTask(flow: "f", batch: batch, index: 0, record: Record(id: "r", kind: .text, bytes: []))
+        let lease = TaskLease(of: task, in: "x", worker: "w")
+        _ = ledger.offer(lease, to: first)
+        #expect(ledger.completeLease(of: first, joining: lease)?.owed == [token(1)])
+        #expect(ledger.lease(of: first) == lease && ledger.hasLeases && ledger.leasedCount == 0)
+        #expect(ledger.leasesDue(before: start + .seconds(1)).isEmpty)
+        let end = confirm([first])
+        #expect(end.owed.isEmpty && end.released == [token(1)])
+        ledger.release(end.released, now: start)
+        #expect(ledger.isEmpty && !ledger.hasLeases)
+    }
+
+    @Test("A task that is taken over with its bulk is never owed to the broker", arguments: [true, false])
+    mutating func adoption(succeeds: Bool) throws {
+        let first = delivery(1)
+        begin(first)
+        let task = TaskKey(batch: batch, index: 5)
+        let found = ledger.adopt(Message(), of: task, lease: lease("l"), with: first, now: start)
+        let adopted = try #require(found)
+        let again = ledger.adopt(Message(), of: task, lease: lease("l"), with: first, now: start)
+        #expect(again == nil && adopted.queue == first.queue && adopted.token != first.token)
+        #expect(ledger.runningTasks == [batch: [0, 5]] && ledger.count(of: QueueKey(batch: batch, generation: 0)) == 1)
+        let settlement: PendingSettlement
+        if succeeds {
+            settlement = confirm([adopted])
+        } else {
+            let closed = ledger.close([adopted])
+            #expect(closed.first?.isLeased == true && closed.first?.lease?.id == "l")
+            settlement = PendingSettlement(closed)
+        }
+        #expect(settlement.owed.isEmpty && settlement.released == [adopted.token])
+        ledger.release(settlement.released, now: start)
+        #expect(ledger.runningTasks == [batch: [0]] && !ledger.hasLeases)
+    }
+
     @Test("A throttled task keeps its lease and its permit while it waits")
     mutating func throttledTask() {
         let first = delivery(1, permit: permit(5))

@@ -446,10 +446,26 @@ extension Aggregator {
     /// The state of a batch, or nil if it is not followed.
     func fold(of batch: Name) -> BatchFold? { folds[batch] }
 
-    /// The leases that count, each with its batch.
+    /// The leases that count of tasks that return to their queue one by one if their worker is lost, each with its
+    /// batch.
     var leases: [(batch: Name, lease: TaskLease)] {
         folds.flatMap { batch, fold in
-            fold.state.leases.values.filter { $0.generation == fold.state.generation(of: $0.index) }.map { (batch, $0) }
+            fold.state.leases.values.compactMap { lease -> (batch: Name, lease: TaskLease)? in
+                guard lease.generation == fold.state.generation(of: lease.index) else { return nil }
+                guard let bulk = lease.bulk.flatMap({ fold.state.bulks[$0] }) else { return (batch, lease) }
+                // What a flow remembers of a job concerns all its tasks.
+                guard bulk.memo == nil, let worker = bulk.worker else { return nil }
+                var lease = lease
+                lease.worker = worker
+                return (batch, lease)
+            }
+        }
+    }
+
+    /// The bulks that have a memo, each with its batch and its id.
+    var bulks: [(batch: Name, id: String, bulk: Bulks.Bulk)] {
+        folds.flatMap { batch, fold in
+            fold.state.bulks.all.filter { $0.value.memo != nil }.map { (batch, $0.key, $0.value) }
         }
     }
 

@@ -12,6 +12,8 @@ actor LostTasks {
     private let aggregator: Aggregator
     /// Since when the locks of workers with leases have been free.
     private var silentWorkers: [String: ContinuousClock.Instant] = [:]
+    /// Since when bulks that wait for a worker have neither been in their queue nor with a worker.
+    private var strayBulks: [String: ContinuousClock.Instant] = [:]
 
     init(client: SheafClient, journal: Journal, timing: AggregatorTiming, aggregator: Aggregator) {
         self.client = client
@@ -22,12 +24,12 @@ actor LostTasks {
 
     // MARK: Leases
 
-    /// Returns leased tasks of dead workers to their queues.
+    /// Returns leased tasks of dead workers to their queues, and hands over their bulks.
     func watchLeases() async throws {
         while true {
             try await Task.sleep(for: timing.interval)
-            let leases = await aggregator.leases
-            let workers = Set(leases.map(\.lease.worker))
+            let (leases, bulks) = await (aggregator.leases, aggregator.bulks)
+            let workers = Set(leases.map(\.lease.worker) + bulks.compactMap(\.bulk.worker))
             silentWorkers = silentWorkers.filter { workers.contains($0.key) }
             for worker in workers {
                 if try await client.broker.isLocked(client.names.workerLock(worker)) {
@@ -36,18 +38,66 @@ actor LostTasks {
                     silentWorkers[worker] = .now
                 }
             }
-            for (batch, lease) in leases {
-                guard let since = silentWorkers[lease.worker], .now - since >= timing.leaseGrace else { continue }
+            for (batch, lease) in leases where isGone(lease.worker) {
                 try await unlessLost { try await putBack(lease, of: batch) }
             }
+            strayBulks = strayBulks.filter { id, _ in bulks.contains { $0.id == id && $0.bulk.worker == nil } }
+            for (batch, id, bulk) in bulks {
+                try await unlessLost {
+                    let isDue =
+                        if let worker = bulk.worker { isGone(worker) } else { try await isStray(id, of: batch) }
+                    if isDue { try await handOver(id, bulk, of: batch) }
+                }
+            }
         }
+    }
+
+    private func isGone(_ worker: String) -> Bool {
+        silentWorkers[worker].map { .now - $0 >= timing.leaseGrace } ?? false
+    }
+
+    /// Whether the message that stands for a bulk was lost, or its receiver took it for a copy of a single task.
+    private func isStray(_ id: String, of batch: Name) async throws -> Bool {
+        guard let info = journal[batch] else { return false }
+        var isAccountedFor = await aggregator.isHeld(batch)
+        for generation in info.generations where !isAccountedFor {
+            let queue = client.names.tasks(flow: info.flow, batch: batch, generation: generation)
+            isAccountedFor = try await client.broker.queueStatus(queue).map { $0.ready > 0 } ?? false
+        }
+        if isAccountedFor {
+            strayBulks[id] = nil
+        } else if let since = strayBulks[id] {
+            return .now - since >= timing.missingGrace
+        } else {
+            strayBulks[id] = .now
+        }
+        return false
+    }
+
+    /// Lets another worker have a bulk: one task that stands for all of them goes to the queue.
+    ///
+    /// That counts as an attempt of none: the job runs elsewhere, and its worker only waited for it.
+    private func handOver(_ id: String, _ bulk: Bulks.Bulk, of batch: Name) async throws {
+        let log = client.names.results(batch: batch)
+        guard let info = journal[batch], info.ending == nil, info.cancelled == nil,
+            let state = await aggregator.fold(of: batch)?.state, state.bulks[id] == bulk,
+            let lease = bulk.tasks.min().flatMap({ state.leases[$0] }),
+            let task = try await entry(at: lease.offset, of: log).flatMap({ TaskLease.task(of: $0) })
+        else { return }
+        let next = BulkHandOver(bulk: id, turn: bulk.turn + 1)
+        let queue = client.names.tasks(flow: info.flow, batch: batch, generation: task.generation)
+        try await client.broker.publish(next.message(of: task), to: queue)
+        client.logger.warning("batch \(batch): a bulk of \(bulk.tasks.count) tasks has no worker and is handed over")
+        strayBulks[id] = nil
+        try await client.broker.append(BulkEvent(bulk: id, turn: next.turn, .offered).message(of: batch), to: log)
     }
 
     /// Returns a leased task to its queue, or fails it if it was delivered too often.
     private func putBack(_ lease: TaskLease, of batch: Name) async throws {
         let log = client.names.results(batch: batch)
         guard let info = journal[batch], info.ending == nil,
-            await aggregator.fold(of: batch)?.state.leases[lease.index] == lease,
+            let state = await aggregator.fold(of: batch)?.state, state.leases[lease.index]?.id == lease.id,
+            lease.bulk.flatMap({ state.bulks[$0]?.memo }) == nil,
             let message = try await entry(at: lease.offset, of: log), TaskLease(message)?.id == lease.id,
             var task = TaskLease.task(of: message)
         else { return }
@@ -58,7 +108,7 @@ actor LostTasks {
             task.attempt += 1
             let queue = client.names.tasks(flow: info.flow, batch: batch, generation: task.generation)
             do {
-                try await client.broker.publish(task.message, to: queue)
+                try await client.broker.publish(TaskLease.returning(task.message, from: lease.id), to: queue)
             } catch let error as BrokerError where error.code == .notFound {
                 return  // the workers report a lost queue; the task stays leased
             }

@@ -205,11 +205,22 @@ private struct BatchEventReader {
         case .leased(let lease):
             leases[lease.id] = lease
             (event.index, event.generation, event.worker) = (lease.index, lease.generation, lease.worker)
-            event.detail = "the worker keeps the task for longer than the broker waits"
+            event.detail =
+                lease.bulk.map { "the task is in bulk \($0)" }
+                ?? "the worker keeps the task for longer than the broker waits"
         case .returned(let id):
             guard let lease = leases.removeValue(forKey: id) else { return [] }
             (event.index, event.generation, event.worker) = (lease.index, lease.generation, lease.worker)
             event.detail = "the task is back in its queue"
+        case .bulk(let bulk):
+            if index != nil { return [] }
+            switch bulk.action {
+            case .remembered: event.detail = "the flow remembers \(entry.message.body.count) bytes of bulk \(bulk.bulk)"
+            case .offered: event.detail = "bulk \(bulk.bulk) is in the queue for the next worker"
+            case .adopted(let worker):
+                event.worker = worker
+                event.detail = "the worker has taken bulk \(bulk.bulk) over"
+            }
         case .delayed(let index, let generation, let delay):
             (event.index, event.generation) = (index, generation)
             event.detail = "next attempt in \(delay / .milliseconds(1) / 1000) s"

@@ -32,6 +32,8 @@ package struct BatchState: Sendable, Equatable {
     private var committed: [Int: String] = [:]
     /// The leases of tasks that have no outcome, by task index.
     package private(set) var leases: [Int: TaskLease] = [:]
+    /// Which of the leases are held together, and by which worker.
+    package private(set) var bulks = Bulks()
 
     package init() {}
 
@@ -82,7 +84,11 @@ package struct BatchState: Sendable, Equatable {
     package func generation(of index: Int) -> Int { generations[index] ?? 0 }
 
     private mutating func endLease(of index: Int, before generation: Int) {
-        if let lease = leases[index], lease.generation < generation { leases[index] = nil }
+        if let lease = leases[index], lease.generation < generation { removeLease(of: index) }
+    }
+
+    private mutating func removeLease(of index: Int) {
+        if let lease = leases.removeValue(forKey: index) { bulks.remove(lease) }
     }
 
     private mutating func reopen(_ indices: some Sequence<Int>, generation: Int) {
@@ -166,14 +172,22 @@ package struct BatchState: Sendable, Equatable {
         let generation = generation(of: lease.index)
         // A lease of a generation not yet known to be open is kept: this reader may not have read that journal entry
         // yet.
-        if lease.generation > generation || (lease.generation == generation && !isSettled(lease.index)) {
-            leases[lease.index] = lease
+        guard lease.generation > generation || (lease.generation == generation && !isSettled(lease.index)) else {
+            return
         }
+        if let old = leases[lease.index] {
+            if old.id == lease.id { return }
+            // A task of a bulk stays in it until it returns: what another worker was delivered is a copy.
+            if old.bulk != nil, old.generation >= lease.generation, old.id != lease.predecessor { return }
+        }
+        removeLease(of: lease.index)
+        bulks.add(lease, heldBy: lease.worker)
+        leases[lease.index] = lease.stored
     }
 
     /// Records that a leased task was returned to its queue.
     package mutating func applyReturned(lease id: String) {
-        for (index, lease) in leases where lease.id == id { leases[index] = nil }
+        for (index, lease) in leases where lease.id == id { removeLease(of: index) }
     }
 
     /// Applies the entry at an offset of the results log.
@@ -187,6 +201,7 @@ package struct BatchState: Sendable, Equatable {
             lease.offset = offset
             applyLeased(lease)
         case .returned(let id): applyReturned(lease: id)
+        case .bulk(let event): bulks.apply(event, at: offset)
         case .delayed, .checkpoint, .unknown: break
         }
     }
@@ -220,7 +235,7 @@ package struct BatchState: Sendable, Equatable {
         }
     }
 
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
 
     /// The state as bytes for a checkpoint: runs of tasks in the same state, then the rarer parts, then a checksum.
     ///
@@ -251,12 +266,7 @@ package struct BatchState: Sendable, Equatable {
             writer.number(entry.key)
             writer.text(entry.value)
         }
-        writer.list(leases.values.sorted { $0.index < $1.index }) { writer, lease in
-            writer.numbers(lease.index, lease.generation)
-            writer.text(lease.id)
-            writer.text(lease.worker)
-            writer.number(Int(lease.offset))
-        }
+        bulks.write(leases.values, to: &writer)
         writer.usage(usage)
         return writer.finished
     }
@@ -304,12 +314,7 @@ package struct BatchState: Sendable, Equatable {
             let generation = reader.number(below: Self.maximumTasks)
             committed[generation] = reader.text()
         }
-        reader.list { reader in
-            let (index, generation) = (reader.index(), reader.number(below: Self.maximumTasks))
-            let (id, worker) = (reader.text(), reader.text())
-            let offset = Int64(reader.number(below: Int.max))
-            leases[index] = TaskLease(id: id, index: index, generation: generation, worker: worker, offset: offset)
-        }
+        leases = bulks.read(from: &reader)
         usage = reader.usage()
         guard reader.isWhole else { return nil }
     }

@@ -136,6 +136,8 @@ package enum ResultEvent: Sendable, Equatable {
     case leased(TaskLease)
     /// A leased task was returned to its queue.
     case returned(lease: String)
+    /// Something about tasks that are leased together; see ``BulkEvent``.
+    case bulk(BulkEvent)
     /// A task waits for its next attempt.
     case delayed(index: Int, generation: Int, for: Duration)
     /// A checkpoint of all earlier entries; see ``BatchState/snapshot``.
@@ -178,60 +180,12 @@ package enum ResultEvent: Sendable, Equatable {
                 for: .milliseconds(delay)
             )
         case ResultMessage.checkpointType: self = .checkpoint
+        case BulkEvent.rememberedType, BulkEvent.offeredType, BulkEvent.adoptedType:
+            self = BulkEvent(message).map { .bulk($0) } ?? .unknown
         default: self = .unknown
         }
     }
 
     /// The maximum delay that is accepted, in milliseconds: one week.
     private static let longestDelay = 7 * 24 * 3_600_000
-}
-
-/// The lease of a task that runs longer than the broker waits for an acknowledgement.
-///
-/// The task's message has moved from its queue to the results log. If the worker's lock becomes free and the task has
-/// no outcome, the aggregator returns the task to its queue.
-package struct TaskLease: Sendable, Hashable {
-    package var id: String
-    /// The task's index within its batch.
-    package var index: Int
-    /// The generation that the task runs for.
-    package var generation: Int
-    /// The id of the worker, as in the name of its lock.
-    package var worker: String
-    /// The offset of the lease in the results log, or 0 if it is not known.
-    package var offset: Int64
-
-    package init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
-        self.id = id
-        self.index = index
-        self.generation = generation
-        self.worker = worker
-        self.offset = offset
-    }
-
-    /// Decodes the lease of a `leased` message; returns nil if the message is not one.
-    package init?(_ message: Message) {
-        guard message.type == ResultMessage.leasedType, let id = message.string("sheaf-lease"), id.utf8.count <= 64,
-            let worker = message.string("sheaf-worker"), worker.utf8.count <= 64,
-            let index = message.integer("sheaf-index"), (0..<BatchState.maximumTasks).contains(index)
-        else { return nil }
-        self.init(id: id, index: index, generation: message.integer("sheaf-generation") ?? 0, worker: worker)
-    }
-
-    /// Encodes a leased task for the results log: the task's message with two more headers.
-    package func message(of task: BatchTask) -> Message {
-        var message = task.message
-        message.type = ResultMessage.leasedType
-        message.headers.append(.init("sheaf-lease", .string(id)))
-        message.headers.append(.init("sheaf-worker", .string(worker)))
-        return message
-    }
-
-    /// Decodes the task of a `leased` message; returns nil if it is invalid.
-    package static func task(of message: Message) -> BatchTask? {
-        var message = message
-        guard message.type == ResultMessage.leasedType else { return nil }
-        message.type = BatchTask.messageType
-        return try? BatchTask(message)
-    }
 }

@@ -12,6 +12,7 @@ struct GroupExecution: Sendable {
     private let executor: TaskExecutor
     private let longest: Duration
     private let turns = Turns()
+    private let control = AttemptControl()
 
     /// Creates the execution of one group.
     ///
@@ -34,7 +35,6 @@ struct GroupExecution: Sendable {
     /// Lets the flow make attempts at tasks that were admitted together, and at more as long as they are available.
     func run(_ group: [Assignment]) async throws {
         guard let first = group.first else { return }
-        // What takes more than submitting an outcome is handled here: a cancel of the batch ends only the attempts.
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
 
         @Sendable func handOver(_ assignments: [Assignment]) -> [FlowTask] {
@@ -48,7 +48,7 @@ struct GroupExecution: Sendable {
                 }
             }
             executor.noteBeginning(of: handed)
-            executor.setAttempt(of: handed) { turns.end() }
+            executor.setAttempt(of: handed) { control.end() }
             turns.add(handed)
             return tasks
         }
@@ -58,7 +58,7 @@ struct GroupExecution: Sendable {
         let attempts = Task.immediate {
             if !tasks.isEmpty {
                 await first.definition.attempt(tasks) { count in
-                    if .now - start > longest || turns.isEnded || !executor.mayContinue { return [] }
+                    if .now - start > longest || control.isEnded || !executor.mayContinue { return [] }
                     let (begun, uncertain) = executor.takeMore(after: first, atMost: count, isRunning: true)
                     for delivery in uncertain { continuation.yield(.uncertain(delivery)) }
                     return handOver(begun)
@@ -73,19 +73,7 @@ struct GroupExecution: Sendable {
             }
             continuation.finish()
         }
-        turns.begin(attempts)
-        do {
-            try await withTaskCancellationHandler {
-                for await event in events { try await handle(event) }
-            } onCancel: {
-                attempts.cancel()
-            }
-        } catch {
-            attempts.cancel()
-            await attempts.value
-            throw error
-        }
-        await attempts.value
+        try await control.run(attempts, events, handle)
         // Their batch may have been stopped, paused or cancelled since they were taken.
         if !Task.isCancelled { try await executor.putBack(turns.rest) }
     }
@@ -108,8 +96,6 @@ private final class Turns: Sendable {
         /// How many of those have a result.
         var place = 0
         var beginning = Moment()
-        var attempts: Task<Void, Never>?
-        var isEnded = false
     }
 
     private let state = Mutex(State())
@@ -139,25 +125,4 @@ private final class Turns: Sendable {
 
     /// The tasks that have no result.
     var rest: [Assignment] { state.withLock { Array($0.assignments[$0.place...]) } }
-
-    /// Whether the attempts are to end.
-    var isEnded: Bool { state.withLock { $0.isEnded } }
-
-    /// Records what makes the attempts.
-    func begin(_ attempts: Task<Void, Never>) {
-        let isEnded = state.withLock { state in
-            state.attempts = attempts
-            return state.isEnded
-        }
-        if isEnded { attempts.cancel() }
-    }
-
-    /// Ends the attempts, even if they have not begun.
-    func end() {
-        let attempts = state.withLock { state in
-            state.isEnded = true
-            return state.attempts
-        }
-        attempts?.cancel()
-    }
 }

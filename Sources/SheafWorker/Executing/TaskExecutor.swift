@@ -22,12 +22,19 @@ struct TaskExecutor: Sendable {
     private let writer: OutcomeWriter
     private let settler: TaskSettler
     private let fetcher: TaskFetcher
+    private let bulks: BulkExecution
     private let limits: RateLimits
     private let prompts: PromptQueue?
     private let observer: (any WorkerObserver)?
     private let timing: WorkerTiming
 
-    init(_ context: WorkerContext, writer: OutcomeWriter, settler: TaskSettler, fetcher: TaskFetcher) {
+    init(
+        _ context: WorkerContext,
+        writer: OutcomeWriter,
+        settler: TaskSettler,
+        fetcher: TaskFetcher,
+        keeper: LeaseKeeper
+    ) {
         self.client = context.client
         self.worker = context.configuration.name
         self.reader = AssignmentReader(flows: context.configuration.flows, journal: context.journal)
@@ -38,6 +45,8 @@ struct TaskExecutor: Sendable {
         self.writer = writer
         self.settler = settler
         self.fetcher = fetcher
+        let leases = BulkLeases(context, settler: settler, keeper: keeper)
+        self.bulks = BulkExecution(context, settler: settler, fetcher: fetcher, leases: leases)
         self.limits = context.limits
         self.prompts = context.configuration.prompt.map { PromptQueue($0) }
         self.observer = context.configuration.observer
@@ -58,6 +67,7 @@ struct TaskExecutor: Sendable {
 
     private func handle(_ delivery: TaskDelivery) async throws {
         guard let first = try await begin(delivery) else { return }
+        if first.definition.bulkFlow != nil { return try await bulks.run(first, self) }
         guard let size = first.groupSize, size > 1 else { return try await attempt(first) }
         let (begun, uncertain) = takeMore(after: first, atMost: size - 1, isRunning: false)
         var group = [first] + begun
@@ -103,11 +113,13 @@ struct TaskExecutor: Sendable {
     /// Removes tasks from the inbox that may follow on one of the same batch.
     ///
     /// - Returns: Those that begin, and those that have to be looked at one by one.
-    func takeMore(after first: Assignment, atMost count: Int, isRunning: Bool) -> (
-        begun: [Assignment], uncertain: [TaskDelivery]
-    ) {
-        let batch = first.delivery.batch
-        let items = inbox.takeMore(of: batch, atMost: count, bytes: GroupExecution.maximumBytes, onlyBatch: isRunning)
+    func takeMore(
+        after first: Assignment,
+        atMost count: Int,
+        bytes: Int = GroupExecution.maximumBytes,
+        isRunning: Bool
+    ) -> (begun: [Assignment], uncertain: [TaskDelivery]) {
+        let items = inbox.takeMore(of: first.delivery.batch, atMost: count, bytes: bytes, onlyBatch: isRunning)
         if items.isEmpty { return ([], []) }
         let assignments = items.map { try? reader.read($0, like: first) }
         let candidates = assignments.compactMap { $0?.candidate }
@@ -319,10 +331,11 @@ struct TaskExecutor: Sendable {
         var generator = SystemRandomNumberGenerator()
         let delay = assignment.definition.retryRule.delay(attempt: task.attempt, using: &generator)
         client.logger.info("task \(task.id) is retried: \(error)")
+        let lease = ledger.withLock { $0.lease(of: assignment.delivery)?.id }
         writer.submitNote(ResultMessage.delayed(next, for: delay), to: task.batch)
         let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
         do {
-            try await publish(next.message, to: queue, after: delay)
+            try await publish(TaskLease.returning(next.message, from: lease), to: queue, after: delay)
         } catch let error as BrokerError where error.code == .notFound {
             // The queue is gone: its batch has ended or is lost, so no worker is to run the task again.
             return try await settler.settleMoved([assignment.delivery])
@@ -331,7 +344,7 @@ struct TaskExecutor: Sendable {
             guard !error.isRetryable else { throw error }
             client.logger.warning("task \(task.id) is retried without the errors of its earlier attempts: \(error)")
             next.errors = []
-            try await publish(next.message, to: queue, after: delay)
+            try await publish(TaskLease.returning(next.message, from: lease), to: queue, after: delay)
         }
         lifecycle.note { $0.retried += 1 }
         observer?.taskRetried(ObservedTask(assignment), error: error, delay: delay)
@@ -353,12 +366,25 @@ struct TaskExecutor: Sendable {
         _ throttle: FlowThrottle,
         begun start: ContinuousClock.Instant
     ) async throws {
-        let (task, key) = (assignment.task, assignment.definition.rateLimitKey)
-        client.logger.info("task \(task.id) waits because the service asked \(key) to pause: \(throttle.message)")
-        observer?.taskThrottled(ObservedTask(assignment), by: key, throttle: throttle)
-        try await limits.pause(key, for: throttle, begun: start)
+        try await pauseService(for: [assignment], throttle, begun: start)
         ledger.withLock { $0.deferTask(of: assignment.delivery) }
         try await waitForLimit(assignment.delivery)
+    }
+
+    /// Pauses the rate limit of the flow of some tasks for all workers.
+    func pauseService(
+        for assignments: [Assignment],
+        _ throttle: FlowThrottle,
+        begun start: ContinuousClock.Instant
+    ) async throws {
+        guard let first = assignments.first else { return }
+        let (key, more) = (first.definition.rateLimitKey, assignments.count - 1)
+        let tasks = more == 0 ? "task \(first.task.id) waits" : "task \(first.task.id) and \(more) others wait"
+        client.logger.info("\(tasks) because the service asked \(key) to pause: \(throttle.message)")
+        for assignment in assignments {
+            observer?.taskThrottled(ObservedTask(assignment), by: key, throttle: throttle)
+        }
+        try await limits.pause(key, for: throttle, begun: start)
     }
 
     /// Puts a task back into the inbox, where it waits for its rate limit.

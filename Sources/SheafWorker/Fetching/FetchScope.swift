@@ -30,6 +30,7 @@ final class FetchScope: Sendable {
     private let client: SheafClient
     private let batch: Name?
     private let limits: [Name: RateLimitKey]
+    private let slots: Int
     private let journal: Journal
     private let ledger: SharedTaskLedger
     private let lifecycle: WorkerLifecycle
@@ -40,6 +41,7 @@ final class FetchScope: Sendable {
         self.client = context.client
         self.batch = context.configuration.batch
         self.limits = context.configuration.rateLimitKeys
+        self.slots = context.configuration.concurrency
         self.journal = context.journal
         self.ledger = context.ledger
         self.lifecycle = context.lifecycle
@@ -71,11 +73,16 @@ final class FetchScope: Sendable {
 
     /// Whether tasks of a batch are taken one by one.
     ///
-    /// They are if the batch is capped, if the limit of tasks is near, and while a leased task occupies a slot: the
-    /// broker no longer counts that one against a prefetch, and would send more than can begin.
+    /// They are if the batch is capped, if the limit of tasks is near, and while leased tasks occupy slots: the broker no
+    /// longer counts those against a prefetch, and would send more than can begin. A bulk that is being gathered takes
+    /// all that comes.
     func isPulled(_ info: BatchInfo) -> Bool {
-        info.maxRunning != nil || withBudget { $0.takesOneByOne } || ledger.leasedCount > 0
+        if info.maxRunning != nil || withBudget({ $0.takesOneByOne }) { return true }
+        return areSlotsLeased && !ledger.gathering.isOpen(for: info.id)
     }
+
+    /// Whether a leased task occupies a slot, or bulks occupy all of them.
+    var areSlotsLeased: Bool { ledger.leasedCount > 0 || ledger.gathering.running >= slots }
 
     /// The task queues of a batch, oldest generation first.
     func keys(of info: BatchInfo) -> [QueueKey] {

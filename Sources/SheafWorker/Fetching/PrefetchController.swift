@@ -142,8 +142,9 @@ struct PrefetchController: Sendable {
     ///   - isBusy: Whether it brings tasks.
     ///   - busyCount: How many queues do.
     ///   - budget: How many tasks may still be taken.
-    func change(from current: Int, isBusy: Bool, busyCount: Int, budget: TaskBudget) -> Change {
-        let wanted = prefetch(isBusy: isBusy, busyCount: busyCount)
+    ///   - least: How many tasks are wanted for a bulk.
+    func change(from current: Int, isBusy: Bool, busyCount: Int, budget: TaskBudget, least: Int = 0) -> Change {
+        let wanted = max(least, prefetch(isBusy: isBusy, busyCount: busyCount))
         let allowed = budget.prefetch(wanted, busyCount: busyCount)
         if isWorthRaising(from: current, to: allowed) { return .raise(by: allowed - current) }
         if isWorthLowering(from: current, to: wanted) { return .share(keeping: wanted) }

@@ -97,7 +97,7 @@ actor TaskFetcher {
             // Near the limit no more may come, but what has come may run. Else it goes back, also if it would need a
             // permit.
             let mayRunFreely =
-                scope.mayRun(key.batch) && journal[key.batch]?.maxRunning == nil && ledger.leasedCount == 0
+                scope.mayRun(key.batch) && journal[key.batch]?.maxRunning == nil && !scope.areSlotsLeased
             if mayRunFreely { try await unsubscribe(key) } else { try await drop(key.batch) }
         }
         // Tasks that wait for a rate limit would go on waiting although their batch no longer runs.
@@ -119,7 +119,8 @@ actor TaskFetcher {
                 from: current,
                 isBusy: busy.contains(key),
                 busyCount: busy.count,
-                budget: scope.withBudget { $0 }
+                budget: scope.withBudget { $0 },
+                least: ledger.gathering.window(of: key.batch)
             )
             switch change {
             case .none: break
@@ -223,7 +224,7 @@ actor TaskFetcher {
         if error.code == .queueGone || error.code == .notFound {
             if let name = scope.name(of: key) { try await queueIsMissing(name, of: key) }
         } else {
-            forgetDeliveries(of: consumer)
+            try await returnDeliveries(of: consumer)
             update(key) { $0.noteTrouble(error, now: .now) }
             lifecycle.noteBroker("\(error)", for: .fetching)
             client.logger.warning("batch \(key.batch): \(error); the worker consumes again")
@@ -231,13 +232,20 @@ actor TaskFetcher {
         trigger.notify()
     }
 
-    /// Forgets the deliveries of a lost consumer that have not begun: the broker has taken them back.
-    private func forgetDeliveries(of consumer: QueueSubscription.Consumer) {
+    /// Returns the deliveries of a lost consumer that have not begun.
+    ///
+    /// If its connection was lost, the broker has taken them back already. If the broker ended only the consumer, it
+    /// still waits for them.
+    private func returnDeliveries(of consumer: QueueSubscription.Consumer) async throws {
         let lost = inbox.drain { $0.consumer == consumer.number }
         let kept = ledger.withLock { $0.lose(lost, now: .now) }
         scope.withBudget { $0.putBack(lost.count - kept.count) }
         inbox.put(kept)
         lifecycle.changed.notify()
+        let taken = Set(kept.map(\.token))
+        let tokens = lost.map(\.token).filter { !taken.contains($0) }
+        if tokens.isEmpty { return }
+        _ = try await scope.passing { try await client.broker.settle(tokens, as: .returned) }
     }
 
     private func receive(_ deliveries: [Delivery], _ consumer: QueueSubscription.Consumer) {

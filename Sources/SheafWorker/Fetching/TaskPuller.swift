@@ -46,9 +46,8 @@ struct TaskPuller: Sendable {
         while await inbox.demand() {
             try Task.checkCancellation()
             turn += 1
-            if let item = try await pullOne(turn: turn) {
+            if try await pullOne(turn: turn) {
                 backoff.reset()
-                receive(item, fulfilling: 1)
             } else {
                 inbox.put([], fulfilling: 1)
                 // Neither a queue nor permits can be awaited without taking from them, so ask again soon.
@@ -63,21 +62,26 @@ struct TaskPuller: Sendable {
         inbox.put([item], fulfilling: promised)
     }
 
-    private func pullOne(turn: Int) async throws -> TaskDelivery? {
+    /// Takes the next task; returns false if there is none.
+    ///
+    /// The task is received before the turn ends, so that no suspect begins beside it.
+    private func pullOne(turn: Int) async throws -> Bool {
         let batches = scope.candidates.filter { scope.isPulled($0) && inbox.count(of: $0.id) < Self.mostPulled }
-        if batches.isEmpty { return nil }
-        guard scope.begin(.pulling) else { return nil }
+        guard !batches.isEmpty, scope.begin(.pulling) else { return false }
         defer { scope.end(.pulling) }
         for offset in batches.indices {
-            guard scope.withBudget({ $0.allowsPull }) else { return nil }
+            guard scope.withBudget({ $0.allowsPull }) else { return false }
             let info = batches[(turn + offset) % batches.count]
             for key in scope.keys(of: info) {
                 let item: TaskDelivery?? = try await scope.passing { try await self.pullOne(of: info, key) }
-                if let item = item ?? nil { return item }
+                if let item = item ?? nil {
+                    receive(item, fulfilling: 1)
+                    return true
+                }
             }
-            if scope.candidates.isEmpty { return nil }
+            if scope.candidates.isEmpty { return false }
         }
-        return nil
+        return false
     }
 
     /// Takes a permit first, then a task; a permit without a task goes back.

@@ -20,8 +20,9 @@ actor LeaseKeeper {
     /// A third of the broker's time-out.
     private let patience: Duration
     /// Names this worker's leases and its lock.
-    private let id = LeaseKeeper.randomID()
+    nonisolated let id = LeaseKeeper.randomID()
     private var lock: (any BrokerLock)?
+    private var isTakingLock = false
     private var complainedAt: ContinuousClock.Instant?
 
     init(_ context: WorkerContext, settler: TaskSettler, fetcher: TaskFetcher, permits: PermitPool) {
@@ -57,7 +58,7 @@ actor LeaseKeeper {
     private func look(before limit: ContinuousClock.Instant) async throws {
         // A lock that was lost with its connection is taken again at once, before the aggregator believes this worker
         // dead.
-        if ledger.leasedCount > 0 { _ = try await holdsLock() }
+        if ledger.withLock({ $0.hasLeases }) { _ = try await holdsLock() }
         try await fetcher.giveBackStale(before: limit)
         for request in ledger.withLock({ $0.leasesDue(before: limit) }) { try await lease(request) }
         try await permits.renew(before: limit)
@@ -93,10 +94,19 @@ actor LeaseKeeper {
         try await finishing(within: timing.lastPatience) { try await broker.append(message, to: log) }
     }
 
-    /// Takes the lock if this worker does not have it; returns false if the worker's own lost connection still holds
-    /// it.
+    /// Takes the lock, however many tries that needs.
+    func takeLock() async throws {
+        var backoff = Backoff()
+        while try await !retrying({ try await self.holdsLock() }) { try await backoff.pause() }
+    }
+
+    /// Takes the lock if this worker does not have it; returns false if another part of the worker is taking it, or the
+    /// worker's own lost connection still holds it.
     private func holdsLock() async throws -> Bool {
         if let lock, await lock.isHeld { return true }
+        if isTakingLock { return false }
+        isTakingLock = true
+        defer { isTakingLock = false }
         lock = try await client.broker.acquireLock(client.names.workerLock(id))
         return lock != nil
     }
@@ -107,7 +117,7 @@ actor LeaseKeeper {
         client.logger.warning("cannot put tasks that take long into the results log for now: \(error)")
     }
 
-    private static func randomID() -> String {
+    static func randomID() -> String {
         (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined()
     }
 }

@@ -82,7 +82,8 @@ final class TaskSettler: Sendable {
         var (published, returned): ([TaskLedger.Closed], [TaskLedger.Closed]) = ([], [])
         returned = closed.filter { !mustBePublished($0) }
         for (queue, group) in Dictionary(grouping: closed.filter(mustBePublished), by: home) {
-            if try await publish(group.map(\.delivery.delivery.message), to: queue) {
+            let messages = group.map { TaskLease.returning($0.delivery.delivery.message, from: $0.lease?.id) }
+            if try await publish(messages, to: queue) {
                 published += group
             } else {
                 returned += group
@@ -120,16 +121,16 @@ final class TaskSettler: Sendable {
 
     /// Records in the results log that tasks are in a queue again, so that the aggregator does not put them there too.
     private func returnLeases(of closed: [TaskLedger.Closed]) async {
-        for closed in closed {
-            guard let lease = closed.lease, let batch = closed.task?.batch else { continue }
-            let (client, message) = (client, ResultMessage.returned(batch: batch, lease: lease.id))
-            let log = client.names.results(batch: batch)
+        for (batch, closed) in Dictionary(grouping: closed.filter { $0.lease != nil }, by: \.task?.batch) {
+            guard let batch else { continue }
+            let (client, log) = (client, client.names.results(batch: batch))
+            let messages = closed.compactMap { $0.lease.map { ResultMessage.returned(batch: batch, lease: $0.id) } }
             do {
                 _ = try await within(timing.returnPatience) {
-                    try await retrying { try await client.broker.append(message, to: log) }
+                    try await retrying { try await client.broker.append(messages, to: log) }
                 }
             } catch {
-                client.logger.debug("cannot record the end of lease \(lease.id), and its task may run twice: \(error)")
+                client.logger.debug("cannot record that \(messages.count) leases end; tasks may run twice: \(error)")
             }
         }
     }

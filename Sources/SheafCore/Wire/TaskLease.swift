@@ -1,0 +1,100 @@
+/// The lease of a task that runs longer than the broker waits for an acknowledgement.
+///
+/// The task's message has moved from its queue to the results log. If the worker's lock becomes free and the task has
+/// no outcome, the aggregator returns the task to its queue, or hands over the bulk that it belongs to.
+package struct TaskLease: Sendable, Hashable {
+    package var id: String
+    /// The task's index within its batch.
+    package var index: Int
+    /// The generation that the task runs for.
+    package var generation: Int
+    /// The id of the worker, as in the name of its lock; empty in a fold if the task is of a bulk, which names it.
+    package var worker: String
+    /// The offset of the lease in the results log, or 0 if it is not known.
+    package var offset: Int64
+    /// The id of the bulk that the task belongs to; nil if it runs by itself.
+    package var bulk: String?
+    /// The lease from which the task had returned to its queue; nil if there was none.
+    package var predecessor: String?
+
+    package init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
+        self.id = id
+        self.index = index
+        self.generation = generation
+        self.worker = worker
+        self.offset = offset
+    }
+
+    /// Creates the lease of a task that joins a bulk.
+    package init(of task: BatchTask, in bulk: String, worker: String) {
+        let id = Self.derivedID(of: task.index, in: bulk)
+        self.init(id: id, index: task.index, generation: task.generation, worker: worker)
+        self.bulk = bulk
+    }
+
+    /// The maximum length of an id of a lease, a bulk or a worker in bytes.
+    package static let longestID = 64
+
+    static func derivedID(of index: Int, in bulk: String) -> String { "\(bulk).\(index)" }
+
+    var hasDerivedID: Bool { bulk.map { id == Self.derivedID(of: index, in: $0) } ?? false }
+
+    /// The lease as a fold keeps it: the holder of a bulk may change, and predecessors have no further use.
+    var stored: TaskLease {
+        var lease = self
+        lease.predecessor = nil
+        if bulk != nil { lease.worker = "" }
+        return lease
+    }
+
+    /// Decodes the lease of a `leased` message; returns nil if the message is not one.
+    package init?(_ message: Message) {
+        func text(_ header: String) -> String? {
+            message.string(header).flatMap { $0.utf8.count <= Self.longestID ? $0 : nil }
+        }
+        guard message.type == ResultMessage.leasedType, let id = text("sheaf-lease"),
+            let worker = text("sheaf-worker"), let index = message.integer("sheaf-index"),
+            (0..<BatchState.maximumTasks).contains(index)
+        else { return nil }
+        self.init(id: id, index: index, generation: message.integer("sheaf-generation") ?? 0, worker: worker)
+        bulk = text("sheaf-bulk")
+        predecessor = text(Self.returnedHeader)
+    }
+
+    /// Encodes a leased task for the results log: the task's message with more headers.
+    package func message(of task: BatchTask) -> Message {
+        var message = task.message
+        message.type = ResultMessage.leasedType
+        message.headers.append(.init("sheaf-lease", .string(id)))
+        message.headers.append(.init("sheaf-worker", .string(worker)))
+        if let bulk { message.headers.append(.init("sheaf-bulk", .string(bulk))) }
+        if let predecessor { message.headers.append(.init(Self.returnedHeader, .string(predecessor))) }
+        return message
+    }
+
+    /// Decodes the task of a `leased` message; returns nil if it is invalid.
+    package static func task(of message: Message) -> BatchTask? {
+        var message = message
+        guard message.type == ResultMessage.leasedType else { return nil }
+        message.type = BatchTask.messageType
+        return try? BatchTask(message)
+    }
+
+    private static let returnedHeader = "sheaf-returned"
+
+    /// The lease from which a task returned to its queue, according to its message.
+    package static func predecessor(of message: Message) -> String? { message.string(returnedHeader) }
+
+    /// Returns the message of a task that returns to its queue from a lease.
+    ///
+    /// The next lease of the task names this one. A copy of the task that the broker delivers again does not, so it is
+    /// not mistaken for the task itself.
+    package static func returning(_ message: Message, from lease: String?) -> Message {
+        guard let lease else { return message }
+        var message = message
+        // If it stood for a bulk, it no longer does.
+        message.headers.removeAll { [returnedHeader, "sheaf-bulk", "sheaf-turn"].contains($0.name) }
+        message.headers.append(.init(returnedHeader, .string(lease)))
+        return message
+    }
+}

@@ -1,0 +1,107 @@
+import SheafCore
+import Synchronization
+
+/// The bulks that are being gathered: the slot that gets the first task of one waits for more, and the others join it.
+final class BulkGathering: Sendable {
+    /// The most tasks that are held unacknowledged for a bulk: if the worker is lost, that counts for each of them.
+    static let window = 500
+    /// The most bytes of tasks that are taken for a bulk at a time.
+    static let maximumBytes = 4 << 20
+
+    /// A bulk that is being gathered.
+    final class Gathering: Sendable {
+        private struct State {
+            /// How many tasks have joined, or have room kept for them.
+            var count = 0
+            var tasks: [Assignment] = []
+            /// How many of those were taken to be leased.
+            var taken = 0
+            var isClosed = false
+        }
+
+        let batch: Name
+        let limit: Int
+        private let state = Mutex(State())
+
+        init(batch: Name, limit: Int) {
+            self.batch = batch
+            self.limit = max(1, limit)
+        }
+
+        /// Adds a task that another slot was given; returns false if the bulk is full or closed.
+        func add(_ assignment: Assignment) -> Bool {
+            state.withLock { state in
+                if state.isClosed || state.count >= limit { return false }
+                state.count += 1
+                state.tasks.append(assignment)
+                return true
+            }
+        }
+
+        /// Keeps room for tasks that are being fetched, and returns for how many.
+        func reserve(_ wanted: Int) -> Int {
+            state.withLock { state in
+                let count = min(wanted, limit - state.count)
+                state.count += count
+                return count
+            }
+        }
+
+        /// Gives up room that was kept for tasks that did not come.
+        func unreserve(_ count: Int) { state.withLock { $0.count -= count } }
+
+        /// Returns the tasks that were added since the last call.
+        func takeArrived() -> ArraySlice<Assignment> {
+            state.withLock { state in
+                defer { state.taken = state.tasks.count }
+                return state.tasks[state.taken...]
+            }
+        }
+
+        /// All tasks that were added.
+        var tasks: [Assignment] { state.withLock { $0.tasks } }
+
+        /// Whether there is no more room.
+        var isFull: Bool { state.withLock { $0.count >= limit } }
+
+        /// Refuses more tasks from now on.
+        func close() { state.withLock { $0.isClosed = true } }
+    }
+
+    private let open = Mutex<[Name: Gathering]>([:])
+    private let occupied = Atomic(0)
+
+    /// How many slots bulks occupy.
+    var running: Int { occupied.load(ordering: .relaxed) }
+
+    /// Records that one more, or one less, slot is occupied.
+    func occupy(_ change: Int) { occupied.wrappingAdd(change, ordering: .relaxed) }
+
+    /// Lets a task join the bulk of its batch that is being gathered.
+    ///
+    /// - Returns: Nil if it has joined; otherwise a new bulk with this task, which the caller has to gather.
+    func join(_ assignment: Assignment, limit: Int) -> Gathering? {
+        let batch = assignment.task.batch
+        return open.withLock { open in
+            if open[batch]?.add(assignment) == true { return nil }
+            let gathering = Gathering(batch: batch, limit: limit)
+            _ = gathering.add(assignment)
+            open[batch] = gathering
+            return gathering
+        }
+    }
+
+    /// Ends gathering a bulk.
+    func close(_ gathering: Gathering) {
+        open.withLock { open in
+            gathering.close()
+            if open[gathering.batch] === gathering { open[gathering.batch] = nil }
+        }
+    }
+
+    /// Whether a bulk of a batch is being gathered.
+    func isOpen(for batch: Name) -> Bool { open.withLock { $0[batch] != nil } }
+
+    /// How many tasks of a batch are to be fetched at a time for the bulk that is being gathered; 0 if none is.
+    func window(of batch: Name) -> Int { open.withLock { $0[batch].map { min($0.limit, Self.window) } ?? 0 } }
+}

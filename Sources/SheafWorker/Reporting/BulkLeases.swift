@@ -1,0 +1,173 @@
+import Logging
+import SheafBatches
+import SheafBroker
+import SheafCore
+import SheafFlows
+
+/// A bulk that this worker holds.
+struct HeldBulk: Sendable {
+    let id: String
+    let batch: Name
+    /// How often it was handed over.
+    let turn: Int
+    fileprivate let reader: BulkReader
+}
+
+/// Puts tasks that run as a bulk, and the memo of their flow, into the results log of their batch.
+///
+/// These tasks are on the worker's lease from the beginning. The order of the log decides which worker holds which
+/// tasks, so what was written is read back before it is relied on.
+struct BulkLeases: Sendable {
+    private let client: SheafClient
+    private let journal: Journal
+    private let ledger: SharedTaskLedger
+    private let settler: TaskSettler
+    private let keeper: LeaseKeeper
+    private let observer: (any WorkerObserver)?
+    private let timing: WorkerTiming
+
+    /// The bulk was handed over to another worker, because this one seemed to be gone.
+    struct BulkLost: Error {}
+
+    init(_ context: WorkerContext, settler: TaskSettler, keeper: LeaseKeeper) {
+        self.client = context.client
+        self.journal = context.journal
+        self.ledger = context.ledger
+        self.settler = settler
+        self.keeper = keeper
+        self.observer = context.configuration.observer
+        self.timing = context.timing
+    }
+
+    // MARK: Gathering
+
+    /// Begins a bulk of a batch.
+    func makeBulk(of batch: Name) async throws -> HeldBulk {
+        HeldBulk(id: LeaseKeeper.randomID(), batch: batch, turn: 0, reader: try await reader(of: batch))
+    }
+
+    /// Leases tasks that join a bulk, and acknowledges their deliveries.
+    ///
+    /// - Returns: Those that have joined it, without those that have ended meanwhile.
+    func add(_ assignments: ArraySlice<Assignment>, to bulk: HeldBulk) async throws -> [Assignment] {
+        try await keeper.takeLock()
+        let offered = assignments.compactMap { assignment -> (assignment: Assignment, lease: TaskLease)? in
+            var lease = TaskLease(of: assignment.task, in: bulk.id, worker: keeper.id)
+            lease.predecessor = TaskLease.predecessor(of: assignment.delivery.delivery.message)
+            let isOffered = ledger.withLock { [lease] in $0.offer(lease, to: assignment.delivery) }
+            return isOffered ? (assignment, lease) : nil
+        }
+        try await append(offered.map { $0.lease.message(of: $0.assignment.task) }, to: bulk.batch)
+        var settlement = PendingSettlement()
+        let members = offered.filter { join($0.assignment, $0.lease, adding: &settlement) }.map(\.assignment)
+        try await settler.acknowledgeLeased(settlement)
+        return members
+    }
+
+    /// Returns the tasks that this worker holds in a bulk, according to the log: of a task that was delivered twice,
+    /// another worker may have the other copy.
+    func confirmed(_ assignments: [Assignment], in bulk: HeldBulk) async throws -> [Assignment] {
+        let state = try await retrying { try await bulk.reader.state() }
+        guard let found = state.bulks[bulk.id], isHeld(found, as: bulk) else { return [] }
+        return assignments.filter { state.leases[$0.task.index]?.bulk == bulk.id }
+    }
+
+    /// Records that a task has joined a bulk; returns false if it has ended meanwhile.
+    private func join(
+        _ assignment: Assignment,
+        _ lease: TaskLease,
+        adding settlement: inout PendingSettlement
+    ) -> Bool {
+        guard let owed = ledger.withLock({ $0.completeLease(of: assignment.delivery, joining: lease) }) else {
+            return false
+        }
+        settlement.add(owed)
+        let task = assignment.task
+        observer?.taskLeased(batch: task.batch, index: task.index, generation: task.generation)
+        return true
+    }
+
+    // MARK: Memos
+
+    /// Stores the memo of a bulk, and returns once it is confirmed that this worker still held the bulk then.
+    ///
+    /// - Parameters:
+    ///   - memo: What the flow wants to have remembered.
+    ///   - bulk: The bulk.
+    ///   - open: Returns the indices of the tasks that have no result yet.
+    func remember(_ memo: BulkMemo, of bulk: HeldBulk, open: @Sendable () -> [Int]) async throws {
+        try await keeper.takeLock()
+        let event = BulkEvent(bulk: bulk.id, turn: bulk.turn, .remembered)
+        try await append([event.message(of: bulk.batch, memo: memo.bytes)], to: bulk.batch)
+        let found = try await retrying { try await bulk.reader.state() }.bulks[bulk.id]
+        guard let found, isHeld(found, as: bulk), found.tasks.isSuperset(of: open()) else { throw BulkLost() }
+    }
+
+    private func isHeld(_ found: Bulks.Bulk, as bulk: HeldBulk) -> Bool {
+        found.worker == keeper.id && found.turn == bulk.turn
+    }
+
+    // MARK: Handing over
+
+    /// Takes over the bulk that a task stands for.
+    ///
+    /// - Returns: The bulk with its newest memo and its tasks without an outcome; nil if another worker has it, or all
+    ///   of them have outcomes.
+    func adopt(_ handOver: BulkHandOver, with first: Assignment) async throws -> (
+        bulk: HeldBulk, memo: BulkMemo?, members: [Assignment]
+    )? {
+        try await keeper.takeLock()
+        let batch = first.task.batch
+        let bulk = HeldBulk(id: handOver.bulk, batch: batch, turn: handOver.turn, reader: try await reader(of: batch))
+        let event = BulkEvent(bulk: bulk.id, turn: bulk.turn, .adopted(worker: keeper.id))
+        try await append([event.message(of: batch)], to: batch)
+        let state = try await retrying { try await bulk.reader.state() }
+        guard let found = state.bulks[bulk.id], isHeld(found, as: bulk) else { return nil }
+        let memo = try await retrying { try await bulk.reader.memo(of: found) }
+        var members: [Assignment] = []
+        var settlement = PendingSettlement()
+        for (lease, task) in try await retrying({ try await bulk.reader.tasks(of: found, in: state) }) {
+            if TaskKey(task) == TaskKey(first.task) {
+                if join(first, lease, adding: &settlement) { members.append(first) }
+                continue
+            }
+            let delivery = ledger.withLock {
+                $0.adopt(task.message, of: TaskKey(task), lease: lease, with: first.delivery, now: .now)
+            }
+            if let delivery {
+                let (definition, info) = (first.definitionReference, first.infoReference)
+                members.append(Assignment(task, delivery, definition, info, revision: first.revision))
+            }
+        }
+        // From here on the tasks must be handed over, even if the worker leaves meanwhile.
+        try await withoutCancellation { [settlement] in try await settler.acknowledgeLeased(settlement) }
+        return (bulk, memo.flatMap { try? BulkMemo($0) }, members)
+    }
+
+    /// Lets another worker take over a bulk at once; if that cannot be written, the aggregator does it later.
+    func handOver(_ bulk: HeldBulk, by task: BatchTask) async {
+        let next = BulkHandOver(bulk: bulk.id, turn: bulk.turn + 1)
+        let offer = BulkEvent(bulk: bulk.id, turn: next.turn, .offered).message(of: bulk.batch)
+        let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
+        let (client, log) = (client, client.names.results(batch: bulk.batch))
+        do {
+            _ = try await within(timing.returnPatience) {
+                try await retrying { try await client.broker.publish(next.message(of: task), to: queue) }
+                try await retrying { try await client.broker.append(offer, to: log) }
+            }
+        } catch {
+            client.logger.debug("cannot hand over bulk \(bulk.id): \(error)")
+        }
+    }
+
+    private func reader(of batch: Name) async throws -> BulkReader {
+        try await retrying { try await BulkReader(client: client, journal: journal, batch: batch) }
+    }
+
+    private func append(_ messages: [Message], to batch: Name) async throws {
+        let (broker, log) = (client.broker, client.names.results(batch: batch))
+        try await finishing(within: timing.lastPatience) {
+            try await retrying { try await broker.append(messages, to: log) }
+        }
+    }
+}
