@@ -16,7 +16,8 @@ FUZZ_SECONDS ?= 600
 FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
 # The long tests measure time, so they run one at a time.
 FAULT_TARGETS := FaultTests SheafFaultTests SheafRabbitMQFaultTests
-TEST_TARGETS := $(filter-out $(FAULT_TARGETS),$(notdir $(wildcard Tests/*Tests)))
+# ShortenTests are the tests of the example package docs/swift-flow.
+TEST_TARGETS := $(filter-out $(FAULT_TARGETS),$(notdir $(wildcard Tests/*Tests))) ShortenTests
 TEST_PACKAGES := rabbitmq-server python3-venv openssl
 BENCH_PACKAGES := parallel findutils
 BENCH_PYTHON := .build/bench/bin/python

@@ -53,6 +53,8 @@ let package = Package(
     name: "sheaf",
     products: [
         .library(name: "Sheaf", targets: ["Sheaf"]),
+        .library(name: "SheafBroker", targets: ["SheafBroker"]),
+        .library(name: "SheafTesting", targets: ["SheafTesting"]),
         .executable(name: "sheaf", targets: ["sheaf-cli"]),
     ],
     dependencies: [
@@ -113,18 +115,25 @@ let package = Package(
         ),
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
 
-        library("SheafTesting", ["SheafCore", "SheafBroker", subprocess, systemPackage]),
-        // What several test targets share: batches and workers in this process, and the real command on both brokers.
+        library("SheafTesting", ["SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", "SheafWorker", logging]),
+        // What test targets share that run the built command, RabbitMQ nodes and other programs, or disturb connections.
+        .target(
+            name: "SheafTestTools",
+            dependencies: ["SheafCore", "SheafBroker", subprocess, systemPackage],
+            path: "Tests/SheafTestTools",
+            swiftSettings: strict
+        ),
+        // What they share above that: batches and workers in this process, and the real command on both brokers.
         .target(
             name: "SheafTestSupport",
-            dependencies: ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafTesting", logging],
+            dependencies: ["Sheaf", "SheafBroker", "SheafCore", "SheafFlows", "SheafTestTools", logging],
             path: "Tests/Support",
             swiftSettings: strict
         ),
-        tests("AMQPClientTests", ["AMQPClient", "SheafTesting"]),
+        tests("AMQPClientTests", ["AMQPClient", "SheafTestTools"]),
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
-        tests("SheafFlowsTests", ["SheafFlows", "SheafCore", "SheafTesting", logging]),
+        tests("SheafFlowsTests", ["SheafFlows", "SheafCore", "SheafTestTools", logging]),
         tests("SheafSettingsTests", ["SheafSettings", "SheafBroker", "SheafCore", "SheafFlows", orderedCollections]),
         .executableTarget(
             name: "EmbeddedProbe",
@@ -138,17 +147,20 @@ let package = Package(
         ),
         .executableTarget(
             name: "BrokerProbe",
-            dependencies: ["SheafRabbitMQ", "SheafBroker", "SheafCore", "SheafTesting"],
+            dependencies: ["SheafRabbitMQ", "SheafBroker", "SheafCore", "SheafTestTools"],
             path: "Tests/BrokerProbe",
             swiftSettings: strict
         ),
         tests(
             "SheafRabbitMQTests",
-            ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
+            [
+                "SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting",
+                "SheafTestTools",
+            ]
         ),
         tests(
             "SheafRabbitMQFaultTests",
-            ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTesting"]
+            ["SheafRabbitMQ", "AMQPClient", "BrokerProbe", "SheafBroker", "SheafCore", "SheafTestTools"]
         ),
         tests(
             "SheafTests",
@@ -171,19 +183,26 @@ let package = Package(
                 argumentParser, logging, systemPackage,
             ]
         ),
-        // The example package of docs/flows.md, built here too; its own Package.swift depends on Sheaf only.
+        // The example package of docs/flows.md, built and tested here too; its own Package.swift has the products only.
         .executableTarget(
             name: "shorten",
             dependencies: ["Sheaf"],
             path: "docs/swift-flow/Sources/shorten",
             swiftSettings: strict
         ),
-        tests("CommandLineTests", ["sheaf-cli", "shorten", "SheafCore", "SheafTesting"]),
+        tests("SheafTestingTests", ["Sheaf", "SheafTesting"]),
+        .testTarget(
+            name: "ShortenTests",
+            dependencies: ["shorten", "Sheaf", "SheafTesting"],
+            path: "docs/swift-flow/Tests/ShortenTests",
+            swiftSettings: strict
+        ),
+        tests("CommandLineTests", ["sheaf-cli", "shorten", "SheafCore", "SheafTestTools"]),
         tests(
             "IntegrationTests",
-            ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting", "SheafTestSupport"]
+            ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]
         ),
-        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTesting", "SheafTestSupport"]),
+        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],
@@ -214,7 +233,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "BenchProbe",
-            dependencies: ["Sheaf"],
+            dependencies: ["Sheaf", "SheafBroker", "SheafCore"],
             path: "Tests/Benchmarks/BenchProbe",
             swiftSettings: strict
         ),

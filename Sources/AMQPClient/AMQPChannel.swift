@@ -4,29 +4,29 @@
 /// then fails with that reply code, later calls throw `channelClosed`, and the connection stays open. A call that the
 /// broker does not answer in time throws `timedOut`, or `blocked` if the broker has reported that it currently does not
 /// read from the connection. If the late answer would hold messages, the channel is closed.
-public struct AMQPChannel: Sendable {
+package struct AMQPChannel: Sendable {
     /// The connection it belongs to.
-    public let connection: AMQPConnection
+    package let connection: AMQPConnection
     /// Its number on the connection, which is reused after the channel is closed.
-    public let number: UInt16
+    package let number: UInt16
     /// Its identity, unique in the process.
-    public let id: UInt64
+    package let id: UInt64
 
     /// The epoch of its connection.
-    public var epoch: UInt64 { connection.epoch }
+    package var epoch: UInt64 { connection.epoch }
 
     /// Whether a delivery arrived on this channel, so that it can be settled here.
-    public func delivered(_ delivery: AMQPDelivery) -> Bool { delivery.channelID == id }
+    package func delivered(_ delivery: AMQPDelivery) -> Bool { delivery.channelID == id }
 
     /// Closes the channel; its unsettled deliveries return to their queues.
     ///
     /// Settlements made earlier are sent first. Closing a closed channel has no effect.
-    public func close() async throws(AMQPError) {
+    package func close() async throws(AMQPError) {
         try await connection.close(self)
     }
 
     /// Closes the channel without waiting for the broker's answer, for use if the broker may not answer on it.
-    public func abandon() async {
+    package func abandon() async {
         await connection.abandon(self)
     }
 
@@ -36,7 +36,7 @@ public struct AMQPChannel: Sendable {
     /// - Throws: `channelClosed` with 404 (passive, no such queue), 405 (exclusive to another connection) or
     ///   406 (already declared with other arguments).
     @discardableResult
-    public func declareQueue(
+    package func declareQueue(
         _ name: String,
         passive: Bool = false,
         durable: Bool = true,
@@ -59,7 +59,7 @@ public struct AMQPChannel: Sendable {
 
     /// Deletes a queue and returns the number of messages it held; a queue that does not exist is not an error.
     @discardableResult
-    public func deleteQueue(
+    package func deleteQueue(
         _ name: String,
         ifUnused: Bool = false,
         ifEmpty: Bool = false
@@ -72,14 +72,14 @@ public struct AMQPChannel: Sendable {
 
     /// Removes the ready messages of a queue and returns their number.
     @discardableResult
-    public func purgeQueue(_ name: String) async throws(AMQPError) -> Int {
+    package func purgeQueue(_ name: String) async throws(AMQPError) -> Int {
         let reply = try await connection.call(.queuePurge(name), on: self)
         guard case .queuePurgeOk(let count) = reply else { throw AMQPConnection.unexpected(reply) }
         return count
     }
 
     /// Binds a queue to an exchange.
-    public func bindQueue(
+    package func bindQueue(
         _ name: String,
         to exchange: String,
         routingKey: String,
@@ -90,7 +90,7 @@ public struct AMQPChannel: Sendable {
     }
 
     /// Removes a binding of a queue to an exchange.
-    public func unbindQueue(
+    package func unbindQueue(
         _ name: String,
         from exchange: String,
         routingKey: String,
@@ -101,7 +101,7 @@ public struct AMQPChannel: Sendable {
     }
 
     /// Declares an exchange, or with `passive` only checks that it exists.
-    public func declareExchange(
+    package func declareExchange(
         _ name: String,
         type: String,
         passive: Bool = false,
@@ -121,12 +121,12 @@ public struct AMQPChannel: Sendable {
     }
 
     /// Deletes an exchange; one that does not exist is not an error.
-    public func deleteExchange(_ name: String, ifUnused: Bool = false) async throws(AMQPError) {
+    package func deleteExchange(_ name: String, ifUnused: Bool = false) async throws(AMQPError) {
         _ = try await connection.call(.exchangeDelete(name, ifUnused: ifUnused), on: self)
     }
 
     /// Makes the broker confirm messages published on this channel; must be called once before `publish`.
-    public func enableConfirms() async throws(AMQPError) {
+    package func enableConfirms() async throws(AMQPError) {
         _ = try await connection.call(.enableConfirms, on: self)
     }
 
@@ -141,14 +141,14 @@ public struct AMQPChannel: Sendable {
     /// - Throws: `invalidArgument` (nothing was sent), `returned` or `nacked` (see `failedMessages`), `blocked` or
     ///   `timedOut` (after the configured time-out; the outcome of sent messages is unknown), `channelClosed`,
     ///   `connectionLost`, `closed` or `cancelled`.
-    public func publish(_ messages: [AMQPMessage], mandatory: Bool = false) async throws(AMQPError) {
+    package func publish(_ messages: [AMQPMessage], mandatory: Bool = false) async throws(AMQPError) {
         try await connection.publish(messages, mandatory: mandatory, on: self)
     }
 
     /// Sets the maximum number of unsettled deliveries of each consumer that is started after this call.
     ///
     /// - Parameter count: At least 1; a consumer cannot be started before the prefetch is set.
-    public func setPrefetch(_ count: UInt16) async throws(AMQPError) {
+    package func setPrefetch(_ count: UInt16) async throws(AMQPError) {
         guard count > 0 else { throw AMQPError(.invalidArgument, "a prefetch of 0 would be unlimited") }
         _ = try await connection.call(.prefetch(count), on: self)
     }
@@ -160,7 +160,7 @@ public struct AMQPChannel: Sendable {
     ///   - tag: A name for the consumer, unique on the channel, or nil to generate one.
     ///   - exclusive: Whether to be the only consumer of the queue.
     ///   - arguments: For instance `x-stream-offset` or `x-priority`.
-    public func consume(
+    package func consume(
         _ queue: String,
         tag: String? = nil,
         exclusive: Bool = false,
@@ -170,7 +170,7 @@ public struct AMQPChannel: Sendable {
     }
 
     /// Fetches one message from a queue; returns nil if no message is ready.
-    public func get(_ queue: String) async throws(AMQPError) -> AMQPDelivery? {
+    package func get(_ queue: String) async throws(AMQPError) -> AMQPDelivery? {
         switch try await connection.call(.get(queue), on: self) {
         case .fetched(let delivery): delivery
         case .getEmpty: nil
@@ -184,12 +184,12 @@ public struct AMQPChannel: Sendable {
     ///
     /// - Throws: `invalidArgument` if a tag was never delivered here or is already settled; nothing is sent in this
     ///   case.
-    public func acknowledge(_ tags: [UInt64]) async throws(AMQPError) {
+    package func acknowledge(_ tags: [UInt64]) async throws(AMQPError) {
         try await connection.acknowledge(tags, on: self)
     }
 
     /// Acknowledges every unsettled delivery of this channel up to and including a tag.
-    public func acknowledge(upTo tag: UInt64) async throws(AMQPError) {
+    package func acknowledge(upTo tag: UInt64) async throws(AMQPError) {
         try await connection.acknowledge(upTo: tag, on: self)
     }
 
@@ -200,24 +200,24 @@ public struct AMQPChannel: Sendable {
     ///
     /// - Throws: `invalidArgument` if a tag was never delivered here or is already settled; nothing is sent in this
     ///   case.
-    public func reject(_ tags: [UInt64], requeue: Bool) async throws(AMQPError) {
+    package func reject(_ tags: [UInt64], requeue: Bool) async throws(AMQPError) {
         try await connection.reject(tags, requeue: requeue, on: self)
     }
 
     /// Refuses deliveries of this channel; unlike `reject`, RabbitMQ 4.3 and later do not count them as failures.
     ///
     /// Streams do not support it: the broker closes the whole connection with 540.
-    public func nack(_ tags: [UInt64], requeue: Bool) async throws(AMQPError) {
+    package func nack(_ tags: [UInt64], requeue: Bool) async throws(AMQPError) {
         try await connection.nack(tags, requeue: requeue, on: self)
     }
 }
 
 /// The broker's report on a queue when it is declared.
-public struct AMQPQueueStatus: Sendable, Hashable {
+package struct AMQPQueueStatus: Sendable, Hashable {
     /// The name, which the broker chose if none was given.
-    public let name: String
+    package let name: String
     /// The number of ready messages, excluding unsettled deliveries.
-    public let messageCount: Int
+    package let messageCount: Int
     /// The number of consumers.
-    public let consumerCount: Int
+    package let consumerCount: Int
 }

@@ -1,41 +1,41 @@
 /// The address of a broker and the settings of a connection to it.
 ///
 /// Neither its description nor its mirror shows the password.
-public struct AMQPConfiguration: Sendable, Hashable {
+package struct AMQPConfiguration: Sendable, Hashable {
     /// The name or address of the broker's host.
-    public var host: String
+    package var host: String
     /// The port.
-    public var port: Int
+    package var port: Int
     /// The virtual host.
-    public var virtualHost: String
+    package var virtualHost: String
     /// The user.
-    public var user: String
+    package var user: String
     /// The password.
-    public var password: AMQPSecret
+    package var password: AMQPSecret
     /// The TLS settings, or nil for plain TCP.
-    public var tls: AMQPTLSConfiguration?
+    package var tls: AMQPTLSConfiguration?
     /// The name of the connection in the broker's management pages.
-    public var connectionName: String
+    package var connectionName: String
     /// The interval after which a silent side sends a heartbeat frame, in full seconds, at least one.
-    public var heartbeat: Duration = .seconds(10)
+    package var heartbeat: Duration = .seconds(10)
     /// The largest frame to negotiate with the broker, in bytes, at least 4096; the headers of a message must fit into
     /// it.
-    public var maximumFrameSize: Int = 131_072
+    package var maximumFrameSize: Int = 131_072
     /// The time limit for resolving the address and connecting.
-    public var connectTimeout: Duration = .seconds(10)
+    package var connectTimeout: Duration = .seconds(10)
     /// The time limit for the login.
-    public var handshakeTimeout: Duration = .seconds(10)
+    package var handshakeTimeout: Duration = .seconds(10)
     /// The time limit for the broker's answer to a call such as declaring a queue.
-    public var rpcTimeout: Duration = .seconds(30)
+    package var rpcTimeout: Duration = .seconds(30)
     /// The time limit of a `publish` call, from the call to the last confirm.
-    public var publishTimeout: Duration = .seconds(30)
+    package var publishTimeout: Duration = .seconds(30)
     /// The time limit for closing, after which the socket is shut down.
-    public var closeTimeout: Duration = .seconds(5)
+    package var closeTimeout: Duration = .seconds(5)
     /// The largest body that `publish` accepts, in bytes.
-    public var maximumBodySize: Int = 128 << 20
+    package var maximumBodySize: Int = 128 << 20
 
     /// Makes a configuration.
-    public init(
+    package init(
         host: String = "localhost",
         port: Int? = nil,
         virtualHost: String = "/",
@@ -56,19 +56,19 @@ public struct AMQPConfiguration: Sendable, Hashable {
 
 extension AMQPConfiguration: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The URL without the password, such as `amqp://guest@localhost:5672/`.
-    public var description: String {
+    package var description: String {
         let scheme = tls == nil ? "amqp" : "amqps"
         return "\(scheme)://\(user)@\(endpoint)\(virtualHost == "/" ? "/" : "/\(virtualHost)")"
     }
 
     /// The same as the description.
-    public var debugDescription: String { description }
+    package var debugDescription: String { description }
 
     /// A mirror that shows only the description.
-    public var customMirror: Mirror { Mirror(self, children: ["url": description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["url": description]) }
 
     /// The host and the port, with brackets around an IPv6 address.
-    public var endpoint: String {
+    package var endpoint: String {
         host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }
@@ -81,7 +81,7 @@ extension AMQPConfiguration {
     /// `amqps://host/vhost?cacertfile=ca.pem&certfile=client.pem&keyfile=client.key`, see `AMQPTLSConfiguration`.
     ///
     /// - Throws: `AMQPError` with the code `invalidArgument`, whose message names the part that cannot be parsed.
-    public init(url: String, connectionName: String = "sheaf") throws(AMQPError) {
+    package init(url: String, connectionName: String = "sheaf") throws(AMQPError) {
         let (scheme, afterScheme) = url.split(at: "://")
         let isTLS: Bool
         switch scheme.lowercased() {
@@ -230,18 +230,18 @@ extension AMQPConfiguration {
 }
 
 /// TLS settings; the certificate and the host name are always verified, and the minimum version is TLS 1.2.
-public struct AMQPTLSConfiguration: Sendable, Hashable {
+package struct AMQPTLSConfiguration: Sendable, Hashable {
     /// The path of the file with the trusted certificates in PEM format, or nil for those that the system trusts.
     ///
     /// OpenSSL looks for the system's certificates in its default location, or in `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-    public var trustRootsPath: String?
+    package var trustRootsPath: String?
     /// The path of the client's certificate chain in PEM format.
-    public var certificatePath: String?
+    package var certificatePath: String?
     /// The path of the client's private key in PEM format, without a password.
-    public var privateKeyPath: String?
+    package var privateKeyPath: String?
 
     /// Makes a configuration; a client certificate requires the paths of both certificate and key.
-    public init(trustRootsPath: String? = nil, certificatePath: String? = nil, privateKeyPath: String? = nil) {
+    package init(trustRootsPath: String? = nil, certificatePath: String? = nil, privateKeyPath: String? = nil) {
         self.trustRootsPath = trustRootsPath
         self.certificatePath = certificatePath
         self.privateKeyPath = privateKeyPath
@@ -249,23 +249,23 @@ public struct AMQPTLSConfiguration: Sendable, Hashable {
 }
 
 /// A secret string that is hidden in descriptions, dumps and interpolations.
-public struct AMQPSecret: Sendable, Hashable {
+package struct AMQPSecret: Sendable, Hashable {
     private let text: String
 
     /// Wraps a secret string.
-    public init(_ text: String) { self.text = text }
+    package init(_ text: String) { self.text = text }
 
     /// Returns the secret string.
-    public func reveal() -> String { text }
+    package func reveal() -> String { text }
 }
 
 extension AMQPSecret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// A few dots.
-    public var description: String { "•••" }
+    package var description: String { "•••" }
 
     /// A few dots.
-    public var debugDescription: String { "•••" }
+    package var debugDescription: String { "•••" }
 
     /// A mirror without children.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -3,7 +3,7 @@
 /// Each connection has its own thread, which is also the executor of this actor. Use one connection to publish and
 /// another to consume: a broker short of memory stops reading from connections that publish, and acknowledgements sent
 /// on the same connection would be delayed too. The thread keeps the connection alive until it is closed or lost.
-public actor AMQPConnection {
+package actor AMQPConnection {
     enum Phase {
         case connecting
         case open
@@ -14,16 +14,16 @@ public actor AMQPConnection {
     }
 
     /// The number of this connection in the process; later connections have higher numbers.
-    public nonisolated let epoch: UInt64
+    package nonisolated let epoch: UInt64
 
     /// The configuration it was opened with.
-    public nonisolated let configuration: AMQPConfiguration
+    package nonisolated let configuration: AMQPConfiguration
 
     /// The broker's description of itself, such as its product and version.
-    public private(set) var serverProperties = AMQPTable()
+    package private(set) var serverProperties = AMQPTable()
 
     /// The reason why the broker currently accepts no messages on this connection, or nil if it accepts them.
-    public internal(set) var blockedReason: String?
+    package internal(set) var blockedReason: String?
 
     nonisolated let loop: EventLoopThread
     nonisolated let socketGuard = SocketGuard()
@@ -49,7 +49,7 @@ public actor AMQPConnection {
     var nextTick = ContinuousClock.now
 
     /// The thread of this connection, which runs everything isolated to it.
-    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     init(configuration: AMQPConfiguration) throws(AMQPError) {
         self.configuration = configuration
@@ -61,7 +61,7 @@ public actor AMQPConnection {
     ///
     /// - Throws: `connectionFailed`, `untrusted`, `accessRefused`, `invalidArgument` or `cancelled`, within
     ///   the configured time limits.
-    public static func connect(_ configuration: AMQPConfiguration) async throws(AMQPError) -> AMQPConnection {
+    package static func connect(_ configuration: AMQPConfiguration) async throws(AMQPError) -> AMQPConnection {
         try configuration.validate()
         let connection = try AMQPConnection(configuration: configuration)
         try connection.loop.serve(connection)
@@ -79,16 +79,16 @@ public actor AMQPConnection {
     }
 
     /// The version of the broker, such as `3.10.8`.
-    public var serverVersion: String? { serverProperties["version"]?.string }
+    package var serverVersion: String? { serverProperties["version"]?.string }
 
     /// Whether the broker currently accepts no messages on this connection.
-    public var isBlocked: Bool { blockedReason != nil }
+    package var isBlocked: Bool { blockedReason != nil }
 
     /// Whether the connection can be used.
-    public var isOpen: Bool { if case .open = phase { true } else { false } }
+    package var isOpen: Bool { if case .open = phase { true } else { false } }
 
     /// Opens a channel.
-    public func openChannel() async throws(AMQPError) -> AMQPChannel {
+    package func openChannel() async throws(AMQPError) -> AMQPChannel {
         let library = try usableLibrary()
         let channel = try channels.add(limit: library.channelMax)
         _ = try await call(.channelOpen, on: channel)
@@ -98,7 +98,7 @@ public actor AMQPConnection {
     /// Sends queued methods and closes the connection; shuts the socket down if that takes longer than `closeTimeout`.
     ///
     /// Pending calls fail with `closed`. Closing a closed connection has no effect.
-    public nonisolated func close() async {
+    package nonisolated func close() async {
         let limit = configuration.closeTimeout + .milliseconds(500)
         let socketGuard = self.socketGuard
         // Frees a thread that is stuck in a write, which only another thread can do.
@@ -113,12 +113,12 @@ public actor AMQPConnection {
     /// Shuts the socket down at once, without the closing handshake, for use if the broker does not answer.
     ///
     /// Returns before the connection has ended; pending calls then fail with `connectionLost`.
-    public nonisolated func cut() { socketGuard.cut() }
+    package nonisolated func cut() { socketGuard.cut() }
 
     /// Waits until the connection is closed or lost; returns nil if it was closed by this process.
     ///
     /// Also returns if the waiting task is cancelled, with the error `cancelled`.
-    public func waitUntilClosed() async -> AMQPError? {
+    package func waitUntilClosed() async -> AMQPError? {
         let ticket = nextTicket()
         return await withTaskCancellationHandler {
             await awaitClosure(ticket)

@@ -1,17 +1,17 @@
 /// An error of the AMQP client or of the broker.
-public struct AMQPError: Error, Sendable, Hashable {
+package struct AMQPError: Error, Sendable, Hashable {
     /// The kind of the error, for programs.
-    public let code: Code
+    package let code: Code
     /// A description for people; never contains a password.
-    public let message: String
+    package let message: String
     /// The reply code of the broker, such as 404 or 406, if the broker refused the call.
-    public let replyCode: UInt16?
+    package let replyCode: UInt16?
     /// The status code of librabbitmq if it failed.
-    public let libraryStatus: Int32?
+    package let libraryStatus: Int32?
     /// The system's `errno` if a system call failed.
-    public let systemError: Int32?
+    package let systemError: Int32?
     /// The indexes of the messages of a `publish` call that were returned or refused, in ascending order.
-    public let failedMessages: [Int]
+    package let failedMessages: [Int]
 
     init(
         _ code: Code,
@@ -30,7 +30,7 @@ public struct AMQPError: Error, Sendable, Hashable {
     }
 
     /// Whether the same call can succeed later, possibly on a new connection.
-    public var isRetryable: Bool {
+    package var isRetryable: Bool {
         switch code {
         case .connectionFailed, .connectionLost, .closed, .blocked, .timedOut, .nacked, .consumerCancelled: true
         default: false
@@ -40,45 +40,45 @@ public struct AMQPError: Error, Sendable, Hashable {
 
 extension AMQPError: CustomStringConvertible {
     /// The code and the message.
-    public var description: String { "\(code): \(message)" }
+    package var description: String { "\(code): \(message)" }
 }
 
 extension AMQPError {
     /// The kind of an error; later versions may add more.
-    public struct Code: Sendable, Hashable, CustomStringConvertible {
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
         /// The name of the code.
-        public let description: String
+        package let description: String
 
         private init(_ name: String) { description = name }
 
         /// The connection could not be established: no address, refused, unreachable, no handshake in time, or TLS
         /// failed.
-        public static let connectionFailed = Code("connectionFailed")
+        package static let connectionFailed = Code("connectionFailed")
         /// The broker's certificate has no trusted issuer, has expired, or is for another host.
-        public static let untrusted = Code("untrusted")
+        package static let untrusted = Code("untrusted")
         /// The broker refused the user, the password or the virtual host.
-        public static let accessRefused = Code("accessRefused")
+        package static let accessRefused = Code("accessRefused")
         /// The connection broke or was closed by the broker; the outcome of pending operations is unknown.
-        public static let connectionLost = Code("connectionLost")
+        package static let connectionLost = Code("connectionLost")
         /// The connection was closed by this process.
-        public static let closed = Code("closed")
+        package static let closed = Code("closed")
         /// The channel was closed, by the broker (see `replyCode`) or by this process.
-        public static let channelClosed = Code("channelClosed")
+        package static let channelClosed = Code("channelClosed")
         /// The broker ended a consumer, for instance because its queue was deleted.
-        public static let consumerCancelled = Code("consumerCancelled")
+        package static let consumerCancelled = Code("consumerCancelled")
         /// The broker currently accepts no messages because it is short of memory or disk space.
-        public static let blocked = Code("blocked")
+        package static let blocked = Code("blocked")
         /// The broker did not answer in time; the outcome is unknown.
-        public static let timedOut = Code("timedOut")
+        package static let timedOut = Code("timedOut")
         /// A mandatory message could not be routed to a queue; see `failedMessages`.
-        public static let returned = Code("returned")
+        package static let returned = Code("returned")
         /// The broker could not take responsibility for a message; see `failedMessages`.
-        public static let nacked = Code("nacked")
+        package static let nacked = Code("nacked")
         /// The task was cancelled; the outcome of messages already sent is unknown.
-        public static let cancelled = Code("cancelled")
+        package static let cancelled = Code("cancelled")
         /// An argument is not allowed; nothing was sent.
-        public static let invalidArgument = Code("invalidArgument")
+        package static let invalidArgument = Code("invalidArgument")
         /// The broker sent something that the protocol does not allow.
-        public static let protocolViolation = Code("protocolViolation")
+        package static let protocolViolation = Code("protocolViolation")
     }
 }

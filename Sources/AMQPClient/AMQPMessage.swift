@@ -1,16 +1,16 @@
 /// A message to publish.
-public struct AMQPMessage: Sendable, Hashable {
+package struct AMQPMessage: Sendable, Hashable {
     /// The exchange to publish to; empty for the default exchange, which routes to the queue named by `routingKey`.
-    public var exchange: String
+    package var exchange: String
     /// The routing key.
-    public var routingKey: String
+    package var routingKey: String
     /// The properties and headers.
-    public var properties: AMQPProperties
+    package var properties: AMQPProperties
     /// The body.
-    public var body: [UInt8]
+    package var body: [UInt8]
 
     /// Makes a message.
-    public init(
+    package init(
         exchange: String = "",
         routingKey: String,
         properties: AMQPProperties = AMQPProperties(),
@@ -26,36 +26,36 @@ public struct AMQPMessage: Sendable, Hashable {
 /// The properties of a message; nil means that a property is not sent.
 ///
 /// Strings are limited to 255 bytes of UTF-8, and the headers must fit into one frame.
-public struct AMQPProperties: Sendable, Hashable {
+package struct AMQPProperties: Sendable, Hashable {
     /// The MIME type of the body.
-    public var contentType: String?
+    package var contentType: String?
     /// The encoding of the body, such as `gzip`.
-    public var contentEncoding: String?
+    package var contentEncoding: String?
     /// The headers of the application.
-    public var headers: AMQPTable?
+    package var headers: AMQPTable?
     /// Whether the message survives a restart of the broker.
-    public var deliveryMode: AMQPDeliveryMode?
+    package var deliveryMode: AMQPDeliveryMode?
     /// The priority, used by queues that have priorities.
-    public var priority: UInt8?
+    package var priority: UInt8?
     /// The identifier of the request or message to which this message belongs.
-    public var correlationID: String?
+    package var correlationID: String?
     /// The queue to which a reply is sent.
-    public var replyTo: String?
+    package var replyTo: String?
     /// The time to live in milliseconds, as decimal digits.
-    public var expiration: String?
+    package var expiration: String?
     /// The identifier of the message.
-    public var messageID: String?
+    package var messageID: String?
     /// The time at which the message was created, in seconds since 1970.
-    public var timestamp: UInt64?
+    package var timestamp: UInt64?
     /// The kind of message.
-    public var type: String?
+    package var type: String?
     /// The user who sent it; the broker refuses any name other than the connection's user.
-    public var userID: String?
+    package var userID: String?
     /// The application that sent it.
-    public var appID: String?
+    package var appID: String?
 
     /// Makes a set of properties.
-    public init(
+    package init(
         contentType: String? = nil,
         contentEncoding: String? = nil,
         headers: AMQPTable? = nil,
@@ -87,16 +87,16 @@ public struct AMQPProperties: Sendable, Hashable {
 }
 
 /// Whether a message survives a restart of the broker.
-public struct AMQPDeliveryMode: RawRepresentable, Sendable, Hashable {
+package struct AMQPDeliveryMode: RawRepresentable, Sendable, Hashable {
     /// The number on the wire.
-    public var rawValue: UInt8
+    package var rawValue: UInt8
 
     /// Makes a mode from the number on the wire.
-    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// The message may be lost if the broker restarts.
-    public static let transient = AMQPDeliveryMode(rawValue: 1)
+    package static let transient = AMQPDeliveryMode(rawValue: 1)
 
     /// Durable queues write the message to disk.
-    public static let persistent = AMQPDeliveryMode(rawValue: 2)
+    package static let persistent = AMQPDeliveryMode(rawValue: 2)
 }

@@ -1,32 +1,32 @@
 /// An AMQP field table: an ordered list of names, each with a value.
 ///
 /// Tables are small, so a lookup compares the names one by one.
-public struct AMQPTable: Sendable {
+package struct AMQPTable: Sendable {
     /// A name and its value.
-    public struct Entry: Sendable, Hashable {
+    package struct Entry: Sendable, Hashable {
         /// The name, at most 255 bytes of UTF-8.
-        public var key: String
+        package var key: String
         /// The value.
-        public var value: AMQPValue
+        package var value: AMQPValue
 
         /// Makes an entry.
-        public init(key: String, value: AMQPValue) {
+        package init(key: String, value: AMQPValue) {
             self.key = key
             self.value = value
         }
     }
 
     /// The entries in order.
-    public private(set) var entries: [Entry]
+    package private(set) var entries: [Entry]
 
     /// Makes an empty table.
-    public init() { entries = [] }
+    package init() { entries = [] }
 
     /// Makes a table of entries; if two have the same name, lookups find the first.
-    public init(_ entries: [Entry]) { self.entries = entries }
+    package init(_ entries: [Entry]) { self.entries = entries }
 
     /// Accesses the value of a name; assigning nil removes the name.
-    public subscript(key: String) -> AMQPValue? {
+    package subscript(key: String) -> AMQPValue? {
         get { entries.first { $0.key == key }?.value }
         set {
             let index = entries.firstIndex { $0.key == key }
@@ -40,33 +40,33 @@ public struct AMQPTable: Sendable {
     }
 
     /// The number of names.
-    public var count: Int { entries.count }
+    package var count: Int { entries.count }
 
     /// Whether the table has no entries.
-    public var isEmpty: Bool { entries.isEmpty }
+    package var isEmpty: Bool { entries.isEmpty }
 }
 
 extension AMQPTable: Hashable {
     /// Compares two tables regardless of their order.
-    public static func == (left: AMQPTable, right: AMQPTable) -> Bool {
+    package static func == (left: AMQPTable, right: AMQPTable) -> Bool {
         left.count == right.count && left.entries.allSatisfy { right[$0.key] == $0.value }
     }
 
     /// Hashes the names regardless of their order.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         hasher.combine(entries.reduce(into: 0) { $0 ^= $1.key.hashValue })
     }
 }
 
 extension AMQPTable: ExpressibleByDictionaryLiteral {
     /// Makes a table of the given names and values.
-    public init(dictionaryLiteral elements: (String, AMQPValue)...) {
+    package init(dictionaryLiteral elements: (String, AMQPValue)...) {
         self.init(elements.map { Entry(key: $0.0, value: $0.1) })
     }
 }
 
 /// A value in an AMQP field table.
-public enum AMQPValue: Sendable, Hashable {
+package enum AMQPValue: Sendable, Hashable {
     /// A Boolean value.
     case bool(Bool)
     /// A signed integer of 8 bits.
@@ -107,7 +107,7 @@ public enum AMQPValue: Sendable, Hashable {
 
 extension AMQPValue {
     /// The value of a string, or of bytes that are valid UTF-8.
-    public var string: String? {
+    package var string: String? {
         switch self {
         case .string(let text): text
         case .bytes(let bytes): String(validating: bytes, as: UTF8.self)
@@ -116,7 +116,7 @@ extension AMQPValue {
     }
 
     /// The value of any integer or timestamp if it fits into 64 signed bits.
-    public var integer: Int64? {
+    package var integer: Int64? {
         switch self {
         case .int8(let value): Int64(value)
         case .uint8(let value): Int64(value)
@@ -133,21 +133,21 @@ extension AMQPValue {
 
 extension AMQPValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
     /// Makes a string.
-    public init(stringLiteral value: String) { self = .string(value) }
+    package init(stringLiteral value: String) { self = .string(value) }
 
     /// Makes a signed integer of 64 bits.
-    public init(integerLiteral value: Int64) { self = .int64(value) }
+    package init(integerLiteral value: Int64) { self = .int64(value) }
 
     /// Makes a Boolean value.
-    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
 }
 
 extension AMQPValue: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
     /// Makes a list of values.
-    public init(arrayLiteral elements: AMQPValue...) { self = .array(elements) }
+    package init(arrayLiteral elements: AMQPValue...) { self = .array(elements) }
 
     /// Makes a nested table.
-    public init(dictionaryLiteral elements: (String, AMQPValue)...) {
+    package init(dictionaryLiteral elements: (String, AMQPValue)...) {
         self = .table(AMQPTable(elements.map { AMQPTable.Entry(key: $0.0, value: $0.1) }))
     }
 }

@@ -95,22 +95,22 @@ extension Broker {
     public var blockedReason: String? { get async { nil } }
 
     /// Publishes one message to a queue and returns once it is confirmed.
-    public func publish(_ message: Message, to queue: String) async throws {
+    package func publish(_ message: Message, to queue: String) async throws {
         try await publish([message], to: queue)
     }
 
     /// Appends one message to a log and returns once it is confirmed.
-    public func append(_ message: Message, to log: String) async throws {
+    package func append(_ message: Message, to log: String) async throws {
         try await append([message], to: log)
     }
 
     /// Settles one delivery.
-    public func settle(_ delivery: Delivery, as settlement: Settlement) async throws {
+    package func settle(_ delivery: Delivery, as settlement: Settlement) async throws {
         try await settle([delivery.token], as: settlement)
     }
 
     /// Settles deliveries.
-    public func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
+    package func settle(_ deliveries: [Delivery], as settlement: Settlement) async throws {
         try await settle(deliveries.map(\.token), as: settlement)
     }
 }

@@ -38,10 +38,10 @@ public struct BrokerReference: Sendable, Hashable {
     }
 
     /// The whole reference as text; may contain a password.
-    public var text: String { "\(scheme):\(address)" }
+    package var text: String { "\(scheme):\(address)" }
 
     /// The folder of an embedded broker, or nil for any other broker.
-    public var directory: String? { scheme == Self.embeddedScheme ? address : nil }
+    package var directory: String? { scheme == Self.embeddedScheme ? address : nil }
 
     /// Whether a text has the form of a scheme (RFC 3986, section 3.1).
     private static func isScheme(_ text: Substring) -> Bool {

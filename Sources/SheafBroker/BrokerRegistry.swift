@@ -1,7 +1,7 @@
 /// One implementation of ``Broker``: the schemes of its references and how it is opened.
 public struct BrokerProvider: Sendable {
     /// The schemes that this broker opens, in lower case.
-    public let schemes: [String]
+    package let schemes: [String]
     private let opener: @Sendable (BrokerReference, String) async throws -> any Broker
 
     /// Creates a provider.
@@ -33,7 +33,7 @@ public struct BrokerRegistry: Sendable {
     }
 
     /// Adds a provider, which replaces earlier ones for its schemes.
-    public mutating func add(_ provider: BrokerProvider) {
+    package mutating func add(_ provider: BrokerProvider) {
         for scheme in provider.schemes { providers[scheme] = provider }
     }
 
@@ -45,7 +45,7 @@ public struct BrokerRegistry: Sendable {
     }
 
     /// The schemes that this registry can open, sorted.
-    public var schemes: [String] { providers.keys.sorted() }
+    package var schemes: [String] { providers.keys.sorted() }
 
     /// Opens a broker.
     ///
@@ -53,7 +53,7 @@ public struct BrokerRegistry: Sendable {
     ///   - reference: The broker.
     ///   - namespace: Begins the names of the queues that a broker declares for its own use.
     /// - Throws: `BrokerError` with `invalidArgument` if no provider has the scheme, and whatever the provider throws.
-    public func open(_ reference: BrokerReference, namespace: String) async throws -> any Broker {
+    package func open(_ reference: BrokerReference, namespace: String) async throws -> any Broker {
         guard let provider = providers[reference.scheme] else {
             let known = schemes.joined(separator: ", ")
             throw BrokerError(

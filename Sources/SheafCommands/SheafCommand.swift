@@ -1,10 +1,10 @@
-public import ArgumentParser
+package import ArgumentParser
 import Glibc
 
 /// The `sheaf` command with its subcommands.
-public struct SheafCommand: AsyncParsableCommand {
+package struct SheafCommand: AsyncParsableCommand {
     /// The name, the help and the subcommands.
-    public static let configuration = CommandConfiguration(
+    package static let configuration = CommandConfiguration(
         commandName: "sheaf",
         abstract: "Runs one task per record over a message broker.",
         discussion: """
@@ -46,10 +46,10 @@ public struct SheafCommand: AsyncParsableCommand {
     )
 
     /// Creates the command without arguments, as parsing requires.
-    public init() {}
+    package init() {}
 
     /// Parses the command line, runs the command and exits with the code of its result.
-    public static func execute() async -> Never {
+    package static func execute() async -> Never {
         // Unlike SIG_IGN, a handler does not survive exec, so programs of flows get the default back. Writing to a
         // pipe without a reader then fails instead of ending the process.
         signal(SIGPIPE) { _ in }

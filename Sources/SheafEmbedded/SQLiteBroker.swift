@@ -1,13 +1,13 @@
-public import SheafBroker
-public import SheafCore
-public import SystemPackage
+package import SheafBroker
+package import SheafCore
+package import SystemPackage
 
 /// A broker in one SQLite file, shared by any number of processes on one machine.
 ///
 /// Messages and locks held by a process are released when that process ends, however it ends.
-public final class SQLiteBroker: Broker {
+package final class SQLiteBroker: Broker {
     /// The default folder of the broker.
-    public static let defaultDirectory: FilePath = ".sheaf"
+    package static let defaultDirectory: FilePath = ".sheaf"
 
     let directory: BrokerDirectory
     private let clock: FileClock
@@ -30,7 +30,7 @@ public final class SQLiteBroker: Broker {
     /// Opens the broker in a folder, and creates missing files.
     ///
     /// Throws ``SheafBroker/BrokerError`` with code `storage` if that fails, or `blocked` if the disk is full.
-    public static func open(directory path: FilePath = defaultDirectory) async throws -> SQLiteBroker {
+    package static func open(directory path: FilePath = defaultDirectory) async throws -> SQLiteBroker {
         try await open(directory: path, machine: .system)
     }
 
@@ -50,12 +50,12 @@ public final class SQLiteBroker: Broker {
     }
 
     /// Opens references such as `embedded:/data/.sheaf`.
-    public static let provider = BrokerProvider(schemes: ["embedded"]) { reference, _ in
+    package static let provider = BrokerProvider(schemes: ["embedded"]) { reference, _ in
         try await SQLiteBroker.open(directory: FilePath(reference.address))
     }
 
     /// The file and the version of SQLite, with a note that the broker works on one machine only.
-    public var description: BrokerDescription {
+    package var description: BrokerDescription {
         get async throws {
             let version = try await reader.read { try $0.libraryVersion() }
             return BrokerDescription(
@@ -68,7 +68,7 @@ public final class SQLiteBroker: Broker {
     }
 
     /// Returns held messages to their queues, releases the locks, and closes the file.
-    public func close() async {
+    package func close() async {
         guard await session.close() else { return }
         await watcher.close()
         let id = await session.currentID
@@ -122,7 +122,7 @@ public final class SQLiteBroker: Broker {
 
 extension SQLiteBroker {
     /// Declares a queue; throws `mismatch` if a queue of that name exists with different properties.
-    public func declareQueue(_ declaration: QueueDeclaration) async throws {
+    package func declareQueue(_ declaration: QueueDeclaration) async throws {
         try Argument.check(name: declaration.name)
         if let limit = declaration.deliveryLimit, limit < 0 {
             throw BrokerError(.invalidArgument, "the delivery limit must be at least 0, not \(limit)")
@@ -134,14 +134,14 @@ extension SQLiteBroker {
     }
 
     /// Deletes a queue and its messages; a queue that does not exist is not an error.
-    public func deleteQueue(_ name: String) async throws {
+    package func deleteQueue(_ name: String) async throws {
         guard let id = try await writer.perform({ try $0.unname(queue: name) }) else { return }
         while try await writer.perform({ try $0.removeQueue(id) }) {}
     }
 
     /// Removes the ready messages of a queue and returns their number.
     @discardableResult
-    public func purgeQueue(_ name: String) async throws -> Int {
+    package func purgeQueue(_ name: String) async throws -> Int {
         let purged = try await writer.perform { try $0.purge(name) }
         if let keys = purged.keys {
             while try await writer.perform({ try $0.removeMessages(keys) }) {}
@@ -150,18 +150,18 @@ extension SQLiteBroker {
     }
 
     /// Returns the number of ready messages and of consumers, or nil if the queue does not exist.
-    public func queueStatus(_ name: String) async throws -> QueueStatus? {
+    package func queueStatus(_ name: String) async throws -> QueueStatus? {
         try await reader.read { try $0.status(of: name) }
     }
 
     /// Publishes messages to a queue in order, and returns when all of them are in the file.
-    public func publish(_ messages: [Message], to queue: String) async throws {
+    package func publish(_ messages: [Message], to queue: String) async throws {
         try Argument.check(messages)
         try await writer.perform(rows: messages.count) { try $0.publish(messages, to: queue) }
     }
 
     /// Publishes a message that becomes ready after a delay, whatever happens to the wall clock meanwhile.
-    public func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
+    package func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
         try Argument.check([message])
         // One more, because the current time lies within its millisecond.
         let due = clock.now + delay.milliseconds + 1
@@ -175,7 +175,7 @@ extension SQLiteBroker {
     }
 
     /// Starts a consumer of a queue, with at most `prefetch` unsettled deliveries at a time.
-    public func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
+    package func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
         guard prefetch > 0 else {
             throw BrokerError(.invalidArgument, "the prefetch must be at least 1, not \(prefetch)")
         }
@@ -195,7 +195,7 @@ extension SQLiteBroker {
     }
 
     /// Takes one message, or returns nil if none is ready.
-    public func get(_ queue: String) async throws -> Delivery? {
+    package func get(_ queue: String) async throws -> Delivery? {
         let holder = LeaseHolder(session: try await session.id, consumer: 0)
         return try await writer.perform { transaction in
             let row = try QueueRow.required(queue, in: transaction)
@@ -204,7 +204,7 @@ extension SQLiteBroker {
     }
 
     /// Settles deliveries; those of another connection are ignored.
-    public func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
+    package func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
         // A session that has never received anything holds no messages.
         guard let id = await session.currentID else { return }
         let own = deliveries.filter { $0.epoch == UInt64(id) }
@@ -217,24 +217,24 @@ extension SQLiteBroker {
 
 extension SQLiteBroker {
     /// Declares a log; has no effect if a log of that name exists.
-    public func declareLog(_ declaration: LogDeclaration) async throws {
+    package func declareLog(_ declaration: LogDeclaration) async throws {
         try Argument.check(name: declaration.name)
         try await writer.perform { try $0.declare(declaration) }
     }
 
     /// Deletes a log; one that does not exist is not an error.
-    public func deleteLog(_ name: String) async throws {
+    package func deleteLog(_ name: String) async throws {
         guard let id = try await writer.perform({ try $0.unname(log: name) }) else { return }
         while try await writer.perform({ try $0.removeLog(id) }) {}
     }
 
     /// Returns the offset of the next entry, or nil if the log does not exist.
-    public func endOffset(of log: String) async throws -> Int64? {
+    package func endOffset(of log: String) async throws -> Int64? {
         try await reader.read { try LogRow.named(log, in: $0)?.next }
     }
 
     /// Appends messages to a log in order, and returns when all of them are in the file.
-    public func append(_ messages: [Message], to log: String) async throws {
+    package func append(_ messages: [Message], to log: String) async throws {
         try Argument.check(messages)
         try await writer.perform(rows: messages.count) { transaction in
             try transaction.append(messages, to: try LogRow.required(log, in: transaction))
@@ -242,7 +242,7 @@ extension SQLiteBroker {
     }
 
     /// Reads a log from a position, and continues with entries appended later.
-    public func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
+    package func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
         let start = try await reader.read { try $0.start(of: log, from: position) }
         let isRelative =
             switch position {
@@ -265,7 +265,7 @@ extension SQLiteBroker {
 
 extension SQLiteBroker {
     /// Takes a lock for the lifetime of this process and connection, or returns nil if it is already held.
-    public func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
+    package func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
         try Argument.check(name: name)
         let path = try directory.lock(name)
         guard await !session.isClosed else { throw Writer.closed }
@@ -279,7 +279,7 @@ extension SQLiteBroker {
     }
 
     /// Returns whether a lock is held.
-    public func isLocked(_ name: String) async throws -> Bool {
+    package func isLocked(_ name: String) async throws -> Bool {
         try Argument.check(name: name)
         guard await !session.isClosed else { throw Writer.closed }
         return try FileLock.isHeld(try directory.lock(name))

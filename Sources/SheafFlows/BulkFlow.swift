@@ -136,7 +136,7 @@ extension FlowDefinition {
     /// - Returns: The positions of the tasks without a result; empty unless the calling task was cancelled or
     ///   `remember` threw.
     @concurrent
-    public func attempt(
+    package func attempt(
         bulk tasks: [FlowTask],
         resuming memo: BulkMemo?,
         remember: @escaping @Sendable (BulkMemo) async throws -> Void,

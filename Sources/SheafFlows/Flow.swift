@@ -1,4 +1,4 @@
-public import Logging
+package import Logging
 public import SheafCore
 
 /// What to do with a record; conform a type of your own to run Swift code for each task.
@@ -104,38 +104,38 @@ public protocol FlowAsker: Sendable {
 }
 
 /// A flow that can check whether this machine has what the flow needs.
-public protocol ExaminableFlow: Flow {
+package protocol ExaminableFlow: Flow {
     /// Looks for what the flow needs, without starting a program or sending a request.
     func examine() -> FlowExamination
 }
 
 /// What a flow uses, and whether it is available.
-public struct FlowExamination: Sendable, Equatable {
+package struct FlowExamination: Sendable, Equatable {
     /// What the flow uses, for people, such as `runs /usr/bin/wc`.
-    public var use: String
+    package var use: String
     /// Why the flow cannot work here, for people; nil if no problem was found.
-    public var problem: String?
+    package var problem: String?
 
     /// Makes an examination.
-    public init(use: String, problem: String? = nil) {
+    package init(use: String, problem: String? = nil) {
         self.use = use
         self.problem = problem
     }
 }
 
 /// A flow that writes to a log while tasks run.
-public protocol LoggingFlow: Flow {
+package protocol LoggingFlow: Flow {
     /// The log that the flow writes to.
     var logger: Logger { get set }
 }
 
 /// Returns the record as its output, for trials and benchmarks.
-public struct EchoFlow: Flow {
+package struct EchoFlow: Flow {
     /// Makes the flow.
-    public init() {}
+    package init() {}
 
     /// Returns the record.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
+    package func run(_ task: FlowTask) async throws -> FlowOutput {
         var bytes: [UInt8] = []
         task.record.writeJSON(to: &bytes)
         return .json(bytes)

@@ -1,4 +1,4 @@
-public import Logging
+package import Logging
 import OrderedCollections
 public import SheafCore
 
@@ -11,9 +11,9 @@ public struct FlowDefinition: Sendable {
         didSet { (serialFlow, bulkFlow) = (flow as? any SerialFlow, flow as? any BulkFlow) }
     }
     /// The same flow if it may be handed several tasks at once; looked up once, since each task asks for it.
-    public private(set) var serialFlow: (any SerialFlow)?
+    package private(set) var serialFlow: (any SerialFlow)?
     /// The same flow if it gives many tasks to a provider as one job.
-    public private(set) var bulkFlow: (any BulkFlow)?
+    package private(set) var bulkFlow: (any BulkFlow)?
     /// How long one attempt may take; nil means without a limit.
     public var timeout: Duration?
     /// How often a task is retried after a retryable failure.
@@ -52,13 +52,13 @@ public struct FlowDefinition: Sendable {
     }
 
     /// The limit that tasks of this flow wait for when its service asks for a pause.
-    public var rateLimitKey: RateLimitKey { rateLimit?.key ?? .flow(name) }
+    package var rateLimitKey: RateLimitKey { rateLimit?.key ?? .flow(name) }
 
     /// How often a task is retried by default.
     public static let defaultRetries = 2
 
     /// Returns the definition with its flow writing to this log.
-    public func logging(to logger: Logger) -> FlowDefinition {
+    package func logging(to logger: Logger) -> FlowDefinition {
         var definition = self
         if var flow = definition.flow as? any LoggingFlow {
             flow.logger = logger
@@ -69,7 +69,7 @@ public struct FlowDefinition: Sendable {
 }
 
 /// How an attempt ended.
-public enum AttemptResult: Sendable, Equatable {
+package enum AttemptResult: Sendable, Equatable {
     /// The flow returned an output.
     case success(FlowOutput)
     /// The flow failed, or took too long.
@@ -80,7 +80,7 @@ public enum AttemptResult: Sendable, Equatable {
     case throttled(FlowThrottle)
 
     /// Whether there is an output.
-    public var isSuccess: Bool {
+    package var isSuccess: Bool {
         if case .success = self { true } else { false }
     }
 
@@ -116,7 +116,7 @@ extension FlowDefinition {
     /// - Returns: The output, the error, that the service asks for a pause, or that the calling task was cancelled. An
     ///   attempt that took too long is an error of type ``FlowError/timeoutType``, which may be retried.
     @concurrent
-    public func attempt(
+    package func attempt(
         _ task: FlowTask,
         clock: any Clock<Duration> = ContinuousClock()
     ) async -> AttemptResult {

@@ -86,9 +86,9 @@ public struct FlowThrottle: Error, Sendable, Equatable {
 }
 
 /// Why a flow cannot be defined as it is written, or what is doubtful about its definition.
-public struct FlowConfigurationProblem: Error, Sendable, Equatable, CustomStringConvertible {
+package struct FlowConfigurationProblem: Error, Sendable, Equatable, CustomStringConvertible {
     /// The option that a problem is about: the flow's `exec`, one of its arguments, or another key.
-    public enum Place: Sendable, Equatable {
+    package enum Place: Sendable, Equatable {
         /// The list of arguments as a whole.
         case arguments
         /// One argument, counted from 0, which is the program.
@@ -100,18 +100,18 @@ public struct FlowConfigurationProblem: Error, Sendable, Equatable, CustomString
     }
 
     /// The option that the problem is about.
-    public var place: Place
+    package var place: Place
     /// What is wrong, for people.
-    public var message: String
+    package var message: String
 
     /// Makes a problem.
-    public init(_ place: Place, _ message: String) {
+    package init(_ place: Place, _ message: String) {
         self.place = place
         self.message = message
     }
 
     /// The place as a key path with the message.
-    public var description: String {
+    package var description: String {
         switch place {
         case .arguments: "exec: \(message)"
         case .argument(let position): "exec[\(position)]: \(message)"

@@ -41,7 +41,7 @@ public struct RetryRule: Sendable, Equatable {
     ]
 
     /// Returns whether a task that failed with this error may be retried.
-    public func allows(_ error: FlowError) -> Bool {
+    package func allows(_ error: FlowError) -> Bool {
         if Self.finalTypes.contains(error.type) { return false }
         switch condition {
         case .asTheFlowSays: return error.isRetryable
@@ -59,14 +59,14 @@ public struct RetryRule: Sendable, Equatable {
     /// - Parameters:
     ///   - attempt: The number of the attempt that failed, from 1.
     ///   - generator: The source of the jitter.
-    public func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {
+    package func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {
         delay(after: attempt) * Double.random(in: 0.75...1, using: &generator)
     }
 
     /// Returns how long the retry after a failed attempt waits, without jitter.
     ///
     /// - Parameter attempt: The number of the attempt that failed, from 1.
-    public func delay(after attempt: Int) -> Duration {
+    package func delay(after attempt: Int) -> Duration {
         // 2^32 times a millisecond is longer than any delay may be.
         min(delay * (1 << min(max(0, attempt - 1), 32)), maximumDelay)
     }

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// A worker hands such a flow a group of tasks if all of them are likely to be short. Each of them is still an attempt
 /// of its own, with its own outcome, time-out and failure.
-public protocol SerialFlow: Flow {
+package protocol SerialFlow: Flow {
     /// How many tasks the flow may be handed at once now so that the last one does not wait noticeably; at least 1.
     var groupSize: Int { get }
 
@@ -26,7 +26,7 @@ public protocol SerialFlow: Flow {
 
 extension SerialFlow {
     /// Runs one attempt at a single task.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
+    package func run(_ task: FlowTask) async throws -> FlowOutput {
         let reported = Mutex<Result<FlowOutput, FlowError>?>(nil)
         try await run([task], more: { _ in [] }) { result in reported.withLock { $0 = result } }
         guard let result = reported.withLock({ $0 }) else { throw CancellationError() }
@@ -49,7 +49,7 @@ extension FlowDefinition {
     ///   - more: Returns at most the given number of tasks that follow on those; none if none are at hand.
     ///   - ended: Reports the result of each task, in their order and as soon as it is there.
     @concurrent
-    public func attempt(
+    package func attempt(
         _ tasks: [FlowTask],
         more: @escaping @Sendable (Int) -> [FlowTask] = { _ in [] },
         ended: @escaping @Sendable (AttemptResult) async -> Void

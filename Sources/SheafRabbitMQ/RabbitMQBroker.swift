@@ -1,6 +1,6 @@
 import AMQPClient
-public import SheafBroker
-public import SheafCore
+package import SheafBroker
+package import SheafCore
 import Synchronization
 
 /// A broker on RabbitMQ: quorum queues, streams as logs, exclusive queues as locks.
@@ -8,7 +8,7 @@ import Synchronization
 /// Up to three connections, each opened when it is first needed and again after it was lost. One publishes and does
 /// nothing else, because RabbitMQ stops reading from it while memory or disk space is short. One consumes, acknowledges
 /// and holds the locks. One declares, deletes and queries.
-public final class RabbitMQBroker: Broker {
+package final class RabbitMQBroker: Broker {
     let configuration: RabbitMQConfiguration
     let consuming: ConnectionSlot
     let control: ConnectionSlot
@@ -40,7 +40,7 @@ public final class RabbitMQBroker: Broker {
     ///
     /// Close it when it is no longer needed: its connections stay open on their own.
     /// - Throws: `BrokerError` if the broker is unreachable or refuses the user.
-    public static func connect(_ configuration: RabbitMQConfiguration) async throws -> RabbitMQBroker {
+    package static func connect(_ configuration: RabbitMQConfiguration) async throws -> RabbitMQBroker {
         let broker = RabbitMQBroker(configuration)
         do {
             _ = try await broker.control.connection()
@@ -52,15 +52,15 @@ public final class RabbitMQBroker: Broker {
     }
 
     /// Opens references such as `amqp://user:password@host:5672/vhost`, or `amqps://…` for TLS.
-    public static let provider = BrokerProvider(schemes: ["amqp", "amqps"]) { reference, namespace in
+    package static let provider = BrokerProvider(schemes: ["amqp", "amqps"]) { reference, namespace in
         try await connect(RabbitMQConfiguration(url: reference.text, namespace: namespace))
     }
 
     /// The alarm that the broker reported to its publishers, or nil.
-    public var blockedReason: String? { get async { await publishing.blockedReason } }
+    package var blockedReason: String? { get async { await publishing.blockedReason } }
 
     /// The kind, address and version of the broker; asks the broker for its version.
-    public var description: BrokerDescription {
+    package var description: BrokerDescription {
         get async throws {
             let rules = ServerRules(version: try await control.connection().serverVersion ?? "unknown")
             return BrokerDescription(
@@ -73,7 +73,7 @@ public final class RabbitMQBroker: Broker {
     }
 
     /// Closes all connections; what they held returns to its queues.
-    public func close() async {
+    package func close() async {
         hasClosed.store(true, ordering: .releasing)
         async let consumed: Void = consuming.close()
         async let controlled: Void = control.close()
@@ -112,7 +112,7 @@ public final class RabbitMQBroker: Broker {
 
 extension RabbitMQBroker {
     /// Declares a quorum queue for work, and a classic queue for tokens or a waiting room.
-    public func declareQueue(_ declaration: QueueDeclaration) async throws {
+    package func declareQueue(_ declaration: QueueDeclaration) async throws {
         let name = declaration.name
         try QueueArguments.check(name: name)
         let arguments = try QueueArguments.table(for: declaration)
@@ -123,7 +123,7 @@ extension RabbitMQBroker {
     }
 
     /// Deletes a queue and its messages.
-    public func deleteQueue(_ name: String) async throws { try await delete(name, "deleting queue '\(name)'") }
+    package func deleteQueue(_ name: String) async throws { try await delete(name, "deleting queue '\(name)'") }
 
     private func delete(_ name: String, _ action: String) async throws {
         try QueueArguments.check(name: name)
@@ -138,7 +138,7 @@ extension RabbitMQBroker {
 
     /// Drops the ready messages of a queue and returns their number.
     @discardableResult
-    public func purgeQueue(_ name: String) async throws -> Int {
+    package func purgeQueue(_ name: String) async throws -> Int {
         try QueueArguments.check(name: name)
         return try await perform("purging queue '\(name)'", on: name) {
             try await control.withChannel { try await $0.purgeQueue(name) }
@@ -146,7 +146,7 @@ extension RabbitMQBroker {
     }
 
     /// Returns the number of ready messages and of consumers, or nil if the queue does not exist.
-    public func queueStatus(_ name: String) async throws -> QueueStatus? {
+    package func queueStatus(_ name: String) async throws -> QueueStatus? {
         try QueueArguments.check(name: name)
         do {
             return try await perform("querying queue '\(name)'", on: name) {
@@ -163,12 +163,12 @@ extension RabbitMQBroker {
 
 extension RabbitMQBroker {
     /// Publishes messages to a queue and returns once all are confirmed.
-    public func publish(_ messages: [Message], to queue: String) async throws {
+    package func publish(_ messages: [Message], to queue: String) async throws {
         try await publish(messages, to: queue, as: "publishing to queue '\(queue)'")
     }
 
     /// Appends messages to a stream and returns once all are confirmed.
-    public func append(_ messages: [Message], to log: String) async throws {
+    package func append(_ messages: [Message], to log: String) async throws {
         try await publish(messages, to: log, as: "appending to log '\(log)'")
     }
 
@@ -186,7 +186,7 @@ extension RabbitMQBroker {
     ///
     /// The queue must have been declared as one that accepts delayed messages. Otherwise, or if it is deleted in the
     /// meantime, the message ends in the log `<namespace>.undeliverable`.
-    public func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
+    package func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
         guard delay > .zero else { return try await publish([message], to: queue) }
         try QueueArguments.check(name: queue)
         try check(sizesOf: [message])
@@ -219,7 +219,7 @@ extension RabbitMQBroker {
     /// Starts a consumer on a channel of its own.
     ///
     /// A queue that is not available is an error at once, because its caller has other queues to consume from.
-    public func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
+    package func consume(_ queue: String, prefetch: Int) async throws -> any QueueConsumer {
         try QueueArguments.check(name: queue)
         guard prefetch > 0 else { throw BrokerError(.invalidArgument, "a prefetch of \(prefetch) is less than 1") }
         return try await perform("consuming queue '\(queue)'", on: queue, mayWait: false) {
@@ -238,7 +238,7 @@ extension RabbitMQBroker {
     }
 
     /// Takes one message, or returns nil if the queue is empty; a queue that is not available is an error at once.
-    public func get(_ queue: String) async throws -> Delivery? {
+    package func get(_ queue: String) async throws -> Delivery? {
         try QueueArguments.check(name: queue)
         return try await perform("getting from queue '\(queue)'", on: queue, mayWait: false) {
             () async throws -> Delivery? in
@@ -265,7 +265,7 @@ extension RabbitMQBroker {
     }
 
     /// Settles deliveries, each on its own channel; skips those of lost channels.
-    public func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
+    package func settle(_ deliveries: [Delivery.Token], as settlement: Settlement) async throws {
         var tags: [UInt64: [UInt64]] = [:]
         for delivery in deliveries { tags[delivery.channel, default: []].append(delivery.tag) }
         for (number, tags) in tags {
@@ -298,7 +298,7 @@ extension RabbitMQBroker {
 
 extension RabbitMQBroker {
     /// Declares a stream.
-    public func declareLog(_ declaration: LogDeclaration) async throws {
+    package func declareLog(_ declaration: LogDeclaration) async throws {
         let name = declaration.name
         try QueueArguments.check(name: name)
         let arguments = QueueArguments.table(for: declaration)
@@ -314,12 +314,12 @@ extension RabbitMQBroker {
     }
 
     /// Deletes a stream.
-    public func deleteLog(_ name: String) async throws { try await delete(name, "deleting log '\(name)'") }
+    package func deleteLog(_ name: String) async throws { try await delete(name, "deleting log '\(name)'") }
 
     /// Returns the offset after a mark that it appends.
     ///
     /// RabbitMQ does not report the end of a stream over AMQP 0-9-1, and its message count lags by seconds.
-    public func endOffset(of log: String) async throws -> Int64? {
+    package func endOffset(of log: String) async throws -> Int64? {
         try QueueArguments.check(name: log)
         do {
             return try await perform("finding the end of log '\(log)'", on: log) {
@@ -337,7 +337,7 @@ extension RabbitMQBroker {
     }
 
     /// Reads a stream from a position and continues with what is appended.
-    public func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
+    package func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
         try QueueArguments.check(name: log)
         return try await perform("reading log '\(log)'", on: log) {
             try await RabbitMQLogReader.open(log, from: position, broker: self)
@@ -349,13 +349,13 @@ extension RabbitMQBroker {
 
 extension RabbitMQBroker {
     /// Acquires a lock, which is an exclusive queue of that name, for the lifetime of the consuming connection.
-    public func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
+    package func acquireLock(_ name: String) async throws -> (any BrokerLock)? {
         try QueueArguments.check(name: name)
         return try await perform("acquiring lock '\(name)'") { try await lockTable.acquire(name) }
     }
 
     /// Returns whether a lock is held, by this process or another.
-    public func isLocked(_ name: String) async throws -> Bool {
+    package func isLocked(_ name: String) async throws -> Bool {
         try QueueArguments.check(name: name)
         return try await perform("querying lock '\(name)'") {
             do {

@@ -1,14 +1,14 @@
-public import AMQPClient
+package import AMQPClient
 import SheafBroker
 
 /// Where RabbitMQ is and how Sheaf uses it.
-public struct RabbitMQConfiguration: Sendable, Hashable {
+package struct RabbitMQConfiguration: Sendable, Hashable {
     /// The address, the credentials and the time-outs; each connection appends its purpose to the name.
-    public var connection: AMQPConfiguration
+    package var connection: AMQPConfiguration
     /// The prefix of the exchanges and queues that the broker layer declares for itself, such as the delay ladder.
-    public var namespace: String
+    package var namespace: String
     /// The maximum size of a message body in bytes; RabbitMQ 4 accepts 16 MiB by default.
-    public var maximumMessageBytes: Int {
+    package var maximumMessageBytes: Int {
         didSet { connection.maximumBodySize = maximumMessageBytes }
     }
 
@@ -17,7 +17,7 @@ public struct RabbitMQConfiguration: Sendable, Hashable {
     /// - Parameters:
     ///   - connection: The address and the credentials.
     ///   - namespace: The prefix of what the broker layer declares for itself.
-    public init(connection: AMQPConfiguration, namespace: String = "sheaf") {
+    package init(connection: AMQPConfiguration, namespace: String = "sheaf") {
         self.connection = connection
         self.namespace = namespace
         self.maximumMessageBytes = 16 << 20
@@ -31,7 +31,7 @@ public struct RabbitMQConfiguration: Sendable, Hashable {
     ///   - namespace: The prefix of what the broker layer declares for itself.
     ///   - connectionName: The name of the connections in RabbitMQ's management UI.
     /// - Throws: `BrokerError` with the code `invalidArgument`; its message does not contain the URL.
-    public init(url: String, namespace: String = "sheaf", connectionName: String = "sheaf") throws {
+    package init(url: String, namespace: String = "sheaf", connectionName: String = "sheaf") throws {
         do {
             self.init(
                 connection: try AMQPConfiguration(url: url, connectionName: connectionName),

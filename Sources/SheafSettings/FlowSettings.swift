@@ -1,47 +1,47 @@
-public import OrderedCollections
-public import SheafCore
-public import SheafFlows
+package import OrderedCollections
+package import SheafCore
+package import SheafFlows
 
 /// A flow as the configuration defines it.
-public struct FlowSettings: Sendable {
+package struct FlowSettings: Sendable {
     /// The name of the flow, as batches name it.
-    public let name: Name
+    package let name: Name
     /// Where it is defined.
-    public let origin: SettingsOrigin
+    package let origin: SettingsOrigin
     /// What a worker runs for each task.
-    public let flow: any Flow
+    package let flow: any Flow
     /// The default inputs as they are written: paths and globs, or `-` for standard input; empty if there are none.
-    public let source: [String]
+    package let source: [String]
     /// The folder that relative paths in ``source`` start from, absolute.
-    public let sourceDirectory: String
+    package let sourceDirectory: String
     /// The format of the input, or nil if the ending of its name decides.
-    public let format: String?
+    package let format: String?
     /// The field that holds a record's id.
-    public let idField: String?
+    package let idField: String?
     /// The new names of columns, each with the name in the input.
-    public let columns: OrderedDictionary<String, String>
+    package let columns: OrderedDictionary<String, String>
     /// Values for templates and programs: an object.
-    public let parameters: JSONValue
+    package let parameters: JSONValue
     /// The time-out of one attempt; nil means no time-out.
-    public let timeout: Duration?
+    package let timeout: Duration?
     /// How many times a retryable failure is retried.
-    public let retries: Int
+    package let retries: Int
     /// Which failures are retried, and after how long.
-    public let retryRule: RetryRule
+    package let retryRule: RetryRule
     /// The defaults of its batches.
-    public let batch: BatchDefaults
+    package let batch: BatchDefaults
     /// The rate limit of its calls, which other flows may share; nil if it has none.
-    public let limit: FlowRateLimit?
+    package let limit: FlowRateLimit?
     /// How long a question of a task waits for its answer; nil means as long as the task may run.
-    public let answerTimeout: Duration?
+    package let answerTimeout: Duration?
     /// The variables of the environment that a worker needs for it and that are not set here.
-    public let missingVariables: [String]
+    package let missingVariables: [String]
 
     /// Whether only another program can run it (`swift: true`).
-    public var isExternal: Bool { flow is ExternalFlow }
+    package var isExternal: Bool { flow is ExternalFlow }
 
     /// Returns the flow for a worker.
-    public func definition() -> FlowDefinition {
+    package func definition() -> FlowDefinition {
         FlowDefinition(
             name: name,
             flow: flow,
@@ -56,24 +56,24 @@ public struct FlowSettings: Sendable {
 }
 
 /// The defaults of a flow's batches; nil means that the flow sets no default.
-public struct BatchDefaults: Sendable, Equatable {
+package struct BatchDefaults: Sendable, Equatable {
     /// What to do when tasks fail.
-    public var errorPolicy: ErrorPolicy?
+    package var errorPolicy: ErrorPolicy?
     /// How many tasks may run at once over all workers.
-    public var maxRunning: Int?
+    package var maxRunning: Int?
     /// Whether the order of the records is shuffled.
-    public var shuffle: Bool?
+    package var shuffle: Bool?
     /// The largest number of records.
-    public var maxRecords: Int?
+    package var maxRecords: Int?
     /// Whether one invalid record keeps the whole batch from being published.
-    public var strict: Bool?
+    package var strict: Bool?
     /// How long publishing waits while the broker confirms nothing.
-    public var publishTimeout: Duration?
+    package var publishTimeout: Duration?
     /// Whether tasks may ask questions.
-    public var isInteractive: Bool?
+    package var isInteractive: Bool?
 
     /// Creates defaults.
-    public init(
+    package init(
         errorPolicy: ErrorPolicy? = nil,
         maxRunning: Int? = nil,
         shuffle: Bool? = nil,

@@ -1,60 +1,60 @@
-public import OrderedCollections
-public import SheafBroker
-public import SheafCore
-public import SheafFlows
+package import OrderedCollections
+package import SheafBroker
+package import SheafCore
+package import SheafFlows
 
 /// The configuration: `sheaf.yaml` and what overrides it.
 ///
 /// A flag takes precedence over a `SHEAF_*` variable, a variable over the file, and the file over the default.
-public struct Settings: Sendable {
+package struct Settings: Sendable {
     /// The flow that exists without a file.
     private static let echo = "echo"
     /// The keys at the top.
     private static let keys = ["broker", "namespace", "concurrency", "acknowledgement_timeout", "limits", "flows"]
 
     /// The default number of tasks that a worker runs at once.
-    public static let defaultConcurrency = 5
+    package static let defaultConcurrency = 5
     /// How many tasks a worker may run at once.
-    public static let concurrencyRange = 1...10_000
+    package static let concurrencyRange = 1...10_000
     /// The default for how long the broker waits for the end of a task.
-    public static let defaultAcknowledgementTimeout = Duration.seconds(30 * 60)
+    package static let defaultAcknowledgementTimeout = Duration.seconds(30 * 60)
     /// The default namespace.
-    public static let defaultNamespace = "sheaf"
+    package static let defaultNamespace = "sheaf"
 
     /// The absolute path of the file that was read, or nil if there is none.
-    public let file: String?
+    package let file: String?
     /// The folder that relative paths start from: that of the file, or else the working directory.
-    public let directory: String
+    package let directory: String
     /// The broker.
-    public let broker: BrokerReference
+    package let broker: BrokerReference
     /// The prefix of the names of queues.
-    public let namespace: Name
+    package let namespace: Name
     /// How many tasks a worker runs at once.
-    public let concurrency: Int
+    package let concurrency: Int
     /// How long the broker waits for the end of a task before it hands the task to another worker.
-    public let acknowledgementTimeout: Duration
+    package let acknowledgementTimeout: Duration
     /// The flows by name, in the order of the file, and `echo`.
-    public let flows: OrderedDictionary<Name, FlowSettings>
+    package let flows: OrderedDictionary<Name, FlowSettings>
     /// What is doubtful, each with its place.
-    public let warnings: [SettingsError]
+    package let warnings: [SettingsError]
     private let origins: [String: SettingsOrigin]
 
     /// Returns where the value of a key at the top comes from.
-    public func origin(of key: String) -> SettingsOrigin { origins[key] ?? .builtIn }
+    package func origin(of key: String) -> SettingsOrigin { origins[key] ?? .builtIn }
 
     /// The definitions of all flows that a worker can run with this configuration alone.
-    public var definitions: [FlowDefinition] { flows.values.filter { !$0.isExternal }.map { $0.definition() } }
+    package var definitions: [FlowDefinition] { flows.values.filter { !$0.isExternal }.map { $0.definition() } }
 
     /// Returns the flow of that name.
     ///
     /// - Throws: ``SettingsError`` that lists the known flows if there is no such flow.
-    public func flow(named name: String) throws(SettingsError) -> FlowSettings {
+    package func flow(named name: String) throws(SettingsError) -> FlowSettings {
         guard let name = Name(name), let flow = flows[name] else { throw SettingsError(unknownFlow(name)) }
         return flow
     }
 
     /// Returns the message for an unknown flow: it lists the known flows and suggests the nearest.
-    public func unknownFlow(_ name: String) -> String {
+    package func unknownFlow(_ name: String) -> String {
         let names = flows.keys.map(\.text)
         let place =
             file.map { "'\($0)' defines" } ?? "there is no \(ConfigurationFile.name), and without it the only flow is"
@@ -65,7 +65,7 @@ public struct Settings: Sendable {
     // MARK: Loading
 
     /// The schemes of URLs that `broker:` accepts unless a program registers other brokers: those of RabbitMQ.
-    public static let defaultBrokerSchemes = ["amqp", "amqps"]
+    package static let defaultBrokerSchemes = ["amqp", "amqps"]
 
     /// Finds and reads the configuration.
     ///
@@ -78,7 +78,7 @@ public struct Settings: Sendable {
     ///   - brokerSchemes: The schemes that the URL in `broker:` may have, besides `embedded`.
     /// - Returns: The settings, complete and checked.
     /// - Throws: ``SettingsError`` with the place and the key.
-    public static func load(
+    package static func load(
         _ overrides: SettingsOverrides = SettingsOverrides(),
         environment: [String: String],
         directory: String,
@@ -227,22 +227,22 @@ public struct Settings: Sendable {
 }
 
 /// The flags of the command line that override the configuration.
-public struct SettingsOverrides: Sendable, Equatable {
+package struct SettingsOverrides: Sendable, Equatable {
     /// The file to read, instead of looking for one.
-    public var config: String?
+    package var config: String?
     /// The broker: a URL, `embedded`, or `embedded:` and a folder.
-    public var broker: String?
+    package var broker: String?
     /// The namespace.
-    public var namespace: String?
+    package var namespace: String?
     /// How many tasks a worker runs at once.
-    public var concurrency: Int?
+    package var concurrency: Int?
     /// Any keys, each as `key.path=value`.
     ///
     /// The value is JSON if it can be parsed, else a string. The last of several values of a key wins.
-    public var set: [String]
+    package var set: [String]
 
     /// Creates overrides.
-    public init(
+    package init(
         config: String? = nil,
         broker: String? = nil,
         namespace: String? = nil,

@@ -1,21 +1,21 @@
 /// An error in the configuration, with its place.
-public struct SettingsError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct SettingsError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Where the value comes from, or nil if the error is about no value, such as a missing file.
-    public let origin: SettingsOrigin?
+    package let origin: SettingsOrigin?
     /// The key, such as `flows.wordcount.timeout`; empty if the error is about no key.
-    public let keyPath: String
+    package let keyPath: String
     /// What is wrong, for people; never contains credentials.
-    public let message: String
+    package let message: String
 
     /// Creates an error.
-    public init(_ message: String, at keyPath: String = "", from origin: SettingsOrigin? = nil) {
+    package init(_ message: String, at keyPath: String = "", from origin: SettingsOrigin? = nil) {
         self.message = message
         self.keyPath = keyPath
         self.origin = origin
     }
 
     /// Place, key and message, as in `sheaf.yaml:7: flows.a.timeout: expected …`.
-    public var description: String {
+    package var description: String {
         let parts = [origin?.description, isKeyInOrigin ? nil : keyPath, message]
         return parts.compactMap(\.self).joined(separator: ": ")
     }
@@ -31,7 +31,7 @@ public struct SettingsError: Error, Sendable, Equatable, CustomStringConvertible
 }
 
 /// The place that a value of the configuration comes from.
-public enum SettingsOrigin: Sendable, Hashable, CustomStringConvertible {
+package enum SettingsOrigin: Sendable, Hashable, CustomStringConvertible {
     /// A line of a file, counted from 1.
     case file(path: String, line: Int)
     /// A variable of the environment.
@@ -42,7 +42,7 @@ public enum SettingsOrigin: Sendable, Hashable, CustomStringConvertible {
     case builtIn
 
     /// The origin for messages; never the value itself, which may be secret.
-    public var description: String {
+    package var description: String {
         switch self {
         case .file(let path, let line): "\(path):\(line)"
         case .environment(let name): "the environment variable \(name)"

@@ -3,20 +3,20 @@ package import SheafCore
 /// A fingerprint of an input that detects changes cheaply.
 public struct InputFingerprint: Sendable, Equatable {
     /// The number of files.
-    public let files: Int
+    package let files: Int
     /// The total size in bytes, or nil if the input includes standard input that is not kept.
-    public let size: Int?
+    package let size: Int?
     /// The digest of the files' paths, sizes and modification times.
-    public let metadata: UInt64
+    package let metadata: UInt64
     /// The digest of the content, or nil if the content was not read for an index.
     ///
     /// It does not include files that are records as a whole, and the rest of a file after invalid JSON.
-    public let content: UInt64?
+    package let content: UInt64?
     /// The first files, or all if they are few, to report which of them changed.
-    public let listed: [ListedFile]
+    package let listed: [ListedFile]
 
     /// Creates a fingerprint.
-    public init(files: Int, size: Int?, metadata: UInt64, content: UInt64?, listed: [ListedFile] = []) {
+    package init(files: Int, size: Int?, metadata: UInt64, content: UInt64?, listed: [ListedFile] = []) {
         self.files = files
         self.size = size
         self.metadata = metadata
@@ -25,13 +25,13 @@ public struct InputFingerprint: Sendable, Equatable {
     }
 
     /// The properties of a file that are known without reading it.
-    public struct ListedFile: Sendable, Equatable {
+    package struct ListedFile: Sendable, Equatable {
         /// The path as given or found; bytes that are not UTF-8 are replaced.
-        public let path: String
+        package let path: String
         /// The size in bytes; 0 for a stream.
-        public let size: Int
+        package let size: Int
         /// The time of the last modification, in nanoseconds since 1970; 0 for a stream.
-        public let modified: Int
+        package let modified: Int
     }
 
     /// Describes the differences from an earlier fingerprint of the same input, one string each; empty if there are

@@ -6,12 +6,12 @@ import SheafCore
 /// random hash key, so an attacker cannot choose ids that collide.
 public struct RecordIDSet: Sendable, Equatable {
     /// The digest of an id, valid within this process.
-    public struct Digest: Sendable, Hashable, Comparable {
+    package struct Digest: Sendable, Hashable, Comparable {
         private let high: Int
         private let low: Int
 
         /// Creates the digest of an id.
-        public init(_ id: String) {
+        package init(_ id: String) {
             var (first, second) = (Hasher(), Hasher())
             first.combine(UInt8(1))
             first.combine(id)
@@ -21,7 +21,7 @@ public struct RecordIDSet: Sendable, Equatable {
         }
 
         /// Compares digests by value; the order has no meaning.
-        public static func < (left: Digest, right: Digest) -> Bool {
+        package static func < (left: Digest, right: Digest) -> Bool {
             (left.high, left.low) < (right.high, right.low)
         }
     }
@@ -29,13 +29,13 @@ public struct RecordIDSet: Sendable, Equatable {
     private let sorted: [Digest]
 
     /// Creates a set; digests may repeat.
-    public init(_ digests: [Digest]) { sorted = digests.sorted() }
+    package init(_ digests: [Digest]) { sorted = digests.sorted() }
 
     /// The number of digests, including repeated ones.
-    public var count: Int { sorted.count }
+    package var count: Int { sorted.count }
 
     /// Returns whether the set contains an id.
-    public func contains(_ id: String) -> Bool {
+    package func contains(_ id: String) -> Bool {
         let wanted = Digest(id)
         var (low, high) = (0, sorted.count)
         while low < high {

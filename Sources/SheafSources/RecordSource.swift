@@ -8,7 +8,7 @@ public import SheafCore
 public struct RecordSource: Sendable {
     private let reader: RecordReader
     /// Whether the input includes standard input.
-    public let readsStandardInput: Bool
+    package let readsStandardInput: Bool
 
     /// The number of records, including invalid ones, or nil if it is known only at the end.
     public let count: Int?
@@ -58,14 +58,14 @@ public struct RecordSource: Sendable {
     /// The number of records excluded by their ids so far.
     ///
     /// It is final once all records are read, or immediately if the order is shuffled.
-    public var skipped: Int { get async { await reader.skipped } }
+    package var skipped: Int { get async { await reader.skipped } }
 
     /// Reads the whole input once to find invalid records; the records can still be read afterwards.
     ///
     /// Standard input is copied to a temporary file for that. Call this method before reading any records.
     ///
     /// - Parameter most: The maximum number of invalid items to keep; all invalid items are counted.
-    public func checkStrictly(keeping most: Int = 20) async throws -> StrictReport {
+    package func checkStrictly(keeping most: Int = 20) async throws -> StrictReport {
         try await withTaskCancellationHandler {
             try await reader.check(keeping: most)
         } onCancel: {
@@ -101,7 +101,7 @@ public struct RecordChunks: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         let reader: RecordReader
         /// The number of items returned or skipped so far.
-        public private(set) var position: Int
+        package private(set) var position: Int
 
         init(reader: RecordReader, position: Int) {
             self.reader = reader
@@ -152,19 +152,19 @@ public struct SourceItem: Sendable, Equatable {
 }
 
 /// The result of checking a whole input.
-public struct StrictReport: Sendable, Equatable {
+package struct StrictReport: Sendable, Equatable {
     /// The number of records checked, including invalid ones.
-    public private(set) var checked: Int
+    package private(set) var checked: Int
     /// The number of invalid records.
-    public private(set) var invalid: Int
+    package private(set) var invalid: Int
     /// The first invalid records, in input order.
-    public private(set) var first: [SourceItem]
+    package private(set) var first: [SourceItem]
 
     /// Whether every record is valid.
-    public var isValid: Bool { invalid == 0 }
+    package var isValid: Bool { invalid == 0 }
 
     /// Creates a report.
-    public init(checked: Int, invalid: Int, first: [SourceItem]) {
+    package init(checked: Int, invalid: Int, first: [SourceItem]) {
         self.checked = checked
         self.invalid = invalid
         self.first = first

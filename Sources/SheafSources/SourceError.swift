@@ -48,7 +48,7 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
     public let message: String
 
     /// Creates an error.
-    public init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }

@@ -19,7 +19,7 @@ public enum SourceFormat: String, Sendable, CaseIterable {
     case files
 
     /// Creates the format for the extension of a file name; returns nil if the extension is unknown.
-    public init?(ending name: String) {
+    package init?(ending name: String) {
         let file = name.utf8.split(separator: UInt8(ascii: "/")).last.map { String($0) ?? "" } ?? ""
         guard let dot = file.lastIndex(of: "."), dot != file.startIndex else { return nil }
         switch file[file.index(after: dot)...].lowercased() {

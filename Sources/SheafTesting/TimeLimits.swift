@@ -1,31 +1,10 @@
-import SheafBroker
-
-/// Runs the body and throws if it takes longer than the limit.
-public func within<Value: Sendable>(
-    _ limit: Duration,
-    _ body: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw BrokerError(.timedOut, "not within \(limit)")
-        }
-        defer { group.cancelAll() }
-        guard let value = try await group.next() else { throw CancellationError() }
-        return value
-    }
-}
-
-/// Runs the body and throws a failure if it takes longer than the limit.
+/// Runs the body and throws an error if it takes longer than the limit.
 ///
-/// Does not wait for a body that ignores cancellation, so that a broker that hangs fails the test instead of blocking
-/// it.
+/// Does not wait for a body that ignores cancellation, so that a broker or a flow that hangs fails the test instead of
+/// blocking it.
 func withTimeout<Value: Sendable>(
     _ limit: Duration,
-    _ what: String,
-    file: String = #fileID,
-    line: Int = #line,
+    orThrow failure: any Error,
     _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
     let (results, continuation) = AsyncStream<Result<Value, any Error>>.makeStream(
@@ -36,7 +15,6 @@ func withTimeout<Value: Sendable>(
     }
     let timer = Task {
         try await Task.sleep(for: limit)
-        let failure = BrokerConformanceFailure("\(what) took longer than \(limit)", file: file, line: line)
         continuation.yield(.failure(failure))
     }
     defer {
@@ -45,6 +23,18 @@ func withTimeout<Value: Sendable>(
     }
     for await result in results { return try result.get() }
     throw CancellationError()
+}
+
+/// Runs the body and throws a failure of the suite if it takes longer than the limit.
+func withTimeout<Value: Sendable>(
+    _ limit: Duration,
+    _ what: String,
+    file: String = #fileID,
+    line: Int = #line,
+    _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    let failure = BrokerConformanceFailure("\(what) took longer than \(limit)", file: file, line: line)
+    return try await withTimeout(limit, orThrow: failure, body)
 }
 
 /// Waits until the condition holds, and throws a failure if the limit passes first.

@@ -1,5 +1,5 @@
 import AMQPClient
-import SheafTesting
+import SheafTestTools
 import Testing
 
 extension BrokerTests {

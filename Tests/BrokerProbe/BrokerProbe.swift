@@ -2,7 +2,7 @@ import Foundation
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 
 /// A process that repeatedly loses its connections to RabbitMQ and reports its descriptors, threads and memory.
 ///

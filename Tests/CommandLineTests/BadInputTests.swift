@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Bad input: the message names place and cause, and no other record is lost.

@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// What the logs record about a task, as `sheaf events` prints it.

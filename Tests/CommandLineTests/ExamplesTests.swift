@@ -1,5 +1,5 @@
 import Foundation
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Runs every example in `docs/examples` with the built command.

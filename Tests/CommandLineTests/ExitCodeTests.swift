@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// What scripts rely on: exit codes, and data and messages on separate streams.

@@ -1,6 +1,6 @@
 import Foundation
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// The kinds of flow, run as a user runs them.

@@ -1,5 +1,5 @@
 import Foundation
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// The folder of the embedded broker: which commands create it, and which users can read it.

@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// From input to results with every kind of input, as a user does it.

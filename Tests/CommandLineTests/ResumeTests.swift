@@ -1,6 +1,6 @@
 import Glibc
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Resuming a creation: when it is refused, and with which message.

@@ -1,5 +1,5 @@
 import Foundation
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A password is shown to the broker only.

@@ -1,6 +1,6 @@
 import Foundation
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Untrusted text is shown without control characters, and secrets are not shown.

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Pipes, files and signals.

@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A worker at a terminal whose questions are answered there.

@@ -1,4 +1,4 @@
-import SheafTesting
+import SheafTestTools
 
 extension Workbench {
     private static let configuration = """

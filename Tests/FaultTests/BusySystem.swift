@@ -1,7 +1,7 @@
 import Sheaf
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A creation whose input goes on until the fault is over, and workers that run its tasks, on a RabbitMQ node of their

@@ -1,6 +1,6 @@
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A RabbitMQ that is disturbed while a creation and workers run, with the real command.

@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// `create` while RabbitMQ has a memory alarm, on a node of its own.

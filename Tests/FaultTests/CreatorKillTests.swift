@@ -1,7 +1,7 @@
 import Sheaf
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// The creator killed at ten points of a large file, on both brokers; IntegrationTests has a quick version.

@@ -2,7 +2,7 @@ import Foundation
 import Sheaf
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A worker that has nothing to do, with ten times the default number of connection heartbeats.

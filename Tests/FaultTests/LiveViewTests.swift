@@ -1,7 +1,7 @@
 import Sheaf
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A live view that is held for ten minutes, on a RabbitMQ node of its own.

@@ -2,7 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Queues and logs that are deleted from the broker while workers use them, with the real command.

@@ -2,7 +2,7 @@ import Glibc
 import Sheaf
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A rate that three workers share, measured by the start times that their programs write.

@@ -1,6 +1,6 @@
 import Glibc
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 
 /// Workers that run side by side until every batch is finished; a killed worker is replaced.
 actor WorkerCrew {

@@ -3,7 +3,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Synchronization
 import Testing
 

@@ -2,7 +2,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Two hundred workers killed over fifty thousand tasks, with the real command.

@@ -1,7 +1,7 @@
 import Sheaf
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 extension Integration {

@@ -1,7 +1,7 @@
 import Foundation
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 extension Integration {

@@ -1,6 +1,6 @@
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 extension Integration {

@@ -1,7 +1,7 @@
 import Glibc
 import SheafCore
 import SheafTestSupport
-import SheafTesting
+import SheafTestTools
 import Testing
 
 extension Integration {

@@ -1,5 +1,5 @@
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 @testable import SheafFlows

@@ -1,6 +1,6 @@
 import Foundation
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 @testable import SheafFlows

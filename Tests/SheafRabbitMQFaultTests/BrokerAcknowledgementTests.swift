@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Deliveries held for longer than the acknowledgement time-out of the broker, here 3 s.

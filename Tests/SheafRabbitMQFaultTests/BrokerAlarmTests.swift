@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A broker that is short of memory or disk space for longer than two heartbeats.

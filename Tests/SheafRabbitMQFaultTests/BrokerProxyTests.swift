@@ -1,6 +1,6 @@
 import SheafBroker
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// All activities on a broker during every fault of a proxy in front of RabbitMQ, with a heartbeat of 1 s.

@@ -1,6 +1,6 @@
 import SheafBroker
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A broker that stops and restarts while everything it offers is in use.

@@ -1,7 +1,7 @@
 import AMQPClient
 import SheafBroker
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Connects with short time-outs, so that a test sees each of them pass.

@@ -1,5 +1,6 @@
 import SheafBroker
 import SheafRabbitMQ
+import SheafTestTools
 import SheafTesting
 import Testing
 

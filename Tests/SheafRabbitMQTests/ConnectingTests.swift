@@ -1,6 +1,6 @@
 import SheafBroker
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 @Suite struct ConnectingTests {

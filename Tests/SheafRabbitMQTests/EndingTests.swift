@@ -2,7 +2,7 @@ import AMQPClient
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Every way in which a consumer or a reader can end while a call waits for its next delivery.

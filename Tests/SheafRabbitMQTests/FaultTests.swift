@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Faults of the broker itself, on a private node.

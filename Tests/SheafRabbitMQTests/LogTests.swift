@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 @Suite struct LogTests {

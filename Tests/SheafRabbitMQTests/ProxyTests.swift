@@ -2,7 +2,7 @@ import AMQPClient
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Short network faults between this process and the broker; SheafRabbitMQFaultTests covers the long ones.

@@ -1,4 +1,4 @@
-import SheafTesting
+import SheafTestTools
 import Testing
 
 @Suite struct ReconnectTests {

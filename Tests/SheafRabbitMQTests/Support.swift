@@ -2,7 +2,7 @@ import AMQPClient
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// Connects to a node, with a unique namespace.

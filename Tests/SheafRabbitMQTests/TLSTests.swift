@@ -1,7 +1,7 @@
 import SheafBroker
 import SheafCore
 import SheafRabbitMQ
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// TLS as users configure it, by the URL alone, on a private node.

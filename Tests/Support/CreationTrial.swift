@@ -1,7 +1,7 @@
 import Glibc
 import Sheaf
 import SheafCore
-import SheafTesting
+import SheafTestTools
 import Testing
 
 /// A creation that is killed repeatedly and resumed until it is complete.

@@ -1,7 +1,7 @@
 import Foundation
 package import Sheaf
 package import SheafCore
-package import SheafTesting
+package import SheafTestTools
 package import Testing
 
 /// A workbench with a broker: an embedded one in its own folder, or a namespace of its own on the tests' RabbitMQ.

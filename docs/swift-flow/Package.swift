@@ -9,6 +9,13 @@ let package = Package(
             name: "shorten",
             dependencies: [.product(name: "Sheaf", package: "sheaf")],
             swiftSettings: [.swiftLanguageMode(.v6)]
-        )
+        ),
+        .testTarget(
+            name: "ShortenTests",
+            dependencies: [
+                "shorten", .product(name: "Sheaf", package: "sheaf"), .product(name: "SheafTesting", package: "sheaf"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)]
+        ),
     ]
 )

@@ -39,7 +39,7 @@ public struct SheafError: Error, Sendable, Equatable, CustomStringConvertible {
     public let advice: Advice?
 
     /// Creates an error.
-    public init(_ code: Code, _ message: String, advice: Advice? = nil) {
+    package init(_ code: Code, _ message: String, advice: Advice? = nil) {
         self.code = code
         self.message = message
         self.advice = advice
@@ -103,7 +103,7 @@ package enum LossReason: String, CaseIterable {
 
 extension BatchInfo {
     /// What lets the batch go on if it was stopped because the broker lost a part of it; nil otherwise.
-    public var stopAdvice: Advice? {
+    package var stopAdvice: Advice? {
         guard let stopped, let loss = LossReason(reason: stopped.reason) else { return nil }
         return switch loss {
         case .queue: .retryMissing(id)

@@ -9,7 +9,7 @@ public struct BatchChange: Sendable, Equatable {
     public var hasChanged: Bool
 
     /// Creates a result.
-    public init(batch: BatchSummary, hasChanged: Bool) {
+    package init(batch: BatchSummary, hasChanged: Bool) {
         self.batch = batch
         self.hasChanged = hasChanged
     }
@@ -31,7 +31,7 @@ public struct RetryReport: Sendable, Equatable {
     public var unaffected = 0
 
     /// Creates a report.
-    public init(batch: BatchSummary, generation: Int) {
+    package init(batch: BatchSummary, generation: Int) {
         self.batch = batch
         self.generation = generation
     }
@@ -45,33 +45,33 @@ public struct DeletedBatch: Sendable, Equatable {
     public var wasDeleted: Bool
 
     /// Creates a result.
-    public init(id: Name, wasDeleted: Bool) {
+    package init(id: Name, wasDeleted: Bool) {
         self.id = id
         self.wasDeleted = wasDeleted
     }
 }
 
 /// A message that the broker gave up delivering: no worker could read it, or its workers died repeatedly.
-public struct DeadLetter: Sendable, Equatable {
+package struct DeadLetter: Sendable, Equatable {
     /// Its offset in the log of dead letters, which identifies it.
-    public var offset: Int64
+    package var offset: Int64
     /// When it was dead-lettered, or first seen if the broker's log has no times; nil if that is unknown.
-    public var at: Timestamp?
+    package var at: Timestamp?
     /// The broker's reason, such as `rejected` or `delivery_limit`; empty if unknown.
-    public var reason: String
+    package var reason: String
     /// The queue in which it was dead-lettered first; empty if unknown.
-    public var queue: String
+    package var queue: String
     /// The type of the message; `task` for a task, readable or not.
-    public var type: String
+    package var type: String
     /// The id of the task, or nil if the message cannot be decoded as a task.
-    public var task: String?
+    package var task: String?
     /// The size of the body in bytes.
-    public var size: Int
+    package var size: Int
     /// The beginning of the body.
-    public var preview: [UInt8]
+    package var preview: [UInt8]
 
     /// The size limit of ``preview``, in bytes.
-    public static let previewSize = 200
+    package static let previewSize = 200
 
     init(_ entry: LogEntry) {
         let message = entry.message
@@ -87,13 +87,13 @@ public struct DeadLetter: Sendable, Equatable {
 }
 
 /// The result of requeuing a dead letter.
-public struct RequeuedLetter: Sendable, Equatable {
+package struct RequeuedLetter: Sendable, Equatable {
     /// Its offset in the log of dead letters.
-    public var offset: Int64
+    package var offset: Int64
     /// The queue in which it was dead-lettered first.
-    public var queue: String
+    package var queue: String
     /// Why it was not requeued; nil if it was.
-    public var refusal: String?
+    package var refusal: String?
     /// What can be done about a refusal instead.
-    public var advice: Advice?
+    package var advice: Advice?
 }

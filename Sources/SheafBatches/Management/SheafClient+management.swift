@@ -95,10 +95,10 @@ extension SheafClient {
 
 extension SheafClient {
     /// The dead letters that were neither requeued nor dismissed, oldest first.
-    public func deadLetters() async throws -> [DeadLetter] { try await DeadLetters(client: self).list() }
+    package func deadLetters() async throws -> [DeadLetter] { try await DeadLetters(client: self).list() }
 
     /// A dead letter with its message; throws `notFound`.
-    public func deadLetter(at offset: Int64) async throws -> (letter: DeadLetter, message: Message) {
+    package func deadLetter(at offset: Int64) async throws -> (letter: DeadLetter, message: Message) {
         try await DeadLetters(client: self).letter(at: offset)
     }
 
@@ -107,16 +107,16 @@ extension SheafClient {
     /// - Throws: ``SheafError`` with `notFound` if the dead letter or its queue does not exist, and `notNow` if its
     ///   task has failed, so that another run would not count; use ``retry(_:only:)`` then.
     @discardableResult
-    public func requeueDeadLetter(at offset: Int64) async throws -> RequeuedLetter {
+    package func requeueDeadLetter(at offset: Int64) async throws -> RequeuedLetter {
         try await DeadLetters(client: self).requeue(offset)
     }
 
     /// Requeues all dead letters for which that is possible; the others get a refusal.
-    public func requeueDeadLetters() async throws -> [RequeuedLetter] {
+    package func requeueDeadLetters() async throws -> [RequeuedLetter] {
         try await DeadLetters(client: self).requeueAll()
     }
 
     /// Dismisses all dead letters, and returns their number.
     @discardableResult
-    public func dismissDeadLetters() async throws -> Int { try await DeadLetters(client: self).dismissAll() }
+    package func dismissDeadLetters() async throws -> Int { try await DeadLetters(client: self).dismissAll() }
 }

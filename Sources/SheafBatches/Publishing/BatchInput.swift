@@ -7,12 +7,12 @@ public struct BatchInput: Sendable, Equatable {
     /// The records that were left out because they had succeeded in an earlier batch.
     public struct Skip: Sendable, Equatable {
         /// The earlier batch.
-        public var batch: Name
+        package var batch: Name
         /// The offset in its results log before which outcomes counted.
-        public var endOffset: Int64
+        package var endOffset: Int64
 
         /// Creates a reference to an earlier batch.
-        public init(batch: Name, endOffset: Int64) {
+        package init(batch: Name, endOffset: Int64) {
             self.batch = batch
             self.endOffset = endOffset
         }
@@ -21,17 +21,17 @@ public struct BatchInput: Sendable, Equatable {
     /// The source that was read, or nil if the records came from a program.
     public var source: SourceConfiguration?
     /// The digest of the names of all inputs; `source` does not list them if there were very many.
-    public var inputsDigest: String
+    package var inputsDigest: String
     /// The fingerprint that shows whether the input is still the same.
     public var fingerprint: InputFingerprint?
     /// The records that were left out, or nil if none were.
-    public var skip: Skip?
+    package var skip: Skip?
     /// Whether one unreadable record prevented the creation.
     public var isStrict: Bool
     /// The default parameters of the flow.
-    public var defaults: JSONValue
+    package var defaults: JSONValue
     /// The machine on which the paths are valid.
-    public var host: String
+    package var host: String
 
     /// Describes an input on this machine.
     public init(
@@ -50,7 +50,7 @@ public struct BatchInput: Sendable, Equatable {
     }
 
     /// The description as a JSON object.
-    public var json: JSONValue {
+    package var json: JSONValue {
         [
             "host": .string(host), "source": source?.json ?? .null, "fingerprint": fingerprint?.json ?? .null,
             "skip": skip.map { ["batch": .string($0.batch.text), "end_offset": .integer($0.endOffset)] } ?? .null,
@@ -59,7 +59,7 @@ public struct BatchInput: Sendable, Equatable {
     }
 
     /// Decodes a description; returns nil if the value is not one.
-    public init?(json: JSONValue) {
+    package init?(json: JSONValue) {
         guard json.objectValue != nil else { return nil }
         source = json["source"].flatMap { SourceConfiguration(json: $0) }
         inputsDigest = json["source"]?["inputs_digest"]?.stringValue ?? ""
@@ -92,11 +92,11 @@ extension BatchInfo {
 /// The ids of the records of a batch whose tasks have all succeeded.
 ///
 /// Reading them takes 24 bytes of memory per record and one bit per task; keeping them takes 16 bytes per record.
-public struct SucceededRecords: Sendable {
+package struct SucceededRecords: Sendable {
     /// The batch, and the offset before which its outcomes count.
-    public let skip: BatchInput.Skip
+    package let skip: BatchInput.Skip
     /// The ids.
-    public let ids: RecordIDSet
+    package let ids: RecordIDSet
 }
 
 extension SheafClient {
@@ -107,7 +107,7 @@ extension SheafClient {
     ///   - end: The offset of its results log up to which outcomes count, or nil for all.
     /// - Throws: ``SheafError`` with `notFound`, and `notNow` if the batch is still running (not ended, cancelled,
     ///   stopped or paused).
-    public func succeededRecords(of reference: String, upTo end: Int64? = nil) async throws -> SucceededRecords {
+    package func succeededRecords(of reference: String, upTo end: Int64? = nil) async throws -> SucceededRecords {
         let results = try await BatchResults.open(client: self, reference: reference, ordered: false, upTo: end)
         let batch = results.batch
         if end == nil, batch.isRunnable {

@@ -51,7 +51,7 @@ public struct CreatedBatch: Sendable, Equatable {
     public var resumedAt: Int?
 
     /// Describes a batch.
-    public init(id: Name, flow: Name, total: Int, invalid: Int = 0, resumedAt: Int? = nil) {
+    package init(id: Name, flow: Name, total: Int, invalid: Int = 0, resumedAt: Int? = nil) {
         self.id = id
         self.flow = flow
         self.total = total

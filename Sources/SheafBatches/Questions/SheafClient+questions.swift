@@ -126,7 +126,7 @@ public struct OpenQuestion: Sendable, Equatable {
     public var askedAt: Timestamp
 
     /// Creates an open question.
-    public init(batch: Name, id: QuestionID, question: Question, worker: String, askedAt: Timestamp) {
+    package init(batch: Name, id: QuestionID, question: Question, worker: String, askedAt: Timestamp) {
         self.batch = batch
         self.id = id
         self.question = question

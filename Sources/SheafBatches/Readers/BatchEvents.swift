@@ -37,7 +37,7 @@ public struct BatchEvent: Sendable, Equatable {
     public var isIgnored = false
 
     /// Creates an event.
-    public init(
+    package init(
         log: Log,
         offset: Int64,
         at: Timestamp? = nil,

@@ -1,19 +1,19 @@
 /// The state of one batch as a whole, as recorded in the journal.
 public struct BatchInfo: Sendable, Equatable {
     /// The end of a batch.
-    public struct Ending: Sendable, Equatable {
+    package struct Ending: Sendable, Equatable {
         /// When the batch ended.
-        public var at: Timestamp
+        package var at: Timestamp
         /// The generation that ended.
-        public var generation: Int
+        package var generation: Int
         /// The offset of the results log from which outcomes no longer count.
         package var endOffset: Int64
         /// The final counts.
-        public var counts: BatchCounts
+        package var counts: BatchCounts
         /// When the first task started.
-        public var startedAt: Timestamp?
+        package var startedAt: Timestamp?
         /// The total usage of the tasks that succeeded.
-        public var usage: Usage
+        package var usage: Usage
     }
 
     /// Why and when a batch was stopped.
@@ -25,11 +25,11 @@ public struct BatchInfo: Sendable, Equatable {
     }
 
     /// How and when a batch was cancelled.
-    public struct Cancellation: Sendable, Equatable {
+    package struct Cancellation: Sendable, Equatable {
         /// Whether running tasks are ended too.
-        public var now: Bool
+        package var now: Bool
         /// When the batch was cancelled.
-        public var at: Timestamp
+        package var at: Timestamp
     }
 
     /// Tasks that a retry opened again: those of the `reopened` entries with this nonce in the results log.
@@ -63,19 +63,19 @@ public struct BatchInfo: Sendable, Equatable {
     /// When the batch was created.
     public let createdAt: Timestamp
     /// The number of tasks that the broker has confirmed.
-    public private(set) var published = 0
+    package private(set) var published = 0
     /// The digest of the records of the confirmed tasks, if their creator kept one.
     package private(set) var publishedDigest: String?
     /// The total, once all tasks are confirmed.
-    public private(set) var sealedTotal: Int?
+    package private(set) var sealedTotal: Int?
     /// Why and when the error policy or a fatal error stopped the batch, if the batch is stopped.
     public private(set) var stopped: Stop?
     /// How and when the batch was cancelled, if it was.
-    public private(set) var cancelled: Cancellation?
+    package private(set) var cancelled: Cancellation?
     /// Whether the batch is paused.
     public private(set) var isPaused = false
     /// The end of the batch, if it has ended.
-    public private(set) var ending: Ending?
+    package private(set) var ending: Ending?
     /// The newest generation of the batch's tasks.
     public private(set) var generation = 0
     /// The oldest generation whose queue may still hold tasks.
@@ -91,7 +91,7 @@ public struct BatchInfo: Sendable, Equatable {
     package private(set) var permits: PermitRules
 
     /// Whether workers may start tasks of the batch.
-    public var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
+    package var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
 
     /// The maximum number of tasks that run at once across all workers, or nil for no limit.
     public var maxRunning: Int? { permits.limit }
@@ -120,7 +120,7 @@ public struct BatchInfo: Sendable, Equatable {
     /// Returns the status of the batch.
     ///
     /// The journal does not record task starts, so the caller passes `hasStarted` from the batch's results.
-    public func status(hasStarted: Bool) -> BatchStatus {
+    package func status(hasStarted: Bool) -> BatchStatus {
         if cancelled != nil { return .cancelled }
         if stopped != nil { return .failed }
         if ending != nil { return .completed }

@@ -15,7 +15,7 @@ public enum JSON {
     }
 
     /// Checks that the bytes are one JSON value, without building the value.
-    public static func validate(_ bytes: [UInt8]) throws(JSONError) {
+    package static func validate(_ bytes: [UInt8]) throws(JSONError) {
         try with(bytes) { (reader) throws(JSONError) in
             try reader.skipValue()
             try reader.expectEnd()
@@ -76,7 +76,7 @@ public enum JSON {
     }
 
     /// Appends a string as a JSON string, quoted and escaped.
-    public static func write(_ text: String, to output: inout [UInt8]) {
+    package static func write(_ text: String, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {
@@ -101,7 +101,7 @@ public enum JSON {
     ///
     /// Every line break becomes a space: it is white space outside strings, and it cannot occur inside them.
     @inlinable
-    public static func writeOnOneLine(_ json: some Collection<UInt8>, to output: inout [UInt8]) {
+    package static func writeOnOneLine(_ json: some Collection<UInt8>, to output: inout [UInt8]) {
         let start = output.count
         output.append(contentsOf: json)
         // The loop writes every byte, so that it has no branches and the compiler can vectorize it.

@@ -318,10 +318,10 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The reason, as text.
     public let message: String
     /// The offset of the byte at which parsing stopped, from 0.
-    public let offset: Int
+    package let offset: Int
 
     /// Creates an error.
-    public init(_ message: String, at offset: Int) {
+    package init(_ message: String, at offset: Int) {
         self.message = message
         self.offset = offset
     }

@@ -23,7 +23,7 @@ public enum JSONValue: Sendable, Hashable {
     }
 
     /// Creates a string, or `null` from nil.
-    public static func optional(_ value: String?) -> JSONValue {
+    package static func optional(_ value: String?) -> JSONValue {
         value.map(JSONValue.string) ?? .null
     }
 
@@ -96,7 +96,7 @@ extension JSONValue {
     public var text: String { String(decoding: bytes, as: UTF8.self) }
 
     /// Appends the value as compact JSON.
-    public func write(to output: inout [UInt8]) {
+    package func write(to output: inout [UInt8]) {
         switch self {
         case .null: output.append(contentsOf: "null".utf8)
         case .bool(let value): output.append(contentsOf: (value ? "true" : "false").utf8)

@@ -2,7 +2,7 @@ import OrderedCollections
 
 /// The failure of one attempt at a task.
 ///
-/// Its size is limited, since the errors of earlier attempts travel with the task; see ``bounded(_:)``.
+/// Its size is limited, since the errors of earlier attempts travel with the task; see `bounded(_:)`.
 public struct AttemptError: Sendable, Equatable {
     /// The number of the attempt, from 1.
     public var attempt: Int
@@ -16,7 +16,7 @@ public struct AttemptError: Sendable, Equatable {
     public var worker: String
 
     /// Creates an error; strings that are too long are truncated.
-    public init(attempt: Int, type: String, message: String, at: Timestamp, worker: String) {
+    package init(attempt: Int, type: String, message: String, at: Timestamp, worker: String) {
         self.attempt = attempt
         self.type = Self.cut(type, to: Self.maximumWord)
         self.message = Self.cut(message, to: Self.maximumMessage)

@@ -1,10 +1,10 @@
 /// A set of task indices, written as in `3,7-9`.
 public struct IndexRanges: Sendable, Hashable, CustomStringConvertible {
     /// The ranges in ascending order, without overlap.
-    public private(set) var ranges: [Range<Int>] = []
+    package private(set) var ranges: [Range<Int>] = []
 
     /// Creates an empty set.
-    public init() {}
+    package init() {}
 
     /// Creates a set from indices in ascending order; repeated indices have no effect.
     public init(rising indices: some Sequence<Int>) {
@@ -48,14 +48,14 @@ public struct IndexRanges: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The number of indices.
-    public var count: Int { ranges.reduce(0) { $0 + $1.count } }
+    package var count: Int { ranges.reduce(0) { $0 + $1.count } }
     /// Whether the set is empty.
-    public var isEmpty: Bool { ranges.isEmpty }
+    package var isEmpty: Bool { ranges.isEmpty }
     /// The indices in ascending order.
-    public var indices: some Sequence<Int> { ranges.lazy.joined() }
+    package var indices: some Sequence<Int> { ranges.lazy.joined() }
 
     /// Returns whether the set contains an index.
-    public func contains(_ index: Int) -> Bool {
+    package func contains(_ index: Int) -> Bool {
         var (low, high) = (0, ranges.count)
         while low < high {
             let middle = (low + high) / 2

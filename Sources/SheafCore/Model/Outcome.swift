@@ -59,7 +59,7 @@ public struct Outcome: Sendable, Equatable {
     public var usage: Usage
 
     /// Creates an outcome.
-    public init(
+    package init(
         index: Int,
         generation: Int = 0,
         status: Status,

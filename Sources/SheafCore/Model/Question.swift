@@ -32,7 +32,7 @@ public struct QuestionID: Sendable, Hashable, Comparable {
     public var number: Int
 
     /// Creates an id.
-    public init(index: Int, generation: Int, number: Int) {
+    package init(index: Int, generation: Int, number: Int) {
         self.index = index
         self.generation = generation
         self.number = number

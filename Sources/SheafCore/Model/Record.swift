@@ -10,7 +10,7 @@ public struct Record: Sendable, Equatable {
         case binary
 
         /// The media type of the kind on the wire.
-        public var contentType: String {
+        package var contentType: String {
             switch self {
             case .json: "application/json"
             case .text: "text/plain; charset=utf-8"
@@ -19,7 +19,7 @@ public struct Record: Sendable, Equatable {
         }
 
         /// Creates the kind for a media type; types other than JSON and text are binary.
-        public init(contentType: String) {
+        package init(contentType: String) {
             if contentType.hasPrefix("application/json") {
                 self = .json
             } else if contentType.hasPrefix("text/") {
@@ -33,7 +33,7 @@ public struct Record: Sendable, Equatable {
     /// The maximum size of a record in a message, in bytes.
     public static let maximumSize = 1 << 20
     /// The maximum size of an id, in bytes.
-    public static let maximumIDSize = 512
+    package static let maximumIDSize = 512
 
     /// The record's id within the input: its `id` field, or `path:line`.
     public var id: String
@@ -50,7 +50,7 @@ public struct Record: Sendable, Equatable {
     }
 
     /// Appends the record as a JSON value: itself, a string, or Base64 if the bytes are not UTF-8.
-    public func writeJSON(to output: inout [UInt8]) {
+    package func writeJSON(to output: inout [UInt8]) {
         switch kind {
         case .json: JSON.writeOnOneLine(bytes, to: &output)
         case .text: JSON.write(String(decoding: bytes, as: UTF8.self), to: &output)
@@ -63,7 +63,7 @@ public struct Record: Sendable, Equatable {
         }
     }
 
-    /// The record as a JSON value, as ``writeJSON(to:)`` writes it.
+    /// The record as a JSON value, as `writeJSON(to:)` writes it.
     public var json: JSONValue {
         get throws(JSONError) {
             if kind == .json { return try JSON.parse(bytes) }

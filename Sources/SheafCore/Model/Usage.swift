@@ -18,7 +18,7 @@ public struct Usage: Sendable, Hashable {
     }
 
     /// Whether there are no amounts.
-    public var isEmpty: Bool { amounts.isEmpty }
+    package var isEmpty: Bool { amounts.isEmpty }
 
     /// The amount with that name, or 0.
     public subscript(name: String) -> Int { amounts[name] ?? 0 }
@@ -32,13 +32,13 @@ public struct Usage: Sendable, Hashable {
     }
 
     /// Adds all amounts of another usage.
-    public static func += (sum: inout Usage, other: Usage) {
+    package static func += (sum: inout Usage, other: Usage) {
         if other.isEmpty { return }
         for (name, amount) in other.amounts { sum.add(amount, to: name) }
     }
 
     /// The amounts, sorted by name.
-    public var sorted: [(name: String, amount: Int)] {
+    package var sorted: [(name: String, amount: Int)] {
         amounts.sorted { $0.key < $1.key }.map { (name: $0.key, amount: $0.value) }
     }
 

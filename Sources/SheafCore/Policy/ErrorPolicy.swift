@@ -28,7 +28,8 @@ public enum ErrorPolicy: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The accepted forms, for error messages.
-    public static let rule = "continue, stop, stop:N (N failures are tolerated) or stop:P% (P percent of the total are)"
+    package static let rule =
+        "continue, stop, stop:N (N failures are tolerated) or stop:P% (P percent of the total are)"
 
     /// The policy in the form that ``init(_:)`` parses.
     public var description: String {
@@ -41,7 +42,7 @@ public enum ErrorPolicy: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Returns whether this number of failures stops the batch; `total` is nil until the batch is sealed.
-    public func isExceeded(failures: Int, total: Int?) -> Bool {
+    package func isExceeded(failures: Int, total: Int?) -> Bool {
         switch self {
         case .continue: false
         case .stop(let limit): failures > limit

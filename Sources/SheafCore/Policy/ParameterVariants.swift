@@ -39,9 +39,9 @@ package struct ParameterVariants: Sendable, Equatable {
 }
 
 /// The reason why parameters are invalid.
-public struct ParameterError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct ParameterError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The reason, as text.
-    public let description: String
+    package let description: String
 
     init(_ description: String) { self.description = description }
 }

@@ -6,7 +6,7 @@ import OrderedCollections
 /// lifetime. In any time window, at most the calls that the rate allows, plus one burst, can start.
 public struct RateLimit: Sendable, Hashable, CustomStringConvertible {
     /// The accepted form, for error messages.
-    public static let rule = "a rate such as 100/s, 600/m or 5000/h"
+    package static let rule = "a rate such as 100/s, 600/m or 5000/h"
     /// The maximum number of calls per second.
     package static let maximum = 10_000
     /// The maximum number of bursts per second.
@@ -30,7 +30,7 @@ public struct RateLimit: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The rate in calls per second.
-    public var perSecond: Double { Double(count) / Double(seconds) }
+    package var perSecond: Double { Double(count) / Double(seconds) }
 
     /// The number of tokens, which is the maximum number of calls that can start at once.
     package var burst: Int { max(1, Int((perSecond / Self.burstsPerSecond).rounded(.up))) }
@@ -65,7 +65,7 @@ public enum RateLimitKey: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The wire form of the key.
-    public var text: String {
+    package var text: String {
         switch self {
         case .shared(let name): "limit.\(name)"
         case .flow(let name): "flow.\(name)"
@@ -105,7 +105,7 @@ public struct RateLimitWait: Sendable, Equatable {
     public var until: Timestamp?
 
     /// Creates a wait.
-    public init(key: RateLimitKey, tasks: Int, until: Timestamp? = nil) {
+    package init(key: RateLimitKey, tasks: Int, until: Timestamp? = nil) {
         self.key = key
         self.tasks = tasks
         self.until = until

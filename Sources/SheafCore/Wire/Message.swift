@@ -51,17 +51,17 @@ public struct Message: Sendable, Equatable {
     }
 
     /// The value of the header with that name, or nil if there is none.
-    public subscript(_ name: String) -> HeaderValue? {
+    package subscript(_ name: String) -> HeaderValue? {
         headers.first { $0.name == name }?.value
     }
 
     /// Returns the value of the header with that name if it is a string, or nil.
-    public func string(_ name: String) -> String? {
+    package func string(_ name: String) -> String? {
         if case .string(let value) = self[name] { value } else { nil }
     }
 
     /// Returns the value of the header with that name if it is an integer or a string of digits, or nil.
-    public func integer(_ name: String) -> Int? {
+    package func integer(_ name: String) -> Int? {
         switch self[name] {
         case .integer(let value): Int(exactly: value)
         case .string(let digits): Int(digits)

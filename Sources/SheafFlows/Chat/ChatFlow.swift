@@ -1,11 +1,11 @@
-public import SheafCore
+package import SheafCore
 
 /// Asks a chat model for each task.
 ///
 /// The output is an object with `content`, `tool_calls` (each with `id`, `name` and `arguments`), `finish_reason`
 /// (`stop`, `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is summed up
 /// over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
-public struct ChatFlow: ExaminableFlow {
+package struct ChatFlow: ExaminableFlow {
     private let provider: ChatProvider
     private let model: ArgumentTemplate
     private let messages: JSONTemplate
@@ -27,7 +27,7 @@ public struct ChatFlow: ExaminableFlow {
     ///   - maximumOutput: The most bytes of an answer's body.
     ///   - variables: The values of `${NAME}` in `key`, `model` and `headers`; no message shows them.
     /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
-    public init(
+    package init(
         provider: ChatProvider = .openai,
         baseURL: String? = nil,
         key: String? = nil,
@@ -61,7 +61,7 @@ public struct ChatFlow: ExaminableFlow {
     }
 
     /// Asks the model about one task.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
+    package func run(_ task: FlowTask) async throws -> FlowOutput {
         let (scope, body) = try request(for: task)
         switch provider {
         case .openai: return try OpenAIChat.answer(await service.ask(OpenAIChat.path, body, scope)).output
@@ -70,10 +70,10 @@ public struct ChatFlow: ExaminableFlow {
     }
 
     /// Returns the model and the URL of the service, which was checked when the flow was defined.
-    public func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
+    package func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
 
     /// Closes the connections.
-    public func shutDown() async { await service.shutDown() }
+    package func shutDown() async { await service.shutDown() }
 
     private func request(for task: FlowTask) throws(FlowError) -> (TemplateScope, JSONValue) {
         do throws(TemplateError) {

@@ -2,14 +2,14 @@ import OrderedCollections
 import SheafCore
 
 /// The API that a service of models offers.
-public enum ChatProvider: String, Sendable, CaseIterable {
+package enum ChatProvider: String, Sendable, CaseIterable {
     /// OpenAI's chat completions and embeddings, which most other services offer too.
     case openai
     /// Anthropic's Messages.
     case anthropic
 
     /// The URL of the provider's own service.
-    public var baseURL: String {
+    package var baseURL: String {
         switch self {
         case .openai: "https://api.openai.com/v1"
         case .anthropic: "https://api.anthropic.com"

@@ -1,10 +1,10 @@
-public import SheafCore
+package import SheafCore
 
 /// Asks an OpenAI-compatible service for the embedding of each task's text.
 ///
 /// The output is an object with `embedding`, or `embeddings` if the input is a list, with `model` and `usage`, which is
 /// summed up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
-public struct EmbeddingFlow: ExaminableFlow {
+package struct EmbeddingFlow: ExaminableFlow {
     private static let path = "/embeddings"
 
     private let model: ArgumentTemplate
@@ -24,7 +24,7 @@ public struct EmbeddingFlow: ExaminableFlow {
     ///   - maximumOutput: The most bytes of an answer's body.
     ///   - variables: The values of `${NAME}` in `key`, `model` and `headers`; no message shows them.
     /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
-    public init(
+    package init(
         baseURL: String? = nil,
         key: String? = nil,
         model: String,
@@ -49,7 +49,7 @@ public struct EmbeddingFlow: ExaminableFlow {
     }
 
     /// Asks for the embedding of one task.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
+    package func run(_ task: FlowTask) async throws -> FlowOutput {
         let (scope, body) = try request(for: task)
         let answer = try await service.ask(Self.path, body, scope)
         let data = answer["data"]?.arrayValue ?? []
@@ -70,10 +70,10 @@ public struct EmbeddingFlow: ExaminableFlow {
     }
 
     /// Returns the model and the URL of the service, which was checked when the flow was defined.
-    public func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
+    package func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
 
     /// Closes the connections.
-    public func shutDown() async { await service.shutDown() }
+    package func shutDown() async { await service.shutDown() }
 
     private func request(for task: FlowTask) throws(FlowError) -> (TemplateScope, JSONValue) {
         do throws(TemplateError) {

@@ -18,26 +18,26 @@ import SystemPackage
 ///   and after two seconds SIGKILL. When the process ends, the processes that it started may write for one more second;
 ///   then, or as soon as none of them can write, the rest of the group gets SIGKILL. Only a process that left the group
 ///   can outlive its task.
-public struct ExecFlow: ExaminableFlow {
+package struct ExecFlow: ExaminableFlow {
     /// The most bytes of output by default.
-    public static let defaultMaximumOutput = 1 << 20
+    package static let defaultMaximumOutput = 1 << 20
     /// The variables that a program does not receive by default, since they may hold credentials.
-    public static let defaultWithheldVariables: Set<String> = ["SHEAF_BROKER"]
+    package static let defaultWithheldVariables: Set<String> = ["SHEAF_BROKER"]
 
     /// The program, which is no template: a name that is looked up in `PATH`, or a path.
-    public let program: String
+    package let program: String
     /// The arguments after the program.
-    public let arguments: [ArgumentTemplate]
+    package let arguments: [ArgumentTemplate]
     /// The folder in which the program runs, and from which a path to it is taken.
-    public let directory: String
+    package let directory: String
     /// Variables that override those of the worker.
-    public let environment: [String: String]
+    package let environment: [String: String]
     /// Variables of the worker that the program does not receive.
-    public let withheldVariables: Set<String>
+    package let withheldVariables: Set<String>
     /// The most bytes of output.
-    public let maximumOutput: Int
+    package let maximumOutput: Int
     /// What is doubtful about the definition.
-    public let warnings: [FlowConfigurationProblem]
+    package let warnings: [FlowConfigurationProblem]
 
     /// The program without its arguments.
     private let command: ProgramCommand
@@ -54,7 +54,7 @@ public struct ExecFlow: ExaminableFlow {
     ///   - withheldVariables: Variables of the worker that the program does not receive.
     ///   - maximumOutput: The most bytes of output.
     /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
-    public init(
+    package init(
         _ command: [String],
         directory: String = ".",
         environment: [String: String] = [:],
@@ -98,10 +98,10 @@ public struct ExecFlow: ExaminableFlow {
     }
 
     /// Looks for the program and its folder.
-    public func examine() -> FlowExamination { command.examine() }
+    package func examine() -> FlowExamination { command.examine() }
 
     /// Runs the program for one task.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
+    package func run(_ task: FlowTask) async throws -> FlowOutput {
         let configuration = try configuration(for: task)
         try Task.checkCancellation()
         let process = ChildProcess(

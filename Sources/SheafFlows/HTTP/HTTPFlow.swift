@@ -1,4 +1,4 @@
-public import SheafCore
+package import SheafCore
 
 /// Sends a request for each task.
 ///
@@ -11,9 +11,9 @@ public import SheafCore
 ///   `output-not-text`.
 /// - A host that is part of the URL's template may have any address. A host that comes from a record or a redirect must
 ///   not have a private address, unless that is allowed.
-public struct HTTPFlow: ExaminableFlow {
+package struct HTTPFlow: ExaminableFlow {
     /// How the body of an answer becomes an output.
-    public enum Response: String, Sendable, CaseIterable {
+    package enum Response: String, Sendable, CaseIterable {
         /// JSON if all of it is JSON, otherwise a string.
         case auto
         /// JSON; anything else is a failure.
@@ -23,7 +23,7 @@ public struct HTTPFlow: ExaminableFlow {
     }
 
     /// The body of a request.
-    public enum Body: Sendable {
+    package enum Body: Sendable {
         /// A string, which is a template.
         case text(String)
         /// JSON whose strings are templates.
@@ -57,7 +57,7 @@ public struct HTTPFlow: ExaminableFlow {
     ///   - maximumOutput: The most bytes of an answer's body.
     ///   - variables: The values of `${NAME}`; no message shows them.
     /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
-    public init(
+    package init(
         url: String,
         method: String? = nil,
         headers: [(name: String, value: String)] = [],
@@ -96,10 +96,10 @@ public struct HTTPFlow: ExaminableFlow {
     }
 
     /// The most redirects that are followed by default.
-    public static let defaultRedirects = 5
+    package static let defaultRedirects = 5
 
     /// Sends the request of one task.
-    public func run(_ task: FlowTask) async throws -> FlowOutput {
+    package func run(_ task: FlowTask) async throws -> FlowOutput {
         do {
             let call = try call(for: task)
             let answer = try await caller.send(call, isTrusted: isHostFixed)
@@ -111,7 +111,7 @@ public struct HTTPFlow: ExaminableFlow {
     }
 
     /// Checks the URL, as far as that is possible without a task.
-    public func examine() -> FlowExamination {
+    package func examine() -> FlowExamination {
         FlowExamination(
             use: "asks \(url.text.prefix { $0 != "?" })",
             problem: isURLBroken ? "its URL is invalid with the values of the environment variables" : nil
@@ -119,7 +119,7 @@ public struct HTTPFlow: ExaminableFlow {
     }
 
     /// Closes the connections.
-    public func shutDown() async { await caller.shutDown() }
+    package func shutDown() async { await caller.shutDown() }
 
     private func call(for task: FlowTask) throws(FlowError) -> HTTPCall {
         do throws(TemplateError) {

@@ -1,4 +1,4 @@
-public import Logging
+package import Logging
 import SheafCore
 import Subprocess
 
@@ -16,15 +16,15 @@ import Subprocess
 /// - A child that breaks these rules, or whose task timed out or was cancelled, is ended with all it started.
 /// - A task fails with the error that the child reports, or with `process-ended`, which may be retried, `protocol`,
 ///   `output-too-large`, `not-found`, `spawn`, `template` or `not-interactive`.
-public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
+package struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     /// The program and its arguments.
-    public let arguments: [String]
+    package let arguments: [String]
     /// The number of tasks after which a child is replaced; nil means that it never is.
-    public let maximumTasks: Int?
+    package let maximumTasks: Int?
     /// The most bytes of one line that a child writes.
-    public let maximumOutput: Int
+    package let maximumOutput: Int
     /// The log for standard error and the log lines of children.
-    public var logger = Logger(label: "sheaf")
+    package var logger = Logger(label: "sheaf")
 
     private let command: ProgramCommand
     /// How long a child and all it started have time to end.
@@ -41,7 +41,7 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     ///   - maximumTasks: The number of tasks after which a child is replaced.
     ///   - maximumOutput: The most bytes of one line that a child writes.
     /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
-    public init(
+    package init(
         _ command: [String],
         directory: String = ".",
         environment: [String: String] = [:],
@@ -75,10 +75,10 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     }
 
     /// How many tasks a child may be handed at once, so that it does not wait for the next one.
-    public var groupSize: Int { min(pool.groupSize, maximumTasks ?? .max) }
+    package var groupSize: Int { min(pool.groupSize, maximumTasks ?? .max) }
 
     /// Hands tasks to a child, which works on one after the other; the next child gets those that it leaves.
-    public func run(
+    package func run(
         _ tasks: ArraySlice<FlowTask>,
         more: @Sendable (Int) -> [FlowTask],
         ended: @Sendable (Result<FlowOutput, FlowError>) async -> Void
@@ -92,10 +92,10 @@ public struct ProcessFlow: SerialFlow, LoggingFlow, ExaminableFlow {
     }
 
     /// Looks for the program and its folder.
-    public func examine() -> FlowExamination { command.examine() }
+    package func examine() -> FlowExamination { command.examine() }
 
     /// Ends all children.
-    public func shutDown() async { await pool.close() }
+    package func shutDown() async { await pool.close() }
 
     private func start() throws(FlowError) -> LineChild {
         while let child = pool.take() {

@@ -9,11 +9,11 @@ import SheafCore
 /// Values are inserted without HTML escapes, objects and lists as JSON, and `null` as nothing. A variable must exist, a
 /// section need not: `{{#name}}…{{/name}}` is left out if the name is missing, `null`, `false`, an empty string or an
 /// empty list. Partials, inheritance and pragmas are not allowed.
-public struct ArgumentTemplate: Sendable {
+package struct ArgumentTemplate: Sendable {
     /// The template as it was written.
-    public let text: String
+    package let text: String
     /// Whether the template contains any tag.
-    public let isTemplated: Bool
+    package let isTemplated: Bool
     private let template: MustacheTemplate?
     private let escape: TemplateEscape
     private let variables: [String: String]
@@ -21,7 +21,7 @@ public struct ArgumentTemplate: Sendable {
     /// Parses a template.
     ///
     /// - Throws: ``TemplateError`` if the string is not a template.
-    public init(_ text: String) throws(TemplateError) {
+    package init(_ text: String) throws(TemplateError) {
         try self.init(text, escape: .none, variables: nil)
     }
 
@@ -66,7 +66,7 @@ public struct ArgumentTemplate: Sendable {
     /// Renders the template for a task.
     ///
     /// - Throws: ``TemplateError`` if the task has no value for a variable, or if a record of JSON is not valid JSON.
-    public func render(_ task: FlowTask) throws(TemplateError) -> String {
+    package func render(_ task: FlowTask) throws(TemplateError) -> String {
         guard isTemplated else { return text }
         return try render(TemplateScope(task))
     }
@@ -83,9 +83,9 @@ public struct ArgumentTemplate: Sendable {
 }
 
 /// Reports what is wrong with a template, or with the task that it is rendered for.
-public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What is wrong, for people.
-    public let description: String
+    package let description: String
 
     init(_ description: String) { self.description = description }
 }

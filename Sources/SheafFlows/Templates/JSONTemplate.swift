@@ -1,11 +1,11 @@
 import OrderedCollections
-public import SheafCore
+package import SheafCore
 
 /// A JSON value whose strings are templates.
 ///
 /// A string that is a single tag, such as `"{{count}}"`, becomes the value itself, with its type; any other string
 /// stays a string, whatever is inserted. So no value can change the structure around it.
-public struct JSONTemplate: Sendable {
+package struct JSONTemplate: Sendable {
     private indirect enum Node: Sendable {
         case fixed(JSONValue)
         case text(ArgumentTemplate)
@@ -15,7 +15,7 @@ public struct JSONTemplate: Sendable {
     }
 
     /// The value as it was written.
-    public let source: JSONValue
+    package let source: JSONValue
     private let root: Node
 
     /// Parses the strings of a value.
@@ -24,7 +24,7 @@ public struct JSONTemplate: Sendable {
     ///   - source: The value.
     ///   - variables: The values of `${NAME}` in strings; nil if it is not replaced.
     /// - Throws: ``TemplateError`` if a string is not a template.
-    public init(_ source: JSONValue, variables: [String: String]? = nil) throws(TemplateError) {
+    package init(_ source: JSONValue, variables: [String: String]? = nil) throws(TemplateError) {
         self.source = source
         self.root = try Self.parse(source, variables)
     }

@@ -1,4 +1,6 @@
 import Sheaf
+import SheafBroker
+import SheafCore
 
 /// Feeds tasks to an open batch, one at a time, and measures how long each takes until its outcome is read.
 struct Latency {

@@ -1,4 +1,6 @@
 import Sheaf
+import SheafBroker
+import SheafCore
 
 /// Writes the journal and the results log of a batch whose tasks have all run, as a creator and a worker would have.
 struct ReadyResults {

@@ -1,20 +1,20 @@
 import Foundation
 
 /// A RabbitMQ node for tests, on loopback, driven through `Tests/rabbitmq-node`.
-public struct RabbitMQNode: Sendable {
+package struct RabbitMQNode: Sendable {
     /// The URL with user and password, such as `amqp://guest:guest@127.0.0.1:20123`.
-    public let url: String
+    package let url: String
     /// The Erlang node name.
-    public let nodeName: String
+    package let nodeName: String
     /// The folder that contains its configuration, data and log.
-    public let folder: String
+    package let folder: String
     /// The TLS ports and certificates, or nil if the node was started without TLS.
-    public let tls: TLS?
+    package let tls: TLS?
 
     /// The node that tests share: the one named by the environment, or one started for this process.
     ///
     /// Tests that use it must not affect others: they use unique names, set no alarms and never restart it.
-    public static var shared: RabbitMQNode {
+    package static var shared: RabbitMQNode {
         get async throws { try await sharedStart.value }
     }
 
@@ -29,7 +29,7 @@ public struct RabbitMQNode: Sendable {
     /// - Parameters:
     ///   - withTLS: Whether it also listens for TLS.
     ///   - settings: Settings of the Erlang application `rabbit`, such as `consumer_timeout=3000`.
-    public static func start(withTLS: Bool = false, settings: [String] = []) async throws -> RabbitMQNode {
+    package static func start(withTLS: Bool = false, settings: [String] = []) async throws -> RabbitMQNode {
         let owner = ["--for", String(ProcessInfo.processInfo.processIdentifier)]
         let changes = settings.flatMap { ["--with", $0] }
         let output = try await script(["start"] + (withTLS ? ["--tls"] : []) + changes + owner)
@@ -38,13 +38,13 @@ public struct RabbitMQNode: Sendable {
             return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
         }
         guard let node = RabbitMQNode(variables: Dictionary(pairs) { $1 }) else {
-            throw RabbitMQNodeError("rabbitmq-node printed no variables: \(output)")
+            throw TestToolError("rabbitmq-node printed no variables: \(output)")
         }
         return node
     }
 
     /// Runs the body with a private node that tests may stop and restart, and removes it afterwards.
-    public static func with<Value>(
+    package static func with<Value>(
         settings: [String] = [],
         _ body: (RabbitMQNode) async throws -> Value
     ) async throws -> Value {
@@ -70,47 +70,47 @@ public struct RabbitMQNode: Sendable {
     }
 
     /// The address without credentials, as `host:port`.
-    public var endpoint: String { String(url.drop { $0 != "@" }.dropFirst()) }
+    package var endpoint: String { String(url.drop { $0 != "@" }.dropFirst()) }
 
     /// Stops the node and removes its folder.
-    public func stop() async throws {
+    package func stop() async throws {
         _ = try await Self.script(["stop", folder])
     }
 
     /// Kills the node as a crash would; its data remains.
-    public func kill() async throws {
+    package func kill() async throws {
         _ = try await Self.script(["kill", folder])
     }
 
     /// Shuts the node down cleanly; its data remains.
-    public func shutDown() async throws {
+    package func shutDown() async throws {
         _ = try await Self.script(["shutdown", folder])
     }
 
     /// Suspends the process of the node, like a machine that hangs, until ``thaw()``.
-    public func freeze() async throws {
+    package func freeze() async throws {
         _ = try await Self.script(["freeze", folder])
     }
 
     /// Resumes a frozen node.
-    public func thaw() async throws {
+    package func thaw() async throws {
         _ = try await Self.script(["thaw", folder])
     }
 
     /// Restarts a node that was killed or shut down, with its data and its address.
-    public func restart() async throws {
+    package func restart() async throws {
         _ = try await Self.script(["restart", folder])
     }
 
     /// Runs `rabbitmqctl` for this node and returns its output.
     @discardableResult
-    public func rabbitmqctl(_ arguments: String...) async throws -> String {
+    package func rabbitmqctl(_ arguments: String...) async throws -> String {
         try await rabbitmqctl(arguments)
     }
 
     /// Runs `rabbitmqctl` for this node with a list of arguments.
     @discardableResult
-    public func rabbitmqctl(_ arguments: [String]) async throws -> String {
+    package func rabbitmqctl(_ arguments: [String]) async throws -> String {
         try await Self.script(["ctl", folder] + arguments)
     }
 
@@ -131,28 +131,20 @@ public struct RabbitMQNode: Sendable {
                 guard process.terminationStatus != 0 else { return continuation.resume(returning: text) }
                 let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
                 let what = arguments.joined(separator: " ")
-                continuation.resume(throwing: RabbitMQNodeError("rabbitmq-node \(what): \(complaint)"))
+                continuation.resume(throwing: TestToolError("rabbitmq-node \(what): \(complaint)"))
             }
             do { try process.run() } catch { continuation.resume(throwing: error) }
         }
     }
 }
 
-/// An error of a RabbitMQ node for tests.
-public struct RabbitMQNodeError: Error, Sendable, CustomStringConvertible {
-    /// The description of the error.
-    public let description: String
-
-    init(_ description: String) { self.description = description }
-}
-
 extension RabbitMQNode {
     /// The TLS ports of a node and its certificates.
-    public struct TLS: Sendable {
+    package struct TLS: Sendable {
         /// The port whose certificate is for the name `localhost`; clients need no certificate.
-        public let port: Int
+        package let port: Int
         /// The port whose certificate is for the address `127.0.0.1`; clients need a certificate.
-        public let strictPort: Int
+        package let strictPort: Int
         private let folder: String
 
         init?(variables: [String: String], folder: String) {
@@ -165,13 +157,13 @@ extension RabbitMQNode {
         }
 
         /// The path of the certificate that signed all others.
-        public var authority: String { "\(folder)/ca.pem" }
+        package var authority: String { "\(folder)/ca.pem" }
         /// The path of a certificate that signed none of them.
-        public var otherAuthority: String { "\(folder)/other-ca.pem" }
+        package var otherAuthority: String { "\(folder)/other-ca.pem" }
         /// The path of a client certificate.
-        public var clientCertificate: String { "\(folder)/client.pem" }
+        package var clientCertificate: String { "\(folder)/client.pem" }
         /// The path of the key of the client certificate.
-        public var clientKey: String { "\(folder)/client.key" }
+        package var clientKey: String { "\(folder)/client.key" }
     }
 }
 

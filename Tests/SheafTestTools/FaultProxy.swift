@@ -5,7 +5,7 @@ import Synchronization
 /// A TCP proxy on loopback between a client and a broker, which injects faults into live connections.
 ///
 /// It has its own thread, which ends with the body of ``with(inFrontOf:_:)``.
-public final class FaultProxy: Sendable {
+package final class FaultProxy: Sendable {
     /// The state shared by the thread and its callers.
     final class Counters: Sendable {
         private struct State {
@@ -38,7 +38,7 @@ public final class FaultProxy: Sendable {
     }
 
     /// The port of the proxy.
-    public let port: Int
+    package let port: Int
     private let counters = Counters()
     private let wake: FileHandle
 
@@ -67,7 +67,7 @@ public final class FaultProxy: Sendable {
     /// - Parameters:
     ///   - url: The URL of the broker, whose host must be loopback.
     ///   - body: Receives the proxy and the URL that leads through it.
-    public static func with<Value>(
+    package static func with<Value>(
         inFrontOf url: String,
         _ body: (FaultProxy, String) async throws -> Value
     ) async throws -> Value {
@@ -81,16 +81,16 @@ public final class FaultProxy: Sendable {
     }
 
     /// The number of connections accepted so far.
-    public var acceptedConnections: Int { counters.accepted }
+    package var acceptedConnections: Int { counters.accepted }
 
     /// The number of open connections.
-    public var openConnections: Int { counters.open }
+    package var openConnections: Int { counters.open }
 
     /// Changes the fault, also for existing connections, and returns once it is in effect.
-    public func set(_ mode: FaultMode) { tell(.set(mode)) }
+    package func set(_ mode: FaultMode) { tell(.set(mode)) }
 
     /// Resets every existing connection; new ones are treated as before.
-    public func resetConnections() { tell(.resetConnections) }
+    package func resetConnections() { tell(.resetConnections) }
 
     private func tell(_ command: FaultLoop.Command) {
         let done = counters.post(command)
@@ -100,9 +100,9 @@ public final class FaultProxy: Sendable {
 }
 
 /// The fault that a ``FaultProxy`` injects into its connections.
-public enum FaultMode: Sendable, Hashable {
+package enum FaultMode: Sendable, Hashable {
     /// A direction through the proxy, or both.
-    public enum Direction: Sendable, Hashable {
+    package enum Direction: Sendable, Hashable {
         /// From the client to the broker.
         case toBroker
         /// From the broker to the client.

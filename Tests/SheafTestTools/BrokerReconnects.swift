@@ -1,28 +1,28 @@
 import Foundation
 
 /// The resources of a process that repeatedly loses its connections to RabbitMQ, as reported by `BrokerProbe`.
-public struct BrokerReconnects: Sendable {
+package struct BrokerReconnects: Sendable {
     /// The resources after some rounds, in each of which every connection was lost and opened again.
-    public struct Sample: Sendable {
+    package struct Sample: Sendable {
         /// The number of rounds.
-        public let rounds: Int
+        package let rounds: Int
         /// The number of open descriptors.
-        public let descriptors: Int
+        package let descriptors: Int
         /// The number of threads.
-        public let threads: Int
+        package let threads: Int
         /// The resident memory in kilobytes.
-        public let kilobytes: Int
+        package let kilobytes: Int
         /// The number of connections opened so far.
-        public let connections: Int
+        package let connections: Int
     }
 
     /// After a fifth of the rounds.
-    public let early: Sample
+    package let early: Sample
     /// After all of them.
-    public let late: Sample
+    package let late: Sample
 
     /// Runs the probe, which is built with the tests into the folder of their bundle.
-    public static func run(rounds: Int, on url: String) async throws -> BrokerReconnects {
+    package static func run(rounds: Int, on url: String) async throws -> BrokerReconnects {
         let bundle = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: bundle).deletingLastPathComponent()
@@ -39,7 +39,7 @@ public struct BrokerReconnects: Sendable {
             .filter { $0.count == 5 }
             .map { Sample(rounds: $0[0], descriptors: $0[1], threads: $0[2], kilobytes: $0[3], connections: $0[4]) }
         guard status == 0, samples.count == 2 else {
-            throw BrokerConformanceFailure("BrokerProbe ended with \(status): \(text)", file: #fileID, line: #line)
+            throw TestToolError("BrokerProbe ended with \(status): \(text)")
         }
         return BrokerReconnects(early: samples[0], late: samples[1])
     }
@@ -47,7 +47,7 @@ public struct BrokerReconnects: Sendable {
     /// The resources that grew significantly between the two samples, for display, or nil if there are none.
     ///
     /// A leak once a round, or once a connection, grows by many times as much.
-    public var growth: String? {
+    package var growth: String? {
         let rounds = late.rounds - early.rounds
         var grown: [String] = []
         if late.descriptors > early.descriptors + 8 { grown.append("descriptors") }
@@ -60,7 +60,7 @@ public struct BrokerReconnects: Sendable {
 
 extension BrokerReconnects: CustomStringConvertible {
     /// Both samples in one line.
-    public var description: String {
+    package var description: String {
         [early, late].map { sample in
             "after \(sample.rounds) rounds and \(sample.connections) connections \(sample.descriptors) descriptors, "
                 + "\(sample.threads) threads, \(sample.kilobytes) kB"

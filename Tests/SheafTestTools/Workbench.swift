@@ -1,12 +1,12 @@
 import Foundation
-public import SheafCore
+package import SheafCore
 import Subprocess
 import SystemPackage
 
 /// A temporary folder with a configuration, in which tests run the built command like a user.
-public struct Workbench: Sendable {
+package struct Workbench: Sendable {
     /// The folder.
-    public let folder: String
+    package let folder: String
 
     private let environment: [String: String]
 
@@ -16,7 +16,7 @@ public struct Workbench: Sendable {
     ///   - configuration: The content of `sheaf.yaml`.
     ///   - environment: Variables for every command, besides `PATH`, `HOME` and `TERM`.
     ///   - body: Runs commands in the folder.
-    public static func with(
+    package static func with(
         configuration: String,
         environment: [String: String] = [:],
         _ body: (Workbench) async throws -> Void
@@ -30,18 +30,18 @@ public struct Workbench: Sendable {
     }
 
     /// The result of a command.
-    public struct Run: Sendable {
+    package struct Run: Sendable {
         /// The exit code, or 128 plus the number of the signal that ended it.
-        public let code: Int32
+        package let code: Int32
         /// Standard output.
-        public let output: String
+        package let output: String
         /// Standard error.
-        public let talk: String
+        package let talk: String
 
         /// The lines of standard output.
-        public var lines: [String] { output.split(separator: "\n").map(String.init) }
+        package var lines: [String] { output.split(separator: "\n").map(String.init) }
         /// Standard output as one JSON value.
-        public var json: JSONValue { get throws { try JSON.parse(output) } }
+        package var json: JSONValue { get throws { try JSON.parse(output) } }
     }
 
     /// The command, which is built with the tests into the folder of their bundle.
@@ -54,7 +54,7 @@ public struct Workbench: Sendable {
 
     /// Runs `sheaf` with these arguments until it ends; `meanwhile` receives the process identifier.
     @discardableResult
-    public func sheaf(
+    package func sheaf(
         _ arguments: String...,
         input: String? = nil,
         environment: [String: String] = [:],
@@ -66,7 +66,7 @@ public struct Workbench: Sendable {
 
     /// Runs `sheaf` with a list of arguments.
     @discardableResult
-    public func sheaf(
+    package func sheaf(
         _ arguments: [String],
         input: String? = nil,
         environment: [String: String] = [:],
@@ -86,7 +86,7 @@ public struct Workbench: Sendable {
     /// Runs a shell command line in which `$SHEAF` is the command; `meanwhile` receives the process identifier of the
     /// shell.
     @discardableResult
-    public func shell(
+    package func shell(
         _ line: String,
         limit: Duration = .seconds(60),
         meanwhile: @escaping @Sendable (Int32) async throws -> Void = { _ in }
@@ -130,7 +130,7 @@ public struct Workbench: Sendable {
             defer { group.cancelAll() }
             return try await group.next() ?? nil
         }
-        guard let run else { throw WorkbenchTimeout("\(arguments.joined(separator: " ")) took longer than \(limit)") }
+        guard let run else { throw TestToolError("\(arguments.joined(separator: " ")) took longer than \(limit)") }
         return run
     }
 
@@ -154,20 +154,20 @@ public struct Workbench: Sendable {
     }
 
     /// Waits until the condition holds; throws if that takes longer than the limit.
-    public func until(
+    package func until(
         _ what: String,
         limit: Duration = .seconds(30),
         _ condition: () async throws -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + limit
         while try await !condition() {
-            if ContinuousClock.now > deadline { throw WorkbenchTimeout("not within \(limit): \(what)") }
+            if ContinuousClock.now > deadline { throw TestToolError("not within \(limit): \(what)") }
             try await Task.sleep(for: .milliseconds(10))
         }
     }
 
     /// Writes a file in the folder.
-    public func write(_ text: String, to name: String) throws {
+    package func write(_ text: String, to name: String) throws {
         let path = "\(folder)/\(name)"
         try FileManager.default.createDirectory(
             atPath: FilePath(path).removingLastComponent().string,
@@ -177,21 +177,13 @@ public struct Workbench: Sendable {
     }
 
     /// Reads a file in the folder.
-    public func read(_ name: String) throws -> String {
+    package func read(_ name: String) throws -> String {
         try String(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)"), encoding: .utf8)
     }
 
     /// Returns the lines of a file in the folder, or no lines if the file does not exist.
-    public func lines(of name: String) throws -> [Substring] {
+    package func lines(of name: String) throws -> [Substring] {
         guard FileManager.default.fileExists(atPath: "\(folder)/\(name)") else { return [] }
         return try read(name).split(separator: "\n")
     }
-}
-
-/// A time limit of a ``Workbench`` passed.
-public struct WorkbenchTimeout: Error, Sendable, CustomStringConvertible {
-    /// What took too long.
-    public let description: String
-
-    init(_ description: String) { self.description = description }
 }

@@ -1,13 +1,13 @@
-public import SheafBroker
+package import SheafBroker
 import SheafCore
 
 /// Uses a broker in every way at once and continues after every retryable error, as Sheaf does.
 ///
 /// It fails if an error is not retryable, if something that exists is reported as missing, or if anything confirmed is
 /// missing in the end.
-public final class BrokerExercise: Sendable {
+package final class BrokerExercise: Sendable {
     /// A way to use a broker.
-    public enum Activity: String, Sendable, CaseIterable {
+    package enum Activity: String, Sendable, CaseIterable {
         /// Publishes to a queue with confirms.
         case publishing
         /// Consumes from that queue and settles.
@@ -43,7 +43,7 @@ public final class BrokerExercise: Sendable {
     ///   - broker: The broker; not closed afterwards.
     ///   - limit: The time limit, after the body, for everything confirmed to arrive.
     ///   - body: Disturbs the broker in the meantime.
-    public static func run(
+    package static func run(
         on broker: any Broker,
         settlingWithin limit: Duration = .seconds(30),
         _ body: @escaping @Sendable (BrokerExercise) async throws -> Void
@@ -70,7 +70,7 @@ public final class BrokerExercise: Sendable {
 
     /// Waits until every activity has completed a call begun after a point in time, and returns the time each needed.
     @discardableResult
-    public func progress(
+    package func progress(
         of activities: [Activity] = Activity.allCases,
         since moment: ContinuousClock.Instant = .now,
         within limit: Duration = .seconds(20)
@@ -89,13 +89,13 @@ public final class BrokerExercise: Sendable {
     }
 
     /// Returns the first error of each activity after a point in time, and how long after.
-    public func firstErrors(since moment: ContinuousClock.Instant) -> [Activity: (after: Duration, error: BrokerError)]
+    package func firstErrors(since moment: ContinuousClock.Instant) -> [Activity: (after: Duration, error: BrokerError)]
     {
         record.firstErrors(since: moment)
     }
 
     /// Returns the longest call that ended after a point in time, with its duration.
-    public func longestCall(
+    package func longestCall(
         since moment: ContinuousClock.Instant,
         of activities: [Activity] = Activity.allCases
     ) -> (Activity, Duration)? {
@@ -103,10 +103,10 @@ public final class BrokerExercise: Sendable {
     }
 
     /// The name of the log in use.
-    public var logName: String { log }
+    package var logName: String { log }
 
     /// The number of messages and entries confirmed so far.
-    public var confirmedCount: Int { ledger.confirmedCount }
+    package var confirmedCount: Int { ledger.confirmedCount }
 
     private func produce(during body: @escaping @Sendable (BrokerExercise) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -134,8 +134,8 @@ public final class BrokerExercise: Sendable {
         }
     }
 
-    func failure(_ message: String, line: Int = #line) -> BrokerConformanceFailure {
-        BrokerConformanceFailure(message, file: #fileID, line: line)
+    func failure(_ message: String, line: Int = #line) -> TestToolError {
+        TestToolError("\(message) (\(#fileID):\(line))")
     }
 }
 

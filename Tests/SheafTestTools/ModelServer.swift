@@ -3,15 +3,15 @@ import Subprocess
 import SystemPackage
 
 /// The server in `Tests/model-server.py`, which imitates model services and their failures.
-public struct ModelServer: Sendable {
+package struct ModelServer: Sendable {
     /// The API key that it accepts.
-    public static let key = "sk-secret-of-the-tests"
+    package static let key = "sk-secret-of-the-tests"
 
     /// The base URL, such as `http://127.0.0.1:8080`.
-    public let url: String
+    package let url: String
 
     /// Runs the body with a new server.
-    public static func with(_ body: @escaping @Sendable (ModelServer) async throws -> Void) async throws {
+    package static func with(_ body: @escaping @Sendable (ModelServer) async throws -> Void) async throws {
         let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Tests/model-server.py").path
         let input = try FileDescriptor.pipe(options: .closeOnExec)
@@ -27,7 +27,7 @@ public struct ModelServer: Sendable {
             // The server runs until its standard input ends.
             defer { try? input.writeEnd.close() }
             guard let port = try readLine(output.readEnd) else {
-                throw WorkbenchTimeout("Tests/model-server.py did not print its port")
+                throw TestToolError("Tests/model-server.py did not print its port")
             }
             try await body(ModelServer(url: "http://127.0.0.1:\(port)"))
         }
