@@ -49,9 +49,6 @@ package struct WireNames: Sendable, Hashable {
     /// Returns the queue in which spent tokens wait until they are available again.
     package func spentTokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
 
-    /// Returns the lock of the worker that mints a rate's tokens.
-    package func limitLock(_ key: RateLimitKey) -> String { "\(namespace).lock.\(key.text)" }
-
     /// The lock of the aggregator.
     package var aggregatorLock: String { "\(namespace).lock.aggregator" }
 
