@@ -5,7 +5,7 @@ import BitCollections
 /// Applying an event twice has the same effect as applying it once. Events that do not conflict lead to the same state
 /// in any order. Two different outcomes of one task conflict; a reader applies a log in order, and the first outcome
 /// counts. Counts are derived from sets and never stored. The state needs two bits per task, plus an entry for each
-/// retried task.
+/// retried task and for each question of a task that has no outcome.
 package struct BatchState: Sendable, Equatable {
     /// The maximum number of tasks of a batch; limits the memory that a foreign message can make a reader allocate.
     package static let maximumTasks = 100_000_000
@@ -32,6 +32,8 @@ package struct BatchState: Sendable, Equatable {
     private var committed: [Int: String] = [:]
     /// The leases of tasks that have no outcome, by task index.
     package private(set) var leases: [Int: TaskLease] = [:]
+    /// The questions of tasks that have no outcome, with the answers they got.
+    package private(set) var questions = QuestionState()
 
     package init() {}
 
@@ -50,6 +52,7 @@ package struct BatchState: Sendable, Equatable {
         high.formIntersection(known)
         early = early.filter { $0.key < total }
         generations = generations.filter { $0.key < total }
+        questions.keep(below: total)
     }
 
     /// Records that a worker started its first task of the batch.
@@ -75,6 +78,7 @@ package struct BatchState: Sendable, Equatable {
         if outcome.status == .failed { high.insert(outcome.index) }
         if outcome.status == .succeeded { usage += outcome.usage }
         endLease(of: outcome.index, before: outcome.generation + 1)
+        questions.end(outcome.index, before: outcome.generation + 1)
         return true
     }
 
@@ -89,6 +93,7 @@ package struct BatchState: Sendable, Equatable {
         for index in indices where generation > generations[index] ?? 0 && index < sealedTotal ?? Self.maximumTasks {
             generations[index] = generation
             endLease(of: index, before: generation)
+            questions.end(index, before: generation)
             low.remove(index)
             high.remove(index)
             if let outcome = early[index], outcome.generation <= generation {
@@ -176,6 +181,18 @@ package struct BatchState: Sendable, Equatable {
         for (index, lease) in leases where lease.id == id { leases[index] = nil }
     }
 
+    /// Records a question or an answer, unless the task has ended.
+    package mutating func applyQuestion(_ entry: QuestionEntry) {
+        guard entry.id.index < sealedTotal ?? Self.maximumTasks, !hasEnded(entry.id) else { return }
+        questions.apply(entry)
+    }
+
+    /// Returns whether the task that asked a question has an outcome, or was opened again after it.
+    package func hasEnded(_ id: QuestionID) -> Bool {
+        let generation = generation(of: id.index)
+        return id.generation < generation || (id.generation == generation && isSettled(id.index))
+    }
+
     /// Applies the entry at an offset of the results log.
     package mutating func apply(_ event: ResultEvent, at offset: Int64 = 0) {
         switch event {
@@ -187,6 +204,7 @@ package struct BatchState: Sendable, Equatable {
             lease.offset = offset
             applyLeased(lease)
         case .returned(let id): applyReturned(lease: id)
+        case .question(let entry): applyQuestion(entry)
         case .delayed, .checkpoint, .unknown: break
         }
     }
@@ -220,7 +238,7 @@ package struct BatchState: Sendable, Equatable {
         }
     }
 
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
 
     /// The state as bytes for a checkpoint: runs of tasks in the same state, then the rarer parts, then a checksum.
     ///
@@ -257,6 +275,7 @@ package struct BatchState: Sendable, Equatable {
             writer.text(lease.worker)
             writer.number(Int(lease.offset))
         }
+        questions.write(to: &writer)
         writer.usage(usage)
         return writer.finished
     }
@@ -310,6 +329,7 @@ package struct BatchState: Sendable, Equatable {
             let offset = Int64(reader.number(below: Int.max))
             leases[index] = TaskLease(id: id, index: index, generation: generation, worker: worker, offset: offset)
         }
+        questions = QuestionState(from: &reader)
         usage = reader.usage()
         guard reader.isWhole else { return nil }
     }

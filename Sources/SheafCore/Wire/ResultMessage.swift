@@ -136,6 +136,8 @@ package enum ResultEvent: Sendable, Equatable {
     case leased(TaskLease)
     /// A leased task was returned to its queue.
     case returned(lease: String)
+    /// A task asks a question, no longer waits for it, or has an answer.
+    case question(QuestionEntry)
     /// A task waits for its next attempt.
     case delayed(index: Int, generation: Int, for: Duration)
     /// A checkpoint of all earlier entries; see ``BatchState/snapshot``.
@@ -178,7 +180,7 @@ package enum ResultEvent: Sendable, Equatable {
                 for: .milliseconds(delay)
             )
         case ResultMessage.checkpointType: self = .checkpoint
-        default: self = .unknown
+        default: self = QuestionEntry(message).map { .question($0) } ?? .unknown
         }
     }
 

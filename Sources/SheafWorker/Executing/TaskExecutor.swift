@@ -23,6 +23,7 @@ struct TaskExecutor: Sendable {
     private let settler: TaskSettler
     private let fetcher: TaskFetcher
     private let limits: RateLimits
+    private let questions: QuestionReaders
     private let prompts: PromptQueue?
     private let observer: (any WorkerObserver)?
     private let timing: WorkerTiming
@@ -39,6 +40,7 @@ struct TaskExecutor: Sendable {
         self.settler = settler
         self.fetcher = fetcher
         self.limits = context.limits
+        self.questions = QuestionReaders(client: context.client, journal: context.journal)
         self.prompts = context.configuration.prompt.map { PromptQueue($0) }
         self.observer = context.configuration.observer
         self.timing = context.configuration.timing
@@ -150,9 +152,11 @@ struct TaskExecutor: Sendable {
             result = .failure(error)
         }
         if isCutOff(result) { return }
-        if !result.isSuccess, asker?.wasInterrupted == true {
-            // The worker leaves while the task waits for an answer. Its question stays open.
-            return try await fetcher.giveBack([assignment.delivery])
+        if !result.isSuccess, let interruption = asker?.interruption {
+            switch interruption {
+            case .leaving: return try await fetcher.giveBack([assignment.delivery])
+            case .overtaken: return try await settler.settleMoved([assignment.delivery])
+            }
         }
         await asker?.withdraw()
         try await conclude(assignment, result, beginning)
@@ -161,6 +165,7 @@ struct TaskExecutor: Sendable {
     private func asker(of assignment: Assignment) -> TaskAsker {
         TaskAsker(
             client: client,
+            questions: questions[assignment.task.batch],
             task: assignment.task,
             worker: worker,
             timeout: assignment.definition.answerTimeout,
