@@ -7,8 +7,8 @@ import SheafCore
 /// Each step is a fanout exchange and a queue whose messages all have the same lifetime, so that none blocks another.
 /// They expire into the direct exchange `<namespace>.delayed`, to which the queues that accept delayed messages are
 /// bound by name. The routing key is the name of the target queue throughout. Messages whose queue is deleted in the
-/// meantime would block all others of their step indefinitely. The alternate exchange collects them in the log
-/// `<namespace>.undeliverable`, which is bounded, so that it never needs to be emptied.
+/// meantime would block all others of their step indefinitely, because a step keeps a message until a queue confirms
+/// it. The alternate exchange routes them to `<namespace>.undeliverable`, a queue that confirms and drops everything.
 actor DelayLadder {
     private nonisolated let slot: ConnectionSlot
     private nonisolated let namespace: String
@@ -89,7 +89,7 @@ actor DelayLadder {
                 try await channel.declareExchange(undeliverable, type: "fanout")
                 try await channel.declareQueue(
                     undeliverable,
-                    arguments: QueueArguments.table(for: LogDeclaration(name: undeliverable, maximumBytes: 1))
+                    arguments: ["x-queue-type": "quorum", "x-max-length": .int64(0)]
                 )
                 try await channel.bindQueue(undeliverable, to: undeliverable, routingKey: "")
                 try await channel.declareExchange(

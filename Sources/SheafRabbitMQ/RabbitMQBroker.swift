@@ -185,7 +185,7 @@ extension RabbitMQBroker {
     /// Publishes a message after a delay, rounded up to 125 ms times a power of two.
     ///
     /// The queue must have been declared as one that accepts delayed messages. Otherwise, or if it is deleted in the
-    /// meantime, the message ends in the log `<namespace>.undeliverable`.
+    /// meantime, the broker drops the message when the delay is over.
     package func publish(_ message: Message, to queue: String, after delay: Duration) async throws {
         guard delay > .zero else { return try await publish([message], to: queue) }
         try QueueArguments.check(name: queue)

@@ -40,7 +40,7 @@ public final class Worker: Service {
         if let batch = configuration.batch { _ = try journal.find(batch.text) }
         let limits = RateLimits(client: client, worker: configuration.name, timing: configuration.timing)
         try await limits.catchUp()
-        let mint = TokenMint(client: client, limits: limits, timing: configuration.timing)
+        let mint = TokenMint(client: client, limits: limits)
         for limit in configuration.rateLimits { try await mint.establish(limit) }
         let context = WorkerContext(
             client: client,

@@ -171,8 +171,6 @@ struct WorkerTiming: Sendable {
     var servicePause = (first: Duration.milliseconds(500), longest: Duration.seconds(60))
     /// A shorter pause counts as none: the call would be repeated at once.
     var shortestPause = Duration.milliseconds(100)
-    /// How often the lock of a rate limit is tried.
-    var mintLockInterval = Duration.milliseconds(50)
 
     /// How long outcomes gather after an append that had several.
     func gathering(after count: Int) -> Duration {

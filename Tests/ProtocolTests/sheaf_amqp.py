@@ -106,7 +106,7 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         self.declare(self.name("results", batch), STREAM)
         self.declare(suspects, quorum(2, self.name("dead")))
         self.channel.exchange_declare(undeliverable, "fanout", durable=True)
-        self.declare(undeliverable, bounded(4 << 20))
+        self.declare(undeliverable, {"x-queue-type": "quorum", "x-max-length": 0})
         self.channel.queue_bind(undeliverable, undeliverable, "")
         self.channel.exchange_declare(delayed, "direct", durable=True, arguments={"alternate-exchange": undeliverable})
         self.declare(tasks, quorum(3, suspects))

@@ -13,8 +13,11 @@ import Testing
         for event in [
             QuestionEntry.Event.asked(question), .asked(Question("")), .answered("x"), .answered(""), .withdrawn,
         ] {
-            #expect(QuestionEntry(entry(event).message) == entry(event))
+            let message = entry(event).message(batch: "b")
+            #expect(QuestionEntry(message) == entry(event))
+            #expect(ResultEvent(message) == .question(entry(event)))
         }
+        #expect(ResultEvent(Message(type: "asked")) == .unknown)
         for body in ["", "[]", "{}", #"{"index":-1,"generation":0,"number":1,"at":"2026-01-01T00:00:00Z"}"#] {
             #expect(QuestionEntry(Message(type: "withdrawn", body: Array(body.utf8))) == nil)
         }
@@ -43,6 +46,29 @@ import Testing
         state.apply(entry(.asked(Question("Which?"))))
         state.apply(entry(.answered("in time")))
         #expect(state[id]?.answer?.value == "in time")
+    }
+
+    @Test("The outcome of a task ends its questions, and a retry does so for those of earlier generations")
+    func endedTasksHaveNoQuestions() {
+        func asked(_ index: Int, _ generation: Int) -> ResultEvent {
+            let id = QuestionID(index: index, generation: generation, number: 1)
+            let time = Timestamp(milliseconds: 0)
+            return .question(QuestionEntry(id: id, at: time, by: "w", event: .asked(Question("Which?"))))
+        }
+        var state = BatchState()
+        for event in [asked(0, 0), asked(1, 0), asked(2, 1), asked(9, 0)] { state.apply(event) }
+        state.applySealed(total: 3)
+        #expect(state.questions.open.map(\.id.index) == [0, 1, 2])
+        state.apply(OutcomeSummary(index: 0, status: .succeeded))
+        for event in [asked(0, 0), asked(9, 0)] { state.apply(event) }
+        #expect(state.questions.open.map(\.id.index) == [1, 2] && state.questions.openCount == 2)
+        #expect(state.hasEnded(QuestionID(index: 0, generation: 0, number: 1)))
+        #expect(!state.hasEnded(QuestionID(index: 1, generation: 0, number: 1)))
+        state.applyReopened(generation: 1, nonce: "n", tasks: IndexRanges(rising: 0..<3))
+        state.applyCommitted(BatchInfo.Reopening(generation: 1, nonce: "n", count: 3))
+        state.apply(asked(0, 1))
+        #expect(state.questions.open.map(\.id.index) == [0, 2])
+        #expect(state.hasEnded(QuestionID(index: 1, generation: 0, number: 1)))
     }
 
     @Test("An answer must be one of the choices, and an empty one is the fallback") func answersAreChecked() {

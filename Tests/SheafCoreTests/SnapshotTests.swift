@@ -15,6 +15,7 @@ import Testing
         for offset in 1...Int64.random(in: 1...60, using: &generator) {
             state.apply(bulkEvent(&generator), at: offset)
         }
+        for _ in 0..<Int.random(in: 0...40, using: &generator) { state.apply(.question(question(&generator))) }
         return state
     }
 
@@ -33,11 +34,34 @@ import Testing
         }
     }
 
+    /// A question of one of a few tasks, an answer to it, or its end.
+    private static func question(_ generator: inout Seeded) -> QuestionEntry {
+        let id = QuestionID(
+            index: Int.random(in: 390...400, using: &generator),
+            generation: Int.random(in: 0...1, using: &generator),
+            number: Int.random(in: 1...2, using: &generator)
+        )
+        let choices = ["", "yes", "né\n"].shuffled(using: &generator)
+        let question = Question(choices[0], choices: Array(choices.dropFirst()), fallback: choices[1])
+        let events: [QuestionEntry.Event] = [
+            .asked(question), .asked(Question("Which?")), .answered(choices[1]), .withdrawn,
+        ]
+        let time = Int64.random(in: -1_000_000_000_000...2_000_000_000_000, using: &generator)
+        return QuestionEntry(
+            id: id,
+            at: Timestamp(milliseconds: time),
+            by: choices[2],
+            event: events.randomElement(using: &generator) ?? .withdrawn
+        )
+    }
+
     @Test("A snapshot restores the whole state", arguments: 0..<100)
     func aSnapshotHoldsTheWholeState(seed: UInt64) throws {
         var generator = Seeded(state: seed)
         let state = Self.state(&generator)
-        #expect(BatchState(snapshot: state.snapshot) == state)
+        let restored = try #require(BatchState(snapshot: state.snapshot))
+        #expect(restored == state)
+        #expect(restored.questions.open.map(\.id) == state.questions.open.map(\.id))
     }
 
     @Test("A truncated or changed snapshot is rejected", arguments: 0..<100)

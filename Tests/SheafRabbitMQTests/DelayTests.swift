@@ -17,12 +17,12 @@ import Testing
         }
         // Deleted first: if a busy broker deletes it late, the message may have reached it.
         try await broker.deleteQueue(gone)
-        try await broker.publish(Message(id: "lost"), to: gone, after: .milliseconds(400))
+        // More than the 32 messages that RabbitMQ dead-letters at a time, so that they fill that window if they stay.
+        for _ in 0..<40 { try await broker.publish(Message(id: "lost"), to: gone, after: .milliseconds(400)) }
         try await broker.publish(Message(id: "found"), to: kept, after: .milliseconds(500))
         let delivery = try await receive(try await broker.consume(kept, prefetch: 1))
         #expect(delivery.message.id == "found")
-        let lost = try await entries(1, of: "\(namespace).undeliverable", from: .first, on: broker)
-        #expect(lost.map(\.message.id) == ["lost"])
+        #expect(try await broker.queueStatus("\(namespace).undeliverable")?.ready == 0)
         try await broker.deleteQueue(kept)
         await broker.close()
     }

@@ -14,10 +14,8 @@ import Testing
                 let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(10))
                 try await client.runByHand(batch, atMost: 4)
                 let names = client.names
-                let logs = [
-                    names.journal, names.progress, names.heartbeats, names.dead, names.results(batch: batch.id),
-                    names.questions(batch: batch.id),
-                ]
+                let others = [names.journal, names.progress, names.heartbeats, names.dead]
+                let logs = others + [names.results(batch: batch.id)]
                 try await client.holdingDirectory(isAggregating: false) { directory in
                     try await until("the batch is listed") { directory.snapshot.map(\.info.id) == [batch.id] }
                     var before: [Int64] = []

@@ -3,7 +3,12 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 import SheafTestSupport
+import SheafTesting
+import Synchronization
 import Testing
+
+@testable import SheafBatches
+@testable import SheafWorker
 
 @Suite("Questions") struct QuestionTests {
     private static let question = Question("Keep it?", choices: ["yes", "no"], fallback: "yes")
@@ -43,7 +48,8 @@ import Testing
                 let asked = try #require(try await open(client, batch).first)
                 #expect(asked.question == Question("Keep it?", choices: ["yes", "no"], fallback: "yes"))
                 #expect(asked.task == "\(batch.id):0" && asked.id.number == 1)
-                #expect(try await client.batch(batch.id.text).questions == 1)
+                // The aggregator reports it about once a second.
+                try await until("the status counts it") { try await client.batch(batch.id.text).questions == 1 }
                 let wrong = await #expect(throws: SheafError.self) {
                     try await client.answer(asked.task, with: "perhaps", by: "anna")
                 }
@@ -152,6 +158,141 @@ import Testing
         }
     }
 
+    /// Asks questions of the tasks 0 ..< 4 at the same time, and answers each of them at once.
+    private func ask(_ client: SheafClient, _ batch: CreatedBatch, questions: Int) async throws {
+        let readers = QuestionReaders(client: client, journal: try await Journal.read(from: client))
+        let prompts = PromptQueue(Person())
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<4 {
+                let record = Record(id: "r", kind: .json, bytes: Array("1".utf8))
+                let asker = TaskAsker(
+                    client: client,
+                    questions: readers[batch.id],
+                    task: BatchTask(flow: batch.flow, batch: batch.id, index: index, record: record),
+                    worker: "w",
+                    timeout: nil,
+                    lifecycle: WorkerLifecycle(),
+                    prompts: prompts,
+                    withdrawalPatience: .seconds(2)
+                )
+                group.addTask {
+                    for _ in 0..<questions {
+                        let answer = try await asker.ask(Self.question)
+                        #expect(answer == "yes")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("Asking many questions reads each entry of the log once", arguments: BrokerKind.allCases)
+    func eachEntryIsReadOnce(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(4))
+                let log = client.names.results(batch: batch.id)
+                // The second worker gets the answers that the first one got.
+                for (asked, answered) in [(80, 80), (160, 80)] {
+                    let broker = CountingBroker(client.broker, log: log)
+                    let counted = try await SheafClient(broker: broker, namespace: stage.namespace)
+                    try await ask(counted, batch, questions: 20)
+                    let types = try await client.entries(of: log).map(\.message.type)
+                    #expect(types.filter { $0 == "asked" }.count == asked)
+                    #expect(types.filter { $0 == "answered" }.count == answered)
+                    let offsets = broker.read.map(\.offset)
+                    #expect(offsets == Set(offsets).sorted() && offsets.count >= 160)
+                }
+            }
+        }
+    }
+
+    @Test("A reader of questions begins at the newest checkpoint", arguments: BrokerKind.allCases)
+    func checkpointsHaveQuestions(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(2))
+                let log = client.names.results(batch: batch.id)
+                let ids = (0..<2).map { QuestionID(index: $0, generation: 0, number: 1) }
+                let events: [(Int, QuestionEntry.Event)] = [
+                    (0, .asked(Self.question)), (1, .asked(Self.question)), (0, .answered("no")),
+                ]
+                for (index, event) in events {
+                    let entry = QuestionEntry(id: ids[index], at: .now, by: "w", event: event)
+                    try await client.broker.append(entry.message(batch: batch.id), to: log)
+                }
+                let journal = try await Journal.read(from: client)
+                let info = try #require(journal[batch.id])
+                let timing = AggregatorTiming(checkpointEvery: 1)
+                let progress = try await Aggregator(client: client, journal: journal, timing: timing).foldOnce([info])
+                #expect(progress[batch.id]?.questions == 1)
+
+                let broker = CountingBroker(client.broker, log: log)
+                let counted = try await SheafClient(broker: broker, namespace: stage.namespace)
+                let reader = QuestionReader(client: counted, journal: journal, batch: batch.id)
+                let state = try await reader.read()
+                #expect(state.questions[ids[0]]?.answer?.value == "no")
+                #expect(state.questions.open.map(\.id) == [ids[1]])
+                #expect(Set(broker.read.map(\.message.type)) == [ResultMessage.checkpointType])
+            }
+        }
+    }
+
+    @Test("A task that has an outcome asks no more", arguments: BrokerKind.allCases)
+    func overtakenTasks(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(1))
+                let flow = try asking(Gauge())
+                async let working = stage.work([flow])
+                _ = try await open(client, batch)
+                // Another worker had the same task, and was faster.
+                let record = Record(id: "r0", kind: .json, bytes: Array("1".utf8))
+                let task = BatchTask(flow: batch.flow, batch: batch.id, index: 0, record: record)
+                try await client.note(.succeeded, of: task)
+                let report = try await working
+                #expect(report.finished == 0)
+                let outcomes = try await client.allResults(batch.id)
+                #expect(outcomes.map(\.worker) == ["hand"])
+                let written = try await client.entries(of: client.names.results(batch: batch.id))
+                let all = written.flatMap { ResultMessage.outcomes(of: $0.message) }
+                #expect(all.count == 1)
+            }
+        }
+    }
+
+    @Test("An answer counts although the task ends directly after it", arguments: BrokerKind.allCases)
+    func answersAreCountedInOrder(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(1))
+                let log = client.names.results(batch: batch.id)
+                let id = QuestionID(index: 0, generation: 0, number: 1)
+                let reader = QuestionReader(
+                    client: client,
+                    journal: try await Journal.read(from: client),
+                    batch: batch.id
+                )
+                try await reader.append(QuestionEntry(id: id, at: .now, by: "w", event: .asked(Self.question)))
+                #expect(try await reader.read().questions.openCount == 1)
+                let record = Record(id: "r0", kind: .json, bytes: Array("1".utf8))
+                let ending = EndingBroker(client.broker, log: log) {
+                    try await client.note(
+                        .succeeded,
+                        of: BatchTask(flow: batch.flow, batch: batch.id, index: 0, record: record)
+                    )
+                }
+                let quick = try await SheafClient(broker: ending, namespace: stage.namespace)
+                let given = try await quick.answer("\(batch.id):0", with: "no", by: "anna")
+                #expect(given.answer == "no" && given.question.id == id)
+                let late = await #expect(throws: SheafError.self) {
+                    try await client.answer("\(batch.id):0", with: "yes", by: "a second person")
+                }
+                #expect(late?.code == .alreadyFinished)
+            }
+        }
+    }
+
     @Test("Only tasks of an interactive batch can ask", arguments: BrokerKind.allCases)
     func onlyAnInteractiveBatchAsks(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
@@ -198,5 +339,51 @@ import Testing
                 #expect(await person.most == 1)
             }
         }
+    }
+}
+
+/// A broker that records the entries that its readers of a log get.
+private final class CountingBroker: BrokerWrapper {
+    private struct Reader: LogReader {
+        let inner: any LogReader
+        let broker: CountingBroker
+
+        func next() async throws -> LogChunk? {
+            let chunk = try await inner.next()
+            broker.entries.withLock { $0 += chunk?.entries ?? [] }
+            return chunk
+        }
+
+        func cancel() async { await inner.cancel() }
+    }
+
+    let inner: any Broker
+    private let log: String
+    private let entries = Mutex<[LogEntry]>([])
+
+    init(_ inner: any Broker, log: String) { (self.inner, self.log) = (inner, log) }
+
+    /// All entries that were read, in order.
+    var read: [LogEntry] { entries.withLock { $0 } }
+
+    func read(_ log: String, from position: LogPosition) async throws -> any LogReader {
+        let reader = try await inner.read(log, from: position)
+        return log == self.log ? Reader(inner: reader, broker: self) : reader
+    }
+}
+
+/// A broker that calls a function directly after each append to a log.
+private final class EndingBroker: BrokerWrapper {
+    let inner: any Broker
+    private let log: String
+    private let body: @Sendable () async throws -> Void
+
+    init(_ inner: any Broker, log: String, _ body: @escaping @Sendable () async throws -> Void) {
+        (self.inner, self.log, self.body) = (inner, log, body)
+    }
+
+    func append(_ messages: [Message], to log: String) async throws {
+        try await inner.append(messages, to: log)
+        if log == self.log { try await body() }
     }
 }

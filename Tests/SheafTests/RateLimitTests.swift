@@ -3,8 +3,11 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 import SheafTestSupport
+import SheafTesting
 import Synchronization
 import Testing
+
+@testable import SheafWorker
 
 @Suite struct RateLimitTests {
     /// When calls began, all in one process, so that nothing but the flow itself measures.
@@ -208,6 +211,69 @@ import Testing
         }
     }
 
+    @Test("Workers that mint at the same time end with the tokens of one of them", arguments: BrokerKind.allCases)
+    func mintingAtTheSameTime(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let rate = try #require(RateLimit("50/s"))
+            let key = RateLimitKey.shared("service")
+            try await stage.client { client in
+                let (log, names) = (client.names.limits, client.names)
+                let broker = MeetingBroker(client.broker, log: log, count: 3)
+                let meeting = try await SheafClient(broker: broker, namespace: stage.namespace)
+                let workers = (0..<3).map { RateLimits(client: meeting, worker: "w\($0)", timing: WorkerTiming()) }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for limits in workers {
+                        group.addTask {
+                            let mint = TokenMint(client: meeting, limits: limits)
+                            try await mint.establish(FlowRateLimit(key: key, rate: rate))
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let nonce = try #require(try await client.nonce(of: key))
+                for limits in workers {
+                    try await limits.catchUp()
+                    #expect(limits[key].nonce == nonce && limits[key].rate == rate)
+                }
+                #expect(broker.declared.count == 6)
+                for queue in broker.declared {
+                    let exists = try await client.broker.queueStatus(queue) != nil
+                    #expect(exists == queue.hasSuffix(".\(nonce)"), "\(queue)")
+                }
+                try await until("all its tokens are there") {
+                    try await client.broker.queueStatus(names.tokens(key, nonce: nonce))?.ready == rate.burst
+                }
+
+                // The next one deletes the tokens of a worker that was killed before it had deleted any.
+                let killed = names.tokens(key, nonce: "killed")
+                try await client.broker.declareQueue(QueueDeclaration(name: killed, kind: .tokens()))
+                let entry = RateLimitEntry.Event.set(rate: RateLimit("1/s"), nonce: "killed")
+                try await client.broker.append(
+                    RateLimitEntry(key: key, at: .now, worker: "w", event: entry).message,
+                    to: log
+                )
+                let next = FlowRateLimit(key: key, rate: RateLimit("20/s"))
+                try await TokenMint(client: client, limits: workers[0]).establish(next)
+                for queue in [killed, names.tokens(key, nonce: nonce), names.spentTokens(key, nonce: nonce)] {
+                    #expect(try await client.broker.queueStatus(queue) == nil, "\(queue)")
+                }
+            }
+        }
+    }
+
+    @Test("New tokens are spent one lifetime after they were set, so that two nonces together keep the rate")
+    func startOfTokens() throws {
+        let (rate, now) = (try #require(RateLimit("50/s")), ContinuousClock.now)
+        func set(_ nonce: String) -> RateLimitEntry {
+            RateLimitEntry(key: .flow("work"), at: .now, worker: "w", event: .set(rate: rate, nonce: nonce))
+        }
+        var state = RateLimitState()
+        state.apply(set("a"), age: .seconds(1), now: now)
+        #expect(state.start == now + rate.tokenLifetime - .seconds(1) && state.replaced == [])
+        state.apply(set("b"), age: .zero, now: now)
+        #expect(state.start == now + rate.tokenLifetime && state.nonce == "b" && state.replaced == ["a"])
+    }
+
     @Test("The worker that starts last decides the rate", arguments: BrokerKind.allCases)
     func theWorkerThatStartsLastDecidesOnTheRate(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
@@ -229,6 +295,39 @@ import Testing
                 _ = try await first.value
             }
         }
+    }
+}
+
+/// A broker on which the first appends to a log wait for each other.
+private final class MeetingBroker: BrokerWrapper {
+    let inner: any Broker
+    private let log: String
+    private let count: Int
+    private let state = Mutex<(arrived: Int, declared: [String])>((0, []))
+    private let gate = Gate()
+
+    init(_ inner: any Broker, log: String, count: Int) {
+        (self.inner, self.log, self.count) = (inner, log, count)
+    }
+
+    /// The queues that were declared.
+    var declared: [String] { state.withLock { $0.declared } }
+
+    func declareQueue(_ declaration: QueueDeclaration) async throws {
+        state.withLock { $0.declared.append(declaration.name) }
+        try await inner.declareQueue(declaration)
+    }
+
+    func append(_ messages: [Message], to log: String) async throws {
+        if log == self.log {
+            let arrived = state.withLock { state in
+                state.arrived += 1
+                return state.arrived
+            }
+            if arrived >= count { await gate.open() }
+            await gate.wait()
+        }
+        try await inner.append(messages, to: log)
     }
 }
 

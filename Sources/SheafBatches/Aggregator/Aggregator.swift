@@ -23,9 +23,6 @@ package actor Aggregator {
     private var isLeading = false
     private let changed = Changes()
 
-    /// How long a checkpoint is searched for at the offset that the previous aggregator reported.
-    private static let checkpointPatience = Duration.seconds(3)
-
     package init(client: SheafClient, journal: Journal, timing: AggregatorTiming = AggregatorTiming()) {
         self.client = client
         self.journal = journal
@@ -154,38 +151,9 @@ package actor Aggregator {
 // MARK: - Folding results
 
 extension Aggregator {
-    /// Restores the state of a batch from its newest checkpoint.
-    ///
-    /// Returns an empty state, so that the log is read from its start, if there is no checkpoint.
+    /// Restores the state of a batch from the newest checkpoint that the previous aggregator reported.
     func restore(_ batch: Name) async throws -> BatchFold {
-        guard let place = inherited[batch]?.checkpoint else { return BatchFold(batch: batch) }
-        let log = client.names.results(batch: batch)
-        var found: BatchFold?
-        do {
-            found = try await withTimeLimit(Self.checkpointPatience, "no checkpoint at \(place) of log \(log)") {
-                let reader = try await self.client.broker.read(log, from: .offset(place))
-                do {
-                    var fold: BatchFold?
-                    while fold == nil, let chunk = try await reader.next() {
-                        guard let entry = chunk.entries.first else { continue }
-                        guard entry.offset == place, let saved = ResultMessage.checkpoint(entry.message) else { break }
-                        fold = BatchFold(batch: batch, state: saved.state, upTo: saved.offset, checkpoint: place)
-                    }
-                    await reader.cancel()
-                    return fold
-                } catch {
-                    await reader.cancel()
-                    throw error
-                }
-            }
-        } catch let error as SheafError where error.code == .timedOut {
-            found = nil
-        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
-            found = nil
-        }
-        if let found { return found }
-        client.logger.warning("batch \(batch): its checkpoint is damaged or gone; its results are read from the start")
-        return BatchFold(batch: batch)
+        try await BatchFold.restored(batch, at: inherited[batch]?.checkpoint, client)
     }
 
     /// Follows the results of a batch indefinitely.

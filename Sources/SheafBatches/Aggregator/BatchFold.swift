@@ -1,3 +1,4 @@
+import Logging
 import SheafBroker
 import SheafCore
 
@@ -80,6 +81,47 @@ struct BatchFold: Sendable {
 
     /// Whether a task waits for its next attempt.
     func isDelayed(now: ContinuousClock.Instant = .now) -> Bool { delays.values.contains { $0 > now } }
+}
+
+// MARK: - Restoring
+
+extension BatchFold {
+    /// How long a checkpoint is searched for at the offset that an aggregator reported.
+    private static let checkpointPatience = Duration.seconds(3)
+
+    /// Restores the state of a batch from the checkpoint at an offset of its results log.
+    ///
+    /// Returns an empty state, so that the log is read from its start, if there is no checkpoint.
+    static func restored(_ batch: Name, at place: Int64?, _ client: SheafClient) async throws -> BatchFold {
+        guard let place else { return BatchFold(batch: batch) }
+        let log = client.names.results(batch: batch)
+        var found: BatchFold?
+        do {
+            found = try await withTimeLimit(checkpointPatience, "no checkpoint at \(place) of log \(log)") {
+                let reader = try await client.broker.read(log, from: .offset(place))
+                do {
+                    var fold: BatchFold?
+                    while fold == nil, let chunk = try await reader.next() {
+                        guard let entry = chunk.entries.first else { continue }
+                        guard entry.offset == place, let saved = ResultMessage.checkpoint(entry.message) else { break }
+                        fold = BatchFold(batch: batch, state: saved.state, upTo: saved.offset, checkpoint: place)
+                    }
+                    await reader.cancel()
+                    return fold
+                } catch {
+                    await reader.cancel()
+                    throw error
+                }
+            }
+        } catch let error as SheafError where error.code == .timedOut {
+            found = nil
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            found = nil
+        }
+        if let found { return found }
+        client.logger.warning("batch \(batch): its checkpoint is damaged or gone; its results are read from the start")
+        return BatchFold(batch: batch)
+    }
 }
 
 /// The intervals and grace periods of an aggregator.

@@ -94,9 +94,6 @@ struct Deleter {
                 try await broker.deleteQueue(names.permits(batch: id, generation: generation))
             }
         }
-        try await retrying(for: .seconds(30)) {
-            try await broker.deleteLog(names.results(batch: id))
-            try await broker.deleteLog(names.questions(batch: id))
-        }
+        try await retrying(for: .seconds(30)) { try await broker.deleteLog(names.results(batch: id)) }
     }
 }

@@ -38,9 +38,6 @@ struct BatchOpening: Sendable {
     private func makeQueues() async throws {
         let (broker, names, stalls) = (client.broker, client.names, stalls)
         try await stalls.during { try await broker.declareLog(LogDeclaration(name: names.results(batch: id))) }
-        if plan.options.isInteractive {
-            try await stalls.during { try await broker.declareLog(LogDeclaration(name: names.questions(batch: id))) }
-        }
         try await stalls.during { try await broker.declareQueue(.suspects(of: plan.flow, names)) }
         try await stalls.during { try await broker.declareQueue(.tasks(of: id, flow: plan.flow, generation: 0, names)) }
         try await stalls.during { _ = try await broker.purgeQueue(tasks) }
@@ -85,7 +82,6 @@ struct BatchOpening: Sendable {
         try await client.broker.deleteQueue(tasks)
         try await client.broker.deleteQueue(permits)
         try await client.broker.deleteLog(client.names.results(batch: id))
-        if plan.options.isInteractive { try await client.broker.deleteLog(client.names.questions(batch: id)) }
     }
 
     private var taken: SheafError {

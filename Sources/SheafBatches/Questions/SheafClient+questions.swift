@@ -16,16 +16,8 @@ extension SheafClient {
         }
         var questions: [OpenQuestion] = []
         for batch in batches where batch.ending == nil && batch.cancelled == nil {
-            let state = try await QuestionLog(client: self, batch: batch.id).read().state
-            questions += state.open.map { id, standing in
-                OpenQuestion(
-                    batch: batch.id,
-                    id: id,
-                    question: standing.question,
-                    worker: standing.worker,
-                    askedAt: standing.askedAt
-                )
-            }
+            let state = try await QuestionReader(client: self, journal: journal, batch: batch.id).read()
+            questions += state.questions.open.map { OpenQuestion(batch: batch.id, $0) }
         }
         return questions
     }
@@ -52,30 +44,27 @@ extension SheafClient {
                 advice: .listQuestions
             )
         }
-        let batch = try await Journal.read(from: self).find(String(parts[0]))
+        let journal = try await Journal.read(from: self)
+        let batch = try journal.find(String(parts[0]))
         guard batch.options.isInteractive else { throw Self.notInteractive(batch.id) }
         guard batch.ending == nil, batch.cancelled == nil else {
             throw SheafError(.alreadyFinished, "batch '\(batch.id)' has ended; its tasks no longer wait for answers")
         }
-        let log = QuestionLog(client: self, batch: batch.id)
-        let questions = try await log.read().state.questions(of: index)
+        let reader = QuestionReader(client: self, journal: journal, batch: batch.id)
+        let state = try await reader.read()
         let name = "\(batch.id):\(index)"
-        guard let (id, standing) = questions.first(where: { $0.standing.isOpen }) else {
-            guard let last = questions.last else {
-                throw SheafError(.notFound, "task \(name) has not asked a question", advice: .listQuestions)
-            }
-            if let answer = last.standing.answer { throw Self.answered(name, answer) }
-            throw SheafError(.notFound, "task \(name) no longer waits for an answer")
+        if state.isSettled(index) {
+            throw SheafError(.alreadyFinished, "task \(name) has ended; it no longer waits for an answer")
         }
-        let open = OpenQuestion(
-            batch: batch.id,
-            id: id,
-            question: standing.question,
-            worker: standing.worker,
-            askedAt: standing.askedAt
-        )
-        guard let answer = standing.question.answer(text) else {
-            let choices = standing.question.choices
+        let (oldest, last) = state.questions.questions(of: index)
+        guard let oldest else {
+            if let answer = last?.answer { throw Self.answered(name, answer) }
+            if last != nil { throw SheafError(.notFound, "task \(name) no longer waits for an answer") }
+            throw SheafError(.notFound, "task \(name) has not asked a question", advice: .listQuestions)
+        }
+        let open = OpenQuestion(batch: batch.id, oldest)
+        guard let answer = open.question.answer(text) else {
+            let choices = open.question.choices
             let wanted = choices.isEmpty ? "an answer that is not empty" : "one of: \(choices.joined(separator: ", "))"
             throw SheafError(.invalid, "invalid answer '\(text)' for task \(name): expected \(wanted)")
         }
@@ -87,15 +76,15 @@ extension SheafClient {
         }
         // Distinguishes this answer from an equal one that another author gives at the same time.
         let nonce = "\(author)#\(String(UInt64.random(in: .min ... .max), radix: 36))"
-        let after = try await log.give(answer, to: id, by: nonce)
-        guard let counted = after?.answer else {
+        let entry = QuestionEntry(id: open.id, at: .now, by: nonce, event: .answered(answer))
+        guard let counted = try await reader.give(entry) else {
             throw SheafError(.notFound, "task \(name) no longer waits for an answer")
         }
         guard counted.by == nonce else { throw Self.answered(name, counted) }
         return (open, answer)
     }
 
-    private static func answered(_ task: String, _ answer: (value: String, by: String, at: Timestamp)) -> SheafError {
+    private static func answered(_ task: String, _ answer: QuestionState.Answer) -> SheafError {
         let author = answer.by.prefix { $0 != "#" }
         return SheafError(
             .alreadyFinished,
@@ -132,6 +121,11 @@ public struct OpenQuestion: Sendable, Equatable {
         self.question = question
         self.worker = worker
         self.askedAt = askedAt
+    }
+
+    init(batch: Name, _ open: QuestionState.Open) {
+        let (id, question, worker, time) = open
+        self.init(batch: batch, id: id, question: question, worker: worker, askedAt: time)
     }
 
     /// The id of the task, as `batch:index`.

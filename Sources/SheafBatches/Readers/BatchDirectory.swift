@@ -29,8 +29,6 @@ public final class BatchDirectory: Service {
         var live: [Name: LiveCounts] = [:]
         var interruptions = LastingInterruptions()
         var interrupted: Set<Name> = []
-        /// How many questions are open, by batch whose questions are followed.
-        var questions: [Name: Int] = [:]
     }
 
     /// What heartbeats report of a batch.
@@ -57,7 +55,7 @@ public final class BatchDirectory: Service {
     /// - Parameters:
     ///   - client: The connection to use; it must stay open while the directory runs.
     ///   - isAggregating: Whether this process takes over as the aggregator if no other process is one. Without any
-    ///     aggregator, counts of tasks stay as they are, no error policy is enforced and no batch ends.
+    ///     aggregator, counts of tasks and questions stay as they are, no error policy is enforced and no batch ends.
     /// - Throws: `BrokerError`.
     public convenience init(client: SheafClient, isAggregating: Bool = true) async throws {
         try await self.init(client: client, isAggregating: isAggregating, only: nil)
@@ -115,7 +113,6 @@ public final class BatchDirectory: Service {
         }
         var summary = BatchSummary(info: batch, progress: progress)
         summary.isInterrupted = contents.interrupted.contains(batch.id)
-        if batch.cancelled == nil { summary.questions = contents.questions[batch.id] ?? 0 }
         return summary
     }
 
@@ -158,7 +155,6 @@ public final class BatchDirectory: Service {
             group.addTask { try await self.followJournal() }
             group.addTask { try await self.compareLiveCounts() }
             group.addTask { try await self.watchCreators() }
-            group.addTask { try await self.followQuestions() }
             try await group.next()
             group.cancelAll()
         }
@@ -221,47 +217,5 @@ public final class BatchDirectory: Service {
         guard isOpen() else { return false }
         let isLocked = try await client.broker.isLocked(client.names.creatingLock(batch: batch))
         return !isLocked && isOpen()
-    }
-
-    // MARK: Questions
-
-    private func followQuestions() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for await _ in journal.changes() {
-                for batch in journal.state.batches
-                where batch.options.isInteractive && batch.ending == nil && (focus == nil || focus == batch.id) {
-                    let isNew = contents.withLock { contents in
-                        if contents.questions[batch.id] != nil { return false }
-                        contents.questions[batch.id] = 0
-                        return true
-                    }
-                    if isNew { group.addTask { try await self.followQuestions(of: batch.id) } }
-                }
-            }
-            try Task.checkCancellation()
-        }
-    }
-
-    private func followQuestions(of batch: Name) async throws {
-        repeat {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask {
-                    try await QuestionLog(client: self.client, batch: batch).followOpen { count in
-                        self.contents.withLock { $0.questions[batch] = count }
-                        self.changed.notify()
-                    }
-                    // The log is deleted with its batch; only the journal ends the following.
-                    try await Task.sleep(for: .seconds(86_400))
-                }
-                group.addTask { for await _ in self.journal.changes() where self.journal.isOver(batch) { return } }
-                try await group.next()
-                group.cancelAll()
-            }
-            try Task.checkCancellation()
-            // A retry that comes after this check finds the batch without a count, and follows its questions anew.
-            contents.withLock { contents in
-                contents.questions[batch] = journal.isOver(batch) ? nil : 0
-            }
-        } while contents.withLock { $0.questions[batch] != nil }
     }
 }

@@ -9,8 +9,6 @@ public struct BatchEvent: Sendable, Equatable {
         case journal
         /// The results log of the batch.
         case results
-        /// The questions log of an interactive batch.
-        case questions
     }
 
     /// The log that holds the entry.
@@ -67,7 +65,7 @@ public struct BatchEvent: Sendable, Equatable {
 extension SheafClient {
     /// Reads what the logs record about a batch, up to now.
     ///
-    /// The events of a whole batch come in the order of its results log, with those of the other logs in between by
+    /// The events of a whole batch come in the order of its results log, with those of the journal in between by
     /// their time. The events of one task come in the order of their time.
     ///
     /// - Parameters:
@@ -105,9 +103,6 @@ private struct BatchEventReader {
     func events(_ body: (BatchEvent) async throws -> Void) async throws {
         var others: [BatchEvent] = []
         try await read(client.names.journal) { others += journalEvents($0) }
-        if batch.options.isInteractive {
-            try await read(client.names.questions(batch: batch.id)) { others += questionEvents($0) }
-        }
         var waiting = Self.inOrderOfTime(others)[...]
         var fold = BatchState()
         fold.apply(batch)
@@ -164,21 +159,6 @@ private struct BatchEventReader {
         return [event]
     }
 
-    private func questionEvents(_ entry: LogEntry) -> [BatchEvent] {
-        guard let read = QuestionEntry(entry.message), index == nil || read.id.index == index else { return [] }
-        var event = BatchEvent(log: .questions, offset: entry.offset, at: read.at, what: read.event.type)
-        event.index = read.id.index
-        event.generation = read.id.generation
-        // An author is followed by a nonce.
-        event.worker = String(read.by.prefix { $0 != "#" })
-        switch read.event {
-        case .asked(let question): event.detail = "question \(read.id.number): \(question.text)"
-        case .answered(let value): event.detail = "question \(read.id.number): \(value)"
-        case .withdrawn: event.detail = "question \(read.id.number)"
-        }
-        return [event]
-    }
-
     private func resultEvents(
         _ entry: LogEntry,
         _ fold: inout BatchState,
@@ -224,6 +204,16 @@ private struct BatchEventReader {
         case .delayed(let index, let generation, let delay):
             (event.index, event.generation) = (index, generation)
             event.detail = "next attempt in \(delay / .milliseconds(1) / 1000) s"
+        case .question(let read):
+            (event.index, event.generation, event.at) = (read.id.index, read.id.generation, read.at)
+            // An author is followed by a nonce.
+            event.worker = String(read.by.prefix { $0 != "#" })
+            let number = "question \(read.id.number)"
+            switch read.event {
+            case .asked(let question): event.detail = "\(number): \(question.text)"
+            case .answered(let value): event.detail = "\(number): \(value)"
+            case .withdrawn: event.detail = number
+            }
         case .checkpoint, .unknown: return []
         }
         return [event]

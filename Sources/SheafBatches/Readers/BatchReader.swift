@@ -21,9 +21,6 @@ package struct BatchReader {
         for batch in journal.state.batches where isWanted(batch) {
             var summary = BatchSummary(info: batch, progress: progress[batch.id])
             summary.isInterrupted = try await isInterrupted(batch.id, journal)
-            if batch.options.isInteractive, batch.ending == nil, batch.cancelled == nil {
-                summary.questions = try await QuestionLog(client: client, batch: batch.id).read().state.open.count
-            }
             summaries.append(summary)
         }
         return summaries

@@ -46,8 +46,9 @@ extension SheafCommand {
             abstract: "Answer the question that a task of an interactive batch waits for.",
             usage: "sheaf answer [<options>] <task> <value>",
             discussion: """
-                The first answer counts; a second one is refused, with the first in the message (exit code 4). If the \
-                question has choices, the answer must be one of them. '' stands for the question's default.
+                The first answer counts. A second one is refused (exit code 4), with the first in the message unless \
+                the task has ended. If the question has choices, the answer must be one of them. '' stands for the \
+                question's default.
 
                 Examples:
                   sheaf answer last:17 yes

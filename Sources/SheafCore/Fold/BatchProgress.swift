@@ -21,6 +21,8 @@ package struct BatchProgress: Sendable, Equatable {
     package var isTrimmed: Bool
     /// The tasks that workers hold back because of a rate limit, or nil if there are none.
     package var limited: RateLimitWait?
+    /// The number of questions that wait for an answer.
+    package var questions: Int
     /// The total usage of the tasks that succeeded.
     package var usage: Usage
 
@@ -36,6 +38,7 @@ package struct BatchProgress: Sendable, Equatable {
         missing: Int = 0,
         isTrimmed: Bool = false,
         limited: RateLimitWait? = nil,
+        questions: Int = 0,
         usage: Usage = Usage()
     ) {
         self.batch = batch
@@ -49,6 +52,7 @@ package struct BatchProgress: Sendable, Equatable {
         self.missing = missing
         self.isTrimmed = isTrimmed
         self.limited = limited
+        self.questions = questions
         self.usage = usage
     }
 
@@ -63,6 +67,7 @@ package struct BatchProgress: Sendable, Equatable {
             running: running,
             startedAt: state.startedAt,
             offset: offset,
+            questions: state.questions.openCount,
             usage: state.usage
         )
     }
@@ -75,7 +80,8 @@ package struct BatchProgress: Sendable, Equatable {
             "invalid": .integer(settled.invalid), "running": .integer(running),
             "started_at": .optional(startedAt?.description), "offset": .integer(offset),
             "checkpoint": checkpoint.map { .integer($0) } ?? .null, "missing": .integer(missing),
-            "trimmed": .bool(isTrimmed), "limited": limited?.json ?? .null, "usage": usage.json,
+            "trimmed": .bool(isTrimmed), "limited": limited?.json ?? .null,
+            "questions": .integer(questions), "usage": usage.json,
         ]
     }
 
@@ -100,6 +106,7 @@ package struct BatchProgress: Sendable, Equatable {
             missing: json["missing"]?.intValue ?? 0,
             isTrimmed: json["trimmed"]?.boolValue ?? false,
             limited: json["limited"].flatMap { RateLimitWait(json: $0) },
+            questions: json.count("questions"),
             usage: Usage(json: json["usage"])
         )
     }

@@ -5,7 +5,7 @@ import BitCollections
 /// Applying an event twice has the same effect as applying it once. Events that do not conflict lead to the same state
 /// in any order. Two different outcomes of one task conflict; a reader applies a log in order, and the first outcome
 /// counts. Counts are derived from sets and never stored. The state needs two bits per task, plus an entry for each
-/// retried task.
+/// retried task and for each question of a task that has no outcome.
 package struct BatchState: Sendable, Equatable {
     /// The maximum number of tasks of a batch; limits the memory that a foreign message can make a reader allocate.
     package static let maximumTasks = 100_000_000
@@ -34,6 +34,8 @@ package struct BatchState: Sendable, Equatable {
     package private(set) var leases: [Int: TaskLease] = [:]
     /// Which of the leases are held together, and by which worker.
     package private(set) var bulks = Bulks()
+    /// The questions of tasks that have no outcome, with the answers they got.
+    package private(set) var questions = QuestionState()
 
     package init() {}
 
@@ -52,6 +54,7 @@ package struct BatchState: Sendable, Equatable {
         high.formIntersection(known)
         early = early.filter { $0.key < total }
         generations = generations.filter { $0.key < total }
+        questions.keep(below: total)
     }
 
     /// Records that a worker started its first task of the batch.
@@ -77,6 +80,7 @@ package struct BatchState: Sendable, Equatable {
         if outcome.status == .failed { high.insert(outcome.index) }
         if outcome.status == .succeeded { usage += outcome.usage }
         endLease(of: outcome.index, before: outcome.generation + 1)
+        questions.end(outcome.index, before: outcome.generation + 1)
         return true
     }
 
@@ -95,6 +99,7 @@ package struct BatchState: Sendable, Equatable {
         for index in indices where generation > generations[index] ?? 0 && index < sealedTotal ?? Self.maximumTasks {
             generations[index] = generation
             endLease(of: index, before: generation)
+            questions.end(index, before: generation)
             low.remove(index)
             high.remove(index)
             if let outcome = early[index], outcome.generation <= generation {
@@ -190,6 +195,18 @@ package struct BatchState: Sendable, Equatable {
         for (index, lease) in leases where lease.id == id { removeLease(of: index) }
     }
 
+    /// Records a question or an answer, unless the task has ended.
+    package mutating func applyQuestion(_ entry: QuestionEntry) {
+        guard entry.id.index < sealedTotal ?? Self.maximumTasks, !hasEnded(entry.id) else { return }
+        questions.apply(entry)
+    }
+
+    /// Returns whether the task that asked a question has an outcome, or was opened again after it.
+    package func hasEnded(_ id: QuestionID) -> Bool {
+        let generation = generation(of: id.index)
+        return id.generation < generation || (id.generation == generation && isSettled(id.index))
+    }
+
     /// Applies the entry at an offset of the results log.
     package mutating func apply(_ event: ResultEvent, at offset: Int64 = 0) {
         switch event {
@@ -202,6 +219,7 @@ package struct BatchState: Sendable, Equatable {
             applyLeased(lease)
         case .returned(let id): applyReturned(lease: id)
         case .bulk(let event): bulks.apply(event, at: offset)
+        case .question(let entry): applyQuestion(entry)
         case .delayed, .checkpoint, .unknown: break
         }
     }
@@ -267,6 +285,7 @@ package struct BatchState: Sendable, Equatable {
             writer.text(entry.value)
         }
         bulks.write(leases.values, to: &writer)
+        questions.write(to: &writer)
         writer.usage(usage)
         return writer.finished
     }
@@ -315,6 +334,7 @@ package struct BatchState: Sendable, Equatable {
             committed[generation] = reader.text()
         }
         leases = bulks.read(from: &reader)
+        questions = QuestionState(from: &reader)
         usage = reader.usage()
         guard reader.isWhole else { return nil }
     }

@@ -115,6 +115,15 @@ struct SnapshotReader {
         return String(decoding: bytes[position..<position + count], as: UTF8.self)
     }
 
+    mutating func time() -> Timestamp {
+        if let time = Timestamp(text()) { return time }
+        fail()
+        return Timestamp(milliseconds: 0)
+    }
+
+    /// Makes all further values 0 or empty, because the last one was invalid.
+    mutating func fail() { isBroken = true }
+
     mutating func list(_ read: (inout SnapshotReader) -> Void) {
         let count = number(below: BatchState.maximumTasks)
         for _ in 0..<count where !isBroken { read(&self) }

@@ -1,4 +1,4 @@
-/// An entry of a batch's question log.
+/// An entry of a results log that concerns a question of a task.
 package struct QuestionEntry: Sendable, Equatable {
     package enum Event: Sendable, Equatable {
         /// A task waits for the answer; it may ask the same question again.
@@ -36,7 +36,8 @@ package struct QuestionEntry: Sendable, Equatable {
         self.event = event
     }
 
-    package var message: Message {
+    /// Encodes the entry for the results log of a batch.
+    package func message(batch: Name) -> Message {
         let (text, answer): (Question?, String?) =
             switch event {
             case .asked(let question): (question, nil)
@@ -49,7 +50,12 @@ package struct QuestionEntry: Sendable, Equatable {
             "choices": .array((text?.choices ?? []).map(JSONValue.string)), "default": .optional(text?.fallback),
             "answer": .optional(answer),
         ]
-        return Message(type: event.type, contentType: "application/json", body: body.bytes)
+        return Message(
+            type: event.type,
+            contentType: "application/json",
+            headers: [.init("sheaf-batch", .string(batch.text))],
+            body: body.bytes
+        )
     }
 
     /// Decodes an entry; returns nil if the message is not one.
@@ -78,71 +84,6 @@ package struct QuestionEntry: Sendable, Equatable {
         case "answered": return body["answer"]?.stringValue.map { .answered($0) }
         case "withdrawn": return .withdrawn
         default: return nil
-        }
-    }
-}
-
-/// The state of a batch's questions: the fold of its question log; repeated entries have no effect.
-package struct QuestionState: Sendable, Equatable {
-    /// The state of one question.
-    package struct Standing: Sendable, Equatable {
-        /// The question.
-        package var question: Question
-        /// The worker that asked most recently.
-        package var worker: String
-        /// When the question was asked most recently.
-        package var askedAt: Timestamp
-        /// The answer that counts, with its author and time, or nil if there is none.
-        package var answer: (value: String, by: String, at: Timestamp)?
-        /// Whether the task no longer waits for an answer.
-        package var isWithdrawn = false
-
-        /// Whether the question can be answered.
-        package var isOpen: Bool { answer == nil && !isWithdrawn }
-
-        /// Compares two standings, except for the time of the answer.
-        package static func == (left: Standing, right: Standing) -> Bool {
-            left.question == right.question && left.worker == right.worker && left.askedAt == right.askedAt
-                && left.answer?.value == right.answer?.value && left.answer?.by == right.answer?.by
-                && left.isWithdrawn == right.isWithdrawn
-        }
-    }
-
-    private var standings: [QuestionID: Standing] = [:]
-
-    package init() {}
-
-    /// The state of a question, or nil if it was never asked.
-    package subscript(_ id: QuestionID) -> Standing? { standings[id] }
-
-    /// The questions that wait for an answer, ordered by task.
-    package var open: [(id: QuestionID, standing: Standing)] {
-        standings.filter { $0.value.isOpen }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    }
-
-    /// Returns the questions of a task in order, for the newest generation that has any.
-    package func questions(of index: Int) -> [(id: QuestionID, standing: Standing)] {
-        let all = standings.filter { $0.key.index == index }
-        guard let newest = all.keys.map(\.generation).max() else { return [] }
-        return all.filter { $0.key.generation == newest }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    }
-
-    /// Applies an entry.
-    package mutating func apply(_ entry: QuestionEntry) {
-        switch entry.event {
-        case .asked(let question):
-            let answer = standings[entry.id]?.answer
-            standings[entry.id] = Standing(
-                question: question,
-                worker: entry.by,
-                askedAt: entry.at,
-                answer: answer
-            )
-        case .answered(let value):
-            guard standings[entry.id]?.isOpen == true else { return }
-            standings[entry.id]?.answer = (value, entry.by, entry.at)
-        case .withdrawn:
-            if standings[entry.id]?.answer == nil { standings[entry.id]?.isWithdrawn = true }
         }
     }
 }

@@ -138,6 +138,8 @@ package enum ResultEvent: Sendable, Equatable {
     case returned(lease: String)
     /// Something about tasks that are leased together; see ``BulkEvent``.
     case bulk(BulkEvent)
+    /// A task asks a question, no longer waits for it, or has an answer.
+    case question(QuestionEntry)
     /// A task waits for its next attempt.
     case delayed(index: Int, generation: Int, for: Duration)
     /// A checkpoint of all earlier entries; see ``BatchState/snapshot``.
@@ -182,7 +184,7 @@ package enum ResultEvent: Sendable, Equatable {
         case ResultMessage.checkpointType: self = .checkpoint
         case BulkEvent.rememberedType, BulkEvent.offeredType, BulkEvent.adoptedType:
             self = BulkEvent(message).map { .bulk($0) } ?? .unknown
-        default: self = .unknown
+        default: self = QuestionEntry(message).map { .question($0) } ?? .unknown
         }
     }
 

@@ -19,7 +19,7 @@ package struct WireNames: Sendable, Hashable {
     /// The log of dead letters: poison tasks and unreadable messages.
     package var dead: String { "\(namespace).dead" }
 
-    /// Returns the log of a batch's starts and outcomes.
+    /// Returns the log of a batch's starts, outcomes and questions.
     package func results(batch: Name) -> String { "\(namespace).results.\(batch)" }
 
     /// The log of events that concern batches as a whole.
@@ -40,17 +40,11 @@ package struct WireNames: Sendable, Hashable {
     /// The bounded log of shared rate limits: their rates, and the pauses that services asked for.
     package var limits: String { "\(namespace).limits" }
 
-    /// Returns the log of a batch's questions and their answers.
-    package func questions(batch: Name) -> String { "\(namespace).questions.\(batch)" }
-
     /// Returns the queue of a rate's tokens; each token allows one call.
     package func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
 
     /// Returns the queue in which spent tokens wait until they are available again.
     package func spentTokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).spent.\(key.text).\(nonce)" }
-
-    /// Returns the lock of the worker that mints a rate's tokens.
-    package func limitLock(_ key: RateLimitKey) -> String { "\(namespace).lock.\(key.text)" }
 
     /// The lock of the aggregator.
     package var aggregatorLock: String { "\(namespace).lock.aggregator" }

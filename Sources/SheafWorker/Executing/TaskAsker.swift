@@ -5,16 +5,25 @@ public import SheafCore
 import SheafFlows
 import Synchronization
 
-/// Asks the questions of one attempt through the batch's log and through the worker's own prompt.
+/// Asks the questions of one attempt through the batch's results log and through the worker's own prompt.
 final class TaskAsker: FlowAsker {
     private struct State {
         var asked = 0
         /// The questions that this attempt waits for.
         var open: Set<QuestionID> = []
-        var wasInterrupted = false
+        var interruption: Interruption?
+    }
+
+    /// Why an attempt ended without the answer that it waited for, so that it has no outcome.
+    enum Interruption {
+        /// The worker leaves; the question stays open.
+        case leaving
+        /// The task got its outcome from another delivery.
+        case overtaken
     }
 
     private let client: SheafClient
+    private let questions: QuestionReader
     private let task: BatchTask
     private let worker: String
     private let timeout: Duration?
@@ -25,6 +34,7 @@ final class TaskAsker: FlowAsker {
 
     init(
         client: SheafClient,
+        questions: QuestionReader,
         task: BatchTask,
         worker: String,
         timeout: Duration?,
@@ -33,6 +43,7 @@ final class TaskAsker: FlowAsker {
         withdrawalPatience: Duration
     ) {
         self.client = client
+        self.questions = questions
         self.task = task
         self.worker = worker
         self.timeout = timeout
@@ -41,73 +52,64 @@ final class TaskAsker: FlowAsker {
         self.withdrawalPatience = withdrawalPatience
     }
 
-    /// Whether a question was left open because the worker leaves, so that the task returns to its queue instead of
-    /// failing.
-    var wasInterrupted: Bool { state.withLock { $0.wasInterrupted } }
+    /// Why the attempt ended without an answer, or nil if it did not.
+    var interruption: Interruption? { state.withLock { $0.interruption } }
 
     func ask(_ question: Question) async throws -> String {
-        let entry = QuestionEntry.Event.asked(question)
         let id = state.withLock { state in
             state.asked += 1
             return QuestionID(index: task.index, generation: task.generation, number: state.asked)
         }
-        let size = QuestionEntry(id: id, at: .now, by: worker, event: entry).message.body.count
+        let entry = QuestionEntry(id: id, at: .now, by: worker, event: .asked(question))
+        let size = entry.message(batch: task.batch).body.count
         guard size <= QuestionEntry.maximumSize else {
             throw FlowError(
                 type: "question",
                 message: "the question has \(size) bytes, but at most \(QuestionEntry.maximumSize) are allowed"
             )
         }
-        let log = QuestionLog(client: client, batch: task.batch)
-        let (known, offset) = try await log.read()
-        if let answer = known[id]?.answer { return answer.value }
         state.withLock { _ = $0.open.insert(id) }
-        // The same question is not asked twice; one that was withdrawn has to be opened again.
-        if known[id]?.isOpen != true || known[id]?.question != question {
-            try await log.append(entry, to: id, by: worker)
-        }
-        client.logger.info("task \(task.id) waits for an answer to its question")
-        let answer = try await answer(to: question, id, log, known, offset)
+        // Also if an earlier attempt asked it: this opens it again if it was withdrawn, and changes no answer.
+        try await questions.append(entry)
+        client.logger.info("task \(task.id) asks a question")
+        let answer = try await answer(to: question, entry)
         state.withLock { _ = $0.open.remove(id) }
         return answer
     }
 
     /// Withdraws the questions that are still open, once the attempt has ended by itself.
     func withdraw() async {
-        let log = QuestionLog(client: client, batch: task.batch)
-        let (client, worker, id) = (client, worker, task.id)
-        for question in state.withLock({ $0.open }) {
+        let (client, questions, worker, task) = (client, questions, worker, task.id)
+        for id in state.withLock({ $0.open }) {
             do {
-                _ = try await within(withdrawalPatience) { try await log.append(.withdrawn, to: question, by: worker) }
+                _ = try await within(withdrawalPatience) {
+                    try await questions.append(QuestionEntry(id: id, at: .now, by: worker, event: .withdrawn))
+                }
             } catch {
-                client.logger.debug("cannot withdraw a question of task \(id): \(error)")
+                client.logger.debug("cannot withdraw a question of task \(task): \(error)")
             }
         }
     }
 
-    private func answer(
-        to question: Question,
-        _ id: QuestionID,
-        _ log: QuestionLog,
-        _ known: QuestionState,
-        _ offset: Int64
-    ) async throws -> String {
-        let (lifecycle, prompts, timeout, task, worker) = (lifecycle, prompts, timeout, task, worker)
+    private func answer(to question: Question, _ entry: QuestionEntry) async throws -> String {
+        let (questions, lifecycle, prompts) = (questions, lifecycle, prompts)
+        let (timeout, task, worker, id) = (timeout, task, worker, entry.id)
         enum End: Sendable {
             case answer(String)
-            case late, leaving, prompted
+            case late, prompted
+            case interrupted(Interruption)
         }
         return try await withThrowingTaskGroup(of: End.self) { group in
             group.addTask {
-                guard let answer = try await log.answer(to: id, from: offset, in: known) else {
-                    throw CancellationError()
+                try await questions.wait { state in
+                    if let answer = state.questions[id]?.answer { return .answer(answer.value) }
+                    return state.hasEnded(id) ? .interrupted(.overtaken) : nil
                 }
-                return .answer(answer)
             }
             group.addTask {
                 await lifecycle.waitUntilLeaving()
                 try Task.checkCancellation()
-                return .leaving
+                return .interrupted(.leaving)
             }
             if let timeout {
                 group.addTask {
@@ -117,8 +119,14 @@ final class TaskAsker: FlowAsker {
             }
             if let prompts {
                 group.addTask {
+                    // An earlier attempt may have got the answer: wait until the log was read this far.
+                    _ = try await questions.wait { state -> Timestamp? in
+                        guard case .open(_, _, let time) = state.questions[id] else { return nil }
+                        return time >= entry.at ? time : nil
+                    }
                     if let answer = try await prompts.ask(question, of: task.id) {
-                        try await log.append(.answered(answer), to: id, by: worker)
+                        let answered = QuestionEntry.Event.answered(answer)
+                        try await questions.append(QuestionEntry(id: id, at: .now, by: worker, event: answered))
                     }
                     return .prompted
                 }
@@ -134,8 +142,8 @@ final class TaskAsker: FlowAsker {
                         message:
                             "the question was not answered in \(timeout.map { "\($0)" } ?? "time"): \(question.text)"
                     )
-                case .leaving:
-                    state.withLock { $0.wasInterrupted = true }
+                case .interrupted(let interruption):
+                    state.withLock { $0.interruption = interruption }
                     throw CancellationError()
                 }
             }

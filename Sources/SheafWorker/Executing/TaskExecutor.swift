@@ -24,6 +24,7 @@ struct TaskExecutor: Sendable {
     private let fetcher: TaskFetcher
     private let bulks: BulkExecution
     private let limits: RateLimits
+    private let questions: QuestionReaders
     private let prompts: PromptQueue?
     private let observer: (any WorkerObserver)?
     private let timing: WorkerTiming
@@ -48,6 +49,7 @@ struct TaskExecutor: Sendable {
         let leases = BulkLeases(context, settler: settler, keeper: keeper)
         self.bulks = BulkExecution(context, settler: settler, fetcher: fetcher, leases: leases)
         self.limits = context.limits
+        self.questions = QuestionReaders(client: context.client, journal: context.journal)
         self.prompts = context.configuration.prompt.map { PromptQueue($0) }
         self.observer = context.configuration.observer
         self.timing = context.configuration.timing
@@ -162,9 +164,11 @@ struct TaskExecutor: Sendable {
             result = .failure(error)
         }
         if isCutOff(result) { return }
-        if !result.isSuccess, asker?.wasInterrupted == true {
-            // The worker leaves while the task waits for an answer. Its question stays open.
-            return try await fetcher.giveBack([assignment.delivery])
+        if !result.isSuccess, let interruption = asker?.interruption {
+            switch interruption {
+            case .leaving: return try await fetcher.giveBack([assignment.delivery])
+            case .overtaken: return try await settler.settleMoved([assignment.delivery])
+            }
         }
         await asker?.withdraw()
         try await conclude(assignment, result, beginning)
@@ -173,6 +177,7 @@ struct TaskExecutor: Sendable {
     private func asker(of assignment: Assignment) -> TaskAsker {
         TaskAsker(
             client: client,
+            questions: questions[assignment.task.batch],
             task: assignment.task,
             worker: worker,
             timeout: assignment.definition.answerTimeout,

@@ -93,6 +93,11 @@ struct RateGate: Sendable {
 
     private func spend(from consumer: any QueueConsumer, _ nonce: String, _ unused: inout [Delivery]) async throws {
         while let tokens = try await consumer.next() {
+            if let start = limits[key].start, start > .now {
+                unused = tokens
+                try await Task.sleep(until: start, clock: .continuous)
+                unused = []
+            }
             for (position, token) in tokens.enumerated() {
                 let limit = limits[key]
                 guard limit.nonce == nonce, limit.pause() == nil, inbox.hasDemand(of: key) else {
@@ -116,19 +121,15 @@ struct RateGate: Sendable {
 struct TokenMint: Sendable {
     private let client: SheafClient
     private let limits: RateLimits
-    private let timing: WorkerTiming
 
-    init(client: SheafClient, limits: RateLimits, timing: WorkerTiming) {
+    init(client: SheafClient, limits: RateLimits) {
         self.client = client
         self.limits = limits
-        self.timing = timing
     }
 
     /// Sets the rate of a limit from now on; the worker that starts last decides.
     func establish(_ limit: FlowRateLimit) async throws {
-        let (key, rate) = (limit.key, limit.rate)
-        if limits[key].rate == rate { return }
-        try await replace(key, by: rate) { $0.rate != rate }
+        try await replace(limit.key, by: limit.rate) { $0.rate != limit.rate }
     }
 
     /// Mints the tokens of a limit again if its queues are gone.
@@ -136,29 +137,30 @@ struct TokenMint: Sendable {
         try await replace(key, by: limits[key].rate) { $0.nonce == nonce }
     }
 
-    private func replace(_ key: RateLimitKey, by rate: RateLimit?, where isOld: (RateLimitState) -> Bool) async throws {
-        let lock = try await lock(of: key)
-        do {
-            try await limits.catchUp()
-            let old = limits[key]
-            if isOld(old) { try await replace(old, of: key, by: rate) }
-        } catch {
-            await lock.release()
-            throw error
-        }
-        await lock.release()
-    }
-
     /// Replaces the tokens; they count once the log names their queues, so an interrupted minting has no effect.
-    private func replace(_ old: RateLimitState, of key: RateLimitKey, by rate: RateLimit?) async throws {
+    ///
+    /// Workers may do so at the same time, and the last entry counts for all. Each of them deletes the tokens of all
+    /// entries since it looked, except the last, and so every entry that another one follows is covered.
+    private func replace(_ key: RateLimitKey, by rate: RateLimit?, if isOld: (RateLimitState) -> Bool) async throws {
+        let old = limits[key]
+        guard isOld(old) else { return }
         let nonce = String(UInt64.random(in: .min ... .max), radix: 36)
         if let rate { try await mint(rate, of: key, nonce) }
+        // Of the workers that start at the same time, most learn here that another one was faster.
+        try await limits.catchUp()
+        guard isOld(limits[key]) else { return try await delete([nonce], of: key) }
         try await retrying { try await limits.append(.set(rate: rate, nonce: nonce), to: key) }
         try await limits.catchUp()
-        client.logger.info("\(key) has \(rate?.description ?? "no rate") from now on")
-        for gone in [old.nonce, limits[key].nonce == nonce ? nil : nonce].compactMap(\.self) {
-            try await client.broker.deleteQueue(client.names.tokens(key, nonce: gone))
-            try await client.broker.deleteQueue(client.names.spentTokens(key, nonce: gone))
+        let new = limits[key]
+        if new.nonce == nonce { client.logger.info("\(key) has \(rate?.description ?? "no rate") from now on") }
+        try await delete(new.replaced.dropFirst(old.replaced.count).filter { $0 != new.nonce }, of: key)
+    }
+
+    private func delete(_ nonces: [String], of key: RateLimitKey) async throws {
+        let (broker, names) = (client.broker, client.names)
+        for nonce in nonces {
+            try await retrying { try await broker.deleteQueue(names.tokens(key, nonce: nonce)) }
+            try await retrying { try await broker.deleteQueue(names.spentTokens(key, nonce: nonce)) }
         }
     }
 
@@ -175,15 +177,6 @@ struct TokenMint: Sendable {
             (0..<rate.burst).map { Message(id: String($0), type: Self.tokenType) },
             to: spent
         )
-    }
-
-    private func lock(of key: RateLimitKey) async throws -> any BrokerLock {
-        while true {
-            if let lock = try await retrying({ try await client.broker.acquireLock(client.names.limitLock(key)) }) {
-                return lock
-            }
-            try await Task.sleep(for: timing.mintLockInterval)
-        }
     }
 
     /// The type of messages that are tokens.

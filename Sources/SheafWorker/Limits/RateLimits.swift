@@ -113,6 +113,11 @@ struct RateLimitState: Sendable, Equatable {
     private(set) var rate: RateLimit?
     /// Names the queues of its tokens; nil if the limit was never set.
     private(set) var nonce: String?
+    /// The nonces that later entries replaced, in order.
+    private(set) var replaced: [String] = []
+    /// When its tokens may be spent: one lifetime after it was set, so that they and those spent until then do not
+    /// exceed the rate together.
+    private(set) var start: ContinuousClock.Instant?
     /// The worker that set it last.
     private(set) var setter = ""
     private var pausedUntil: ContinuousClock.Instant?
@@ -130,8 +135,10 @@ struct RateLimitState: Sendable, Equatable {
     mutating func apply(_ entry: RateLimitEntry, age: Duration, now: ContinuousClock.Instant) {
         switch entry.event {
         case .set(let rate, let nonce):
+            if let old = self.nonce { replaced.append(old) }
             self.rate = rate
             self.nonce = nonce
+            start = rate.map { now + $0.tokenLifetime - age }
             setter = entry.worker
         case .throttled(let delay, let level, _):
             self.level = level

@@ -70,7 +70,7 @@ extension Decoder {
         }
         if let question = QuestionEntry(message) {
             try require(
-                QuestionEntry(question.message) == question,
+                QuestionEntry(question.message(batch: "b")) == question,
                 "a question entry is not decoded as it was encoded"
             )
         }
