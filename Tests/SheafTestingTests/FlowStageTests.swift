@@ -129,7 +129,7 @@ private final class Service: Sendable {
         let service = Service()
         let definition = flow { .value(.integer(service.call($0.id))) }
         let run = try await FlowStage(concurrency: 1, losesWorkerAfter: [1]).run(definition, lines: ["a", "b", "c"])
-        let ids = run.outcomes.map { "\(run.summary.record.id):\($0.index)" }
+        let ids = run.outcomes.map { "\(run.summary.info.id):\($0.index)" }
         #expect(run.summary.counts == BatchCounts(succeeded: 3))
         #expect(service.calls(for: ids[1]) == 2)
         #expect(run.outputs[1] == 2)
@@ -147,7 +147,7 @@ private final class Service: Sendable {
         let stage = FlowStage(losesWorkerAfter: Set(0..<6))
         let run = try await stage.run(definition, lines: (0..<6).map(String.init))
         #expect(run.outputs == (0..<6).map { .integer($0) })
-        #expect(run.outcomes.allSatisfy { service.calls(for: "\(run.summary.record.id):\($0.index)") >= 2 })
+        #expect(run.outcomes.allSatisfy { service.calls(for: "\(run.summary.info.id):\($0.index)") >= 2 })
     }
 
     @Test("A run that does not end fails, and so does the loss of a worker that no task can have")
