@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The OpenAI client cuts a line of a result file at characters that are not line ends in JSON Lines; Anthropic's ends at a
-# blank line, and passes on lines that are no results.
+# The OpenAI client cuts a line of a result file at characters that are not line ends in JSON Lines; Anthropic's ends
+# at a blank line, and passes on lines that are no results.
 #
 # Versions: openai 3.57.0, anthropic 2.14.0 (Python).
 # Guess:    both clients split a batch's result file at "\n" only. anthropic's results() skips a blank last line, and
 #           raises an error for a line that is not a result.
-# Seen:     openai's files.content(...).iter_lines() also cuts at U+2028 and U+0085, which JSON allows inside a string, so
-#           two valid lines become four invalid ones. A split at "\n" of .text or .content is right.
-#           anthropic keeps such lines whole. A blank last line raises JSONDecodeError after all results. A line "7" or
-#           "null" is not an error: results() yields the int 7 or None, which have no custom_id.
+# Seen:     openai's files.content(...).iter_lines() also cuts at U+2028 and U+0085, which JSON allows inside a string,
+#           so two valid lines become four invalid ones. A split at "\n" of .text or .content is right. anthropic keeps
+#           such lines whole. A blank last line raises JSONDecodeError after all results. A line "7" or "null" is not
+#           an error: results() yields the int 7 or None, which have no custom_id.
 # Why:      a model's answer decides whether its result can be read; a collector must split the bytes itself.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# DuckDB reads a JSON Lines value that does not fit the sampled type as NULL or as a rounded integer, without an error.
+# DuckDB reads a JSON Lines value that does not fit the sampled type as NULL or as an integer, without an error.
 #
 # Versions: duckdb 2.0.1 (Python package).
-# Guess:    read_json reads a sample to choose the types. A later value of another type raises an error, as it does for a
-#           later word in a column of integers or dates.
-# Seen:     a column that is null in the whole sample has the type "NULL", and a later string or object is read as NULL.
-#           A later 0.5 in a column of integers is read as 0. A key that only appears later is missing.
-#           With sample_size=-1 all three are read as they are.
+# Guess:    read_json reads a sample to choose the types. A later value of another type raises an error, as it does for
+#           a later word in a column of integers or dates.
+# Seen:     a column that is null in the whole sample has the type "NULL", and a later string or object is read as
+#           NULL. A later 0.5 in a column of integers is read as 0. A key that only appears later is missing. With
+#           sample_size=-1 all three are read as they are.
 # Why:      in a file of results, "error" is null until the first task fails. A query for failed tasks finds none.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -2,10 +2,11 @@
 # A huey result handle that was read between two attempts reports the first failure even after the retry succeeded.
 #
 # Versions: huey 3.5.4 (SQLite storage).
-# Guess:    result.get() of a task with retries left returns None ("not ready"), or raises until the retry has succeeded.
+# Guess:    result.get() of a task with retries left returns None ("not ready"), or raises until the retry has
+#           succeeded.
 # Seen:     get() raises TaskException after the first failed attempt, although a retry is queued. The handle remembers
-#           that error and raises it again after the retry has succeeded. Only reset(), a new handle of the same id, or a
-#           handle that was not read between the attempts returns the value.
+#           that error and raises it again after the retry has succeeded. The value is returned after reset(), and
+#           by a handle that was not read between the attempts.
 # Why:      a poller that waits for many tasks reports a task as failed for good because it asked at the wrong time.
 set -euo pipefail
 folder=$(mktemp -d)

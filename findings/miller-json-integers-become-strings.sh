@@ -5,8 +5,8 @@
 # Guess:    `mlr cat` from JSON Lines to JSON Lines keeps a number as it is written, or rounds a large one to a float.
 # Seen:     9223372036854775807 stays a number. 9223372036854775808 and 1e400 become strings in quotation marks, and
 #           arithmetic with them gives (error). -0 and 1.0 keep their spelling; only a computed value loses it.
-# Why:      a pipeline that passes task lines through Miller changes the type of unsigned 64-bit ids and hashes. The next
-#           reader rejects the line, or compares a string with a number.
+# Why:      a pipeline that passes task lines through Miller changes the type of unsigned 64-bit ids and hashes. The
+#           next reader rejects the line, or compares a string with a number.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

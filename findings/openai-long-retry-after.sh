@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# The OpenAI client does not retry at all if the server asks it to wait more than 120 seconds; Anthropic's always waits.
+# The OpenAI client does not retry at all if the server asks it to wait more than 120 seconds; Anthropic's always
+# waits.
 #
 # Versions: openai 3.57.0, anthropic 2.14.0 (Python).
-# Guess:    the two clients, which share a generator, treat a 429 with Retry-After alike: they wait that long, or they wait
-#           their usual 0.5 s to 8 s if it is very long.
-# Seen:     up to "Retry-After: 120" both wait as long as asked. From 121 on openai raises RateLimitError after one request,
-#           also if the server sends "x-should-retry: true", and max_retries has no effect. anthropic sleeps the whole
-#           time, here one day, before each of its two retries.
-#           An HTTP date is treated like the number of seconds until then.
-# Why:      one 429 with a long delay fails a task at once with one vendor, and blocks its worker for hours with the other.
+# Guess:    the two clients, which share a generator, treat a 429 with Retry-After alike: they wait that long, or they
+#           wait their usual 0.5 s to 8 s if it is very long.
+# Seen:     up to "Retry-After: 120" both wait as long as asked. From 121 on openai raises RateLimitError after one
+#           request, also if the server sends "x-should-retry: true", and max_retries has no effect. anthropic sleeps
+#           the whole time, here one day, before each of its two retries. An HTTP date is treated like the number of
+#           seconds until then.
+# Why:      one 429 with a long delay fails a task at once with one vendor, and blocks its worker for hours with the
+#           other.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -3,10 +3,10 @@
 #
 # Versions: GNU parallel 20221122 (Debian 12).
 # Guess:    a killed task is logged as 137 (128 + 9), as the shell reports it, so that "Exitval is not 0" finds it.
-# Seen:     the job log and the CSV of --results have Exitval 0 and Signal 9 for it. A task that --timeout ended has -1 and
-#           15. If a child of the task's shell is killed and the shell goes on, the log has 137 and 0. parallel itself
-#           counts all three as failed (--retries, --resume-failed, its own exit status), and exits with 137 for the first
-#           one under --halt.
+# Seen:     the job log and the CSV of --results have Exitval 0 and Signal 9 for it. A task that --timeout ended has -1
+#           and 15. If a child of the task's shell is killed and the shell goes on, the log has 137 and 0. parallel
+#           itself counts all three as failed (--retries, its own exit status), and exits with 137 for
+#           the first one under --halt.
 # Why:      a script that counts failures by Exitval takes a task that the kernel killed for lack of memory as done.
 set -euo pipefail
 folder=$(mktemp -d)

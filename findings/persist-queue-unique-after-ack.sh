@@ -2,12 +2,12 @@
 # persist-queue's UniqueAckQ drops an item that equals one which was acknowledged earlier.
 #
 # Versions: persist-queue 1.1.0.
-# Guess:    a unique queue refuses an item while an equal one waits or is being worked on. After ack the item may be put
-#           again, and put() raises if it drops an item.
-# Seen:     put() of an equal item returns None and adds nothing, also after ack and after ack_failed, and after the file was
-#           opened again. It is accepted after clear_acked_data(keep_latest=0); by default that method keeps the last
-#           1000 acknowledged items. An item that was acknowledged as failed stays refused even then.
-#           UniqueQ, which has no acknowledgements, accepts the item again after get().
+# Guess:    a unique queue refuses an item while an equal one waits or is being worked on. After ack the item may be
+#           put again, and put() raises if it drops an item.
+# Seen:     put() of an equal item returns None and adds nothing, also after ack and after ack_failed, and after the
+#           file was opened again. It is accepted after clear_acked_data(keep_latest=0); by default that method keeps
+#           the last 1000 acknowledged items. An item that was acknowledged as failed stays refused even then. UniqueQ,
+#           which has no acknowledgements, accepts the item again after get().
 # Why:      a nightly task with the same arguments runs once, and is then dropped each night without an error.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -3,11 +3,11 @@
 #
 # Versions: pika 1.4.4, amqp 5.4.2 (used by kombu and Celery), pamqp 4.0.1 (used by aio-pika).
 # Guess:    a bool, an int or a float in a header that one Python client writes is the same value in another one.
-# Seen:     amqp writes 0.75 as a double and pamqp as a float. pika reads both as the integer 0, and -1.75 as -1, without
-#           an error. Writing a float with pika raises UnsupportedAMQPFieldException.
-#           amqp and pamqp read each other's floats exactly, and all three agree about integers and booleans. But repr()
-#           of a 64-bit integer that pika has read ends with the letter L, also under Python 3, so the text of a header
-#           table that holds a delivery count is not a Python literal.
+# Seen:     amqp writes 0.75 as a double and pamqp as a float. pika reads both as the integer 0, and -1.75 as -1,
+#           without an error. Writing a float with pika raises UnsupportedAMQPFieldException. amqp and pamqp read each
+#           other's floats exactly, and all three agree about integers and booleans. But repr() of a 64-bit integer
+#           that pika has read ends with the letter L, also under Python 3, so the text of a header table that holds a
+#           delivery count is not a Python literal.
 # Why:      a score, a price or a delay in a header becomes 0 in a worker that uses pika. Strings are safe.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -4,9 +4,9 @@
 # Versions: polars 2.1.0.
 # Guess:    a line that does not fit the schema of the first 100 lines raises an error, whether its type or its keys
 #           differ. Of two equal keys in one object the last one counts, as in most JSON parsers.
-# Seen:     a later value of another type raises ComputeError. A later key, also one inside an object, is dropped without
-#           a warning. Of two equal keys the first one counts; Python's json keeps the last one.
-#           With infer_schema_length=None the later keys are read.
+# Seen:     a later value of another type raises ComputeError. A later key, also one inside an object, is dropped
+#           without a warning. Of two equal keys the first one counts; Python's json keeps the last one. With
+#           infer_schema_length=None the later keys are read.
 # Why:      in a file of results the key "error" first appears with the first failed task, often after many lines.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -3,10 +3,10 @@
 #
 # Versions: RabbitMQ 3.10.8 (Debian 12), pika 1.3.2.
 # Guess:    AMQP channels are ordered, so what a quorum queue has assigned to a consumer arrives before cancel-ok.
-# Seen:     20,000 small messages, prefetch 20,000. If basic.cancel follows basic.consume at once, the broker takes back
-#           the messages that are on their way, and x-delivery-count is 1 for every one of them, although the client
-#           received few or none. If the consumer's channel first makes a passive queue.declare of the same queue, all
-#           20,000 arrive before cancel-ok and none returns to the queue.
+# Seen:     20,000 small messages, prefetch 20,000. If basic.cancel follows basic.consume at once, the broker takes
+#           back the messages that are on their way, and x-delivery-count is 1 for every one of them, although the
+#           client received few or none. If the consumer's channel first makes a passive queue.declare of the same
+#           queue, all 20,000 arrive before cancel-ok and none returns to the queue.
 # Why:      a worker that starts and stops quickly uses up a delivery limit without running a task.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# A delivery limit changes where a quorum queue puts a rejected message: at the head, and without the limit at the tail.
+# A delivery limit changes where a quorum queue puts a rejected message: at the head, and without the limit at the
+# tail.
 #
 # Versions: RabbitMQ 3.10.8 (Debian 12), pika 1.4.4.
-# Guess:    x-delivery-limit only bounds how often a message is delivered. A message returned with basic.nack goes back to
-#           its old place, or near it, as in a classic queue, with or without the limit.
-# Seen:     six messages 0 to 5, four of them taken with basic.get and returned with basic.nack in the order 2, 0, 3, 1.
-#           Classic queue: all are in the old order again. Quorum queue without the limit: the four are after 4 and 5, in
-#           the order of the nacks. With the limit: they are before 4 and 5, in the order of the nacks.
-#           A multiple nack keeps their order, at the same end.
+# Guess:    x-delivery-limit only bounds how often a message is delivered. A message returned with basic.nack goes back
+#           to its old place, or near it, as in a classic queue, with or without the limit.
+# Seen:     six messages 0 to 5, four of them taken with basic.get and returned with basic.nack in the order 2, 0, 3,
+#           1. Classic queue: all are in the old order again. Quorum queue without the limit: the four are after 4 and
+#           5, in the order of the nacks. With the limit: they are before 4 and 5, in the order of the nacks. A
+#           multiple nack keeps their order, at the same end.
 # Why:      with the limit, a failing task is retried at once, before all waiting tasks, until the limit removes it.
 #           Without it the retry waits for the whole queue.
 set -euo pipefail

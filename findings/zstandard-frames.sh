@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Two of python-zstandard's ways to read silently stop after the first frame of a .zst file; the others read all frames.
+# Two of python-zstandard's ways to read silently stop after the first frame of a .zst file; the others read all
+# frames.
 #
 # Versions: zstandard 0.25.0 (Python).
-# Guess:    a file made by appending compressed chunks is read whole by each method, as gzip does with several members, or
-#           a method that reads one frame raises an error for the rest.
+# Guess:    a file made by appending compressed chunks is read whole by each method, as gzip does with several members,
+#           or a method that reads one frame raises an error for the rest.
 # Seen:     decompress() and read_to_iter() return the first chunk only, without an error; open(), stream_reader() and
 #           copy_stream() return both. If the file begins with a skippable frame (metadata that any decoder must skip),
-#           decompress() raises an error and read_to_iter() returns nothing, as for an empty file.
-#           decompress() rejects the rest only with allow_extra_data=False. read_to_iter() has no such option.
+#           decompress() raises an error and read_to_iter() returns nothing, as for an empty file. decompress() rejects
+#           the rest only with allow_extra_data=False. read_to_iter() has no such option.
 # Why:      a results log that is appended in frames loses all but its first batch in such a reader.
 set -euo pipefail
 folder=$(mktemp -d)
