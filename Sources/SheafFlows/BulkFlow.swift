@@ -187,7 +187,8 @@ private final class BulkAttempt: Sendable {
                         do {
                             try await remember(memo)
                         } catch {
-                            state.withLock { $0.isDetached = true }
+                            // After a time-out the bulk is still this worker's, and its tasks are overdue.
+                            if !Task.isCancelled { state.withLock { $0.isDetached = true } }
                             throw error
                         }
                         state.withLock { $0.memo = memo }

@@ -31,7 +31,7 @@ extension Integration {
         )
         func aBatchIsPausedWhileThreeWorkersRunIt(kind: BrokerKind) async throws {
             try await Site.with(kind) { site in
-                let total = 200
+                let total = 600
                 try await site.create("noted", "-", input: (0..<total).map { "\($0)\n" }.joined())
                 async let work = site.work("--batch", "last")
                 try await site.bench.until("some tasks have begun") { try site.noted("begun").count > 20 }

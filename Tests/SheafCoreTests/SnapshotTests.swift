@@ -64,6 +64,27 @@ import Testing
         #expect(restored.questions.open.map(\.id) == state.questions.open.map(\.id))
     }
 
+    @Test("Entries with a generation that no batch can reach leave a state whose snapshot is readable")
+    func hostileGenerations() throws {
+        let beyond = BatchState.maximumTasks
+        let id = QuestionID(index: 1, generation: beyond, number: 1)
+        let asked = QuestionEntry(id: id, at: Timestamp(milliseconds: 0), by: "w", event: .asked(Question("Why?")))
+        let task = BatchTask(
+            flow: "f",
+            batch: "b",
+            index: 1,
+            generation: beyond,
+            record: Record(id: "r", kind: .text, bytes: [])
+        )
+        let lease = TaskLease(id: "l", index: 1, generation: beyond, worker: "w").message(of: task)
+        var state = BatchState()
+        for message in [asked.message(batch: "b"), lease] { state.apply(ResultEvent(message)) }
+        let outcome = OutcomeSummary(index: 2, generation: beyond, status: .succeeded)
+        state.apply(.outcomes([outcome], unreadable: 0))
+        #expect(state == BatchState())
+        #expect(try #require(BatchState(snapshot: state.snapshot)) == state)
+    }
+
     @Test("A truncated or changed snapshot is rejected", arguments: 0..<100)
     func damagedSnapshots(seed: UInt64) throws {
         var generator = Seeded(state: seed)

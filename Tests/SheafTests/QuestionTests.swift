@@ -207,6 +207,47 @@ import Testing
         }
     }
 
+    @Test("A task of a cancelled batch that may finish gets its answers", arguments: BrokerKind.allCases)
+    func cancelledBatches(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(20))
+                let flow = try asking(Gauge())
+                async let working = stage.work([flow]) { $0.concurrency = 1 }
+                let asked = try #require(try await open(client, batch).first)
+                try await client.cancel(batch.id.text)
+                _ = try await client.answer(asked.task, with: "no", by: "anna")
+                try await until("it asks again") {
+                    guard let next = try await client.questions(of: batch.id.text).first else { return false }
+                    return next.id.number == 2
+                }
+                _ = try await client.answer(asked.task, with: "because", by: "anna")
+                #expect(try await working.succeeded == 1)
+                let summary = try await client.batch(batch.id.text)
+                #expect(summary.info.ending != nil && summary.counts.succeeded == 1)
+            }
+        }
+    }
+
+    @Test("An answer that is too long as JSON is refused", arguments: BrokerKind.allCases)
+    func longAnswers(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(1))
+                let flow = try FlowDefinition.work { task in .text(try await task.asker?.ask(Question("Why?")) ?? "") }
+                async let working = stage.work([flow])
+                let asked = try #require(try await open(client, batch).first)
+                let long = String(repeating: "\u{1}", count: 30_000)
+                let error = await #expect(throws: SheafError.self) {
+                    try await client.answer(asked.task, with: long, by: "anna")
+                }
+                #expect(error?.code == .invalid && error?.message.contains("the limit is") == true)
+                _ = try await client.answer(asked.task, with: "because", by: "anna")
+                #expect(try await working.succeeded == 1)
+            }
+        }
+    }
+
     @Test("A reader of questions begins at the newest checkpoint", arguments: BrokerKind.allCases)
     func checkpointsHaveQuestions(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
@@ -234,6 +275,17 @@ import Testing
                 #expect(state.questions[ids[0]]?.answer?.value == "no")
                 #expect(state.questions.open.map(\.id) == [ids[1]])
                 #expect(Set(broker.read.map(\.message.type)) == [ResultMessage.checkpointType])
+
+                // A user that waits later does not read what a newer checkpoint covers.
+                let entry = QuestionEntry(id: ids[1], at: .now, by: "w", event: .answered("yes"))
+                let entries = Array(repeating: entry.message(batch: batch.id), count: 100)
+                try await client.broker.append(entries, to: log)
+                let aggregator = Aggregator(client: client, journal: journal, timing: timing)
+                _ = try await aggregator.foldOnce([info])
+                let before = broker.read.count
+                let answer = try await reader.wait { $0.questions[ids[1]]?.answer }
+                #expect(answer.value == "yes")
+                #expect(Set(broker.read.dropFirst(before).map(\.message.type)) == [ResultMessage.checkpointType])
             }
         }
     }

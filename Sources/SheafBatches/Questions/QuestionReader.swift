@@ -44,11 +44,12 @@ package actor QuestionReader {
 
     /// Appends an answer and returns the answer that counts, which may be an earlier one, or nil if none does.
     ///
+    /// The questions have to be read before.
     /// - Parameter entry: The answer; its author must be unique.
     func give(_ entry: QuestionEntry) async throws -> QuestionState.Answer? {
         try await append(entry)
         var counted: QuestionState.Answer?
-        try await client.broker.follow(log, from: start()) { chunk in
+        try await client.broker.follow(log, from: .offset(fold?.nextOffset ?? 0)) { chunk in
             // One by one: an outcome that follows the answer ends the question.
             for read in chunk.entries where read.offset >= fold?.nextOffset ?? 0 {
                 self.apply(LogChunk(entries: [read], nextOffset: read.offset + 1))
@@ -83,7 +84,8 @@ package actor QuestionReader {
 
     private func follow() async {
         do {
-            try await client.broker.follow(log, from: start()) { chunk in
+            let position = try await retrying { try await start() }
+            try await client.broker.follow(log, from: position) { chunk in
                 self.apply(chunk)
                 return true
             }
@@ -95,15 +97,14 @@ package actor QuestionReader {
         }
     }
 
-    /// Where to continue reading; at first, at the newest checkpoint that the aggregator reported.
+    /// Where to continue reading: at the newest checkpoint that the aggregator reported, or after what was read.
     private func start() async throws -> LogPosition {
-        if let fold { return .offset(fold.nextOffset) }
         var latest = LatestProgress()
-        try await retrying(for: .seconds(15)) {
-            try await client.broker.replay(client.names.progress, from: .last) { latest.apply($0) }
-        }
-        let restored = try await BatchFold.restored(batch, at: latest.batches[batch]?.checkpoint, client)
-        fold = fold ?? restored
+        try await client.broker.replay(client.names.progress, from: .last) { latest.apply($0) }
+        let place = latest.batches[batch]?.checkpoint
+        if let fold, place ?? 0 <= fold.nextOffset { return .offset(fold.nextOffset) }
+        let restored = try await BatchFold.restored(batch, at: place, client)
+        if fold.map({ $0.nextOffset < restored.nextOffset }) ?? true { fold = restored }
         return .offset(fold?.nextOffset ?? 0)
     }
 

@@ -15,7 +15,7 @@ extension SheafClient {
             batches = journal.state.batches.filter(\.options.isInteractive)
         }
         var questions: [OpenQuestion] = []
-        for batch in batches where batch.ending == nil && batch.cancelled == nil {
+        for batch in batches where batch.mayAsk {
             let state = try await QuestionReader(client: self, journal: journal, batch: batch.id).read()
             questions += state.questions.open.map { OpenQuestion(batch: batch.id, $0) }
         }
@@ -47,7 +47,7 @@ extension SheafClient {
         let journal = try await Journal.read(from: self)
         let batch = try journal.find(String(parts[0]))
         guard batch.options.isInteractive else { throw Self.notInteractive(batch.id) }
-        guard batch.ending == nil, batch.cancelled == nil else {
+        guard batch.mayAsk else {
             throw SheafError(.alreadyFinished, "batch '\(batch.id)' has ended; its tasks no longer wait for answers")
         }
         let reader = QuestionReader(client: self, journal: journal, batch: batch.id)
@@ -68,15 +68,16 @@ extension SheafClient {
             let wanted = choices.isEmpty ? "an answer that is not empty" : "one of: \(choices.joined(separator: ", "))"
             throw SheafError(.invalid, "invalid answer '\(text)' for task \(name): expected \(wanted)")
         }
-        guard answer.utf8.count <= QuestionEntry.maximumSize else {
-            throw SheafError(
-                .invalid,
-                "the answer has \(answer.utf8.count) bytes; the limit is \(QuestionEntry.maximumSize) bytes"
-            )
-        }
         // Distinguishes this answer from an equal one that another author gives at the same time.
         let nonce = "\(author)#\(String(UInt64.random(in: .min ... .max), radix: 36))"
         let entry = QuestionEntry(id: open.id, at: .now, by: nonce, event: .answered(answer))
+        let size = entry.message(batch: batch.id).body.count
+        guard size <= QuestionEntry.maximumSize else {
+            throw SheafError(
+                .invalid,
+                "the answer for task \(name) has \(size) bytes as JSON; the limit is \(QuestionEntry.maximumSize) bytes"
+            )
+        }
         guard let counted = try await reader.give(entry) else {
             throw SheafError(.notFound, "task \(name) no longer waits for an answer")
         }

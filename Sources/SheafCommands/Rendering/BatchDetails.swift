@@ -21,9 +21,12 @@ enum BatchDetails {
         if let started = batch.startedAt { entries.append(("started", time(started, now: now))) }
         if let finished = batch.finishedAt {
             var text = time(finished, now: now)
-            if let started = batch.startedAt { text += ", took \(Wording.duration(finished - started))" }
-            // A batch that is stopped with tasks left has not finished, because it can continue.
-            entries.append((batch.status == .failed && batch.info.ending == nil ? "stopped" : "finished", text))
+            // A stopped batch with tasks left can continue, and tasks of a cancelled one may still run.
+            let label = batch.info.ending != nil ? "finished" : batch.status == .cancelled ? "cancelled" : "stopped"
+            if let started = batch.startedAt, batch.info.ending != nil {
+                text += ", took \(Wording.duration(finished - started))"
+            }
+            entries.append((label, text))
         }
         if !batch.usage.isEmpty {
             let amounts = batch.usage.sorted.map { "\($0.amount) \($0.name)" }

@@ -96,7 +96,7 @@ extension Wording {
         let batch = change.batch
         var text =
             "batch \(batch.info.id) is \(change.hasChanged ? "paused" : "already paused"): \(counts(batch.counts))"
-        if batch.info.stopped != nil { text += "; its error policy has stopped it too" }
+        if batch.info.stopped != nil { text += "; it is stopped, too" }
         return text
     }
 

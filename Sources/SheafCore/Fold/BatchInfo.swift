@@ -93,6 +93,10 @@ public struct BatchInfo: Sendable, Equatable {
     /// Whether workers may start tasks of the batch.
     package var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
 
+    /// Whether tasks that run may still ask questions: a cancelled batch lets them finish, unless they are cancelled
+    /// too.
+    package var mayAsk: Bool { ending == nil && cancelled?.now != true }
+
     /// The maximum number of tasks that run at once across all workers, or nil for no limit.
     public var maxRunning: Int? { permits.limit }
     /// The generations whose queues may still hold tasks.

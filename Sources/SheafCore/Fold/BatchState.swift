@@ -67,9 +67,9 @@ package struct BatchState: Sendable, Equatable {
     /// A cancelled task stays open: all unsettled tasks of a cancelled batch are cancelled together.
     @discardableResult
     package mutating func apply(_ outcome: OutcomeSummary) -> Bool {
-        guard (0..<(sealedTotal ?? Self.maximumTasks)).contains(outcome.index), outcome.status != .cancelled else {
-            return false
-        }
+        guard (0..<(sealedTotal ?? Self.maximumTasks)).contains(outcome.index), outcome.status != .cancelled,
+            outcome.generation < Self.maximumTasks
+        else { return false }
         let generation = generations[outcome.index] ?? 0
         if outcome.generation > generation {
             if outcome.generation > early[outcome.index]?.generation ?? 0 { early[outcome.index] = outcome }
@@ -192,6 +192,10 @@ package struct BatchState: Sendable, Equatable {
 
     /// Records that a leased task was returned to its queue.
     package mutating func applyReturned(lease id: String) {
+        // The id of a lease in a bulk ends with its task: a bulk that is returned would else cost its square.
+        if let index = id.split(separator: ".").last.flatMap({ Int($0) }), leases[index]?.id == id {
+            return removeLease(of: index)
+        }
         for (index, lease) in leases where lease.id == id { removeLease(of: index) }
     }
 

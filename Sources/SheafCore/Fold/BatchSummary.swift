@@ -28,7 +28,7 @@ public struct BatchSummary: Sendable, Equatable {
             missing = progress.missing
             isTrimmed = progress.isTrimmed
             limited = progress.limited
-            if info.cancelled == nil { questions = progress.questions }
+            if info.mayAsk { questions = progress.questions }
         }
         let total = max(info.sealedTotal ?? info.published, progress?.total ?? 0)
         if let ending = info.ending {

@@ -145,7 +145,9 @@ package struct JournalEntry: Sendable, Equatable {
         case "paused": return .paused
         case "resumed": return .resumed(tolerated: count("tolerated") ?? 0)
         case "retried":
-            guard let generation = count("generation"), generation > 0, let nonce = body["nonce"]?.stringValue else {
+            guard let generation = count("generation"), (1..<BatchState.maximumTasks).contains(generation),
+                let nonce = body["nonce"]?.stringValue
+            else {
                 return nil
             }
             return .retried(

@@ -62,7 +62,7 @@ package struct QuestionEntry: Sendable, Equatable {
     package init?(_ message: Message) {
         guard message.body.count <= 4 * Self.maximumSize, let body = try? JSON.parse(message.body),
             let index = body["index"]?.intValue, (0..<BatchState.maximumTasks).contains(index),
-            let generation = body["generation"]?.intValue, generation >= 0,
+            let generation = body["generation"]?.intValue, (0..<BatchState.maximumTasks).contains(generation),
             let number = body["number"]?.intValue, (1...Self.mostQuestions).contains(number),
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) }),
             let event = Self.event(message.type, body)

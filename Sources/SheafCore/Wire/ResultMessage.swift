@@ -157,7 +157,7 @@ package enum ResultEvent: Sendable, Equatable {
             self = ResultMessage.startedAt(message).map { .started(at: $0) } ?? .unknown
         case ResultMessage.reopenedType:
             guard let body = try? JSON.parse(message.body), let generation = body["generation"]?.intValue,
-                generation > 0,
+                (1..<BatchState.maximumTasks).contains(generation),
                 let nonce = body["nonce"]?.stringValue,
                 let tasks = body["tasks"]?.stringValue.flatMap({ IndexRanges($0) })
             else {

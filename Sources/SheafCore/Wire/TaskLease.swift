@@ -54,9 +54,11 @@ package struct TaskLease: Sendable, Hashable {
         }
         guard message.type == ResultMessage.leasedType, let id = text("sheaf-lease"),
             let worker = text("sheaf-worker"), let index = message.integer("sheaf-index"),
-            (0..<BatchState.maximumTasks).contains(index)
+            (0..<BatchState.maximumTasks).contains(index),
+            case let generation = message.integer("sheaf-generation") ?? 0,
+            (0..<BatchState.maximumTasks).contains(generation)
         else { return nil }
-        self.init(id: id, index: index, generation: message.integer("sheaf-generation") ?? 0, worker: worker)
+        self.init(id: id, index: index, generation: generation, worker: worker)
         bulk = text("sheaf-bulk")
         predecessor = text(Self.returnedHeader)
     }

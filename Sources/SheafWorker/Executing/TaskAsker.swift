@@ -61,13 +61,7 @@ final class TaskAsker: FlowAsker {
             return QuestionID(index: task.index, generation: task.generation, number: state.asked)
         }
         let entry = QuestionEntry(id: id, at: .now, by: worker, event: .asked(question))
-        let size = entry.message(batch: task.batch).body.count
-        guard size <= QuestionEntry.maximumSize else {
-            throw FlowError(
-                type: "question",
-                message: "the question has \(size) bytes, but at most \(QuestionEntry.maximumSize) are allowed"
-            )
-        }
+        try Self.check(entry, "question", of: task.batch)
         state.withLock { _ = $0.open.insert(id) }
         // Also if an earlier attempt asked it: this opens it again if it was withdrawn, and changes no answer.
         try await questions.append(entry)
@@ -75,6 +69,15 @@ final class TaskAsker: FlowAsker {
         let answer = try await answer(to: question, entry)
         state.withLock { _ = $0.open.remove(id) }
         return answer
+    }
+
+    private static func check(_ entry: QuestionEntry, _ what: String, of batch: Name) throws {
+        let size = entry.message(batch: batch).body.count
+        if size <= QuestionEntry.maximumSize { return }
+        throw FlowError(
+            type: "question",
+            message: "the \(what) has \(size) bytes as JSON, but at most \(QuestionEntry.maximumSize) are allowed"
+        )
     }
 
     /// Withdraws the questions that are still open, once the attempt has ended by itself.
@@ -93,7 +96,7 @@ final class TaskAsker: FlowAsker {
 
     private func answer(to question: Question, _ entry: QuestionEntry) async throws -> String {
         let (questions, lifecycle, prompts) = (questions, lifecycle, prompts)
-        let (timeout, task, worker, id) = (timeout, task, worker, entry.id)
+        let (timeout, task, batch, worker, id) = (timeout, task, task.batch, worker, entry.id)
         enum End: Sendable {
             case answer(String)
             case late, prompted
@@ -125,8 +128,9 @@ final class TaskAsker: FlowAsker {
                         return time >= entry.at ? time : nil
                     }
                     if let answer = try await prompts.ask(question, of: task.id) {
-                        let answered = QuestionEntry.Event.answered(answer)
-                        try await questions.append(QuestionEntry(id: id, at: .now, by: worker, event: answered))
+                        let entry = QuestionEntry(id: id, at: .now, by: worker, event: .answered(answer))
+                        try Self.check(entry, "answer", of: batch)
+                        try await questions.append(entry)
                     }
                     return .prompted
                 }

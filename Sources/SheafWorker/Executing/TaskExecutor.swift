@@ -167,7 +167,7 @@ struct TaskExecutor: Sendable {
         if !result.isSuccess, let interruption = asker?.interruption {
             switch interruption {
             case .leaving: return try await fetcher.giveBack([assignment.delivery])
-            case .overtaken: return try await settler.settleMoved([assignment.delivery])
+            case .overtaken: return try await settler.settle([assignment.delivery], as: .acknowledged)
             }
         }
         await asker?.withdraw()
