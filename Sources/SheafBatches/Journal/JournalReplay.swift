@@ -10,7 +10,7 @@ struct JournalReplay {
     /// How many entries after the checkpoint justify a new one: reading them takes as long as writing a checkpoint.
     private static let worthWriting: Int64 = 64
     /// The time limit for reading or writing a checkpoint; without one there is more to read, and nothing is lost.
-    private static let patience = Duration.seconds(2)
+    private static let patience = Duration.seconds(10)
 
     /// Reads the journal up to its present end.
     func read() async throws -> JournalCheckpoint {
