@@ -10,7 +10,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-command -v mlr >/dev/null || { apt-get update && apt-get install -y miller; } >/dev/null
+command -v mlr >/dev/null || { apt-get update && apt-get install -y 'miller=6.6.0*'; } >/dev/null
 version=$(mlr --version)
 [ "$version" = 'mlr 6.6.0' ] || { echo "FAIL: Miller is '$version', not 6.6.0"; exit 1; }
 

@@ -11,7 +11,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-command -v parallel >/dev/null || { apt-get update && apt-get install -y parallel; } >/dev/null
+command -v parallel >/dev/null || { apt-get update && apt-get install -y 'parallel=20221122*'; } >/dev/null
 version=$(parallel --version | head -n 1)
 [ "$version" = 'GNU parallel 20221122' ] || { echo "FAIL: parallel is '$version', not 20221122"; exit 1; }
 export PARALLEL_HOME=$folder/home PARALLEL_SHELL=/bin/bash

@@ -21,7 +21,7 @@ finish() {
 }
 trap finish EXIT
 
-[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || { apt-get update && apt-get install -y rabbitmq-server; } >/dev/null
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || { apt-get update && apt-get install -y 'rabbitmq-server=3.10.8*'; } >/dev/null
 version=$(dpkg-query -W -f '${Version}' rabbitmq-server)
 case $version in 3.10.8-*) ;; *) echo "FAIL: RabbitMQ is $version, not 3.10.8"; exit 1 ;; esac
 python3 -m venv "$folder/venv"

@@ -105,7 +105,7 @@ private final class Service: Sendable {
     @Test("The stage answers questions")
     func answers() async throws {
         let asking = flow { task in
-            guard let asker = task.asker else { throw FlowError(type: "alone", message: "nobody can be asked") }
+            guard let asker = task.asker else { throw FlowError(type: "alone", message: "no asker") }
             return .text(try await asker.ask(Question("keep \(task.index)?", choices: ["yes", "no"], fallback: "yes")))
         }
         let run = try await FlowStage(answer: { _, index in index == 0 ? "no" : "" }).run(asking, lines: ["a", "b"])

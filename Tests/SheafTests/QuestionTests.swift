@@ -19,7 +19,7 @@ import Testing
     {
         var flow = try FlowDefinition.work(timeout: timeout) { task in
             await gauge.enter()
-            guard let asker = task.asker else { throw FlowError(type: "not-interactive", message: "nobody to ask") }
+            guard let asker = task.asker else { throw FlowError(type: "not-interactive", message: "no asker") }
             let first = try await asker.ask(Self.question)
             let second = try await asker.ask(Question("And why?"))
             return .text("\(first): \(second)")
