@@ -289,6 +289,16 @@ struct TaskLedger: Sendable {
         }
     }
 
+    /// Separates later deliveries of the same tasks from some deliveries, and returns them; they have not begun.
+    mutating func detach(_ deliveries: [TaskDelivery]) -> [TaskDelivery] {
+        deliveries.flatMap { delivery in
+            let later = held[delivery.token]?.redeliveries ?? []
+            if !later.isEmpty { held[delivery.token]?.redeliveries = [] }
+            for redelivery in later { held[redelivery.delivery.token] = Entry(redelivery.delivery, redelivery.since) }
+            return later.map(\.delivery)
+        }
+    }
+
     /// Forgets deliveries that are settled, or that the broker has taken back.
     mutating func release(_ tokens: some Sequence<Token>, now: Instant) {
         for token in tokens { forget(token) }

@@ -11,153 +11,11 @@ import Testing
 
 /// Tasks that a worker hands to a bulk flow as one job, and jobs that another worker takes over.
 @Suite("Bulks") struct BulkTests {
-    /// A provider of jobs, which answers as the tests say.
-    private actor Provider {
-        struct Job {
-            /// The tasks that were submitted.
-            var tasks: Set<Int>
-            /// The tasks with which workers re-attached to the job, each time.
-            var attached: [Set<Int>] = []
-            var isCancelled = false
-        }
-
-        private(set) var jobs: [String: Job] = [:]
-        private(set) var submissions: [[Int]] = []
-        private var answers: [Int: Result<FlowOutput, FlowError>] = [:]
-        private var answersAll: Bool
-
-        init(answersAll: Bool = false) { self.answersAll = answersAll }
-
-        /// Accepts a job, or finds the one that has the key already.
-        func submit(_ tasks: [Int], key: String) {
-            if jobs[key] != nil {
-                jobs[key]?.attached.append(Set(tasks))
-            } else {
-                jobs[key] = Job(tasks: Set(tasks))
-                submissions.append(tasks)
-            }
-        }
-
-        func answer(_ task: Int, _ result: Result<FlowOutput, FlowError> = .success(.value(1))) {
-            answers[task] = result
-        }
-
-        func answerAll() { answersAll = true }
-
-        func result(_ task: Int) -> Result<FlowOutput, FlowError>? {
-            answers[task] ?? (answersAll ? .success(.value(.integer(task))) : nil)
-        }
-
-        func cancel(_ key: String) { jobs[key]?.isCancelled = true }
-
-        var attached: [Set<Int>] { jobs.values.flatMap(\.attached) }
-    }
-
-    /// Runs tasks as jobs of the provider.
-    private struct ProviderFlow: BulkFlow {
-        let provider: Provider
-        var maximumTasks = 10
-        /// Runs before a job is submitted.
-        var before: @Sendable ([FlowTask], BulkMemo?) async throws -> Void = { _, _ in }
-
-        func run(
-            _ tasks: [FlowTask],
-            resuming memo: BulkMemo?,
-            remember: @Sendable (BulkMemo) async throws -> Void,
-            ended: @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
-        ) async throws {
-            let key = memo?.json?["key"]?.stringValue ?? UUID().uuidString
-            if memo == nil { try await remember(BulkMemo(["key": .string(key)])) }
-            try await before(tasks, memo)
-            await provider.submit(tasks.map(\.index), key: key)
-            var open = Set(tasks.indices)
-            while !open.isEmpty {
-                for position in open {
-                    guard let result = await provider.result(tasks[position].index) else { continue }
-                    open.remove(position)
-                    await ended(position, result)
-                }
-                try await Task.sleep(for: .milliseconds(5))
-            }
-        }
-
-        func discard(_ memo: BulkMemo) async {
-            if let key = memo.json?["key"]?.stringValue { await provider.cancel(key) }
-        }
-
-        func definition(retries: Int = 0) -> FlowDefinition {
-            FlowDefinition(
-                name: Name("work"),
-                flow: self,
-                retries: retries,
-                retryRule: RetryRule(delay: .milliseconds(100))
-            )
-        }
-    }
-
-    /// Aggregates with short patience until the body returns, so that no worker does.
-    private static func aggregating(
-        _ kind: BrokerKind,
-        _ body: @escaping @Sendable (Stage, SheafClient) async throws -> Void
-    ) async throws {
-        try await Stage.with(kind) { stage in
-            try await stage.client { client in
-                let timing = AggregatorTiming(
-                    interval: .milliseconds(50),
-                    progressInterval: .milliseconds(50),
-                    leaseGrace: .milliseconds(300)
-                )
-                let journal = try await Journal.read(from: client)
-                let aggregator = Aggregator(client: client, journal: journal, timing: timing)
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await journal.run() }
-                    group.addTask { try await aggregator.run() }
-                    group.addTask {
-                        try await until("the aggregator leads") {
-                            try await client.broker.isLocked(client.names.aggregatorLock)
-                        }
-                        try await body(stage, client)
-                    }
-                    defer { group.cancelAll() }
-                    try await group.next()
-                }
-            }
-        }
-    }
-
-    /// Runs a worker until the body returns, and then lets it vanish with its connection.
-    private static func losing(
-        _ stage: Stage,
-        _ flow: ProviderFlow,
-        _ body: @Sendable () async throws -> Void
-    ) async throws {
-        try await stage.client { client in
-            var configuration = WorkerConfiguration(flows: [flow.definition()], name: "lost")
-            configuration.timing.lastPatience = .milliseconds(100)
-            configuration.timing.returnPatience = .milliseconds(100)
-            let worker = Worker(client: client, configuration: configuration)
-            let working = Task { try await worker.run() }
-            try await body()
-            await client.broker.close()
-            working.cancel()
-            _ = await working.result
-        }
-    }
-
-    private static func outcomes(in events: [ResultEvent]) -> [Int] {
-        events.flatMap { event in if case .outcomes(let outcomes, _) = event { outcomes.map(\.index) } else { [Int]() }
-        }
-    }
-
-    private static func actions(in events: [ResultEvent]) -> [BulkEvent.Action] {
-        events.compactMap { event in if case .bulk(let bulk) = event { bulk.action } else { nil } }
-    }
-
     @Test("Tasks come in bulks, and each outcome is there before its bulk ends", arguments: BrokerKind.allCases)
     func bulks(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let provider = Provider()
-            let flow = ProviderFlow(provider: provider, maximumTasks: 4).definition()
+            let provider = JobProvider()
+            let flow = JobFlow(provider: provider, maximumTasks: 4).definition()
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(10))
                 async let working = stage.work([flow])
@@ -169,14 +27,14 @@ import Testing
                 #expect(try await client.waiting(in: info) == 0)
                 await provider.answer(3)
                 try await until("the outcome is there while the job goes on") {
-                    try await Self.outcomes(in: client.events(of: batch.id)) == [3]
+                    try await outcomeIndices(in: client.events(of: batch.id)) == [3]
                 }
                 await provider.answerAll()
                 let report = try await working
                 #expect(report.succeeded == 10)
                 let outcomes = try await client.allResults(batch.id)
                 #expect(outcomes.count == 10 && outcomes.allSatisfy { $0.status == .succeeded })
-                #expect(try await Self.outcomes(in: client.events(of: batch.id)).sorted() == Array(0..<10))
+                #expect(try await outcomeIndices(in: client.events(of: batch.id)).sorted() == Array(0..<10))
             }
         }
     }
@@ -184,8 +42,8 @@ import Testing
     @Test("A worker with one slot gathers many tasks", arguments: BrokerKind.allCases)
     func oneSlot(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let provider = Provider(answersAll: true)
-            let flow = ProviderFlow(provider: provider, maximumTasks: 300).definition()
+            let provider = JobProvider(answersAll: true)
+            let flow = JobFlow(provider: provider, maximumTasks: 300).definition()
             let batch = try await stage.client { try await $0.create(plan(), records: records(300)) }
             let report = try await stage.work([flow]) { $0.concurrency = 1 }
             #expect(report.succeeded == 300)
@@ -197,15 +55,15 @@ import Testing
 
     @Test("A worker that takes a bulk over resumes its job with the tasks left", arguments: BrokerKind.allCases)
     func takingOver(kind: BrokerKind) async throws {
-        try await Self.aggregating(kind) { stage, client in
-            let provider = Provider()
-            let flow = ProviderFlow(provider: provider)
+        try await Stage.aggregating(kind) { stage, client in
+            let provider = JobProvider()
+            let flow = JobFlow(provider: provider)
             let batch = try await client.create(plan(), records: records(6))
-            try await Self.losing(stage, flow) {
+            try await stage.losing(flow) {
                 try await until("the job is submitted") { await provider.submissions.joined().count == 6 }
                 await provider.answer(2)
                 try await until("one outcome is there") {
-                    try await Self.outcomes(in: client.events(of: batch.id)) == [2]
+                    try await outcomeIndices(in: client.events(of: batch.id)) == [2]
                 }
             }
             let submissions = await provider.submissions
@@ -220,7 +78,7 @@ import Testing
             #expect(jobs.allSatisfy { !$0.isCancelled })
             for job in jobs where job.tasks != [2] { #expect(job.attached == [job.tasks.subtracting([2])]) }
             let events = try await client.events(of: batch.id)
-            #expect(Self.outcomes(in: events).sorted() == Array(0..<6), "each task has one outcome")
+            #expect(outcomeIndices(in: events).sorted() == Array(0..<6), "each task has one outcome")
             let outcomes = try await client.allResults(batch.id)
             #expect(outcomes.allSatisfy { $0.status == .succeeded && $0.attempts == 1 })
         }
@@ -228,11 +86,11 @@ import Testing
 
     @Test("Bulks with different memos are not mixed", arguments: BrokerKind.allCases)
     func differentMemos(kind: BrokerKind) async throws {
-        try await Self.aggregating(kind) { stage, client in
-            let provider = Provider()
-            var flow = ProviderFlow(provider: provider, maximumTasks: 3)
+        try await Stage.aggregating(kind) { stage, client in
+            let provider = JobProvider()
+            var flow = JobFlow(provider: provider, maximumTasks: 3)
             let batch = try await client.create(plan(), records: records(6))
-            try await Self.losing(stage, flow) {
+            try await stage.losing(flow) {
                 try await until("all jobs are submitted") { await provider.submissions.joined().count == 6 }
             }
             let jobs = await provider.jobs
@@ -246,15 +104,15 @@ import Testing
             for (key, job) in await provider.jobs {
                 #expect(job.tasks == jobs[key]?.tasks && job.attached == [job.tasks])
             }
-            #expect(try await Self.outcomes(in: client.events(of: batch.id)).sorted() == Array(0..<6))
+            #expect(try await outcomeIndices(in: client.events(of: batch.id)).sorted() == Array(0..<6))
         }
     }
 
     @Test("A worker that leaves hands its bulk over at once and keeps the job", arguments: BrokerKind.allCases)
     func leaving(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let provider = Provider()
-            let flow = ProviderFlow(provider: provider).definition()
+            let provider = JobProvider()
+            let flow = JobFlow(provider: provider).definition()
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(3))
                 let leaving = Task { try await stage.work([flow]) }
@@ -263,7 +121,7 @@ import Testing
                 _ = await leaving.result
                 let jobs = await provider.jobs.count
                 let events = try await client.events(of: batch.id)
-                #expect(Self.actions(in: events).count { $0 == .offered } == jobs)
+                #expect(bulkActions(in: events).count { $0 == .offered } == jobs)
                 #expect(!events.contains { if case .returned = $0 { true } else { false } })
                 let info = try await client.batch(batch.id.text).info
                 #expect(try await client.waiting(in: info) == jobs, "one task stands for each bulk")
@@ -271,7 +129,7 @@ import Testing
                 #expect(try await stage.work([flow]).succeeded == 3)
                 #expect(await provider.submissions.joined().count == 3)
                 #expect(await provider.jobs.values.allSatisfy { !$0.isCancelled && $0.attached == [$0.tasks] })
-                #expect(try await Self.outcomes(in: client.events(of: batch.id)).sorted() == [0, 1, 2])
+                #expect(try await outcomeIndices(in: client.events(of: batch.id)).sorted() == [0, 1, 2])
             }
         }
     }
@@ -318,15 +176,15 @@ import Testing
     @Test("Cancelling a batch with its running tasks discards the job", arguments: BrokerKind.allCases)
     func cancelling(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let provider = Provider()
-            let flow = ProviderFlow(provider: provider).definition()
+            let provider = JobProvider()
+            let flow = JobFlow(provider: provider).definition()
             try await stage.client { client in
                 let batch = try await client.create(plan(), records: records(4))
                 async let working = stage.work([flow])
                 try await until("the job is submitted") { await provider.submissions.joined().count == 4 }
                 await provider.answer(1)
                 try await until("one outcome is there") {
-                    try await Self.outcomes(in: client.events(of: batch.id)) == [1]
+                    try await outcomeIndices(in: client.events(of: batch.id)) == [1]
                 }
                 _ = try await client.cancel(batch.id.text, now: true)
                 _ = try await working
@@ -341,8 +199,8 @@ import Testing
     @Test("A memo that is too long fails the tasks and names the limit")
     func longMemo() async throws {
         try await Stage.with(.embedded) { stage in
-            let flow = ProviderFlow(
-                provider: Provider(),
+            let flow = JobFlow(
+                provider: JobProvider(),
                 before: { _, _ in _ = try BulkMemo(Array(repeating: 0, count: 5_000)) }
             )
             let batch = try await stage.client { try await $0.create(plan(), records: records(2)) }
@@ -357,9 +215,9 @@ import Testing
     @Test("A task of a bulk is retried by itself", arguments: BrokerKind.allCases)
     func retrying(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let provider = Provider(answersAll: true)
+            let provider = JobProvider(answersAll: true)
             await provider.answer(1, .failure(FlowError(type: "busy", message: "later", isRetryable: true)))
-            let flow = ProviderFlow(
+            let flow = JobFlow(
                 provider: provider,
                 before: { tasks, _ in if tasks.contains(where: { $0.attempt > 1 }) { await provider.answer(1) } }
             )
@@ -376,8 +234,8 @@ import Testing
     @Test("A bulk waits as long as its provider asks for, and stays together")
     func throttled() async throws {
         try await Stage.with(.embedded) { stage in
-            let (provider, calls) = (Provider(answersAll: true), Gauge())
-            let flow = ProviderFlow(
+            let (provider, calls) = (JobProvider(answersAll: true), Gauge())
+            let flow = JobFlow(
                 provider: provider,
                 before: { _, _ in
                     await calls.enter()

@@ -369,6 +369,19 @@ import Testing
         #expect(ledger.runningTasks == [batch: [0]] && !ledger.hasLeases)
     }
 
+    @Test("A later delivery can be separated from a task that another worker has")
+    mutating func detaching() {
+        let (first, later) = (delivery(1), delivery(2))
+        begin(first)
+        ledger.receive([later], now: start)
+        #expect(ledger.admit(candidate(later, 0), isStalled: false, isPaused: false) == .none)
+        #expect(ledger.detach([first]).map(\.token) == [token(2)])
+        let settlement = PendingSettlement(ledger.close([first]))
+        #expect(settlement.owed == [token(1)])
+        ledger.release(settlement.released, now: start)
+        #expect(ledger.admit(candidate(later, 0), isStalled: false, isPaused: false) == .begin(isFirst: false))
+    }
+
     @Test("A throttled task keeps its lease and its permit while it waits")
     mutating func throttledTask() {
         let first = delivery(1, permit: permit(5))

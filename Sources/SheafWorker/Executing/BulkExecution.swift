@@ -161,7 +161,7 @@ struct BulkExecution: Sendable {
             do throws(FlowError) {
                 tasks[position] = try executor.flowTask(of: member, nil)
             } catch {
-                progress.report(position)
+                _ = progress.report(position)
                 continuation.yield(Ended(position: position, result: .failure(error)))
             }
         }
@@ -188,16 +188,17 @@ struct BulkExecution: Sendable {
                     resuming: progress.memo
                 ) { memo in
                     do {
-                        try await leases.remember(memo, of: bulk) { progress.unreported }
+                        let ended = try await leases.remember(memo, of: bulk) { progress.unreported }
+                        progress.remember(memo)
+                        try await letGo(progress.drop(ended))
                     } catch {
                         progress.fail(error)
                         throw error
                     }
-                    progress.remember(memo)
                 } ended: { place, result in
                     let position = handedNow[place]
                     if case .throttled(let throttle) = result { return progress.throttle(position, throttle) }
-                    progress.report(position)
+                    guard progress.report(position) else { return }
                     if case .success(let output) = result {
                         progress.end(position)
                         executor.succeed(members[position], output, beginning)
@@ -253,13 +254,13 @@ struct BulkExecution: Sendable {
         _ beginning: Moment,
         _ executor: TaskExecutor
     ) async throws {
-        let open = progress.open.map { members[$0] }
+        var (open, failure) = (progress.open.map { members[$0] }, failure)
         let memo = progress.memo
         switch failure {
         case is BulkLeases.BulkLost:
-            client.logger.warning("batch \(bulk.batch): another worker has taken over a bulk of \(open.count) tasks")
-            // Without a memo its tasks are taken over one by one, and this worker may still have some.
-            return try await fetcher.giveBack(try await keepConfirmed(open, in: bulk).map(\.delivery))
+            client.logger.warning("batch \(bulk.batch): other workers have tasks of a bulk of \(open.count) tasks")
+            // They may have taken only some of its tasks.
+            (open, failure) = (try await keepConfirmed(open, in: bulk), nil)
         case let error as BrokerError where error.code == .notFound || error.code == .queueGone:
             return try await letGo(open)
         default: break
@@ -272,6 +273,8 @@ struct BulkExecution: Sendable {
             if let memo, let flow = first.definition.bulkFlow { await Task { await flow.discard(memo) }.value }
             for assignment in open { try await executor.conclude(assignment, .cancelled, beginning) }
         } else if memo != nil {
+            // This worker may receive the task that stands for the bulk, which must not be taken for a copy then.
+            ledger.withLock { [open] in _ = $0.close(open.map(\.delivery)) }
             await leases.handOver(bulk, by: first.task)
             lifecycle.noteReturned(open.map(\.delivery))
             try await letGo(open)
@@ -282,10 +285,16 @@ struct BulkExecution: Sendable {
         if let failure, !(failure is CancellationError) { throw failure }
     }
 
-    /// Forgets tasks that the results log has in a bulk, and that another worker will end.
+    /// Forgets tasks that the results log has elsewhere.
+    ///
+    /// A later delivery may be that of the task itself, after it was returned, or may stand for a bulk.
     private func letGo(_ assignments: [Assignment]) async throws {
-        let (settler, deliveries) = (settler, assignments.map(\.delivery))
-        try await withoutCancellation { try await settler.settle(deliveries, as: .acknowledged) }
+        let (settler, fetcher, deliveries) = (settler, fetcher, assignments.map(\.delivery))
+        let later = ledger.withLock { $0.detach(deliveries) }
+        try await withoutCancellation {
+            try await settler.settle(deliveries, as: .acknowledged)
+            if !later.isEmpty { try await fetcher.giveBack(later) }
+        }
     }
 }
 
@@ -303,11 +312,11 @@ private final class BulkProgress: Sendable {
         var isCancelled = false
     }
 
-    private let indices: [Int]
+    private let members: [Assignment]
     private let state: Mutex<State>
 
     init(_ members: [Assignment], memo: BulkMemo?) {
-        indices = members.map(\.task.index)
+        self.members = members
         state = Mutex(State(memo: memo, unreported: Set(members.indices), open: Set(members.indices)))
     }
 
@@ -317,16 +326,28 @@ private final class BulkProgress: Sendable {
     var failure: (any Error)? { state.withLock { $0.failure } }
     /// Whether the batch was cancelled.
     var isCancelled: Bool { state.withLock { $0.isCancelled } }
-    /// The indices of the tasks without a result.
-    var unreported: [Int] { state.withLock { state in state.unreported.map { indices[$0] } } }
+    /// The tasks without a result.
+    var unreported: [Assignment] { state.withLock { state in state.unreported.map { members[$0] } } }
     /// The positions of the tasks whose result was not handled.
     var open: [Int] { state.withLock { $0.open.sorted() } }
 
     func remember(_ memo: BulkMemo) { state.withLock { $0.memo = memo } }
     func fail(_ error: any Error) { state.withLock { $0.failure = error } }
     func cancel() { state.withLock { $0.isCancelled = true } }
-    func report(_ position: Int) { state.withLock { _ = $0.unreported.remove(position) } }
+    /// Records that a task has a result; returns false if it needs none, because it has an outcome already.
+    func report(_ position: Int) -> Bool { state.withLock { $0.unreported.remove(position) != nil } }
     func end(_ position: Int) { state.withLock { _ = $0.open.remove(position) } }
+
+    /// Records that tasks have outcomes already; returns those that had no result meanwhile.
+    func drop(_ ended: [Assignment]) -> [Assignment] {
+        let tokens = Set(ended.map(\.delivery.token))
+        return state.withLock { state in
+            let dropped = state.unreported.filter { tokens.contains(members[$0].delivery.token) }
+            state.unreported.subtract(dropped)
+            state.open.subtract(dropped)
+            return dropped.map { members[$0] }
+        }
+    }
 
     /// Records that a task has to wait because the provider asked for a pause.
     func throttle(_ position: Int, _ throttle: FlowThrottle) {
@@ -340,7 +361,7 @@ private final class BulkProgress: Sendable {
     func takeThrottled() -> (positions: [Int], throttle: FlowThrottle?) {
         state.withLock { state in
             defer { (state.throttled, state.throttle) = ([], nil) }
-            return (state.throttled.sorted(), state.throttle)
+            return (state.throttled.filter(state.unreported.contains).sorted(), state.throttle)
         }
     }
 }

@@ -21,6 +21,7 @@ struct BulkLeases: Sendable {
     private let client: SheafClient
     private let journal: Journal
     private let ledger: SharedTaskLedger
+    private let lifecycle: WorkerLifecycle
     private let settler: TaskSettler
     private let keeper: LeaseKeeper
     private let observer: (any WorkerObserver)?
@@ -33,6 +34,7 @@ struct BulkLeases: Sendable {
         self.client = context.client
         self.journal = context.journal
         self.ledger = context.ledger
+        self.lifecycle = context.lifecycle
         self.settler = settler
         self.keeper = keeper
         self.observer = context.configuration.observer
@@ -94,13 +96,27 @@ struct BulkLeases: Sendable {
     /// - Parameters:
     ///   - memo: What the flow wants to have remembered.
     ///   - bulk: The bulk.
-    ///   - open: Returns the indices of the tasks that have no result yet.
-    func remember(_ memo: BulkMemo, of bulk: HeldBulk, open: @Sendable () -> [Int]) async throws {
+    ///   - open: Returns the tasks that have no result yet.
+    /// - Returns: Those of them that have an outcome all the same, from an earlier holder of the bulk.
+    func remember(
+        _ memo: BulkMemo,
+        of bulk: HeldBulk,
+        open: @Sendable () -> [Assignment]
+    ) async throws -> [Assignment] {
         try await keeper.takeLock()
         let event = BulkEvent(bulk: bulk.id, turn: bulk.turn, .remembered)
         try await append([event.message(of: bulk.batch, memo: memo.bytes)], to: bulk.batch)
-        let found = try await retrying { try await bulk.reader.state() }.bulks[bulk.id]
-        guard let found, isHeld(found, as: bulk), found.tasks.isSuperset(of: open()) else { throw BulkLost() }
+        let state = try await retrying { try await bulk.reader.state() }
+        var isHeld = state.bulks[bulk.id].map { self.isHeld($0, as: bulk) } ?? false
+        let ended = open().filter { assignment in
+            let task = assignment.task
+            if state.leases[task.index]?.bulk == bulk.id { return false }
+            let hasEnded = state.generation(of: task.index) > task.generation || state.isSettled(task.index)
+            if !hasEnded { isHeld = false }
+            return hasEnded
+        }
+        guard isHeld else { throw BulkLost() }
+        return ended
     }
 
     private func isHeld(_ found: Bulks.Bulk, as bulk: HeldBulk) -> Bool {
@@ -144,17 +160,24 @@ struct BulkLeases: Sendable {
         return (bulk, memo.flatMap { try? BulkMemo($0) }, members)
     }
 
-    /// Lets another worker take over a bulk at once; if that cannot be written, the aggregator does it later.
+    /// Lets another worker take over a bulk at once.
+    ///
+    /// If that cannot be written, it is tried again until this worker leaves, and then the aggregator does it.
     func handOver(_ bulk: HeldBulk, by task: BatchTask) async {
         let next = BulkHandOver(bulk: bulk.id, turn: bulk.turn + 1)
         let offer = BulkEvent(bulk: bulk.id, turn: next.turn, .offered).message(of: bulk.batch)
         let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
         let (client, log) = (client, client.names.results(batch: bulk.batch))
         do {
-            _ = try await within(timing.returnPatience) {
-                try await retrying { try await client.broker.publish(next.message(of: task), to: queue) }
-                try await retrying { try await client.broker.append(offer, to: log) }
-            }
+            var isWritten = false
+            repeat {
+                isWritten =
+                    try await within(timing.returnPatience) {
+                        try await retrying { try await client.broker.publish(next.message(of: task), to: queue) }
+                        try await retrying { try await client.broker.append(offer, to: log) }
+                        return true
+                    } ?? false
+            } while !isWritten && !lifecycle.isLeaving && !Task.isCancelled
         } catch {
             client.logger.debug("cannot hand over bulk \(bulk.id): \(error)")
         }
