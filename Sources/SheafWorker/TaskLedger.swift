@@ -368,21 +368,23 @@ struct TaskLedger: Sendable {
 
     /// Lets a task run that was taken over with its bulk; the results log has it, and no queue.
     ///
+    /// If another slot has the task too, that is a copy, or belongs to an earlier turn of the bulk. That slot learns it
+    /// from the log, and settles its own delivery.
+    ///
     /// - Parameters:
     ///   - message: The task's message.
     ///   - task: The task.
     ///   - lease: Its lease.
     ///   - first: The delivery that stands for the bulk.
     ///   - now: The time.
-    /// - Returns: What stands for its delivery; nil if the task runs here already.
+    /// - Returns: What stands for its delivery.
     mutating func adopt(
         _ message: Message,
         of task: TaskKey,
         lease: TaskLease,
         with first: TaskDelivery,
         now: Instant
-    ) -> TaskDelivery? {
-        guard running[task.batch]?[task.index] == nil else { return nil }
+    ) -> TaskDelivery {
         adoptions += 1
         // No broker has such an epoch; nothing is ever owed to it, because the task is on its lease.
         let token = Token(epoch: .max, channel: 0, tag: adoptions)

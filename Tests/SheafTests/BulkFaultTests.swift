@@ -75,4 +75,46 @@ import Testing
             #expect(try await outcomeIndices(in: client.events(of: batch.id)).sorted() == Array(0..<6))
         }
     }
+
+    @Test("A bulk is taken over whole beside a copy of one of its tasks", arguments: BrokerKind.allCases)
+    func copyBesideBulk(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let provider = JobProvider()
+            let flow = JobFlow(provider: provider, maximumTasks: 3).definition()
+            try await stage.client { client in
+                let batch = try await client.create(plan(), records: records(3))
+                let leaving = Task { try await stage.work([flow]) { $0.concurrency = 1 } }
+                try await until("the job is submitted") { await provider.submissions.joined().count == 3 }
+                leaving.cancel()
+                _ = await leaving.result
+                let submissions = await provider.submissions
+                try #require(submissions.count == 1)
+                let queue = client.names.tasks(flow: Name("work"), batch: batch.id, generation: 0)
+                let standIn = try #require(await client.broker.get(queue))
+                let bulk = try #require(BulkHandOver(standIn.message)).bulk
+                let first = try BatchTask(standIn.message).index
+                let tasks = try await client.entries(of: client.names.results(batch: batch.id)).compactMap {
+                    TaskLease.task(of: $0.message)
+                }
+                let copy = try #require(tasks.first { $0.index != first })
+                await provider.answerAll()
+                try await client.broker.publish(copy.message, to: queue)
+                async let working = stage.work([flow]) { configuration in
+                    configuration.concurrency = 2
+                    configuration.timing.bulkGathering.patience = .seconds(2)
+                }
+                try await until("a slot gathers the copy") {
+                    try await bulkLeases(in: client.events(of: batch.id)).contains {
+                        $0.index == copy.index && $0.bulk != bulk
+                    }
+                }
+                try await client.broker.publish(standIn.message, to: queue)
+                try await client.broker.settle(standIn, as: .acknowledged)
+                #expect(try await working.succeeded == 3)
+                #expect(await provider.submissions == submissions)
+                #expect(await provider.attached == [[0, 1, 2]])
+                #expect(try await outcomeIndices(in: client.events(of: batch.id)).sorted() == [0, 1, 2])
+            }
+        }
+    }
 }

@@ -351,10 +351,14 @@ import Testing
         let first = delivery(1)
         begin(first)
         let task = TaskKey(batch: batch, index: 5)
-        let found = ledger.adopt(Message(), of: task, lease: lease("l"), with: first, now: start)
-        let adopted = try #require(found)
-        let again = ledger.adopt(Message(), of: task, lease: lease("l"), with: first, now: start)
-        #expect(again == nil && adopted.queue == first.queue && adopted.token != first.token)
+        let copy = delivery(2)
+        begin(copy, 5)
+        let adopted = ledger.adopt(Message(), of: task, lease: lease("l"), with: first, now: start)
+        #expect(adopted.queue == first.queue && adopted.token != first.token)
+        // Another slot had a copy of it, and its end changes nothing.
+        let dropped = PendingSettlement(ledger.close([copy]))
+        #expect(dropped.owed == [token(2)])
+        ledger.release(dropped.released, now: start)
         #expect(ledger.runningTasks == [batch: [0, 5]] && ledger.count(of: QueueKey(batch: batch, generation: 0)) == 1)
         let settlement: PendingSettlement
         if succeeds {

@@ -150,10 +150,8 @@ struct BulkLeases: Sendable {
             let delivery = ledger.withLock {
                 $0.adopt(task.message, of: TaskKey(task), lease: lease, with: first.delivery, now: .now)
             }
-            if let delivery {
-                let (definition, info) = (first.definitionReference, first.infoReference)
-                members.append(Assignment(task, delivery, definition, info, revision: first.revision))
-            }
+            let (definition, info) = (first.definitionReference, first.infoReference)
+            members.append(Assignment(task, delivery, definition, info, revision: first.revision))
         }
         // From here on the tasks must be handed over, even if the worker leaves meanwhile.
         try await withoutCancellation { [settlement] in try await settler.acknowledgeLeased(settlement) }
