@@ -56,6 +56,8 @@ public final class Worker: Service {
             context.inbox.close()
         }
         context.inbox.close()
+        // Even after an error, nothing is tried for long from now on.
+        lifecycle.leave()
         let end = await Self.catching { try await withoutCancellation { try await parts.wrapUp() } }
         await parts.heartbeats.reportNothing()
         try result.get()

@@ -1,7 +1,10 @@
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafFlows
 import SheafTestSupport
+import SheafTesting
+import Synchronization
 import Testing
 
 @testable import SheafBatches
@@ -116,5 +119,59 @@ import Testing
                 #expect(try await outcomeIndices(in: client.events(of: batch.id)).sorted() == [0, 1, 2])
             }
         }
+    }
+
+    @Test("A worker returns its bulk once the broker takes tasks again", arguments: BrokerKind.allCases)
+    func refusedReturn(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let flow = JobFlow(provider: JobProvider(answersAll: true), maximumTasks: 1_000)
+            let unhindered = try await SheafClient.connect(to: stage.reference, namespace: stage.namespace)
+            let broker = RefusingBroker(unhindered.broker)
+            let client = try await SheafClient(broker: broker, namespace: stage.namespace, logger: unhindered.logger)
+            let batch = try await unhindered.create(plan(), records: records(600))
+            var configuration = WorkerConfiguration(flows: [flow.definition()], concurrency: 1, untilEmpty: true)
+            configuration.timing.bulkGathering.patience = .seconds(3)
+            configuration.timing.returnPatience = .milliseconds(50)
+            let worker = Worker(client: client, configuration: configuration)
+            async let working: Void = worker.run()
+            try await until("all tasks are leased") {
+                try await bulkLeases(in: unhindered.events(of: batch.id)).count == 600
+            }
+            broker.refuse(true)
+            _ = try await unhindered.pause(batch.id.text)
+            try await until("the worker has tried to return them more than once") { broker.refusals >= 10 }
+            _ = try await unhindered.resume(batch.id.text)
+            // Otherwise, the worker might leave because it only knows of the pause.
+            let refusals = broker.refusals
+            try await until("the worker has tried longer than the news takes") { broker.refusals >= refusals + 20 }
+            broker.refuse(false)
+            try await working
+            #expect(worker.report.succeeded == 600)
+            let outcomes = try await unhindered.allResults(batch.id)
+            #expect(outcomes.count == 600 && outcomes.allSatisfy { $0.attempts == 1 })
+            await unhindered.close()
+        }
+    }
+}
+
+/// A broker that refuses to publish to queues while a test wants it to.
+private final class RefusingBroker: BrokerWrapper {
+    let inner: any Broker
+    private let isRefusing = Atomic(false)
+    private let count = Atomic(0)
+
+    init(_ inner: any Broker) { self.inner = inner }
+
+    /// How many calls were refused.
+    var refusals: Int { count.load(ordering: .relaxed) }
+
+    func refuse(_ isRefusing: Bool) { self.isRefusing.store(isRefusing, ordering: .relaxed) }
+
+    func publish(_ messages: [Message], to queue: String) async throws {
+        if isRefusing.load(ordering: .relaxed) {
+            count.add(1, ordering: .relaxed)
+            throw BrokerError(.blocked, "the broker refuses tasks in this test")
+        }
+        try await inner.publish(messages, to: queue)
     }
 }

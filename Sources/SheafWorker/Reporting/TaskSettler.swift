@@ -11,6 +11,7 @@ final class TaskSettler: Sendable {
     private let ledger: SharedTaskLedger
     private let permits: PermitPool
     private let timing: WorkerTiming
+    private let lifecycle: WorkerLifecycle
     private let hook = Mutex<(@Sendable (Int) async throws -> Void)?>(nil)
 
     init(_ context: WorkerContext, permits: PermitPool) {
@@ -19,6 +20,7 @@ final class TaskSettler: Sendable {
         self.ledger = context.ledger
         self.permits = permits
         self.timing = context.timing
+        self.lifecycle = context.lifecycle
     }
 
     /// Sets what is called with the number of deliveries before each settlement, which lets the broker send as many
@@ -79,19 +81,26 @@ final class TaskSettler: Sendable {
             let delivery = closed.delivery
             return publishing || closed.isLeased || delivery.batch == nil || delivery.delivery.earlierDeliveries > 0
         }
-        var (published, returned): ([TaskLedger.Closed], [TaskLedger.Closed]) = ([], [])
-        returned = closed.filter { !mustBePublished($0) }
+        try await giveBackUnpublished(closed.filter { !mustBePublished($0) })
         for (queue, group) in Dictionary(grouping: closed.filter(mustBePublished), by: home) {
-            let messages = group.map { TaskLease.returning($0.delivery.delivery.message, from: $0.lease?.id) }
-            if try await publish(messages, to: queue) {
-                published += group
-            } else {
-                returned += group
+            var rest = group[...]
+            while !rest.isEmpty {
+                let published = Array(rest.prefix(Self.chunk))
+                guard try await publish(published, to: queue) else { break }
+                await returnLeases(of: published)
+                try await end(PendingSettlement(published), as: .acknowledged)
+                rest = rest.dropFirst(published.count)
             }
+            try await giveBackUnpublished(Array(rest))
         }
-        await returnLeases(of: published + returned.filter { !$0.isLeased })
-        try await end(PendingSettlement(published), as: .acknowledged)
-        try await end(PendingSettlement(returned), as: .returned)
+    }
+
+    /// How many tasks are published at a time, so that a bulk of any size can be returned within the limit of time.
+    private static let chunk = 500
+
+    private func giveBackUnpublished(_ closed: [TaskLedger.Closed]) async throws {
+        await returnLeases(of: closed.filter { !$0.isLeased })
+        try await end(PendingSettlement(closed), as: .returned)
     }
 
     /// The queue that a returned task waits in; for a suspect whose batch is only halted, that of its batch.
@@ -105,13 +114,21 @@ final class TaskSettler: Sendable {
 
     /// Publishes tasks again; returns false if the broker takes nothing for now, so that they have to be returned
     /// after all.
-    private func publish(_ messages: [Message], to queue: String) async throws -> Bool {
+    ///
+    /// A leased task cannot be returned in another way before this worker ends, so it is tried until then.
+    private func publish(_ tasks: [TaskLedger.Closed], to queue: String) async throws -> Bool {
         let broker = client.broker
+        let messages = tasks.map { TaskLease.returning($0.delivery.delivery.message, from: $0.lease?.id) }
+        let mustSucceed = tasks.contains(where: \.isLeased)
         do {
-            return try await within(timing.returnPatience) {
-                try await retrying { try await broker.publish(messages, to: queue) }
-                return true
-            } ?? false
+            repeat {
+                let isPublished = try await within(timing.returnPatience) {
+                    try await retrying { try await broker.publish(messages, to: queue) }
+                    return true
+                }
+                if isPublished == true { return true }
+            } while mustSucceed && !lifecycle.isLeaving && !Task.isCancelled
+            return false
         } catch let error as BrokerError {
             // A queue that is gone takes nothing back, and its tasks are no longer needed.
             guard error.code == .notFound else { throw error }
