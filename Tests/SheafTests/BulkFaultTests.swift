@@ -152,6 +152,58 @@ import Testing
             await unhindered.close()
         }
     }
+
+    @Test(
+        "Losing a worker that gathers counts as no attempt, and leads to smaller bulks",
+        arguments: BrokerKind.allCases
+    )
+    func lostWhileGathering(kind: BrokerKind) async throws {
+        try await Stage.aggregating(kind) { stage, client in
+            let provider = JobProvider(answersAll: true)
+            let flow = JobFlow(provider: provider)
+            let batch = try await client.create(plan(), records: records(3))
+            let queue = client.names.tasks(flow: Name("work"), batch: batch.id, generation: 0)
+            for _ in 0..<3 {
+                let delivery = try #require(await client.broker.get(queue))
+                let task = try BatchTask(delivery.message)
+                let lease = TaskLease(of: task, in: "bulk", worker: "gone")
+                try await client.broker.append(lease.message(of: task), to: client.names.results(batch: batch.id))
+                try await client.broker.settle(delivery, as: .acknowledged)
+            }
+            let info = try await client.batch(batch.id.text).info
+            try await until("the tasks are in their queue again") { try await client.waiting(in: info) == 3 }
+            #expect(try await stage.work([flow.definition()]).succeeded == 3)
+            #expect(await provider.submissions.map(\.count) == [1, 1, 1])
+            let leases = try await bulkLeases(in: client.events(of: batch.id))
+            #expect(leases.map(\.losses) == [0, 0, 0, 1, 1, 1])
+            let outcomes = try await client.allResults(batch.id)
+            #expect(outcomes.count == 3 && outcomes.allSatisfy { $0.attempts == 1 })
+        }
+    }
+
+    @Test("A task that ends each worker alone uses up its attempts", arguments: BrokerKind.allCases)
+    func endingWorkers(kind: BrokerKind) async throws {
+        try await Stage.aggregating(kind) { _, client in
+            let batch = try await client.create(plan(), records: records(1))
+            let queue = client.names.tasks(flow: Name("work"), batch: batch.id, generation: 0)
+            let info = try await client.batch(batch.id.text).info
+            for round in 0..<5 {
+                try await until("the task is in its queue") { try await client.waiting(in: info) == 1 }
+                let delivery = try #require(await client.broker.get(queue))
+                let task = try BatchTask(delivery.message)
+                #expect(task.attempt == max(1, round - 2))
+                let losses = TaskLease.losses(of: delivery.message)
+                #expect(losses == min(round, 3))
+                #expect(BulkGathering.limit(1_000, afterLosing: losses) == [1_000, 100, 10, 1, 1][round])
+                var lease = TaskLease(of: task, in: "bulk\(round)", worker: "gone")
+                lease.predecessor = TaskLease.predecessor(of: delivery.message)
+                lease.losses = losses
+                let log = client.names.results(batch: batch.id)
+                try await client.broker.append(lease.message(of: task), to: log)
+                try await client.broker.settle(delivery, as: .acknowledged)
+            }
+        }
+    }
 }
 
 /// A broker that refuses to publish to queues while a test wants it to.

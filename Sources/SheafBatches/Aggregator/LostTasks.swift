@@ -98,17 +98,17 @@ actor LostTasks {
         guard let info = journal[batch], info.ending == nil,
             let state = await aggregator.fold(of: batch)?.state, state.leases[lease.index]?.id == lease.id,
             lease.bulk.flatMap({ state.bulks[$0]?.memo }) == nil,
-            let message = try await entry(at: lease.offset, of: log), TaskLease(message)?.id == lease.id,
-            var task = TaskLease.task(of: message)
+            let message = try await entry(at: lease.offset, of: log),
+            let lease = TaskLease(message), lease.id == state.leases[lease.index]?.id,
+            let task = TaskLease.task(of: message)
         else { return }
         client.logger.warning("task \(task.id): its worker is gone, so it is returned to its queue")
-        if task.attempt >= QueueDeclaration.deliveriesBeforeDeath {
+        if lease.countsLoss, task.attempt >= QueueDeclaration.deliveriesBeforeDeath {
             try await giveUp(task, attempts: task.attempt)
         } else if info.cancelled == nil {
-            task.attempt += 1
             let queue = client.names.tasks(flow: info.flow, batch: batch, generation: task.generation)
             do {
-                try await client.broker.publish(TaskLease.returning(task.message, from: lease.id), to: queue)
+                try await client.broker.publish(lease.returningLost(task), to: queue)
             } catch let error as BrokerError where error.code == .notFound {
                 return  // the workers report a lost queue; the task stays leased
             }

@@ -16,6 +16,11 @@ package struct TaskLease: Sendable, Hashable {
     package var bulk: String?
     /// The lease from which the task had returned to its queue; nil if there was none.
     package var predecessor: String?
+    /// How many workers were lost with the task in a bulk without a memo, up to ``uncountedLosses``.
+    package var losses = 0
+
+    /// How many such workers do not count as attempts at their tasks.
+    package static let uncountedLosses = 3
 
     package init(id: String, index: Int, generation: Int, worker: String, offset: Int64 = 0) {
         self.id = id
@@ -42,7 +47,7 @@ package struct TaskLease: Sendable, Hashable {
     /// The lease as a fold keeps it: the holder of a bulk may change, and predecessors have no further use.
     var stored: TaskLease {
         var lease = self
-        lease.predecessor = nil
+        (lease.predecessor, lease.losses) = (nil, 0)
         if bulk != nil { lease.worker = "" }
         return lease
     }
@@ -61,6 +66,7 @@ package struct TaskLease: Sendable, Hashable {
         self.init(id: id, index: index, generation: generation, worker: worker)
         bulk = text("sheaf-bulk")
         predecessor = text(Self.returnedHeader)
+        losses = Self.losses(of: message)
     }
 
     /// Encodes a leased task for the results log: the task's message with more headers.
@@ -71,6 +77,7 @@ package struct TaskLease: Sendable, Hashable {
         message.headers.append(.init("sheaf-worker", .string(worker)))
         if let bulk { message.headers.append(.init("sheaf-bulk", .string(bulk))) }
         if let predecessor { message.headers.append(.init(Self.returnedHeader, .string(predecessor))) }
+        if losses > 0 { message.headers.append(.init(Self.lossesHeader, .integer(Int64(losses)))) }
         return message
     }
 
@@ -83,9 +90,31 @@ package struct TaskLease: Sendable, Hashable {
     }
 
     private static let returnedHeader = "sheaf-returned"
+    private static let lossesHeader = "sheaf-lost-bulks"
 
     /// The lease from which a task returned to its queue, according to its message.
     package static func predecessor(of message: Message) -> String? { message.string(returnedHeader) }
+
+    /// How many workers were lost with a task in a bulk without a memo, according to its message.
+    package static func losses(of message: Message) -> Int {
+        min(max(message.integer(lossesHeader) ?? 0, 0), uncountedLosses)
+    }
+
+    /// Returns the message of a task of a lost worker, which returns to its queue from this lease.
+    ///
+    /// The losses of a bulk without a memo count as attempts only once its tasks run alone: of thousands of tasks, at
+    /// most one was the cause.
+    package func returningLost(_ task: BatchTask) -> Message {
+        var task = task
+        if countsLoss { task.attempt += 1 }
+        let losses = countsLoss ? losses : losses + 1
+        var message = Self.returning(task.message, from: id)
+        if losses > 0 { message.headers.append(.init(Self.lossesHeader, .integer(Int64(losses)))) }
+        return message
+    }
+
+    /// Whether the loss of the worker counts as an attempt.
+    package var countsLoss: Bool { bulk == nil || losses >= Self.uncountedLosses }
 
     /// Returns the message of a task that returns to its queue from a lease.
     ///

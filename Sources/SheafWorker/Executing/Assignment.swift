@@ -71,6 +71,9 @@ struct Assignment: Sendable {
         return flow.groupSize
     }
 
+    /// How many workers were lost with it in a bulk without a memo.
+    var lostBulks: Int { TaskLease.losses(of: delivery.delivery.message) }
+
     /// Whether its batch has ended, was cancelled, or has moved to a later generation, so that its outcome no longer
     /// counts.
     var isOver: Bool {

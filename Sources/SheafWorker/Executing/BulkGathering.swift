@@ -8,6 +8,13 @@ final class BulkGathering: Sendable {
     /// The most bytes of tasks that are taken for a bulk at a time.
     static let maximumBytes = 4 << 20
 
+    /// How many tasks one bulk can have: a tenth for each worker that was lost with them before, and in the end one.
+    ///
+    /// A task that ends its workers is thus found after a few losses.
+    static func limit(_ maximum: Int, afterLosing bulks: Int) -> Int {
+        bulks >= TaskLease.uncountedLosses ? 1 : (0..<bulks).reduce(max(1, maximum)) { limit, _ in max(1, limit / 10) }
+    }
+
     /// A bulk that is being gathered.
     final class Gathering: Sendable {
         private struct State {
@@ -21,16 +28,21 @@ final class BulkGathering: Sendable {
 
         let batch: Name
         let limit: Int
+        private let lostBulks: Int
         private let state = Mutex(State())
 
-        init(batch: Name, limit: Int) {
-            self.batch = batch
-            self.limit = max(1, limit)
+        init(_ first: Assignment, limit: Int) {
+            batch = first.task.batch
+            lostBulks = first.lostBulks
+            self.limit = BulkGathering.limit(limit, afterLosing: lostBulks)
+            _ = add(first)
         }
 
-        /// Adds a task that another slot was given; returns false if the bulk is full or closed.
+        /// Adds a task that another slot was given; returns false if the bulk is full or closed, or if the task and the
+        /// first one had different numbers of lost workers.
         func add(_ assignment: Assignment) -> Bool {
-            state.withLock { state in
+            if assignment.lostBulks != lostBulks { return false }
+            return state.withLock { state in
                 if state.isClosed || state.count >= limit { return false }
                 state.count += 1
                 state.tasks.append(assignment)
@@ -84,8 +96,7 @@ final class BulkGathering: Sendable {
         let batch = assignment.task.batch
         return open.withLock { open in
             if open[batch]?.add(assignment) == true { return nil }
-            let gathering = Gathering(batch: batch, limit: limit)
-            _ = gathering.add(assignment)
+            let gathering = Gathering(assignment, limit: limit)
             open[batch] = gathering
             return gathering
         }

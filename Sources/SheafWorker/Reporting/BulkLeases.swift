@@ -56,6 +56,7 @@ struct BulkLeases: Sendable {
         let offered = assignments.compactMap { assignment -> (assignment: Assignment, lease: TaskLease)? in
             var lease = TaskLease(of: assignment.task, in: bulk.id, worker: keeper.id)
             lease.predecessor = TaskLease.predecessor(of: assignment.delivery.delivery.message)
+            lease.losses = assignment.lostBulks
             let isOffered = ledger.withLock { [lease] in $0.offer(lease, to: assignment.delivery) }
             return isOffered ? (assignment, lease) : nil
         }
