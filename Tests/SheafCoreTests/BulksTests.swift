@@ -49,6 +49,8 @@ import Testing
             ([bulk(1, .adopted(worker: "w2")), bulk(0, .remembered)], 1, "w2", nil),
             ([bulk(1, .adopted(worker: "w2")), bulk(1, .remembered)], 1, "w2", 3),
             ([bulk(0, .adopted(worker: "w2"))], 0, "w1", nil),
+            ([bulk(BatchState.maximumTasks - 1, .offered)], 0, "w1", nil),
+            ([bulk(2, .adopted(worker: "w2"))], 0, "w1", nil),
             ([bulk(1, .offered, of: "y"), lease(0, in: "x")], 0, "w1", nil),
         ]
         for row in rows {

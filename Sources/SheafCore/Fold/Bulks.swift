@@ -36,9 +36,10 @@ package struct Bulks: Sendable, Equatable {
         if bulks[id]?.tasks.isEmpty == true { bulks[id] = nil }
     }
 
-    /// Applies an entry; of a worker whose turn is over it changes nothing, and neither does that of a bulk that ended.
+    /// Applies an entry; of a worker whose turn is over it changes nothing, and neither does that of a bulk that ended,
+    /// nor one that leaves turns out.
     mutating func apply(_ event: BulkEvent, at offset: Int64) {
-        guard var bulk = bulks[event.bulk] else { return }
+        guard var bulk = bulks[event.bulk], event.turn <= bulk.turn + 1 else { return }
         switch event.action {
         case .remembered:
             if event.turn == bulk.turn, bulk.worker != nil { bulk.memo = offset }

@@ -66,7 +66,7 @@ package struct BulkEvent: Sendable, Equatable {
 }
 
 /// Two more headers of a task that stands for its whole bulk, which its receiver may adopt in this turn.
-package struct BulkHandOver: Sendable, Equatable {
+package struct BulkHandOver: Sendable, Hashable {
     package var bulk: String
     package var turn: Int
 

@@ -121,6 +121,8 @@ struct BulkExecution: Sendable {
     // MARK: Taking over
 
     private func takeOver(_ handOver: BulkHandOver, _ first: Assignment, _ executor: TaskExecutor) async throws {
+        guard ledger.gathering.claim(handOver) else { return try await letGo([first]) }
+        defer { ledger.gathering.unclaim(handOver) }
         let adopted: (bulk: HeldBulk, memo: BulkMemo?, members: [Assignment])?
         do {
             adopted = try await leases.adopt(handOver, with: first)
@@ -141,6 +143,7 @@ struct BulkExecution: Sendable {
     private struct Ended {
         let position: Int
         let result: AttemptResult
+        var beginning = Moment()
     }
 
     private func run(
@@ -155,7 +158,6 @@ struct BulkExecution: Sendable {
         fetcher.reviewSoon()
         let (events, continuation) = AsyncStream.makeStream(of: Ended.self)
         let (control, progress) = (AttemptControl(), BulkProgress(members, memo: memo))
-        let beginning = Moment()
         var tasks: [Int: FlowTask] = [:]
         for (position, member) in members.enumerated() {
             do throws(FlowError) {
@@ -182,7 +184,8 @@ struct BulkExecution: Sendable {
         let attempts = Task.immediate {
             var positions = handed.keys.sorted()
             while !positions.isEmpty, !control.isEnded, !Task.isCancelled {
-                let (handedNow, start) = (positions, ContinuousClock.now)
+                // After a pause that its provider asked for, it begins anew.
+                let (handedNow, beginning) = (positions, Moment())
                 let rest = await first.definition.attempt(
                     bulk: handedNow.compactMap { handed[$0] },
                     resuming: progress.memo
@@ -203,13 +206,13 @@ struct BulkExecution: Sendable {
                         progress.end(position)
                         executor.succeed(members[position], output, beginning)
                     } else {
-                        continuation.yield(Ended(position: position, result: result))
+                        continuation.yield(Ended(position: position, result: result, beginning: beginning))
                     }
                 }
                 let throttled = progress.takeThrottled()
                 positions = throttled.positions
                 guard rest.isEmpty, let throttle = throttled.throttle else { break }
-                await wait(throttle, positions.map { members[$0] }, begun: start, executor)
+                await wait(throttle, positions.map { members[$0] }, begun: beginning.instant, executor)
             }
             continuation.finish()
         }
@@ -217,13 +220,13 @@ struct BulkExecution: Sendable {
         do {
             try await control.run(attempts, events) { event in
                 if Task.isCancelled { return }
-                try await executor.conclude(members[event.position], event.result, beginning)
+                try await executor.conclude(members[event.position], event.result, event.beginning)
                 progress.end(event.position)
             }
         } catch {
             failure = error
         }
-        try await leave(members, bulk, progress, failure ?? progress.failure, beginning, executor)
+        try await leave(members, bulk, progress, failure ?? progress.failure, executor)
     }
 
     /// Waits as long as the provider asks for, in the slot: the bulk stays together.
@@ -251,7 +254,6 @@ struct BulkExecution: Sendable {
         _ bulk: HeldBulk,
         _ progress: BulkProgress,
         _ failure: (any Error)?,
-        _ beginning: Moment,
         _ executor: TaskExecutor
     ) async throws {
         var (open, failure) = (progress.open.map { members[$0] }, failure)
@@ -271,7 +273,7 @@ struct BulkExecution: Sendable {
         }
         if progress.isCancelled {
             if let memo, let flow = first.definition.bulkFlow { await Task { await flow.discard(memo) }.value }
-            for assignment in open { try await executor.conclude(assignment, .cancelled, beginning) }
+            for assignment in open { try await executor.conclude(assignment, .cancelled, progress.beginning) }
         } else if memo != nil {
             // This worker may receive the task that stands for the bulk, which must not be taken for a copy then.
             ledger.withLock { [open] in _ = $0.close(open.map(\.delivery)) }
@@ -312,6 +314,7 @@ private final class BulkProgress: Sendable {
         var isCancelled = false
     }
 
+    let beginning = Moment()
     private let members: [Assignment]
     private let state: Mutex<State>
 

@@ -83,6 +83,15 @@ final class BulkGathering: Sendable {
     private let open = Mutex<[Name: Gathering]>([:])
     private let occupied = Atomic(0)
 
+    /// The bulks that slots take over at the moment, or run after that.
+    private let adopted = Mutex<Set<BulkHandOver>>([])
+
+    /// Lets one slot take a bulk over; returns false if another slot does, for which the broker delivered a copy.
+    func claim(_ handOver: BulkHandOver) -> Bool { adopted.withLock { $0.insert(handOver).inserted } }
+
+    /// Ends a claim.
+    func unclaim(_ handOver: BulkHandOver) { adopted.withLock { _ = $0.remove(handOver) } }
+
     /// How many slots bulks occupy.
     var running: Int { occupied.load(ordering: .relaxed) }
 

@@ -140,7 +140,16 @@ struct BulkLeases: Sendable {
         try await append([event.message(of: batch)], to: batch)
         let state = try await retrying { try await bulk.reader.state() }
         guard let found = state.bulks[bulk.id], isHeld(found, as: bulk) else { return nil }
-        let memo = try await retrying { try await bulk.reader.memo(of: found) }
+        let memo = try await retrying { try await bulk.reader.memo(of: found) }.flatMap { try? BulkMemo($0) }
+        if found.memo != nil, memo == nil {
+            client.logger.error(
+                """
+                batch \(batch): a bulk of \(found.tasks.count) tasks does not run, because its memo cannot be read \
+                and its job would be submitted twice; look for the job at its provider, then cancel the batch
+                """
+            )
+            return nil
+        }
         var members: [Assignment] = []
         var settlement = PendingSettlement()
         for (lease, task) in try await retrying({ try await bulk.reader.tasks(of: found, in: state) }) {
@@ -156,7 +165,7 @@ struct BulkLeases: Sendable {
         }
         // From here on the tasks must be handed over, even if the worker leaves meanwhile.
         try await withoutCancellation { [settlement] in try await settler.acknowledgeLeased(settlement) }
-        return (bulk, memo.flatMap { try? BulkMemo($0) }, members)
+        return (bulk, memo, members)
     }
 
     /// Lets another worker take over a bulk at once.
