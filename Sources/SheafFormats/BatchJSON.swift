@@ -90,3 +90,13 @@ extension BatchEvent {
         ]
     }
 }
+
+extension BatchSummary {
+    /// What a server returns about one batch: what `status --json` prints, its options as they are now, and its source.
+    package var jsonInFull: JSONValue {
+        jsonWithLimit.adding([
+            "options": info.options.json, "source": .string(info.source), "generation": .integer(info.generation),
+            "paused": .bool(info.isPaused),
+        ])
+    }
+}

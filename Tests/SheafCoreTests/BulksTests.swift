@@ -35,6 +35,40 @@ import Testing
         #expect(state.bulks["x"] == nil && state.leases.count == 1)
     }
 
+    @Test("The leases by worker equal a walk over all leases, after any entries", arguments: 0..<50)
+    func leasesByWorker(seed: Int) {
+        var random = Seeded(state: UInt64(seed))
+        var state = BatchState()
+        for offset in 1...300 {
+            let (index, id, worker) = (Int(random.next() % 30), "x\(random.next() % 4)", "w\(random.next() % 4)")
+            let turn = Int(random.next() % 3)
+            let single = TaskLease(id: "l\(offset)", index: index, generation: turn % 2, worker: worker)
+            let events: [ResultEvent] = [
+                lease(index, in: id, worker: worker), .leased(single), .leased(single), bulk(0, .remembered, of: id),
+                bulk(turn, .offered, of: id), bulk(turn, .adopted(worker: worker), of: id),
+                .returned(lease: random.next() % 2 == 0 ? "\(id).\(index)" : state.leases[index]?.id ?? ""),
+                .outcomes([OutcomeSummary(index: index, generation: turn % 2, status: .failed)], unreadable: 0),
+                .reopened(generation: 1, nonce: "n", tasks: IndexRanges(rising: [index])),
+            ]
+            state.apply(events[Int(random.next() % UInt64(events.count))], at: Int64(offset))
+            if offset == 200 { state.applyCommitted(.init(generation: 1, nonce: "n", count: 1)) }
+            if offset % 50 == 0, let saved = BatchState(snapshot: state.snapshot) {
+                #expect(saved == state)
+                state = saved
+            }
+            let holders = state.leases.values.compactMap { $0.bulk.map { state.bulks[$0]?.worker } ?? $0.worker }
+            #expect(state.leaseholders == Set(holders))
+            for worker in ["w0", "w1", "w2", "w3"] {
+                let walked = state.leases.values.filter { lease in
+                    guard lease.generation == state.generation(of: lease.index) else { return false }
+                    guard let bulk = lease.bulk.flatMap({ state.bulks[$0] }) else { return lease.worker == worker }
+                    return bulk.memo == nil && bulk.worker == worker
+                }
+                #expect(Set(state.leases(of: worker).map(\.id)) == Set(walked.map(\.id)))
+            }
+        }
+    }
+
     @Test("A bulk changes hands in turns")
     func turns() {
         let rows: [(events: [ResultEvent], turn: Int, worker: String?, memo: Int64?)] = [

@@ -82,7 +82,8 @@ import Testing
             maxRunning: 7,
             seed: .max,
             maxRecords: 3,
-            parameters: ["lang": ["en", "fr"]]
+            parameters: ["lang": ["en", "fr"]],
+            tags: ["customer": "acme <b>", "x.y-z_1": ""]
         )
         let events: [JournalEntry.Event] = [
             .created(options: options, source: "a.csv", nonce: "x"), .published(count: 10), .sealed(total: 11),

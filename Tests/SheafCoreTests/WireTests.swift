@@ -135,9 +135,10 @@ import Testing
             startedAt: Timestamp(milliseconds: 77),
             offset: 12
         )
-        let message = ProgressMessage(at: Timestamp(milliseconds: 5), batches: [progress])
+        let copied = [batch: CopyPosition(offset: 11, stops: 2, finished: 1)]
+        let message = ProgressMessage(at: Timestamp(milliseconds: 5), batches: [progress], copied: copied)
         #expect(ProgressMessage(message.message) == message)
-        let heartbeat = Heartbeat(worker: "w", running: [batch: [1, 5, 9]])
+        let heartbeat = Heartbeat(worker: "w", running: [batch: [1, 5, 9]], bulks: [batch: ["x": 50_000, "y": 1]])
         #expect(Heartbeat(heartbeat.message) == heartbeat)
         #expect(Heartbeat(Message(type: "running", body: [1])) == nil)
     }

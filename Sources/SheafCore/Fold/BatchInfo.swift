@@ -76,6 +76,8 @@ public struct BatchInfo: Sendable, Equatable {
     public private(set) var isPaused = false
     /// The end of the batch, if it has ended.
     package private(set) var ending: Ending?
+    /// The offset of the results log at which the previous generation ended; 0 if there is none.
+    package private(set) var previousEnd: Int64 = 0
     /// The newest generation of the batch's tasks.
     public private(set) var generation = 0
     /// The oldest generation whose queue may still hold tasks.
@@ -87,8 +89,13 @@ public struct BatchInfo: Sendable, Equatable {
     /// The number of times that the batch was resumed or retried; distinguishes a stop that was lifted from a later
     /// one.
     package private(set) var continuations = 0
+    /// The ids of the webhooks that were sent, or given up.
+    package private(set) var notified: Set<String> = []
     /// The batch's concurrency limit and its permits.
     package private(set) var permits: PermitRules
+
+    /// More webhooks than any batch sends; entries come from foreign programs, too.
+    private static let maximumNotified = 10_000
 
     /// Whether workers may start tasks of the batch.
     package var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
@@ -136,9 +143,11 @@ public struct BatchInfo: Sendable, Equatable {
         if case .retried(let generation, let nonce, let count, let tolerated) = entry.event {
             reopen(Reopening(generation: generation, nonce: nonce, count: count), tolerated: tolerated)
         }
+        if case .notified(let id) = entry.event, notified.count < Self.maximumNotified { notified.insert(id) }
         guard ending == nil else { return }  // The first end counts; a cancel after it is too late.
         switch entry.event {
-        case .created, .deleted, .retried: break  // The first creation counts; the others are handled elsewhere.
+        // The first creation counts; the others are handled elsewhere.
+        case .created, .deleted, .retried, .notified: break
         case .published(let count, let digest):
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
         case .sealed(let total): sealedTotal = sealedTotal ?? total
@@ -173,7 +182,7 @@ public struct BatchInfo: Sendable, Equatable {
         generation = reopening.generation
         reopenings.append(reopening)
         // The queues of an ended batch are deleted, or will be.
-        if ending != nil { oldestQueue = generation }
+        if let ending { (oldestQueue, previousEnd) = (generation, ending.endOffset) }
         ending = nil
         go(tolerating: tolerated)
     }

@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// The progress of a batch: its results, summed up at one point in time.
 package struct BatchProgress: Sendable, Equatable {
     package var batch: Name
@@ -25,6 +27,10 @@ package struct BatchProgress: Sendable, Equatable {
     package var questions: Int
     /// The total usage of the tasks that succeeded.
     package var usage: Usage
+    /// The number of leased tasks: they are kept in the results log.
+    package var leased: Int
+    /// The tasks that wait for their next attempt, soonest first.
+    package var delayed: [DueTasks]
 
     package init(
         batch: Name,
@@ -39,7 +45,9 @@ package struct BatchProgress: Sendable, Equatable {
         isTrimmed: Bool = false,
         limited: RateLimitWait? = nil,
         questions: Int = 0,
-        usage: Usage = Usage()
+        usage: Usage = Usage(),
+        leased: Int = 0,
+        delayed: [DueTasks] = []
     ) {
         self.batch = batch
         self.total = total
@@ -54,6 +62,8 @@ package struct BatchProgress: Sendable, Equatable {
         self.limited = limited
         self.questions = questions
         self.usage = usage
+        self.leased = leased
+        self.delayed = delayed
     }
 
     /// Sums up the state of a batch.
@@ -68,7 +78,8 @@ package struct BatchProgress: Sendable, Equatable {
             startedAt: state.startedAt,
             offset: offset,
             questions: state.questions.openCount,
-            usage: state.usage
+            usage: state.usage,
+            leased: state.leases.count
         )
     }
 
@@ -81,7 +92,8 @@ package struct BatchProgress: Sendable, Equatable {
             "started_at": .optional(startedAt?.description), "offset": .integer(offset),
             "checkpoint": checkpoint.map { .integer($0) } ?? .null, "missing": .integer(missing),
             "trimmed": .bool(isTrimmed), "limited": limited?.json ?? .null,
-            "questions": .integer(questions), "usage": usage.json,
+            "questions": .integer(questions), "usage": usage.json, "leased": .integer(leased),
+            "delayed": .array(delayed.map { [.integer($0.at.milliseconds), .integer($0.count)] }),
         ]
     }
 
@@ -107,8 +119,27 @@ package struct BatchProgress: Sendable, Equatable {
             isTrimmed: json["trimmed"]?.boolValue ?? false,
             limited: json["limited"].flatMap { RateLimitWait(json: $0) },
             questions: json.count("questions"),
-            usage: Usage(json: json["usage"])
+            usage: Usage(json: json["usage"]),
+            leased: json.count("leased"),
+            delayed: (json["delayed"]?.arrayValue ?? []).compactMap { DueTasks(json: $0) }
         )
+    }
+}
+
+/// Tasks that wait for their next attempt and are due at about the same time.
+package struct DueTasks: Sendable, Equatable {
+    /// When they are due, rounded down.
+    package var at: Timestamp
+    /// Their number.
+    package var count: Int
+
+    package init(at time: Timestamp, count: Int) { (at, self.count) = (time, count) }
+
+    fileprivate init?(json: JSONValue) {
+        guard let pair = json.arrayValue, pair.count == 2, let time = pair[0].intValue, let count = pair[1].intValue,
+            (0...BatchState.maximumTasks).contains(count)
+        else { return nil }
+        self.init(at: Timestamp(milliseconds: Int64(time)), count: count)
     }
 }
 
@@ -120,14 +151,23 @@ package struct ProgressMessage: Sendable, Equatable {
     package var at: Timestamp
     /// The progress of each batch that is not finished.
     package var batches: [BatchProgress]
+    /// How far batches were copied to the topic of outcomes; empty if the broker has no topics.
+    package var copied: [Name: CopyPosition]
 
-    package init(at: Timestamp, batches: [BatchProgress]) {
+    package init(at: Timestamp, batches: [BatchProgress], copied: [Name: CopyPosition] = [:]) {
         self.at = at
         self.batches = batches
+        self.copied = copied
     }
 
     package var message: Message {
-        let body: JSONValue = ["at": .string(at.description), "batches": .array(batches.map(\.json))]
+        var members: OrderedDictionary<String, JSONValue> = [
+            "at": .string(at.description), "batches": .array(batches.map(\.json)),
+        ]
+        if !copied.isEmpty {
+            members["copied"] = .object(.init(uniqueKeysWithValues: copied.map { ($0.key.text, $0.value.json) }))
+        }
+        let body = JSONValue.object(members)
         return Message(type: Self.messageType, contentType: "application/json", body: body.bytes)
     }
 
@@ -137,5 +177,8 @@ package struct ProgressMessage: Sendable, Equatable {
             let at = body["at"]?.stringValue.flatMap({ Timestamp($0) })
         else { return nil }
         self.init(at: at, batches: (body["batches"]?.arrayValue ?? []).compactMap(BatchProgress.init(json:)))
+        for (name, position) in body["copied"]?.objectValue ?? [:] {
+            if let batch = Name(name), let position = CopyPosition(json: position) { copied[batch] = position }
+        }
     }
 }

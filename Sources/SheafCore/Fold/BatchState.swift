@@ -32,6 +32,8 @@ package struct BatchState: Sendable, Equatable {
     private var committed: [Int: String] = [:]
     /// The leases of tasks that have no outcome, by task index.
     package private(set) var leases: [Int: TaskLease] = [:]
+    /// The tasks on a lease of their own, in no bulk, by the worker that holds it.
+    private var singleLeases: [String: Set<Int>] = [:]
     /// Which of the leases are held together, and by which worker.
     package private(set) var bulks = Bulks()
     /// The questions of tasks that have no outcome, with the answers they got.
@@ -92,7 +94,10 @@ package struct BatchState: Sendable, Equatable {
     }
 
     private mutating func removeLease(of index: Int) {
-        if let lease = leases.removeValue(forKey: index) { bulks.remove(lease) }
+        guard let lease = leases.removeValue(forKey: index) else { return }
+        if lease.bulk != nil { return bulks.remove(lease) }
+        singleLeases[lease.worker]?.remove(index)
+        if singleLeases[lease.worker]?.isEmpty == true { singleLeases[lease.worker] = nil }
     }
 
     private mutating func reopen(_ indices: some Sequence<Int>, generation: Int) {
@@ -187,7 +192,24 @@ package struct BatchState: Sendable, Equatable {
         }
         removeLease(of: lease.index)
         bulks.add(lease, heldBy: lease.worker)
+        if lease.bulk == nil { singleLeases[lease.worker, default: []].insert(lease.index) }
         leases[lease.index] = lease.stored
+    }
+
+    /// The workers that hold leases or bulks.
+    package var leaseholders: Set<String> { Set(singleLeases.keys).union(bulks.all.compactMap(\.value.worker)) }
+
+    /// The leases of a worker that count and return to their queue one by one if the worker is lost.
+    ///
+    /// Those of a bulk with a memo do not: what a flow remembers of a job concerns all its tasks.
+    package func leases(of worker: String) -> [TaskLease] {
+        let bulked = bulks.all.filter { $0.value.worker == worker && $0.value.memo == nil }.flatMap(\.value.tasks)
+        return (Array(singleLeases[worker] ?? []) + bulked).compactMap { leases[$0] }.compactMap { lease in
+            guard lease.generation == generation(of: lease.index) else { return nil }
+            var lease = lease
+            lease.worker = worker
+            return lease
+        }
     }
 
     /// Records that a leased task was returned to its queue.
@@ -338,6 +360,9 @@ package struct BatchState: Sendable, Equatable {
             committed[generation] = reader.text()
         }
         leases = bulks.read(from: &reader)
+        for lease in leases.values where lease.bulk == nil {
+            singleLeases[lease.worker, default: []].insert(lease.index)
+        }
         questions = QuestionState(from: &reader)
         usage = reader.usage()
         guard reader.isWhole else { return nil }

@@ -20,6 +20,10 @@ public struct BatchSummary: Sendable, Equatable {
     public var questions = 0
     /// The total usage of the tasks that succeeded.
     public var usage: Usage
+    /// The number of leased tasks: they are kept in the results log, and most of them run.
+    package var leased = 0
+    /// The pending tasks that wait for their next attempt, soonest first.
+    package var delayed: [DueTasks] = []
 
     /// Combines the journal's entry and progress; final counts in the journal take precedence over progress.
     package init(info: BatchInfo, progress: BatchProgress?) {
@@ -29,6 +33,8 @@ public struct BatchSummary: Sendable, Equatable {
             isTrimmed = progress.isTrimmed
             limited = progress.limited
             if info.mayAsk { questions = progress.questions }
+            leased = progress.leased
+            delayed = progress.delayed
         }
         let total = max(info.sealedTotal ?? info.published, progress?.total ?? 0)
         if let ending = info.ending {
@@ -67,6 +73,7 @@ public struct BatchSummary: Sendable, Equatable {
         [
             "batch_id": .string(info.id.text),
             "flow": .string(info.flow.text),
+            "tags": info.options.tagsJSON,
             "status": .string(status.rawValue),
             "total": .integer(total),
             "sealed": .bool(isSealed),

@@ -65,6 +65,20 @@ public enum JSON {
         }
     }
 
+    /// Checks that the text is an array and returns the place of the unmodified bytes of each element.
+    package static func elements(of bytes: [UInt8]) throws(JSONError) -> [Range<Int>] {
+        try with(bytes) { (reader) throws(JSONError) in
+            var found: [Range<Int>] = []
+            try reader.elements { (reader) throws(JSONError) in
+                let start = reader.position
+                try reader.skipValue()
+                found.append(start..<reader.position)
+            }
+            try reader.expectEnd()
+            return found
+        }
+    }
+
     private static func with<Result>(
         _ bytes: [UInt8],
         _ body: (inout JSONReader) throws(JSONError) -> Result

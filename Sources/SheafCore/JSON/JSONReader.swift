@@ -97,7 +97,7 @@ struct JSONReader {
     }
 
     /// Calls `body` with the cursor at each element; `body` must move past the element.
-    private mutating func elements(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
+    mutating func elements(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
         try expect(UInt8(ascii: "["), "'['")
         try enter()
         defer { leave() }

@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// The options of a batch, chosen when it is created.
 public struct BatchOptions: Sendable, Equatable {
     /// What the batch does when tasks fail.
@@ -12,6 +14,13 @@ public struct BatchOptions: Sendable, Equatable {
     public var parameters: JSONValue
     /// Whether tasks may ask users questions.
     public var isInteractive: Bool
+    /// The tags by which users find the batch: at most 32, with keys of letters, digits, `_`, `.` and `-`.
+    public var tags: [String: String]
+    /// The URLs that are notified when the batch has ended: at most ``maximumURLs``.
+    public var notify: [String]
+
+    /// The maximum number of URLs that are notified.
+    package static let maximumURLs = 8
 
     /// Creates options.
     public init(
@@ -20,7 +29,9 @@ public struct BatchOptions: Sendable, Equatable {
         seed: UInt64? = nil,
         maxRecords: Int? = nil,
         parameters: JSONValue = [:],
-        isInteractive: Bool = false
+        isInteractive: Bool = false,
+        tags: [String: String] = [:],
+        notify: [String] = []
     ) {
         self.errorPolicy = errorPolicy
         self.maxRunning = maxRunning
@@ -28,11 +39,13 @@ public struct BatchOptions: Sendable, Equatable {
         self.maxRecords = maxRecords
         self.parameters = parameters
         self.isInteractive = isInteractive
+        self.tags = tags
+        self.notify = notify
     }
 
     /// The options as a JSON object.
     package var json: JSONValue {
-        [
+        var members: OrderedDictionary<String, JSONValue> = [
             "error_policy": .string(errorPolicy.description),
             "max_running": maxRunning.map { .integer($0) } ?? .null,
             "seed": seed.map { .integer($0) } ?? .null,
@@ -40,6 +53,15 @@ public struct BatchOptions: Sendable, Equatable {
             "parameters": parameters,
             "interactive": .bool(isInteractive),
         ]
+        if !tags.isEmpty { members["tags"] = tagsJSON }
+        if !notify.isEmpty { members["notify"] = .array(notify.map(JSONValue.string)) }
+        return .object(members)
+    }
+
+    /// The tags as a JSON object, sorted by key.
+    package var tagsJSON: JSONValue {
+        let pairs = tags.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }
+        return .object(OrderedDictionary(uniqueKeysWithValues: pairs))
     }
 
     /// Decodes options from a JSON object; missing or unknown values get their defaults.
@@ -50,7 +72,9 @@ public struct BatchOptions: Sendable, Equatable {
             seed: json["seed"].flatMap { if case .number(let digits) = $0 { UInt64(digits) } else { nil } },
             maxRecords: json["max_records"]?.intValue,
             parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:],
-            isInteractive: json["interactive"]?.boolValue ?? false
+            isInteractive: json["interactive"]?.boolValue ?? false,
+            tags: Tags.decode(json["tags"]),
+            notify: (json["notify"]?.arrayValue ?? []).compactMap(\.stringValue).prefix(Self.maximumURLs).map { $0 }
         )
     }
 }

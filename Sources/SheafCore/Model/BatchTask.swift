@@ -16,6 +16,8 @@ package struct BatchTask: Sendable, Equatable {
     package var parameters: String?
     /// The errors of the last few attempts.
     package var errors: [AttemptError]
+    /// The place of its creation in a trace, or nil if that is not traced.
+    package var trace: TraceContext?
 
     package init(
         flow: Name,
@@ -25,7 +27,8 @@ package struct BatchTask: Sendable, Equatable {
         attempt: Int = 1,
         record: Record,
         parameters: String? = nil,
-        errors: [AttemptError] = []
+        errors: [AttemptError] = [],
+        trace: TraceContext? = nil
     ) {
         self.flow = flow
         self.batch = batch
@@ -35,6 +38,7 @@ package struct BatchTask: Sendable, Equatable {
         self.record = record
         self.parameters = parameters
         self.errors = errors
+        self.trace = trace
     }
 
     /// The task's unique id: `batch:index`.
@@ -56,6 +60,7 @@ package struct BatchTask: Sendable, Equatable {
             let text = AttemptError.json(AttemptError.bounded(errors)).text
             headers.append(.init("sheaf-errors", .string(text)))
         }
+        for (name, value) in trace?.headers ?? [] { headers.append(.init(name, .string(value))) }
         return Message(
             id: id,
             type: Self.messageType,
@@ -91,7 +96,10 @@ package struct BatchTask: Sendable, Equatable {
             attempt: try number("sheaf-attempt", from: 1, default: 1),
             record: Record(id: "", kind: Record.Kind(contentType: message.contentType), bytes: message.body),
             parameters: message.string("sheaf-parameters"),
-            errors: message.string("sheaf-errors").map { AttemptError.list(text: $0) } ?? []
+            errors: message.string("sheaf-errors").map { AttemptError.list(text: $0) } ?? [],
+            trace: message.string(TraceContext.parentHeader).flatMap {
+                TraceContext(traceParent: $0, traceState: message.string(TraceContext.stateHeader))
+            }
         )
         let identifier = message.string("sheaf-record") ?? String(index)
         guard identifier.utf8.count <= Record.maximumIDSize else {

@@ -34,6 +34,8 @@ package struct JournalEntry: Sendable, Equatable {
             startedAt: Timestamp?,
             usage: Usage = Usage()
         )
+        /// A webhook about the end of the batch was sent, or given up.
+        case notified(id: String)
 
         package var type: String {
             switch self {
@@ -48,6 +50,7 @@ package struct JournalEntry: Sendable, Equatable {
             case .changed: "changed"
             case .deleted: "deleted"
             case .finished: "finished"
+            case .notified: "notified"
             }
         }
     }
@@ -101,6 +104,7 @@ package struct JournalEntry: Sendable, Equatable {
                 "started_at": .optional(startedAt?.description),
             ])
             if !usage.isEmpty { add(["usage": usage.json]) }
+        case .notified(let id): add(["id": .string(id)])
         }
         return Message(
             type: event.type,
@@ -170,6 +174,7 @@ package struct JournalEntry: Sendable, Equatable {
                 startedAt: body["started_at"]?.stringValue.flatMap { Timestamp($0) },
                 usage: Usage(json: body["usage"])
             )
+        case "notified": return body["id"]?.stringValue.map { .notified(id: $0) }
         default: return nil
         }
     }

@@ -183,7 +183,7 @@ package struct OutcomeSummary: Sendable, Hashable {
     }
 
     /// Decodes the summary of a line; stops early if the line starts the way Sheaf writes it.
-    init(line: UnsafeBufferPointer<UInt8>) throws(UnreadableMessage) {
+    package init(line: UnsafeBufferPointer<UInt8>) throws(UnreadableMessage) {
         if let quick = Self.quick(line) {
             self = quick
             return

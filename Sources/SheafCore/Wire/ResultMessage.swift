@@ -104,6 +104,16 @@ package enum ResultMessage {
         return (outcomes, unreadable)
     }
 
+    /// Decodes the summaries of a message's outcomes, with the range of each line in the body; omits invalid lines.
+    package static func summarizedLines(of message: Message) -> [(summary: OutcomeSummary, line: Range<Int>)] {
+        guard message.type == outcomesType else { return [] }
+        return message.body.withUnsafeBufferPointer { body in
+            lines(of: body).compactMap { range in
+                (try? OutcomeSummary(line: UnsafeBufferPointer(rebasing: body[range]))).map { ($0, range) }
+            }
+        }
+    }
+
     /// Decodes the outcomes of a message; omits invalid lines.
     package static func outcomes(of message: Message) -> [Outcome] {
         guard message.type == outcomesType else { return [] }

@@ -22,6 +22,9 @@ package struct WireNames: Sendable, Hashable {
     /// Returns the log of a batch's starts, outcomes and questions.
     package func results(batch: Name) -> String { "\(namespace).results.\(batch)" }
 
+    /// The topic to which outcomes and the ends of batches are copied.
+    package var outcomes: String { "\(namespace).results" }
+
     /// The log of events that concern batches as a whole.
     package var journal: String { "\(namespace).journal" }
 
