@@ -11,7 +11,10 @@ extension BrokerError {
     static func mapped(_ error: any Error, _ action: String) -> any Error {
         guard let error = error as? AMQPError else { return error }
         if error.code == .cancelled { return CancellationError() }
-        return BrokerError(code(of: error), "\(action): \(error.message)", underlying: error)
+        // A failure to connect names the endpoint and the action itself.
+        let isNamed = error.message.hasPrefix("cannot connect to ")
+        let message = isNamed ? error.message : "\(action): \(error.message)"
+        return BrokerError(code(of: error), message, underlying: error)
     }
 
     /// Returns the same for an error that ends a consumer or a reader whose queue exists.

@@ -12,18 +12,18 @@ actor PublishingChannel {
 
     init(_ slot: ConnectionSlot) { self.slot = slot }
 
-    /// Publishes messages in order and returns once all are confirmed; each must reach a queue.
+    /// Publishes messages in order and returns once all are confirmed; if they are mandatory, each must reach a queue.
     ///
     /// Throws the client's errors. A connection that does not confirm in time is cut: it may be frozen permanently,
     /// which happens if a quorum queue is deleted while messages are published to it.
-    nonisolated func publish(_ messages: [AMQPMessage]) async throws {
+    nonisolated func publish(_ messages: [AMQPMessage], mandatory: Bool = true) async throws {
         var start = 0
         while start < messages.count {
             let end = min(start + Self.window, messages.count)
             let channel = try await channel()
             do {
                 let part = messages.count <= Self.window ? messages : Array(messages[start..<end])
-                try await channel.publish(part, mandatory: true)
+                try await channel.publish(part, mandatory: mandatory)
             } catch {
                 await dispose(channel, after: error)
                 throw error

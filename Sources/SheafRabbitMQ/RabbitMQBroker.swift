@@ -5,9 +5,10 @@ import Synchronization
 
 /// A broker on RabbitMQ: quorum queues, streams as logs, exclusive queues as locks.
 ///
-/// Up to three connections, each opened when it is first needed and again after it was lost. One publishes and does
+/// Up to four connections, each opened when it is first needed and again after it was lost. One publishes and does
 /// nothing else, because RabbitMQ stops reading from it while memory or disk space is short. One consumes, acknowledges
-/// and holds the locks. One declares, deletes and queries.
+/// and holds the locks. One declares, deletes and queries. One publishes to topics, because the queues that other
+/// programs bind may be slow, full or deleted at any time.
 package final class RabbitMQBroker: Broker {
     let configuration: RabbitMQConfiguration
     let consuming: ConnectionSlot
@@ -17,11 +18,17 @@ package final class RabbitMQBroker: Broker {
     private let publisher: PublishingChannel
     /// Separate, because publishing to an exchange that was removed closes the channel.
     private let delayer: PublishingChannel
+    private let copying: ConnectionSlot
+    /// Publishes to topics.
+    let fanOut: PublishingChannel
     private let ladder: DelayLadder
-    private let deliveries: DeliveryRegistry
+    let deliveries: DeliveryRegistry
     private let lockTable: LockTable
     /// Set before the first connection is closed, so that every call that waits on one reports the right cause.
     private let hasClosed = Atomic(false)
+
+    /// How long a copy may take to be confirmed: deleting a quorum queue can freeze the connection that publishes to it.
+    private static let topicPatience = Duration.seconds(10)
 
     private init(_ configuration: RabbitMQConfiguration) {
         self.configuration = configuration
@@ -30,6 +37,10 @@ package final class RabbitMQBroker: Broker {
         self.publishing = ConnectionSlot(configuration.connection, purpose: "publishing")
         self.publisher = PublishingChannel(publishing)
         self.delayer = PublishingChannel(publishing)
+        var topics = configuration.connection
+        topics.publishTimeout = min(topics.publishTimeout, Self.topicPatience)
+        self.copying = ConnectionSlot(topics, purpose: "fan-out")
+        self.fanOut = PublishingChannel(copying)
         self.ladder = DelayLadder(control, namespace: configuration.namespace)
         self.deliveries = DeliveryRegistry(consuming)
         self.lockTable = LockTable(consuming)
@@ -78,7 +89,8 @@ package final class RabbitMQBroker: Broker {
         async let consumed: Void = consuming.close()
         async let controlled: Void = control.close()
         async let published: Void = publishing.close()
-        _ = await (consumed, controlled, published)
+        async let copied: Void = copying.close()
+        _ = await (consumed, controlled, published, copied)
     }
 
     /// Runs a call and maps the errors of the client.

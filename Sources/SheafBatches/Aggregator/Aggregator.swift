@@ -7,8 +7,8 @@ import SheafCore
 /// A lock elects one aggregator at a time. Two at once for a few seconds do no harm, because every entry that they
 /// write may be written twice.
 package actor Aggregator {
-    private let client: SheafClient
-    private let journal: Journal
+    let client: SheafClient
+    let journal: Journal
     private let timing: AggregatorTiming
     private var folds: [Name: BatchFold] = [:]
     private var workers = LiveWorkers()
@@ -22,11 +22,18 @@ package actor Aggregator {
     /// Whether this aggregator holds the lock continuously; false if it folds once on behalf of a reader.
     private var isLeading = false
     private let changed = Changes()
+    /// Connects this aggregator with its fan-out; nil if the broker has no topics.
+    let feed: FanOutFeed?
+    /// Copies outcomes while this aggregator leads.
+    private(set) var fanOut: FanOut?
+    /// Sends webhooks while this aggregator leads.
+    private(set) var webhooks: WebhookSender?
 
     package init(client: SheafClient, journal: Journal, timing: AggregatorTiming = AggregatorTiming()) {
         self.client = client
         self.journal = journal
         self.timing = timing
+        self.feed = client.broker is any TopicBroker ? FanOutFeed() : nil
     }
 
     /// Stands by, and aggregates whenever the lock is free, until cancelled.
@@ -41,6 +48,7 @@ package actor Aggregator {
                     do {
                         try await lead(lock)
                     } catch {
+                        if Task.isCancelled, await lock.isHeld { await finishSending() }
                         await lock.release()
                         throw error
                     }
@@ -62,6 +70,9 @@ package actor Aggregator {
         try await inheritProgress()
         isLeading = true
         defer { isLeading = false }
+        fanOut = makeFanOut(changed)
+        let webhooks = WebhookSender(client: client, journal: journal, configuration: client.webhooks)
+        self.webhooks = webhooks
         let lost = LostTasks(client: client, journal: journal, timing: timing, aggregator: self)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.followHeartbeats() }
@@ -69,6 +80,8 @@ package actor Aggregator {
             group.addTask { try await self.watch(lock) }
             group.addTask { try await self.cleanUpRecent() }
             group.addTask { try await self.followBatches() }
+            group.addTask { try await webhooks.run() }
+            if let fanOut { group.addTask { try await fanOut.run() } }
             group.addTask { try await lost.followDeadLetters() }
             group.addTask { try await lost.watchLeases() }
             group.addTask { try await lost.watchForMissing() }
@@ -98,7 +111,9 @@ package actor Aggregator {
     /// Follows a batch until it has ended; starts over if a retry has reopened it in the meantime.
     private func followUntilOver(_ batch: Name) async throws {
         while true {
-            folds[batch] = try await restore(batch)
+            let fold = try await restore(batch)
+            folds[batch] = fold
+            feed?.note(batch, from: fold.nextOffset, to: fold.nextOffset)
             try await decide(batch)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.followResults(batch) }
@@ -186,7 +201,7 @@ extension Aggregator {
 
     private func apply(_ chunk: LogChunk, to batch: Name) {
         let wasTrimmed = folds[batch]?.isTrimmed
-        folds[batch]?.apply(chunk)
+        fold(chunk, into: batch)
         if wasTrimmed == false, folds[batch]?.isTrimmed == true {
             client.logger.error(
                 "batch \(batch): the first entries of its results log were removed; outcomes are not counted"
@@ -194,6 +209,11 @@ extension Aggregator {
         }
         missing[batch] = nil
         changed.notify()
+    }
+
+    private func fold(_ chunk: LogChunk, into batch: Name) {
+        guard let start = folds[batch]?.nextOffset, let examples = folds[batch]?.apply(chunk) else { return }
+        if isLeading, let end = folds[batch]?.nextOffset { feed?.note(batch, from: start, to: end, examples) }
     }
 
     /// Appends a checkpoint if the next aggregator would have much to read without it; returns whether it did.
@@ -212,7 +232,7 @@ extension Aggregator {
         if folds[batch] == nil { folds[batch] = try await restore(batch) }
         let start = folds[batch]?.nextOffset ?? 0
         try await client.broker.replay(client.names.results(batch: batch), from: .offset(start)) { chunk in
-            self.folds[batch]?.apply(chunk)
+            self.fold(chunk, into: batch)
         }
     }
 
@@ -253,9 +273,9 @@ extension Aggregator {
 extension Aggregator {
     /// Reads the last report of the previous aggregator, which names the offsets of the checkpoints.
     func inheritProgress() async throws {
-        var latest = LatestProgress()
-        try await client.broker.replay(client.names.progress, from: .last) { latest.apply($0) }
+        let latest = try await LatestProgress(client)
         inherited = latest.batches
+        feed?.inherit(latest, journal.state.batches)
     }
 
     /// The progress of a batch; the previous aggregator's report until the log is read as far as that one had.
@@ -274,17 +294,19 @@ extension Aggregator {
         )
         progress.checkpoint = fold.checkpoint ?? inherited[batch]?.checkpoint
         progress.missing = missing[batch] ?? 0
+        progress.delayed = fold.delayed.due(after: .now)
         progress.limited = workers.limited(batch)
         progress.isTrimmed = fold.isTrimmed
         return progress
     }
 
     /// Writes the progress of all active batches; those not read yet keep the inherited one.
-    private func writeProgress() async throws {
+    func writeProgress() async throws {
         let batches = journal.state.batches.filter { $0.ending == nil }.compactMap { batch in
             folds[batch.id] == nil ? inherited[batch.id] : progress(of: batch.id)
         }
-        try await client.broker.append(ProgressMessage(at: .now, batches: batches).message, to: client.names.progress)
+        let report = ProgressMessage(at: .now, batches: batches, copied: feed?.positions ?? [:])
+        try await client.broker.append(report.message, to: client.names.progress)
     }
 
     private func reportProgress() async throws {
@@ -414,20 +436,12 @@ extension Aggregator {
     /// The state of a batch, or nil if it is not followed.
     func fold(of batch: Name) -> BatchFold? { folds[batch] }
 
-    /// The leases that count of tasks that return to their queue one by one if their worker is lost, each with its
-    /// batch.
-    var leases: [(batch: Name, lease: TaskLease)] {
-        folds.flatMap { batch, fold in
-            fold.state.leases.values.compactMap { lease -> (batch: Name, lease: TaskLease)? in
-                guard lease.generation == fold.state.generation(of: lease.index) else { return nil }
-                guard let bulk = lease.bulk.flatMap({ fold.state.bulks[$0] }) else { return (batch, lease) }
-                // What a flow remembers of a job concerns all its tasks.
-                guard bulk.memo == nil, let worker = bulk.worker else { return nil }
-                var lease = lease
-                lease.worker = worker
-                return (batch, lease)
-            }
-        }
+    /// The workers that hold leases or bulks.
+    var leaseholders: Set<String> { folds.values.reduce(into: []) { $0.formUnion($1.state.leaseholders) } }
+
+    /// The leases that return to their queue one by one if a worker is lost, each with its batch.
+    func leases(of worker: String) -> [(batch: Name, lease: TaskLease)] {
+        folds.flatMap { batch, fold in fold.state.leases(of: worker).map { (batch, $0) } }
     }
 
     /// The bulks that have a memo, each with its batch and its id.

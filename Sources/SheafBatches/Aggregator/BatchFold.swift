@@ -16,6 +16,8 @@ struct BatchFold: Sendable {
     private var snapshotSize = 0
     /// Until when tasks wait for their next attempt.
     private var delays: [Int: ContinuousClock.Instant] = [:]
+    /// The same tasks as reports count them.
+    private(set) var delayed = DelayedTasks()
     /// When the log last had an entry, or the journal a newly published task.
     private(set) var lastChange = ContinuousClock.now
 
@@ -46,26 +48,43 @@ struct BatchFold: Sendable {
     }
 
     /// Applies entries of the results log; entries that were applied before are skipped.
-    mutating func apply(_ chunk: LogChunk, now: ContinuousClock.Instant = .now) {
+    ///
+    /// Returns an entry with an outcome of each status that occurs.
+    @discardableResult
+    mutating func apply(_ chunk: LogChunk, now: ContinuousClock.Instant = .now) -> [Outcome.Status: LogEntry] {
+        var examples: [Outcome.Status: LogEntry] = [:]
         // Streams skip an offset at the start of a segment.
         if chunk.startOffset > nextOffset + 1 { isTrimmed = true }
         for entry in chunk.entries where entry.offset >= nextOffset {
             let event = ResultEvent(entry.message)
+            if case .outcomes(let outcomes, _) = event {
+                for status in Outcome.Status.allCases where examples[status] == nil {
+                    if outcomes.contains(where: { $0.status == status }) { examples[status] = entry }
+                }
+            }
             unsavedBytes += entry.message.body.count
             switch event {
             case .checkpoint:
                 checkpoint = entry.offset
                 snapshotSize = entry.message.body.count
                 unsavedBytes = 0
-            case .delayed(let index, _, let delay): delays[index] = now + delay + Self.delaySlack
+            case .delayed(let index, _, let delay):
+                delays[index] = now + delay + Self.delaySlack
+                delayed.insert(index, for: delay, at: entry.time ?? .now)
             case .outcomes(let outcomes, _):
-                if !delays.isEmpty { for outcome in outcomes { delays[outcome.index] = nil } }
+                if !delays.isEmpty {
+                    for outcome in outcomes {
+                        delays[outcome.index] = nil
+                        delayed.remove(outcome.index)
+                    }
+                }
             default: break
             }
             state.apply(event, at: entry.offset)
             lastChange = now
         }
         nextOffset = max(nextOffset, chunk.nextOffset)
+        return examples
     }
 
     /// Whether enough was read since the newest checkpoint to justify another.

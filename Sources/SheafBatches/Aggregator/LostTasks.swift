@@ -28,8 +28,7 @@ actor LostTasks {
     func watchLeases() async throws {
         while true {
             try await Task.sleep(for: timing.interval)
-            let (leases, bulks) = await (aggregator.leases, aggregator.bulks)
-            let workers = Set(leases.map(\.lease.worker) + bulks.compactMap(\.bulk.worker))
+            let (workers, bulks) = await (aggregator.leaseholders, aggregator.bulks)
             silentWorkers = silentWorkers.filter { workers.contains($0.key) }
             for worker in workers {
                 if try await client.broker.isLocked(client.names.workerLock(worker)) {
@@ -38,8 +37,10 @@ actor LostTasks {
                     silentWorkers[worker] = .now
                 }
             }
-            for (batch, lease) in leases where isGone(lease.worker) {
-                try await unlessLost { try await putBack(lease, of: batch) }
+            for worker in workers where isGone(worker) {
+                for (batch, lease) in await aggregator.leases(of: worker) {
+                    try await unlessLost { try await putBack(lease, of: batch) }
+                }
             }
             strayBulks = strayBulks.filter { id, _ in bulks.contains { $0.id == id && $0.bulk.worker == nil } }
             for (batch, id, bulk) in bulks {
