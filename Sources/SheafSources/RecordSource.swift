@@ -29,6 +29,13 @@ public struct RecordSource: Sendable {
         try await open(configuration, leavingOut: excluded, options: ReadingOptions())
     }
 
+    /// Opens an input in which `-` stands for a spooled input.
+    package static func open(_ configuration: SourceConfiguration, spooled: SpooledInput) async throws -> RecordSource {
+        var options = ReadingOptions()
+        options.spooled = spooled
+        return try await open(configuration, options: options)
+    }
+
     static func open(
         _ configuration: SourceConfiguration,
         leavingOut excluded: RecordIDSet? = nil,

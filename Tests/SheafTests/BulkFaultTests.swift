@@ -47,6 +47,22 @@ import Testing
         }
     }
 
+    @Test("The tasks of a bulk that is taken over count against the limit of a worker", arguments: BrokerKind.allCases)
+    func adoptedTasksCount(kind: BrokerKind) async throws {
+        try await Stage.aggregating(kind) { stage, client in
+            let provider = JobProvider()
+            var flow = JobFlow(provider: provider)
+            _ = try await client.create(plan(), records: records(6))
+            try await stage.losing(flow) {
+                try await until("the job is submitted") { await provider.submissions.joined().count == 6 }
+            }
+            await provider.answerAll()
+            flow.before = { _, memo in if memo != nil { _ = try await client.create(plan(), records: records(3)) } }
+            let report = try await stage.work([flow.definition()]) { $0.maxTasks = 6 }
+            #expect(report.succeeded == 6)
+        }
+    }
+
     @Test("A bulk that has lost one of its tasks is handed over with its memo", arguments: BrokerKind.allCases)
     func lostMember(kind: BrokerKind) async throws {
         try await Stage.aggregating(kind) { stage, client in

@@ -44,10 +44,10 @@ import Testing
                 #expect(refused?.advice == .retryMissing(batch.id))
 
                 for other in [(5, "r"), (6, "x")] {
-                    let wrong = await #expect(throws: SheafError.self) {
+                    let wrong = await #expect(throws: SourceError.self) {
                         try await client.retryMissing(batch.id.text, from: { _ in input(other.0, called: other.1) })
                     }
-                    #expect(wrong?.code == .invalid)
+                    #expect(wrong?.code == .changed)
                 }
                 #expect(try await client.batch(batch.id.text).info.generation == 0)
 

@@ -226,6 +226,12 @@ import Testing
         board.apply(Heartbeat(worker: "w2", running: [batch: [2, 3]]).message, now: start + .seconds(2))
         #expect(board.running(batch, now: start + .seconds(2)) == 3)
         #expect(board.running(batch, now: start + .seconds(4)) == 2)
+        // A bulk that changes hands is counted once.
+        let bulk = Heartbeat(worker: "w3", running: [:], bulks: [batch: ["x": 40]])
+        let next = Heartbeat(worker: "w4", running: [batch: [2]], bulks: [batch: ["x": 38, "y": 2]])
+        for heartbeat in [bulk, next] { board.apply(heartbeat.message, now: start) }
+        #expect(board.running(batch, now: start) == 45 && board.isHeld(batch, now: start))
+        for worker in ["w3", "w4"] { board.apply(Heartbeat(worker: worker, running: [:]).message, now: start) }
         board.apply(Heartbeat(worker: "w2", running: [:]).message, now: start + .seconds(4))
         #expect(board.running(batch, now: start + .seconds(4)) == 0)
     }

@@ -160,7 +160,7 @@ import Testing
 
     /// Asks questions of the tasks 0 ..< 4 at the same time, and answers each of them at once.
     private func ask(_ client: SheafClient, _ batch: CreatedBatch, questions: Int) async throws {
-        let readers = QuestionReaders(client: client, journal: try await Journal.read(from: client))
+        let readers = FoldFollowers(client: client, journal: try await Journal.read(from: client))
         let prompts = PromptQueue(Person())
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<4 {
@@ -270,8 +270,8 @@ import Testing
 
                 let broker = CountingBroker(client.broker, log: log)
                 let counted = try await SheafClient(broker: broker, namespace: stage.namespace)
-                let reader = QuestionReader(client: counted, journal: journal, batch: batch.id)
-                let state = try await reader.read()
+                let reader = FoldFollower(client: counted, journal: journal, batch: batch.id)
+                let state = try await reader.catchUp()
                 #expect(state.questions[ids[0]]?.answer?.value == "no")
                 #expect(state.questions.open.map(\.id) == [ids[1]])
                 #expect(Set(broker.read.map(\.message.type)) == [ResultMessage.checkpointType])
@@ -320,13 +320,13 @@ import Testing
                 let batch = try await client.create(plan { $0.options.isInteractive = true }, records: records(1))
                 let log = client.names.results(batch: batch.id)
                 let id = QuestionID(index: 0, generation: 0, number: 1)
-                let reader = QuestionReader(
+                let reader = FoldFollower(
                     client: client,
                     journal: try await Journal.read(from: client),
                     batch: batch.id
                 )
                 try await reader.append(QuestionEntry(id: id, at: .now, by: "w", event: .asked(Self.question)))
-                #expect(try await reader.read().questions.openCount == 1)
+                #expect(try await reader.catchUp().questions.openCount == 1)
                 let record = Record(id: "r0", kind: .json, bytes: Array("1".utf8))
                 let ending = EndingBroker(client.broker, log: log) {
                     try await client.note(

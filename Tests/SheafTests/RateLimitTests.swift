@@ -272,6 +272,29 @@ import Testing
         #expect(state.start == now + rate.tokenLifetime - .seconds(1) && state.replaced == [])
         state.apply(set("b"), age: .zero, now: now)
         #expect(state.start == now + rate.tokenLifetime && state.nonce == "b" && state.replaced == ["a"])
+        for number in 0..<200 { state.apply(set("n\(number)"), age: .zero, now: now) }
+        #expect(state.replacements == 201 && state.replaced.count == 64 && state.replaced.last == "n198")
+    }
+
+    @Test("A pause that was written while a worker was not connected has passed", arguments: BrokerKind.allCases)
+    func oldPauses(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            try await stage.client { client in
+                let key = RateLimitKey.shared("service")
+                let limits = RateLimits(client: client, worker: "w", timing: WorkerTiming())
+                let events: [RateLimitEntry.Event] = [
+                    .throttled(delay: .seconds(60), level: 1, reason: "busy"), .set(rate: nil, nonce: "n"),
+                ]
+                for event in events {
+                    let entry = RateLimitEntry(key: key, at: .now + .seconds(-120), worker: "v", event: event)
+                    try await client.broker.append(entry.message, to: client.names.limits)
+                }
+                let following = Task { try await limits.run() }
+                defer { following.cancel() }
+                try await until("they are read") { limits[key].nonce == "n" }
+                #expect(limits[key].pause() == nil)
+            }
+        }
     }
 
     @Test("The worker that starts last decides the rate", arguments: BrokerKind.allCases)

@@ -353,8 +353,8 @@ import Testing
         let task = TaskKey(batch: batch, index: 5)
         let copy = delivery(2)
         begin(copy, 5)
-        let adopted = ledger.adopt(Message(), of: task, lease: lease("l"), with: first, now: start)
-        #expect(adopted.queue == first.queue && adopted.token != first.token)
+        let adopted = ledger.adopt(Message(), of: task, lease: lease("l"), queue: "home", now: start)
+        #expect(adopted.queue == first.queue && adopted.token != first.token && adopted.delivery.queue == "home")
         // Another slot had a copy of it, and its end changes nothing.
         let dropped = PendingSettlement(ledger.close([copy]))
         #expect(dropped.owed == [token(2)])
@@ -432,5 +432,97 @@ import Testing
         #expect(settlement.permits.isEmpty && settlement.owed == [token(1)])
         let isGiven = ledger.givePermit(permit(6), to: first, now: start)
         #expect(!isGiven, "the task has ended, and the permit goes back")
+    }
+
+    // MARK: Indexes
+
+    @Test("The indexes equal a walk over what is held, after any transitions", arguments: 0..<50)
+    mutating func indexes(seed: Int) {
+        var random = SeededGenerator(state: UInt64(seed))
+        var tag: UInt64 = 0
+        for _ in 0..<400 {
+            let held = ledger.held.values.map(\.delivery).sorted { $0.token.tag < $1.token.tag }
+            let some = held.filter { _ in random.next() % 4 == 0 }
+            switch random.next() % 12 {
+            case 0...2:
+                ledger.receive((0..<random.next() % 5).map { _ in someDelivery(&tag, &random) }, now: start)
+            case 3, 4: admit(some)
+            case 5: for delivery in some { ledger.deferTask(of: delivery) }
+            case 6: ledger.withdraw(some)
+            case 7: _ = ledger.close(some)
+            case 8:
+                var settlement = PendingSettlement()
+                ledger.confirm(some, of: batch, adding: &settlement)
+                if random.next() % 2 == 0 { ledger.release(settlement.released, now: start) }
+            case 9:
+                for delivery in some {
+                    var lease = lease("l\(delivery.token.tag)")
+                    if random.next() % 2 == 0 { lease.bulk = "x\(random.next() % 3)" }
+                    if ledger.offer(lease, to: delivery) { _ = ledger.completeLease(of: delivery, joining: lease) }
+                }
+            case 10:
+                if random.next() % 2 == 0 {
+                    var lease = lease("a")
+                    lease.bulk = "x0"
+                    tag += 1
+                    let task = TaskKey(batch: batch, index: 1000 + Int(tag))
+                    _ = ledger.adopt(Message(), of: task, lease: lease, queue: "home", now: start)
+                }
+            default:
+                _ = ledger.detach(some)
+                _ = ledger.lose(some.filter { ledger.held[$0.token]?.attempt == nil }, now: start)
+            }
+            expectIndexesToMatch()
+        }
+    }
+
+    private func someDelivery(_ tag: inout UInt64, _ random: inout SeededGenerator) -> TaskDelivery {
+        tag += 1
+        let delivery = Delivery(message: Message(), queue: "q", earlierDeliveries: 0, token: token(tag))
+        let generation = Int(random.next() % 3)
+        return TaskDelivery(delivery, from: generation == 2 ? nil : QueueKey(batch: batch, generation: generation))
+    }
+
+    /// Lets tasks begin; two deliveries with the same index are of the same task.
+    private mutating func admit(_ deliveries: [TaskDelivery]) {
+        for delivery in deliveries {
+            _ = ledger.admit(candidate(delivery, Int(delivery.token.tag % 40)), isStalled: false, isPaused: false)
+        }
+    }
+
+    private func expectIndexesToMatch() {
+        let entries = ledger.held.values
+        let queues = Set(entries.compactMap(\.delivery.queue))
+        #expect(ledger.queues == queues)
+        for queue in queues {
+            #expect(ledger.count(of: queue) == entries.count { $0.delivery.queue == queue && !$0.isLeased })
+        }
+        var (single, bulks): (Set<Int>, [String: Set<Int>]) = ([], [:])
+        for entry in entries {
+            guard case .running(let attempt) = entry.state else { continue }
+            if let bulk = attempt.lease.bulk {
+                bulks[bulk, default: []].insert(attempt.task.index)
+            } else {
+                single.insert(attempt.task.index)
+            }
+        }
+        #expect(ledger.runningTasks[batch] ?? [] == single.sorted())
+        #expect(ledger.runningBulks[batch] ?? [:] == bulks.mapValues(\.count))
+        let running = single.count + bulks.values.reduce(0) { $0 + $1.count }
+        let waiting = entries.count { $0.delivery.batch == batch } - running
+        #expect(ledger.waitingCounts[batch] ?? 0 == max(0, waiting))
+    }
+}
+
+/// Yields the same numbers for the same seed (SplitMix64).
+private struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
     }
 }

@@ -18,12 +18,20 @@ public final class SheafClient: Sendable {
     /// The names in use.
     package let names: WireNames
     package let logger: Logger
+    /// How this process sends webhooks, or nil if it does not.
+    package let webhooks: WebhookConfiguration?
 
     /// Creates a client of an open broker, and declares the logs that all batches share.
-    public init(broker: any Broker, namespace: Name? = nil, logger: Logger = Logger(label: "sheaf")) async throws {
+    public init(
+        broker: any Broker,
+        namespace: Name? = nil,
+        logger: Logger = Logger(label: "sheaf"),
+        webhooks: WebhookConfiguration? = nil
+    ) async throws {
         self.broker = broker
         self.names = WireNames(namespace: namespace)
         self.logger = logger
+        self.webhooks = webhooks
         try await declareShared()
     }
 
@@ -32,11 +40,12 @@ public final class SheafClient: Sendable {
         to reference: BrokerReference,
         namespace: Name? = nil,
         brokers: BrokerRegistry = .standard,
-        logger: Logger = Logger(label: "sheaf")
+        logger: Logger = Logger(label: "sheaf"),
+        webhooks: WebhookConfiguration? = nil
     ) async throws -> SheafClient {
         let broker = try await brokers.open(reference, namespace: WireNames(namespace: namespace).namespace.text)
         do {
-            return try await SheafClient(broker: broker, namespace: namespace, logger: logger)
+            return try await SheafClient(broker: broker, namespace: namespace, logger: logger, webhooks: webhooks)
         } catch {
             await broker.close()
             throw error
@@ -51,7 +60,32 @@ public final class SheafClient: Sendable {
         logger: Logger = Logger(label: "sheaf"),
         _ body: (SheafClient) async throws -> Result
     ) async throws -> Result {
-        let client = try await connect(to: reference, namespace: namespace, brokers: brokers, logger: logger)
+        try await withClient(
+            broker: reference,
+            namespace: namespace,
+            brokers: brokers,
+            logger: logger,
+            webhooks: nil,
+            body
+        )
+    }
+
+    /// Connects as a process that sends webhooks, runs the body, and closes the connection in any case.
+    public static func withClient<Result: Sendable>(
+        broker reference: BrokerReference,
+        namespace: Name? = nil,
+        brokers: BrokerRegistry = .standard,
+        logger: Logger = Logger(label: "sheaf"),
+        webhooks: WebhookConfiguration?,
+        _ body: (SheafClient) async throws -> Result
+    ) async throws -> Result {
+        let client = try await connect(
+            to: reference,
+            namespace: namespace,
+            brokers: brokers,
+            logger: logger,
+            webhooks: webhooks
+        )
         do {
             let result = try await body(client)
             await client.close()

@@ -99,15 +99,15 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
         }
         // Nothing counts yet, so it is early enough to find at the end that the input is a different one.
         guard items * variants.count == batch.sealedTotal else {
-            throw SheafError(
-                .invalid,
+            throw SourceError(
+                .changed,
                 "wrong input: it yields \(items * variants.count) tasks, but batch '\(batch.id)' has "
                     + "\(batch.sealedTotal ?? 0)"
             )
         }
         if batch.published == batch.sealedTotal, let digest = batch.publishedDigest, digest != seen.text {
-            throw SheafError(
-                .invalid,
+            throw SourceError(
+                .changed,
                 "wrong input: its records are not those from which batch '\(batch.id)' was created"
             )
         }

@@ -19,7 +19,7 @@ struct Pauser {
     func resume(_ reference: String) async throws -> BatchChange {
         let journal = try await Journal.read(from: client)
         let batch = try journal.find(reference)
-        try refuseEnded(batch, "cannot resume batch '\(batch.id)'", advice: .retryBatch(batch.id))
+        try refuseEnded(batch, "cannot resume batch '\(batch.id)'", canRetry: true)
         guard batch.isPaused || batch.stopped != nil else { return try await change(batch, hasChanged: false) }
         var tolerated = batch.tolerated
         if let stop = batch.stopped {
@@ -33,11 +33,7 @@ struct Pauser {
             tolerated = try await FoldedResults(of: batch, client: client).state.settled.policyFailures
         }
         try await append(.resumed(tolerated: tolerated), to: batch, journal)
-        try refuseEnded(
-            try journal.find(batch.id.text),
-            "cannot resume batch '\(batch.id)'",
-            advice: .retryBatch(batch.id)
-        )
+        try refuseEnded(try journal.find(batch.id.text), "cannot resume batch '\(batch.id)'", canRetry: true)
         return try await change(batch, hasChanged: true)
     }
 
@@ -50,9 +46,10 @@ struct Pauser {
         BatchChange(batch: try await client.batch(batch.id.text), hasChanged: hasChanged)
     }
 
-    private func refuseEnded(_ batch: BatchInfo, _ failure: String, advice: Advice? = nil) throws {
+    private func refuseEnded(_ batch: BatchInfo, _ failure: String, canRetry: Bool = false) throws {
         guard batch.ending != nil || batch.cancelled != nil else { return }
         let status = batch.status(hasStarted: true).rawValue
+        let advice: Advice? = canRetry && batch.cancelled == nil ? .retryBatch(batch.id) : nil
         throw SheafError(.alreadyFinished, "\(failure): it has already ended (\(status))", advice: advice)
     }
 }

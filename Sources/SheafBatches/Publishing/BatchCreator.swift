@@ -26,6 +26,7 @@ struct BatchCreator: Sendable {
         } catch {
             throw SheafError(.invalid, error.description)
         }
+        if let problem = Tags.problem(of: plan.options.tags) { throw SheafError(.invalid, problem) }
         return try await stalls.watching {
             // The first records are read before anything is declared, so that an empty input leaves no batch.
             var iterator = items.makeAsyncIterator()
@@ -39,7 +40,8 @@ struct BatchCreator: Sendable {
                 try await BatchOpening(client: client, plan: plan, id: id, journal: journal, lock: lock, stalls: stalls)
                     .run()
                 events.onCreated(id)
-                let publisher = publisher(id, plan.flow, variants, journal, lock)
+                var publisher = publisher(id, plan.flow, variants, journal, lock)
+                publisher.trace = plan.trace
                 let sum = try await publisher.publish(first, &iterator, startingAt: 0, digest: ItemDigest())
                 return CreatedBatch(id: id, flow: plan.flow, total: sum.total, invalid: sum.invalid)
             }

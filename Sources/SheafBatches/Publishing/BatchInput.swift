@@ -1,4 +1,5 @@
 import BitCollections
+import OrderedCollections
 public import SheafCore
 public import SheafSources
 
@@ -30,6 +31,8 @@ public struct BatchInput: Sendable, Equatable {
     public var isStrict: Bool
     /// The default parameters of the flow.
     package var defaults: JSONValue
+    /// The digest of the request that created the batch, by which a repeat is recognized; nil if it had no key.
+    package var request: String?
     /// The machine on which the paths are valid.
     package var host: String
 
@@ -51,11 +54,13 @@ public struct BatchInput: Sendable, Equatable {
 
     /// The description as a JSON object.
     package var json: JSONValue {
-        [
+        var members: OrderedDictionary<String, JSONValue> = [
             "host": .string(host), "source": source?.json ?? .null, "fingerprint": fingerprint?.json ?? .null,
             "skip": skip.map { ["batch": .string($0.batch.text), "end_offset": .integer($0.endOffset)] } ?? .null,
             "strict": .bool(isStrict), "parameters": defaults,
         ]
+        if let request { members["request"] = .string(request) }
+        return .object(members)
     }
 
     /// Decodes a description; returns nil if the value is not one.
@@ -71,6 +76,7 @@ public struct BatchInput: Sendable, Equatable {
         }
         isStrict = json["strict"]?.boolValue ?? false
         defaults = json["parameters"] ?? [:]
+        request = json["request"]?.stringValue
         host = json["host"]?.stringValue ?? ""
     }
 }

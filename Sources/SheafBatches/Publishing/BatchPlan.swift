@@ -16,6 +16,8 @@ public struct BatchPlan: Sendable {
     public var input: BatchInput?
     /// How long the broker may confirm nothing before publishing fails.
     public var publishTimeout: Duration
+    /// The place in a trace that its tasks carry, or nil if the batch is not traced.
+    public var trace: TraceContext?
 
     /// Creates a plan.
     public init(

@@ -8,6 +8,7 @@ struct BatchPublisher: Sendable {
     let flow: Name
     let batch: Name
     let variants: ParameterVariants
+    var trace: TraceContext?
     let journal: Journal
     let lock: CreatingLock
     let stalls: StallWatch
@@ -35,7 +36,7 @@ struct BatchPublisher: Sendable {
         startingAt start: Int,
         digest: ItemDigest?
     ) async throws -> Sum where Iterator.Element == [SourceItem] {
-        let tasks = TaskBuilder(flow: flow, batch: batch, variants: variants)
+        let tasks = TaskBuilder(flow: flow, batch: batch, variants: variants, trace: trace)
         let ledger = PublishingLedger(startingAt: start, onConfirmed: onConfirmed) { count, digest in
             try await append(.published(count: count, digest: digest))
         }

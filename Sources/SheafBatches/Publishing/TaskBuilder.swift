@@ -18,12 +18,14 @@ struct TaskBuilder: Sendable {
     let flow: Name
     let batch: Name
     let variants: ParameterVariants
+    private let trace: TraceContext?
     private let worker = processName
 
-    init(flow: Name, batch: Name, variants: ParameterVariants) {
+    init(flow: Name, batch: Name, variants: ParameterVariants, trace: TraceContext? = nil) {
         self.flow = flow
         self.batch = batch
         self.variants = variants
+        self.trace = trace
     }
 
     func build(_ items: some Sequence<SourceItem>) -> Built {
@@ -40,7 +42,8 @@ struct TaskBuilder: Sendable {
                         batch: batch,
                         index: first + offset,
                         record: record,
-                        parameters: parameters
+                        parameters: parameters,
+                        trace: trace
                     )
                     built.tasks.append(task.message)
                 }

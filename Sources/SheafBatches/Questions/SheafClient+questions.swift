@@ -1,3 +1,4 @@
+import SheafBroker
 public import SheafCore
 
 extension SheafClient {
@@ -6,20 +7,7 @@ extension SheafClient {
     /// - Throws: ``SheafError`` with `notFound` if the batch does not exist, and `notNow` if it is not interactive.
     public func questions(of reference: String? = nil) async throws -> [OpenQuestion] {
         let journal = try await Journal.read(from: self)
-        let batches: [BatchInfo]
-        if let reference {
-            let batch = try journal.find(reference)
-            guard batch.options.isInteractive else { throw Self.notInteractive(batch.id) }
-            batches = [batch]
-        } else {
-            batches = journal.state.batches.filter(\.options.isInteractive)
-        }
-        var questions: [OpenQuestion] = []
-        for batch in batches where batch.mayAsk {
-            let state = try await QuestionReader(client: self, journal: journal, batch: batch.id).read()
-            questions += state.questions.open.map { OpenQuestion(batch: batch.id, $0) }
-        }
-        return questions
+        return try await FoldFollowers(client: self, journal: journal).openQuestions(of: reference)
     }
 
     /// Answers the oldest open question of a task.
@@ -28,13 +16,16 @@ extension SheafClient {
     ///   - task: The task as `batch:index`, the batch also as `last`.
     ///   - text: The answer; an empty one stands for the question's default.
     ///   - author: The name of the person or program that answers, for the log.
+    ///   - number: The number of the question that is meant, so that the answer never counts for the next one of the
+    ///     task; nil for the oldest one.
     /// - Returns: The question, and the answer that was recorded.
     /// - Throws: ``SheafError`` with `notFound` if the task does not exist or has no open question, `invalid` if the
     ///   question does not allow the answer, `alreadyFinished` if it has an answer or the batch has ended.
     public func answer(
         _ task: String,
         with text: String,
-        by author: String
+        by author: String,
+        number: Int? = nil
     ) async throws -> (question: OpenQuestion, answer: String) {
         let parts = task.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let index = Int(parts[1]), index >= 0 else {
@@ -50,8 +41,8 @@ extension SheafClient {
         guard batch.mayAsk else {
             throw SheafError(.alreadyFinished, "batch '\(batch.id)' has ended; its tasks no longer wait for answers")
         }
-        let reader = QuestionReader(client: self, journal: journal, batch: batch.id)
-        let state = try await reader.read()
+        let follower = FoldFollower(client: self, journal: journal, batch: batch.id)
+        let state = try await Self.state(follower)
         let name = "\(batch.id):\(index)"
         if state.isSettled(index) {
             throw SheafError(.alreadyFinished, "task \(name) has ended; it no longer waits for an answer")
@@ -63,6 +54,9 @@ extension SheafClient {
             throw SheafError(.notFound, "task \(name) has not asked a question", advice: .listQuestions)
         }
         let open = OpenQuestion(batch: batch.id, oldest)
+        if let number, number != open.id.number {
+            throw SheafError(.alreadyFinished, "task \(name) now waits for the answer to question \(open.id.number)")
+        }
         guard let answer = open.question.answer(text) else {
             let choices = open.question.choices
             let wanted = choices.isEmpty ? "an answer that is not empty" : "one of: \(choices.joined(separator: ", "))"
@@ -78,11 +72,20 @@ extension SheafClient {
                 "the answer for task \(name) has \(size) bytes as JSON; the limit is \(QuestionEntry.maximumSize) bytes"
             )
         }
-        guard let counted = try await reader.give(entry) else {
+        guard let counted = try await follower.give(entry) else {
             throw SheafError(.notFound, "task \(name) no longer waits for an answer")
         }
         guard counted.by == nonce else { throw Self.answered(name, counted) }
         return (open, answer)
+    }
+
+    /// The present state of a batch; an empty one if its log is gone.
+    fileprivate static func state(_ follower: FoldFollower) async throws -> BatchState {
+        do {
+            return try await retrying(for: .seconds(15)) { try await follower.catchUp() }
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            return BatchState()
+        }
     }
 
     private static func answered(_ task: String, _ answer: QuestionState.Answer) -> SheafError {
@@ -93,12 +96,35 @@ extension SheafClient {
         )
     }
 
-    private static func notInteractive(_ batch: Name) -> SheafError {
+    fileprivate static func notInteractive(_ batch: Name) -> SheafError {
         SheafError(
             .notNow,
             "batch '\(batch)' is not interactive, so its tasks ask no questions",
             advice: .createInteractive
         )
+    }
+}
+
+extension FoldFollowers {
+    /// The open questions of one batch, or of all batches that have not ended, oldest batch first.
+    ///
+    /// - Throws: ``SheafError`` with `notFound` if the batch does not exist, and `notNow` if it is not interactive.
+    func openQuestions(of reference: String?) async throws -> [OpenQuestion] {
+        let batches: [BatchInfo]
+        if let reference {
+            let batch = try journal.find(reference)
+            guard batch.options.isInteractive else { throw SheafClient.notInteractive(batch.id) }
+            batches = [batch]
+        } else {
+            batches = journal.state.batches.filter(\.options.isInteractive)
+        }
+        var questions: [OpenQuestion] = []
+        for batch in batches where batch.mayAsk {
+            questions += try await SheafClient.state(self[batch.id]).questions.open.map {
+                OpenQuestion(batch: batch.id, $0)
+            }
+        }
+        return questions
     }
 }
 

@@ -24,6 +24,7 @@ public final class BatchDirectory: Service {
         /// Where the progress log is followed from.
         var progressStart = LogPosition.last
         var workers = LiveWorkers()
+        var roster = WorkerRoster()
         /// Whether heartbeats were followed long enough for every live worker to have sent one.
         var knowsWorkers = false
         var live: [Name: LiveCounts] = [:]
@@ -39,6 +40,7 @@ public final class BatchDirectory: Service {
 
     private let client: SheafClient
     private let journal: Journal
+    private let questions: FoldFollowers
     private let isAggregating: Bool
     /// The only batch that matters, or nil for all.
     private let focus: Name?
@@ -66,6 +68,7 @@ public final class BatchDirectory: Service {
         self.client = client
         self.isAggregating = isAggregating
         self.journal = try await Journal.read(from: client)
+        self.questions = FoldFollowers(client: client, journal: journal)
         self.focus = try reference.map { [journal] in try journal.find($0).id }
         var progress = LatestProgress()
         var start = LogPosition.last
@@ -97,6 +100,50 @@ public final class BatchDirectory: Service {
         let batch = try journal.find(reference)
         return contents.withLock { Self.summary(of: batch, $0) }
     }
+
+    /// The indexes of the tasks of a batch that workers run now.
+    package func running(in batch: Name) -> Set<Int> { contents.withLock { $0.workers.indices(of: batch) } }
+
+    /// Some batches for which a condition holds, newest first.
+    ///
+    /// The cost is bounded whatever the number of batches: see ``BatchPage/reach``.
+    package func page(
+        after place: BatchPage.Place? = nil,
+        limit: Int,
+        where isIncluded: (BatchSummary) -> Bool = { _ in true }
+    ) -> BatchPage {
+        let (batches, hasMore) = journal.state.batches(before: place)
+        return contents.withLock { contents in
+            var page = BatchPage(batches: [], next: nil)
+            var last: BatchInfo?
+            for batch in batches {
+                if page.batches.count == limit {
+                    page.next = last.map(BatchPage.Place.init)
+                    return page
+                }
+                last = batch
+                let summary = Self.summary(of: batch, contents)
+                if isIncluded(summary) { page.batches.append(summary) }
+            }
+            if hasMore { page.next = last.map(BatchPage.Place.init) }
+            return page
+        }
+    }
+
+    /// The workers that are known to live, by name; complete once the directory has run for ``Heartbeat/idleInterval``.
+    package var workers: [LiveWorker] { contents.withLock { $0.roster.live } }
+
+    /// The open questions of one batch, or of all batches that have not ended, oldest batch first.
+    ///
+    /// Reads what was appended to the results logs of interactive batches since the last call.
+    ///
+    /// - Throws: ``SheafError`` with `notFound` if the batch does not exist, and `notNow` if it is not interactive.
+    package func questions(of reference: String?) async throws -> [OpenQuestion] {
+        try await questions.openQuestions(of: reference)
+    }
+
+    /// Reads the journal to its present end, so that the directory shows what the caller has just changed.
+    package func catchUp() async throws { try await journal.catchUp() }
 
     /// A stream with an element at first and after each change; a slow reader gets one element for many changes.
     ///
@@ -147,7 +194,11 @@ public final class BatchDirectory: Service {
             group.addTask {
                 try await broker.follow(names.heartbeats, from: .since(Heartbeat.lifetime)) { chunk in
                     self.contents.withLock { contents in
-                        for entry in chunk.entries { contents.workers.apply(entry.message) }
+                        for entry in chunk.entries {
+                            guard let heartbeat = Heartbeat(entry.message) else { continue }
+                            contents.workers.apply(heartbeat)
+                            contents.roster.apply(heartbeat)
+                        }
                     }
                     return true
                 }
@@ -176,6 +227,7 @@ public final class BatchDirectory: Service {
             let active = journal.state.batches.filter { $0.ending == nil }.map(\.id)
             let hasChanged = contents.withLock { contents in
                 contents.workers.prune()
+                contents.roster.prune()
                 contents.knowsWorkers = true
                 var live: [Name: LiveCounts] = [:]
                 for batch in active {

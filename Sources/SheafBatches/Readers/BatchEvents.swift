@@ -93,6 +93,15 @@ extension SheafClient {
     }
 }
 
+extension SheafClient {
+    /// What the journal records about a batch, in its order, but for the numbers of tasks published so far.
+    package func journalEvents(of batch: Name) async throws -> [BatchEvent] {
+        let info = try await Journal.read(from: self).find(batch.text)
+        return try await BatchEventReader(client: self, batch: info, index: nil).journal()
+            .filter { $0.what != "published" }
+    }
+}
+
 /// Reads the logs of a batch and turns their entries into events.
 private struct BatchEventReader {
     let client: SheafClient
@@ -100,10 +109,14 @@ private struct BatchEventReader {
     /// The only task of interest; nil means all.
     let index: Int?
 
+    func journal() async throws -> [BatchEvent] {
+        var events: [BatchEvent] = []
+        try await read(client.names.journal) { events += journalEvents($0) }
+        return events
+    }
+
     func events(_ body: (BatchEvent) async throws -> Void) async throws {
-        var others: [BatchEvent] = []
-        try await read(client.names.journal) { others += journalEvents($0) }
-        var waiting = Self.inOrderOfTime(others)[...]
+        var waiting = Self.inOrderOfTime(try await journal())[...]
         var fold = BatchState()
         fold.apply(batch)
         var leases: [String: TaskLease] = [:]
@@ -145,6 +158,7 @@ private struct BatchEventReader {
         case .stopped(let reason): event.detail = reason
         case .cancelled(let now): event.detail = now ? "running tasks, too" : nil
         case .resumed(let tolerated): event.detail = tolerated > 0 ? "failures that no longer count: \(tolerated)" : nil
+        case .notified(let id): event.detail = id
         case .retried(let generation, _, let count, _):
             event.generation = generation
             event.detail = Self.tasks(count)

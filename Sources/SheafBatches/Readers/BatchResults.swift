@@ -15,6 +15,8 @@ public struct BatchResults: AsyncSequence, Sendable {
     private let client: SheafClient
     let end: Int64
     private let isOrdered: Bool
+    /// Whether the outcomes are final: the batch has ended.
+    package var isComplete: Bool { batch.ending != nil }
 
     static func open(client: SheafClient, reference: String, ordered: Bool, upTo last: Int64? = nil) async throws
         -> BatchResults
@@ -51,6 +53,15 @@ public struct BatchResults: AsyncSequence, Sendable {
 
         /// The next outcomes, or nil at the end; throws `BrokerError`, and `notFound` if the log was deleted.
         public mutating func next() async throws -> [Outcome]? {
+            while let lines = try await nextLines() {
+                let outcomes = lines.compactMap(\.outcome)
+                if !outcomes.isEmpty { return outcomes }
+            }
+            return nil
+        }
+
+        /// The next outcomes as lines of the log, or nil at the end; throws what ``next()`` throws.
+        package mutating func nextLines() async throws -> [ResultLine]? {
             guard isOrdered else { return try await cursor.next() }
             if sorted == nil {
                 let spool = try SortedOutcomes()
@@ -62,6 +73,20 @@ public struct BatchResults: AsyncSequence, Sendable {
     }
 }
 
+/// A line of a results log whose outcome counts.
+package struct ResultLine: Sendable {
+    /// The part of the outcome that is needed for counting.
+    package let summary: OutcomeSummary
+    /// The line without its line break, as a part of its message.
+    package let bytes: ArraySlice<UInt8>
+
+    /// The outcome in full, or nil if the line is invalid.
+    package var outcome: Outcome? { try? Outcome(line: Array(bytes)) }
+
+    /// The same line without a reference to its message.
+    fileprivate var alone: ResultLine { ResultLine(summary: summary, bytes: Array(bytes)[...]) }
+}
+
 /// Reads a results log up to an offset and passes on the outcomes that count.
 actor ResultCursor {
     private let client: SheafClient
@@ -71,7 +96,7 @@ actor ResultCursor {
     private var knowsReopened = false
     private var nextOffset: Int64 = 0
     private var reader: (any LogReader)?
-    private var cancelled: [Int: Outcome] = [:]
+    private var cancelled: [Int: ResultLine] = [:]
     private var backoff = Backoff()
 
     init(client: SheafClient, batch: BatchInfo, end: Int64) {
@@ -81,13 +106,13 @@ actor ResultCursor {
         fold.apply(batch)
     }
 
-    func next() async throws -> [Outcome]? {
+    func next() async throws -> [ResultLine]? {
         while nextOffset < end {
             do {
                 if !knowsReopened { try await readReopened() }
                 let chunk = try await nextChunk()
-                let outcomes = chunk.flatMap(standing)
-                if !outcomes.isEmpty { return outcomes }
+                let lines = chunk.flatMap(standing)
+                if !lines.isEmpty { return lines }
             } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
                 throw BatchResults.gone(batch.id)
             } catch let error as BrokerError where error.isRetryable {
@@ -99,7 +124,8 @@ actor ResultCursor {
         }
         await reader?.cancel()
         reader = nil
-        let rest = cancelled.values.filter { !fold.isSettled($0.index) }.sorted { $0.index < $1.index }
+        let rest = cancelled.values.filter { !fold.isSettled($0.summary.index) }
+            .sorted { $0.summary.index < $1.summary.index }
         cancelled = [:]
         return rest.isEmpty ? nil : rest
     }
@@ -131,11 +157,14 @@ actor ResultCursor {
         return chunk.entries.filter { $0.offset < end }
     }
 
-    private func standing(_ entry: LogEntry) -> [Outcome] {
-        ResultMessage.outcomes(of: entry.message).filter { outcome in
-            if outcome.status == .cancelled { cancelled[outcome.index] = outcome }
-            return fold.apply(outcome.summary)
+    private func standing(_ entry: LogEntry) -> [ResultLine] {
+        var lines: [ResultLine] = []
+        for (summary, range) in ResultMessage.summarizedLines(of: entry.message) {
+            let line = ResultLine(summary: summary, bytes: entry.message.body[range])
+            if summary.status == .cancelled { cancelled[summary.index] = line.alone }
+            if fold.apply(summary) { lines.append(line) }
         }
+        return lines
     }
 }
 
@@ -153,29 +182,33 @@ final class SortedOutcomes {
         places = try TemporaryFile(in: nil)
     }
 
-    func add(_ outcomes: [Outcome]) throws {
-        for outcome in outcomes {
-            var line: [UInt8] = []
-            outcome.writeLine(to: &line)
-            let place = [UInt64(lines.size), UInt64(line.count)]
-            try line.withUnsafeBytes { try lines.append($0) }
-            try place.withUnsafeBytes { try places.write($0, at: outcome.index * 16) }
-            count = max(count, outcome.index + 1)
+    func add(_ chunk: [ResultLine]) throws {
+        for line in chunk {
+            let index = line.summary.index
+            let place = [UInt64(lines.size), UInt64(line.bytes.count)]
+            try line.bytes.withUnsafeBytes { try lines.append($0) }
+            try place.withUnsafeBytes { try places.write($0, at: index * 16) }
+            count = max(count, index + 1)
         }
     }
 
-    func next() throws -> [Outcome]? {
-        var chunk: [Outcome] = []
+    func next() throws -> [ResultLine]? {
+        var chunk: [ResultLine] = []
         while position < count, chunk.count < 200 {
             defer { position += 1 }
-            var place: [UInt64] = [0, 0]
-            _ = try place.withUnsafeMutableBytes { try places.read(into: $0, at: position * 16) }
-            if place[1] == 0 { continue }  // a task without an outcome
-            var line = [UInt8](repeating: 0, count: Int(place[1]))
-            _ = try line.withUnsafeMutableBytes { try lines.read(into: $0, at: Int(place[0])) }
-            if line.last == UInt8(ascii: "\n") { line.removeLast() }
-            chunk.append(try Outcome(line: line))
+            if let line = try line(of: position) { chunk.append(line) }
         }
         return chunk.isEmpty ? nil : chunk
+    }
+
+    /// The line of a task, or nil if the task has no outcome.
+    func line(of index: Int) throws -> ResultLine? {
+        var place: [UInt64] = [0, 0]
+        _ = try place.withUnsafeMutableBytes { try places.read(into: $0, at: index * 16) }
+        if place[1] == 0 { return nil }
+        var line = [UInt8](repeating: 0, count: Int(place[1]))
+        _ = try line.withUnsafeMutableBytes { try lines.read(into: $0, at: Int(place[0])) }
+        let summary = try line.withUnsafeBufferPointer { try OutcomeSummary(line: $0) }
+        return ResultLine(summary: summary, bytes: line[...])
     }
 }

@@ -16,7 +16,7 @@ extension Timestamp {
 }
 
 /// The name of this machine, as text for people.
-var hostName: String {
+package var hostName: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
     return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)

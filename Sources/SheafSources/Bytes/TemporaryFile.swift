@@ -2,7 +2,7 @@ import Glibc
 
 /// An unlinked temporary file, which disappears when its owner or the process ends.
 package final class TemporaryFile {
-    private let descriptor: Descriptor
+    let descriptor: Descriptor
     private let folder: String
     package private(set) var size = 0
 

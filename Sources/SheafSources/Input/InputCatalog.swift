@@ -43,18 +43,20 @@ final class InputCatalog {
     /// The total size in bytes, or nil if it is unknown because a stream is not kept.
     var size: Int? {
         if hasStreams, !keepsStreams { return nil }
-        return files.reduce(0) { $0 + $1.size } + spools.values.reduce(0) { $0 + $1.size }
+        let spooled = hasStreams ? options.spooled?.size ?? 0 : 0
+        return files.reduce(spooled) { $0 + $1.size } + spools.values.reduce(0) { $0 + $1.size }
     }
 
     /// Returns whether a file can be read without waiting for another process.
     func isReady(_ number: Int) -> Bool {
-        guard files[number].isStream else { return true }
+        guard files[number].isStream, options.spooled == nil else { return true }
         return spools[number] != nil || (streams[number]?.isReady(at: 0) ?? false)
     }
 
     /// Returns the opened file.
     func input(_ number: Int) throws -> any ByteInput {
         guard files[number].isStream else { return try regularFile(number) }
+        if files[number].isStandardInput, let spooled = options.spooled { return SpooledFile(spooled) }
         if let spool = spools[number] { return spool }
         let stream = try streams[number] ?? openStream(number)
         streams[number] = stream

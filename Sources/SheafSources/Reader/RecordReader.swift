@@ -100,7 +100,8 @@ actor RecordReader {
             let records = "\(skipped) record\(skipped == 1 ? "" : "s")"
             return SourceError(.nothingLeft, "no records are left in the input: all \(records) are excluded")
         }
-        let inputs = configuration.inputs.prefix(3).map { $0 == "-" ? "standard input" : $0 }
+        let stream = options.spooled == nil ? "standard input" : "the request"
+        let inputs = configuration.inputs.prefix(3).map { $0 == "-" ? stream : $0 }
         let names = inputs.joined(separator: ", ") + (configuration.inputs.count > 3 ? ", …" : "")
         let verb = configuration.inputs.count > 1 ? "have" : "has"
         return SourceError(.empty, "\(names) \(verb) no records")
@@ -206,7 +207,7 @@ actor RecordReader {
 }
 
 /// A dedicated queue for blocking reads, so that a disk or a pipe never blocks the threads that Swift tasks share.
-private final class ReadingQueue: SerialExecutor {
+final class ReadingQueue: SerialExecutor {
     private let queue = DispatchQueue(label: "sheaf.sources")
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -229,4 +230,6 @@ struct ReadingOptions: Sendable {
     var openFiles = 64
     /// The descriptor that `-` stands for.
     var standardInput: Int32 = 0
+    /// What `-` stands for instead, if it is not a descriptor.
+    var spooled: SpooledInput?
 }
