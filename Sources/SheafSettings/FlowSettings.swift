@@ -8,6 +8,8 @@ package struct FlowSettings: Sendable {
     package let name: Name
     /// Where it is defined.
     package let origin: SettingsOrigin
+    /// The key that selects what it does, such as `exec`.
+    package let kind: String
     /// What a worker runs for each task.
     package let flow: any Flow
     /// The default inputs as they are written: paths and globs, or `-` for standard input; empty if there are none.
@@ -71,6 +73,10 @@ package struct BatchDefaults: Sendable, Equatable {
     package var publishTimeout: Duration?
     /// Whether tasks may ask questions.
     package var isInteractive: Bool?
+    /// The tags of each batch.
+    package var tags: [String: String]
+    /// The URLs that are notified when a batch has ended.
+    package var notify: [String]
 
     /// Creates defaults.
     package init(
@@ -80,7 +86,9 @@ package struct BatchDefaults: Sendable, Equatable {
         maxRecords: Int? = nil,
         strict: Bool? = nil,
         publishTimeout: Duration? = nil,
-        isInteractive: Bool? = nil
+        isInteractive: Bool? = nil,
+        tags: [String: String] = [:],
+        notify: [String] = []
     ) {
         self.errorPolicy = errorPolicy
         self.maxRunning = maxRunning
@@ -89,5 +97,12 @@ package struct BatchDefaults: Sendable, Equatable {
         self.strict = strict
         self.publishTimeout = publishTimeout
         self.isInteractive = isInteractive
+        self.tags = tags
+        self.notify = notify
     }
+}
+
+extension BatchDefaults {
+    /// Whether a text is a URL that can be notified of the end of a batch.
+    package static func isURL(_ text: String) -> Bool { WebhookCaller.isURL(text) }
 }

@@ -10,7 +10,12 @@ package struct Settings: Sendable {
     /// The flow that exists without a file.
     private static let echo = "echo"
     /// The keys at the top.
-    private static let keys = ["broker", "namespace", "concurrency", "acknowledgement_timeout", "limits", "flows"]
+    private static let keys = [
+        "broker", "namespace", "concurrency", "acknowledgement_timeout", "webhook_secret", "notify_allow_private",
+        "limits", "server", "metrics", "tracing", "flows",
+    ]
+    /// The keys at the top that have no variable of the environment, because they are maps.
+    private static let maps: Set = ["limits", "server", "metrics", "tracing", "flows"]
 
     /// The default number of tasks that a worker runs at once.
     package static let defaultConcurrency = 5
@@ -33,6 +38,16 @@ package struct Settings: Sendable {
     package let concurrency: Int
     /// How long the broker waits for the end of a task before it hands the task to another worker.
     package let acknowledgementTimeout: Duration
+    /// How `sheaf serve` listens and whom it admits.
+    package let server: ServerSettings
+    /// How many of the newest active batches have metrics of their own.
+    package let metricsBatches: Int
+    /// How batches are traced, or nil if they are not.
+    package let tracing: TracingSettings?
+    /// The secret that signs webhooks, or nil if this process sends none.
+    package let webhookSecret: String?
+    /// Whether webhooks may go to addresses of this machine and of private networks.
+    package let notifiesPrivateAddresses: Bool
     /// The flows by name, in the order of the file, and `echo`.
     package let flows: OrderedDictionary<Name, FlowSettings>
     /// What is doubtful, each with its place.
@@ -113,7 +128,7 @@ package struct Settings: Sendable {
         }
         var root = SettingsNode.empty
         if let file { root = try SettingsNode(yaml: file.text, path: file.shownPath) }
-        for key in Self.keys where key != "flows" && key != "limits" {
+        for key in Self.keys where !maps.contains(key) {
             let name = "SHEAF_\(key.uppercased())"
             root.set(key, to: set[name], from: .environment(name))
         }
@@ -154,6 +169,14 @@ package struct Settings: Sendable {
                 schemes: brokerSchemes
             ).read()
         }
+        server =
+            try members["server"].map { member throws(SettingsError) in
+                try ServerReader(member, environment: environment, folder: folder).read()
+            } ?? ServerSettings()
+        secrets.formUnion(server.tokens.compactMap(\.variable))
+        if environment["SHEAF_WEBHOOK_SECRET"] != nil { secrets.insert("SHEAF_WEBHOOK_SECRET") }
+        webhookSecret = try members["webhook_secret"]?.text("a secret")
+        notifiesPrivateAddresses = try members["notify_allow_private"]?.bool() ?? false
         (flows, warnings) = try Self.flows(
             members["flows"],
             kinds: kinds,
@@ -168,6 +191,10 @@ package struct Settings: Sendable {
         namespace = try Self.namespace(members["namespace"])
         concurrency = try members["concurrency"]?.int(in: Self.concurrencyRange) ?? Self.defaultConcurrency
         acknowledgementTimeout = try Self.acknowledgementTimeout(members["acknowledgement_timeout"])
+        metricsBatches = try members["metrics"]?.members(knowing: ["batches"])["batches"]?.int(in: 0...1000) ?? 0
+        tracing = try members["tracing"].map { member throws(SettingsError) in
+            try TracingSettings(member, environment: environment)
+        }
         origins = members.mapValues(\.node.origin)
     }
 

@@ -1,3 +1,4 @@
+import SheafCore
 import Testing
 
 @testable import SheafSettings
@@ -17,7 +18,7 @@ import Testing
                 "\n\nworkers: 3",
                 """
                 sheaf.yaml:3: workers: unknown key; known keys are broker, namespace, concurrency, \
-                acknowledgement_timeout, limits, flows
+                acknowledgement_timeout, webhook_secret, notify_allow_private, limits, server, metrics, tracing, flows
                 """
             ),
             (
@@ -147,6 +148,8 @@ import Testing
             ("strict: 1", "strict: expected true or false, found the number 1"),
             ("max_records: 0", "max_records: expected an integer of at least 1, found the number 0"),
             ("max_running: x", "max_running: expected an integer of at least 1, found 'x'"),
+            ("tags: x", "tags: expected a map of tags, found 'x'"),
+            ("tags: { a b: c }", "tags: tag 'a b' is invalid; a tag is \(Tags.rule)"),
             ("format: []", "format: expected a format, found a list"),
         ]
     )

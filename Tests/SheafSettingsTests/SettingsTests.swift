@@ -31,6 +31,7 @@ import Testing
             shuffle: false
             max_records: 100
             strict: true
+            tags: { team: search, n: 1 }
         """
 
     @Test("Every key of a file is read") func readsEveryKey() throws {
@@ -62,7 +63,8 @@ import Testing
                         maxRunning: 3,
                         shuffle: false,
                         maxRecords: 100,
-                        strict: true
+                        strict: true,
+                        tags: ["team": "search", "n": "1"]
                     )
             )
             let definition = flow.definition()

@@ -145,9 +145,11 @@ extension ExecFlow {
         "SHEAF_ATTEMPT": { String($0.attempt) },
         "SHEAF_PARAMETERS": { $0.parameters.text },
     ]
+    /// The variables of the trace context; a program of a task that is not traced has none.
+    private static let traceVariables = (parent: "TRACEPARENT", state: "TRACESTATE")
 
     /// The names of the variables that describe the task.
-    private static let taskVariables = Set(taskValues.keys)
+    private static let taskVariables = Set(taskValues.keys).union([traceVariables.parent, traceVariables.state])
 
     /// What to start for a task.
     private func configuration(for task: FlowTask) throws(FlowError) -> Configuration {
@@ -192,7 +194,10 @@ extension ExecFlow {
                 message: "the id of the record contains a NUL, which no variable may contain"
             )
         }
-        return Self.taskValues.mapValues { $0(task) }
+        var variables = Self.taskValues.mapValues { $0(task) }
+        variables[Self.traceVariables.parent] = task.trace?.traceParent
+        variables[Self.traceVariables.state] = task.trace?.traceState
+        return variables
     }
 }
 

@@ -130,7 +130,7 @@ final class HTTPCaller: Sendable {
         }
         if let address = addresses.first(where: \.isPrivate) {
             throw FlowError(
-                type: "private-address",
+                type: FlowError.privateAddressType,
                 message: """
                     \(url) resolves to \(address.text), which is an address of this machine or of a private network; \
                     set 'private_addresses: true' to allow that

@@ -143,6 +143,10 @@ package struct HTTPFlow: ExaminableFlow {
                 if let type = body.contentType { call.headers.append(("Content-Type", type)) }
             }
             call.addUserAgent()
+            for header in task.trace?.headers ?? []
+            where call.headers.allSatisfy({ $0.name.lowercased() != header.name }) {
+                call.headers.append(header)
+            }
             return call
         } catch {
             throw FlowError(type: FlowError.templateType, message: error.description)

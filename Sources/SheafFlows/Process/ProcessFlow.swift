@@ -332,6 +332,14 @@ extension FlowTask {
         record.writeJSON(to: &line)
         field(",\"parameters\":")
         parameters.write(to: &line)
-        field(",\"attempt\":\(attempt)}\n")
+        field(",\"attempt\":\(attempt)")
+        if let trace {
+            field(",\"traceparent\":\"\(trace.traceParent)\"")
+            if let state = trace.traceState {
+                field(",\"tracestate\":")
+                JSON.write(state, to: &line)
+            }
+        }
+        field("}\n")
     }
 }

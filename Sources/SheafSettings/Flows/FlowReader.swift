@@ -9,6 +9,7 @@ struct FlowReader {
     private static let lastKeys = [
         "parameters", "timeout", "retries", "retry_delay", "retry_max_delay", "retry_on", "error_policy", "max_running",
         "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive", "answer_timeout",
+        "tags", "notify",
     ]
 
     /// The keys of a flow of a standard kind.
@@ -55,6 +56,7 @@ struct FlowReader {
         FlowSettings(
             name: name,
             origin: reader.node.origin,
+            kind: kind.key,
             flow: try kind.read(entry),
             source: try members["source"]?.strings("a path, a glob or a list of them") ?? [],
             sourceDirectory: entry.path(""),
@@ -109,8 +111,25 @@ struct FlowReader {
             maxRecords: try members["max_records"]?.int(atLeast: 1),
             strict: try members["strict"]?.bool(),
             publishTimeout: try duration("publish_timeout", zero: "0 leaves no time to publish anything"),
-            isInteractive: try members["interactive"]?.bool()
+            isInteractive: try members["interactive"]?.bool(),
+            tags: try tags(),
+            notify: try notify()
         )
+    }
+
+    private func notify() throws(SettingsError) -> [String] {
+        guard let member = members["notify"] else { return [] }
+        let urls = try member.strings("a URL")
+        if let wrong = urls.first(where: { !BatchDefaults.isURL($0) }) { throw member.error("'\(wrong)' is not a URL") }
+        if urls.count > BatchOptions.maximumURLs { throw member.error("at most \(BatchOptions.maximumURLs) URLs") }
+        return urls
+    }
+
+    private func tags() throws(SettingsError) -> [String: String] {
+        guard let member = members["tags"] else { return [:] }
+        let tags = Dictionary(try member.stringMap("a map of tags").map { ($0.key, $0.value) }) { $1 }
+        if let problem = Tags.problem(of: tags) { throw member.error(problem) }
+        return tags
     }
 
     private func errorPolicy() throws(SettingsError) -> ErrorPolicy? {

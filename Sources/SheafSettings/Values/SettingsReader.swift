@@ -32,9 +32,11 @@ package struct SettingsReader {
         return text
     }
 
-    /// Reads true or false.
+    /// Reads true or false; variables are strings, so only a quoted value of the file is refused.
     package func bool() throws(SettingsError) -> Bool {
-        guard case .scalar(let scalar) = node.value, case .bool(let flag) = scalar.kind else {
+        guard case .scalar(let scalar) = node.value else { throw expected("true or false") }
+        if case .bool(let flag) = scalar.kind { return flag }
+        guard scalar.kind == .text, case .environment = node.origin, let flag = Bool(scalar.text) else {
             throw expected("true or false")
         }
         return flag
