@@ -18,26 +18,34 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let bitCollections = Target.Dependency.product(name: "BitCollections", package: "swift-collections")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// A library target of this package.
-func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func library(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
 /// A test target of this package; the target under test is the first dependency.
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 /// `make fuzz` sets it: Tests/FuzzingTests is then built as a libFuzzer program instead of a test target.
@@ -54,16 +62,23 @@ let package = Package(
     products: [
         .library(name: "Sheaf", targets: ["Sheaf"]),
         .library(name: "SheafBroker", targets: ["SheafBroker"]),
+        .library(name: "SheafTelemetry", targets: ["SheafTelemetry"]),
         .library(name: "SheafTesting", targets: ["SheafTesting"]),
         .executable(name: "sheaf", targets: ["sheaf-cli"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.30.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: ["FullFoundation"]),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -74,6 +89,7 @@ let package = Package(
     // Nothing imports upward: each target uses only targets above it.
     targets: [
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         library("AMQPClient", ["CRabbitMQ"]),
 
         library("SheafCore", [bitCollections, orderedCollections]),
@@ -93,7 +109,7 @@ let package = Package(
             "SheafBatches",
             [
                 "SheafCore", "SheafBroker", "SheafEmbedded", "SheafRabbitMQ", "SheafSources", "SheafFlows",
-                bitCollections, lifecycle, logging, systemPackage,
+                bitCollections, lifecycle, logging, orderedCollections, systemPackage,
             ]
         ),
         library("SheafWorker", ["SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", lifecycle, logging]),
@@ -107,10 +123,26 @@ let package = Package(
             ]
         ),
         library(
+            "SheafTelemetry",
+            ["SheafCore", "SheafFlows", "SheafBatches", "SheafWorker", asyncHTTPClient, logging, metrics, tracing]
+        ),
+        library(
+            "SheafServer",
+            [
+                "CZlib", "Sheaf", "SheafBatches", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources",
+                "SheafSettings", "SheafFormats", "SheafTelemetry", httpTypes, hummingbird, hummingbirdCore,
+                hummingbirdTLS, lifecycle, logging, metrics, mustache, nioCore, nioHTTP1, nioHTTPTypes, nioSSL,
+                orderedCollections, systemPackage,
+            ],
+            // The templates, styles and script of the pages, so that the program is one file.
+            resources: [.embedInCode("Pages/Files")]
+        ),
+        library(
             "SheafCommands",
             [
                 "Sheaf", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings", "SheafFormats",
-                argumentParser, lifecycle, logging, orderedCollections, systemPackage, unixSignals,
+                "SheafServer", "SheafTelemetry", argumentParser, lifecycle, logging, orderedCollections, systemPackage,
+                unixSignals,
             ]
         ),
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
@@ -176,6 +208,26 @@ let package = Package(
                 "SheafTestSupport", "SheafTesting", logging,
             ]
         ),
+        .testTarget(
+            name: "SheafTelemetryTests",
+            dependencies: [
+                "sheaf-cli", "SheafTelemetry", "SheafServer", "Sheaf", "SheafBatches", "SheafCore", "SheafFlows",
+                "SheafWorker", "SheafTestSupport", "SheafTestTools", asyncHTTPClient, logging, metrics, nioCore,
+                nioHTTP1, tracing,
+            ],
+            exclude: ["collector.py"],
+            swiftSettings: strict
+        ),
+        tests(
+            "SheafServerTests",
+            [
+                "SheafServer", "SheafFormats", "SheafSettings", "SheafTelemetry", "Sheaf", "SheafBatches",
+                "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTestSupport", "SheafTesting",
+                "SheafTestTools", asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL,
+                orderedCollections, subprocess, systemPackage, "sheaf-cli",
+            ],
+            exclude: ["browser.py"]
+        ),
         tests(
             "SheafCommandsTests",
             [
@@ -200,7 +252,7 @@ let package = Package(
         tests("CommandLineTests", ["sheaf-cli", "shorten", "SheafCore", "SheafTestTools"]),
         tests(
             "IntegrationTests",
-            ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]
+            ["sheaf-cli", "AMQPClient", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]
         ),
         tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]),
         .testTarget(

@@ -30,4 +30,5 @@
 @_exported public import struct SheafCore.RateLimitWait
 @_exported public import struct SheafCore.Record
 @_exported public import struct SheafCore.Timestamp
+@_exported public import struct SheafCore.TraceContext
 @_exported public import struct SheafCore.Usage
