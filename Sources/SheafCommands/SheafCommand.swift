@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Glibc
+import SheafCore
 
 /// The `sheaf` command with its subcommands.
 package struct SheafCommand: AsyncParsableCommand {
@@ -28,10 +29,12 @@ package struct SheafCommand: AsyncParsableCommand {
             """,
         version: SheafVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Work", subcommands: [Create.self, Run.self]),
+            CommandGroup(name: "Work", subcommands: [Create.self, Run.self, Serve.self]),
             CommandGroup(
                 name: "See",
-                subcommands: [Status.self, List.self, Watch.self, Wait.self, Results.self, Events.self]
+                subcommands: [
+                    Status.self, List.self, Watch.self, Wait.self, Results.self, Errors.self, Events.self, Tap.self,
+                ]
             ),
             CommandGroup(name: "Answer", subcommands: [Questions.self, Answer.self]),
             CommandGroup(
@@ -83,9 +86,4 @@ package struct SheafCommand: AsyncParsableCommand {
         if let text = diagnosis.text { Console(isQuiet: false, environment: [:]).complain(text) }
         return diagnosis.status.rawValue
     }
-}
-
-/// The version of this program.
-enum SheafVersion {
-    static let current = "0.1.0"
 }

@@ -48,6 +48,10 @@ import Testing
             "n=1",
             "--batch-id",
             "b1",
+            "--tag",
+            "customer=acme",
+            "--tag",
+            "note=a=b",
             "--format",
             "csv"
         )
@@ -56,6 +60,7 @@ import Testing
         #expect(command.input.format == .csv)
         #expect(command.publishing.errorPolicy == .stopPercent(above: 5))
         #expect(command.publishing.concurrency == 2)
+        #expect(command.publishing.tags == ["customer": "acme", "note": "a=b"])
         #expect(command.publishing.batchId?.text == "b1")
         let parameters = ParameterArgument.object(command.publishing.parameters)
         #expect(parameters == ["lang": ["de", "fr"], "n": 1])
@@ -68,6 +73,7 @@ import Testing
             ["create", "f", "--error-policy", "sometimes"], ["create", "f", "--batch-id", "last"],
             ["create", "f", "--timeout", "5s"], ["create", "f", "--dry-run", "--wait"],
             ["create", "f", "--no-shuffle", "--seed", "1"], ["create", "f", "-p", "novalue"],
+            ["create", "f", "--tag", "novalue"], ["create", "f", "--tag", "a b=c"], ["list", "--tag", "a b"],
             ["run", "-n", "0"], ["run", "-c", "0"], ["run", "-c", "10001"], ["events", "b", "--index=-1"],
             ["run", "--max-time", "soon"], ["status"], ["list", "--limit", "0"],
             ["list", "--status", "done"], ["results", "last", "--json", "--format", "csv"], ["--nonsense"],

@@ -1,5 +1,5 @@
-import Glibc
 import SheafCore
+import SheafFormats
 import SheafSettings
 import SheafSources
 
@@ -24,11 +24,8 @@ struct InputFinding: Sendable {
     static func check(_ flow: FlowSettings, input: InputOptions) async throws -> InputFinding {
         var finding = InputFinding(flow: flow.name)
         do {
-            let configuration = try flow.source(
-                input,
-                seed: input.seed ?? 0,
-                readsStandardInput: isatty(STDIN_FILENO) == 0
-            )
+            let choices = try BatchChoices(input, for: flow)
+            let configuration = try flow.source(choices, seed: input.seed ?? 0)
             let report = try await RecordSource.open(configuration).checkStrictly(keeping: problemLimit)
             finding.records = report.checked
             finding.invalid = report.invalid
@@ -89,37 +86,5 @@ struct ValidationReport: Sendable {
         let file = configuration.map { "\($0) is valid" } ?? "no configuration file was found"
         let names = flows.map(\.text).joined(separator: ", ")
         return "\(file); flows: \(names.isEmpty ? "none" : names)"
-    }
-}
-
-/// Reads a whole input and refuses it if a record cannot be read.
-struct StrictCheck: Sendable {
-    /// The largest number of unreadable records to list.
-    let limit: Int
-
-    /// Throws if records cannot be read; the error lists the first ones with place and cause.
-    func run(_ source: RecordSource) async throws {
-        let report = try await source.checkStrictly(keeping: limit)
-        if !report.isValid { throw refusal(report, consequence: "nothing was published") }
-    }
-
-    /// Returns the error for a report of unreadable records.
-    func refusal(_ report: StrictReport, consequence: String) -> Diagnosis {
-        var lines = [
-            "\(report.invalid) of \(Wording.count(report.checked, "record")) cannot be read; \(consequence)"
-        ]
-        lines += report.first.map(\.complaint)
-        if report.invalid > report.first.count { lines.append("… and \(report.invalid - report.first.count) more") }
-        return Diagnosis(.badData, lines.joined(separator: "\n"))
-    }
-}
-
-extension SourceItem {
-    /// The problem of an item with its place.
-    var complaint: String {
-        switch content {
-        case .record: place
-        case .invalid(let message): message.hasPrefix(place) ? message : "\(place): \(message)"
-        }
     }
 }

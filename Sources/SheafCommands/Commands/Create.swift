@@ -68,11 +68,8 @@ extension SheafCommand {
                 }
                 return
             }
-            let request = try BatchRequest(
-                session.flow(named: input.flow, orCommand: true),
-                input: input,
-                publishing: publishing
-            )
+            let flow = try session.flow(named: input.flow, orCommand: true)
+            let request = try BatchRequest(flow, BatchChoices(input, publishing, for: flow))
             if publishing.skipSucceeded == nil {
                 let source = try await open(request, leavingOut: nil)
                 if dryRun {
@@ -94,7 +91,7 @@ extension SheafCommand {
             } catch let error as SourceError where error.code != .nothingLeft {
                 throw Diagnosis(of: error, reading: request.source)
             }
-            if request.isStrict { try await StrictCheck(limit: 20).run(source) }
+            if request.isStrict { try await StrictCheck().run(source) }
             return source
         }
 

@@ -18,6 +18,7 @@ extension SheafCommand {
                   sheaf results last --ordered
                   sheaf results last --status failed
                   sheaf results last -o results.csv
+                  sheaf results last --merge -o merged.csv
                 """
         )
 
@@ -40,6 +41,14 @@ extension SheafCommand {
         @Flag(help: "Sort by index instead of the order in which tasks ended.")
         var ordered = false
 
+        @Flag(
+            help: """
+                Read the input again and print the fields of each record, then _status, _output and _error, in the order \
+                of the input.
+                """
+        )
+        var merge = false
+
         @Option(help: "The format of the rows; default: by the ending of the file, else jsonl.")
         var format: ResultFormat?
 
@@ -52,17 +61,17 @@ extension SheafCommand {
             if json, let format, format != .json {
                 throw ValidationError("--json and --format \(format) cannot be combined")
             }
+            if merge, ordered { throw ValidationError("--merge and --ordered cannot be combined") }
         }
 
         @concurrent
         func run(in session: Session) async throws {
             let format = json ? .json : format ?? output.flatMap { ResultFormat(ending: $0) } ?? .jsonl
             try await session.withClient { client in
-                let results = try await client.results(of: batch, ordered: ordered)
-                let export = ResultExport(writer: ResultWriter(format: format, batch: results.batch.id), status: status)
-                let rows = try await export.write(results, to: output)
-                if let output { session.console.say("wrote \(Wording.count(rows, "row")) to \(output)") }
-                let summary = try await client.batch(results.batch.id.text)
+                let (rows, id) = try await rows(of: client, format)
+                let count = try await ResultExport.write(rows, to: output)
+                if let output { session.console.say("wrote \(Wording.count(count, "row")) to \(output)") }
+                let summary = try await client.batch(id.text)
                 if !summary.status.isFinal {
                     session.console.say(
                         "batch \(summary.info.id) has not ended: \(Wording.counts(summary.counts)); "
@@ -71,49 +80,38 @@ extension SheafCommand {
                 }
             }
         }
+
+        private func rows(of client: SheafClient, _ format: ResultFormat) async throws -> (ResultRows, Name) {
+            if merge {
+                let merged = try await client.mergedResults(of: batch)
+                let writer = try await MergedWriter(format: format, for: merged)
+                return (ResultRows(merged, writer: writer, statuses: Set(status)), merged.results.batch.id)
+            }
+            let results = try await client.results(of: batch, ordered: ordered)
+            return (ResultRows(results, format: format, statuses: Set(status)), results.batch.id)
+        }
     }
 }
 
 /// Writes the rows of a batch's results to standard output or a file.
-struct ResultExport: Sendable {
-    private static let chunkSize = 64 << 10
-
-    private let writer: ResultWriter
-    private let status: Set<Outcome.Status>
-
-    /// Creates an export; rows of any status are written if none is given.
-    init(writer: ResultWriter, status: [Outcome.Status]) {
-        self.writer = writer
-        self.status = Set(status)
-    }
-
+enum ResultExport {
     /// Writes all rows and returns their number; a file appears under its name only once all rows are written.
-    func write(_ results: BatchResults, to path: String?) async throws -> Int {
+    static func write(_ rows: ResultRows, to path: String?) async throws -> Int {
         guard let path else {
             let output = DescriptorWriter(descriptor: STDOUT_FILENO, name: "standard output")
             // A terminal would obey control characters; files and programs get the exact bytes.
-            if isatty(STDOUT_FILENO) == 1 { return try await write(results, to: SafeSink(sink: output)) }
-            return try await write(results, to: output)
+            if isatty(STDOUT_FILENO) == 1 { return try await write(rows, to: SafeSink(sink: output)) }
+            return try await write(rows, to: output)
         }
         let file = try SideFile(path: path)
-        let rows = try await write(results, to: file)
+        let count = try await write(rows, to: file)
         try file.finish()
-        return rows
+        return count
     }
 
-    private func write(_ results: BatchResults, to sink: some ByteSink) async throws -> Int {
-        var writer = writer
-        var buffer = writer.head
-        for try await outcomes in results {
-            for outcome in outcomes where status.isEmpty || status.contains(outcome.status) {
-                writer.write(outcome, to: &buffer)
-            }
-            if buffer.count >= Self.chunkSize {
-                try sink.write(buffer)
-                buffer.removeAll(keepingCapacity: true)
-            }
-        }
-        try sink.write(buffer + writer.tail)
-        return writer.rows
+    private static func write(_ rows: ResultRows, to sink: some ByteSink) async throws -> Int {
+        var rows = rows
+        while let piece = try await rows.next() { try sink.write(piece) }
+        return rows.line
     }
 }

@@ -93,6 +93,14 @@ extension SheafCommand {
         )
         var whenIdle = false
 
+        @Option(
+            help: ArgumentHelp(
+                "Serve metrics for Prometheus and probes there, such as :9464; default: no.",
+                valueName: "host:port"
+            )
+        )
+        var metrics: ListenAddress?
+
         @OptionGroup var common: CommonOptions
 
         func validate() throws {
@@ -123,7 +131,8 @@ extension SheafCommand {
                 session: session,
                 configuration: configuration,
                 batch: batch,
-                idle: whenIdle ? IdleWatch() : nil
+                idle: whenIdle ? IdleWatch() : nil,
+                metrics: metrics
             )
             let verdict = try await worker.run()
             if verdict != .success { throw Diagnosis.silent(verdict) }

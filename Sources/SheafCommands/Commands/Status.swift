@@ -44,6 +44,7 @@ extension SheafCommand {
                 Examples:
                   sheaf list
                   sheaf list --status processing --flow wordcount
+                  sheaf list --tag customer=acme
                   sheaf list --limit 10 --json
                 """
         )
@@ -53,6 +54,18 @@ extension SheafCommand {
 
         @Option(help: ArgumentHelp("Only batches of this flow; may be repeated; default: any.", valueName: "name"))
         var flow: [String] = []
+
+        @Option(
+            help: ArgumentHelp(
+                "Only batches with this tag, or with any value of this key. May be repeated; a batch must match all.",
+                valueName: "key[=value]"
+            ),
+            transform: { text in
+                guard let filter = TagFilter(text) else { throw ValidationError("it must be a key, or \(Tags.rule)") }
+                return filter
+            }
+        )
+        var tag: [TagFilter] = []
 
         @Option(help: ArgumentHelp("Only the newest N; default: all.", valueName: "n"))
         var limit: Int?
@@ -70,6 +83,7 @@ extension SheafCommand {
             let chosen = all.filter { batch in
                 (status.isEmpty || status.contains(batch.status))
                     && (flow.isEmpty || flow.contains(batch.info.flow.text))
+                    && tag.allSatisfy { $0.matches(batch.info.options) }
             }.suffix(limit ?? .max)
             if json.isOn {
                 try session.console.print(JSONValue.array(chosen.map(\.json)).text)

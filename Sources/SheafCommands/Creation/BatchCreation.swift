@@ -1,8 +1,10 @@
 import OrderedCollections
 import Sheaf
 import SheafCore
+import SheafFormats
 import SheafSettings
 import SheafSources
+import SheafTelemetry
 
 /// Publishes a batch and reports progress and the result.
 struct BatchCreation: Sendable {
@@ -23,11 +25,16 @@ struct BatchCreation: Sendable {
     func run(_ request: BatchRequest, source: RecordSource, skip: BatchInput.Skip? = nil) async throws -> Report {
         let total = source.count.map { $0 * request.variants.variants.count }
         let created = try await showingProgress(total: total, readsStream: source.readsStandardInput) { events in
-            try await client.create(
-                request.plan(source.fingerprint, skip: skip),
-                from: source.chunks(),
-                events: events
-            )
+            var plan = request.plan(source.fingerprint, skip: skip)
+            plan.trace = session.traceParent
+            return try await session.withTracing { tracing in
+                guard let tracing else {
+                    return try await client.create(plan, from: source.chunks(), events: events)
+                }
+                return try await tracing.batches.recording(plan) { plan in
+                    try await client.create(plan, from: source.chunks(), events: events)
+                }
+            }
         }
         let skipped = skip == nil ? nil : await source.skipped
         report(created, skipped: skipped, of: skip)
@@ -110,7 +117,7 @@ struct BatchResumption: Sendable {
         }
         let recorded = try RecordedInput(of: info, client: client, command: "sheaf create --resume \(info.id)")
         let source = try await recorded.open(input, publishing)
-        if recorded.known.isStrict { try await StrictCheck(limit: 20).run(source) }
+        if recorded.known.isStrict { try await StrictCheck().run(source) }
         return try await publish(info, source, recorded, publishing)
     }
 

@@ -1,56 +1,7 @@
 import SheafCore
-import SheafSources
+import SheafFormats
 
-/// A preview of a batch, for `--dry-run`.
-struct BatchPreview: Sendable, Equatable {
-    /// The flow.
-    let flow: Name
-    /// How many records there are, including unreadable ones.
-    let records: Int
-    /// How many of them cannot be read.
-    let invalid: Int
-    /// How many tasks each record makes.
-    let variants: Int
-    /// The record that would be published first.
-    let first: Record?
-    /// The parameters of its first task.
-    let parameters: String?
-    /// The first unreadable records.
-    let complaints: [String]
-
-    /// How many tasks there would be; an unreadable record makes as many as others, and all of them fail.
-    var total: Int { records * variants }
-
-    private static let complaintLimit = 5
-
-    /// Reads the whole input and counts.
-    static func read(_ source: RecordSource, request: BatchRequest) async throws -> BatchPreview {
-        var records = 0
-        var invalid = 0
-        var first: Record?
-        var complaints: [String] = []
-        for try await chunk in source.chunks() {
-            for item in chunk {
-                records += 1
-                switch item.content {
-                case .record(let record): first = first ?? record
-                case .invalid:
-                    invalid += 1
-                    if complaints.count < complaintLimit { complaints.append(item.complaint) }
-                }
-            }
-        }
-        return BatchPreview(
-            flow: request.flow,
-            records: records,
-            invalid: invalid,
-            variants: request.variants.variants.count,
-            first: first,
-            parameters: request.variants.variants.first ?? nil,
-            complaints: complaints
-        )
-    }
-
+extension BatchPreview {
     /// Prints the preview: JSON on standard output, text on standard error.
     func show(on console: Console, json: Bool) throws {
         if json {
@@ -69,15 +20,6 @@ struct BatchPreview: Sendable, Equatable {
             try console.print(Self.excerpt(of: first))
         }
         if let parameters { console.say("parameters: \(parameters)") }
-    }
-
-    private var json: JSONValue {
-        [
-            "dry_run": true, "flow": .string(flow.text), "total": .integer(total), "records": .integer(records),
-            "invalid": .integer(invalid * variants), "variants": .integer(variants),
-            "first": first.map { ["record_id": .string($0.id), "record": (try? $0.json) ?? .null] as JSONValue }
-                ?? .null,
-        ]
     }
 
     /// Returns the record as JSON on one line, cut if it is long.

@@ -165,6 +165,7 @@ struct RecordedInputCheck: Sendable {
         compare("--error-policy", publishing.errorPolicy?.description, info.options.errorPolicy.description)
         compare("--concurrency", publishing.concurrency, info.options.maxRunning)
         compare("--batch-id", publishing.batchId?.text, info.id.text)
+        for tag in publishing.tag { compare("--tag \(tag.key)", tag.value, info.options.tags[tag.key]) }
         compare("--strict", publishing.strict, known.isStrict)
         if publishing.skipSucceeded != "last" {
             compare("--skip-succeeded", publishing.skipSucceeded, known.skip?.batch.text)

@@ -13,7 +13,7 @@ enum ExitReason: Int32, CaseIterable {
     case unreachable = 3
     /// The batch exists already, has ended, or its state does not allow this.
     case conflict = 4
-    /// The batch, task, flow or dead letter does not exist.
+    /// A batch, task, open question, flow or dead letter that the command names does not exist.
     case notFound = 5
     /// The batch was cancelled.
     case cancelled = 6
@@ -21,7 +21,7 @@ enum ExitReason: Int32, CaseIterable {
     case timedOut = 7
     /// The command line is invalid.
     case usage = 64
-    /// The input has no records, or records that cannot be read.
+    /// The input has no records, unreadable ones, or not those that its batch was created from.
     case badData = 65
     /// An input is missing or cannot be read.
     case noInput = 66
@@ -47,11 +47,11 @@ enum ExitReason: Int32, CaseIterable {
         case .unsuccessful: "a task failed, the error policy stopped the batch, or its creator died"
         case .unreachable: "the broker is unreachable, or rejects the user or password"
         case .conflict: "the batch exists already, has ended, or its state does not allow this"
-        case .notFound: "the batch, task, flow or dead letter does not exist"
+        case .notFound: "what the command names does not exist: a batch, task, open question, flow or dead letter"
         case .cancelled: "the batch was cancelled"
         case .timedOut: "a time limit has passed"
         case .usage: "the command line is invalid"
-        case .badData: "the input has no records, or records that cannot be read"
+        case .badData: "the input has no records, unreadable ones, or not those of its batch"
         case .noInput: "an input is missing or cannot be read"
         case .unavailable: "the broker is incompatible with Sheaf"
         case .fault: "internal error in Sheaf; please report it"

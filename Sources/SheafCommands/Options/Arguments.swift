@@ -55,6 +55,18 @@ struct TimeSpan: ExpressibleByArgument, Sendable, Equatable {
     }
 }
 
+/// A tag on the command line: `key=value`.
+struct TagArgument: Sendable, Equatable {
+    let key: String
+    let value: String
+
+    /// Reads an argument; throws if it is not a valid tag.
+    init(_ argument: String) throws {
+        guard let tag = Tags.parse(argument) else { throw ValidationError("a tag is \(Tags.rule)") }
+        (key, value) = tag
+    }
+}
+
 /// A parameter on the command line: `name=value`, whose value is JSON if it is valid, else a string.
 struct ParameterArgument: ExpressibleByArgument, Sendable, Equatable {
     let name: String

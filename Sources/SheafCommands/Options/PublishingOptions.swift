@@ -1,5 +1,8 @@
 import ArgumentParser
+import Glibc
 import SheafCore
+import SheafFormats
+import SheafSettings
 
 /// The options of a new batch, besides its input.
 struct PublishingOptions: ParsableArguments {
@@ -44,6 +47,27 @@ struct PublishingOptions: ParsableArguments {
     )
     var batchId: Name?
 
+    @Option(
+        help: ArgumentHelp(
+            "A tag by which 'sheaf list --tag' finds the batch. May be repeated.",
+            valueName: "key=value"
+        ),
+        transform: { try TagArgument($0) }
+    )
+    var tag: [TagArgument] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Post a signed webhook to this URL when the batch has ended. May be repeated; default: the flow's.",
+            valueName: "url"
+        ),
+        transform: { text in
+            guard BatchDefaults.isURL(text) else { throw ValidationError("it must be an http or https URL") }
+            return text
+        }
+    )
+    var notify: [String] = []
+
     @Flag(
         inversion: .prefixedNo,
         help: "Read the whole input first; if records cannot be read, list them and publish nothing."
@@ -84,8 +108,46 @@ struct PublishingOptions: ParsableArguments {
     )
     var publishTimeout: TimeSpan?
 
+    /// The tags; the last of several with the same key wins.
+    var tags: [String: String] { Dictionary(tag.map { ($0.key, $0.value) }) { $1 } }
+
     func validate() throws {
         if publishTimeout?.duration == .zero { throw ValidationError("--publish-timeout must be more than 0") }
+        if notify.count > BatchOptions.maximumURLs {
+            throw ValidationError("--notify may be given \(BatchOptions.maximumURLs) times at most")
+        }
+        if let problem = Tags.problem(of: tags) { throw ValidationError(problem) }
         if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more") }
+    }
+}
+
+extension BatchChoices {
+    /// Takes what the command line says about the input; without any input, piped standard input is read.
+    init(_ input: InputOptions, for flow: FlowSettings) throws {
+        self.init()
+        inputs = input.inputs
+        if inputs.isEmpty, flow.source.isEmpty {
+            guard isatty(STDIN_FILENO) == 0 else {
+                throw Diagnosis(
+                    .usage,
+                    "no input was named, and flow '\(flow.name)' has no source in the configuration",
+                    advice:
+                        "try 'sheaf create \(flow.name) INPUT…' with files, folders or globs, or - for standard input"
+                )
+            }
+            inputs = ["-"]
+        }
+        (format, idField, maxRecords) = (input.format, input.idField, input.maxRecords)
+        (shuffle, seed) = (input.shuffle, input.seed)
+    }
+
+    /// Takes what the command line says about a new batch.
+    init(_ input: InputOptions, _ publishing: PublishingOptions, for flow: FlowSettings) throws {
+        try self.init(input, for: flow)
+        parameters = ParameterArgument.object(publishing.parameters)
+        (errorPolicy, concurrency, batchID) = (publishing.errorPolicy, publishing.concurrency, publishing.batchId)
+        (strict, interactive, tags) = (publishing.strict, publishing.interactive, publishing.tags)
+        notify = publishing.notify
+        publishTimeout = publishing.publishTimeout?.duration
     }
 }

@@ -33,6 +33,7 @@ enum BatchDetails {
             entries.append(("usage", amounts.joined(separator: ", ")))
         }
         if !batch.info.source.isEmpty { entries.append(("source", batch.info.source)) }
+        if !batch.info.options.tags.isEmpty { entries.append(("tags", Wording.tags(batch.info.options.tags))) }
         entries.append(("options", options(batch.info)))
         for position in entries.indices where entries[position].label != "status" {
             entries[position].text = SafeText.line(entries[position].text)
@@ -79,15 +80,18 @@ enum BatchDetails {
 enum BatchTable {
     /// Returns the lines.
     static func lines(_ batches: [BatchSummary], style: Style, now: Timestamp) -> [String] {
-        var table = TextTable(columns: [
+        let showsTags = batches.contains { !$0.info.options.tags.isEmpty }
+        var columns: [TextTable.Column] = [
             .init(heading: "BATCH"), .init(heading: "FLOW"), .init(heading: "STATUS"),
             .init(heading: "DONE", isNumeric: true), .init(heading: "TOTAL", isNumeric: true),
             .init(heading: "FAILED", isNumeric: true), .init(heading: "CREATED"),
-        ])
+        ]
+        if showsTags { columns.append(.init(heading: "TAGS")) }
+        var table = TextTable(columns: columns)
         for batch in batches {
             let status = batch.status
             let hasFailures = batch.counts.failed > 0
-            table.add([
+            var cells: [TextTable.Cell] = [
                 .init(batch.info.id.text),
                 .init(batch.info.flow.text),
                 .init(status.rawValue + (batch.lacksCreator ? " (interrupted)" : "")) { style.paint(status, $0) },
@@ -95,7 +99,11 @@ enum BatchTable {
                 .init(batch.isSealed ? String(batch.total) : "\(batch.total)+"),
                 .init(String(batch.counts.failed)) { hasFailures ? style.paint($0, .red) : $0 },
                 .init(Wording.ago(batch.info.createdAt, now: now)),
-            ])
+            ]
+            if showsTags {
+                cells.append(.init(TerminalText.line(Wording.tags(batch.info.options.tags), limit: 80)))
+            }
+            table.add(cells)
         }
         return table.lines
     }

@@ -1,4 +1,5 @@
 import Sheaf
+import SheafBatches
 import SheafCore
 
 /// A table of text, its columns aligned with spaces.
@@ -113,6 +114,25 @@ enum DeadLetterTable {
         case .integer(let number): String(number)
         case .bool(let flag): String(flag)
         }
+    }
+}
+
+/// Formats groups of errors, whose text is untrusted.
+enum ErrorTable {
+    /// Returns a table, one group per line.
+    static func lines(_ groups: [ErrorGroup]) -> [String] {
+        var table = TextTable(columns: [
+            .init(heading: "TASKS", isNumeric: true), .init(heading: "GROUP"), .init(heading: "TYPE"),
+            .init(heading: "FIRST", isNumeric: true), .init(heading: "EXAMPLE"),
+        ])
+        for group in groups {
+            table.add([
+                .init(String(group.count)), .init(group.id),
+                .init(TerminalText.line(group.type ?? "-", limit: 40)), .init(String(group.first)),
+                .init(TerminalText.line(group.example, limit: 120)),
+            ])
+        }
+        return table.lines
     }
 }
 

@@ -4,6 +4,11 @@ import SheafFormats
 
 /// Numbers, times, results and advice in the words of the command.
 enum Wording {
+    /// Returns tags on one line, sorted by key.
+    static func tags(_ tags: [String: String]) -> String {
+        tags.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+    }
+
     /// Returns a count with its noun: `1 task`, `2 tasks`.
     static func count(_ count: Int, _ noun: String) -> String {
         "\(count) \(noun)\(count == 1 ? "" : "s")"

@@ -94,7 +94,26 @@ struct Session: Sendable {
 
     /// Connects, runs the body and closes.
     func withClient<Result: Sendable>(_ body: (SheafClient) async throws -> Result) async throws -> Result {
-        try await SheafClient.withClient(broker: settings.broker, namespace: settings.namespace, logger: logger, body)
+        try await SheafClient.withClient(
+            broker: settings.broker,
+            namespace: settings.namespace,
+            logger: logger,
+            webhooks: try webhooks(),
+            body
+        )
+    }
+
+    private func webhooks() throws -> WebhookConfiguration? {
+        guard let secret = settings.webhookSecret else { return nil }
+        let isPrivate = settings.notifiesPrivateAddresses
+        guard let webhooks = WebhookConfiguration(secret: secret, allowsPrivateAddresses: isPrivate) else {
+            throw Diagnosis(
+                .configuration,
+                "webhook_secret is invalid",
+                advice: "set it to whsec_ and 24 to 64 random bytes in Base64"
+            )
+        }
+        return webhooks
     }
 }
 

@@ -1,6 +1,8 @@
 import ServiceLifecycle
 import Sheaf
 import SheafCore
+import SheafServer
+import SheafTelemetry
 import Synchronization
 
 /// One run of a worker, from connecting to the final report.
@@ -12,15 +14,25 @@ final class WorkerSession: Sendable {
     private let configuration: WorkerConfiguration
     private let batch: String?
     private let idle: IdleWatch?
+    private let metrics: ListenAddress?
+    private let health = WorkerHealth()
     private let watch = SignalWatch()
     private let group = Mutex<ServiceGroup?>(nil)
 
-    /// Creates a session; with `idle`, the worker runs only while the machine is idle.
-    init(session: Session, configuration: WorkerConfiguration, batch: String?, idle: IdleWatch? = nil) {
+    /// Creates a session; with `idle`, the worker runs only while the machine is idle, and with `metrics`, it serves
+    /// its metrics there.
+    init(
+        session: Session,
+        configuration: WorkerConfiguration,
+        batch: String?,
+        idle: IdleWatch? = nil,
+        metrics: ListenAddress? = nil
+    ) {
         self.session = session
         self.configuration = configuration
         self.batch = batch
         self.idle = idle
+        self.metrics = metrics
     }
 
     /// Runs the worker; returns the exit code of the process.
@@ -66,7 +78,9 @@ final class WorkerSession: Sendable {
             let report = WorkReport(console: session.console)
             defer { if let done = total.withLock({ $0 }) { report.end(done) } }
             do {
-                try await workRounds(client, configuration, report, total)
+                try await observing(configuration) { configuration in
+                    try await workRounds(client, configuration, report, total)
+                }
             } catch {
                 await shutDownFlows()
                 throw error
@@ -76,6 +90,35 @@ final class WorkerSession: Sendable {
                 return .success
             }
             return try await client.batch(batch.text).verdict
+        }
+    }
+
+    /// Runs the body with a configuration that records traces and serves metrics, if that is asked for.
+    private func observing(
+        _ configuration: WorkerConfiguration,
+        _ body: (WorkerConfiguration) async throws -> Void
+    ) async throws {
+        try await session.withTracing { tracing in
+            var observers = tracing.map { [$0.observer] } ?? []
+            guard let metrics else { return try await body(configuration.observed(by: observers)) }
+            let registry = PrometheusRegistry()
+            observers += [WorkerMetrics(flows: configuration.flows, factory: registry), health]
+            let endpoint = WorkerEndpoint(
+                host: metrics.host,
+                port: metrics.port,
+                registry: registry,
+                health: health,
+                logger: session.logger
+            )
+            let observed = configuration.observed(by: observers)
+            do {
+                try await endpoint.serving(
+                    onListening: { session.console.say("metrics on http://\(metrics.text(port: $0))/metrics") },
+                    { try await body(observed) }
+                )
+            } catch let error as ServerError {
+                throw Diagnosis(.inputOutput, error.message, advice: "name another address with --metrics")
+            }
         }
     }
 
@@ -99,7 +142,10 @@ final class WorkerSession: Sendable {
             if let limit = round.maxTasks, limit < 1 { return }
             if let time = round.maxTime, time <= .zero { return }
             let worker = Worker(client: client, configuration: round)
-            defer { total.withLock { $0 = worker.report.following(earlier) } }
+            defer {
+                health.rest()
+                total.withLock { $0 = worker.report.following(earlier) }
+            }
             guard try await serve(worker, report, earlier) == .needed, watch.interruption == nil else { return }
         }
     }
@@ -149,5 +195,14 @@ final class WorkerSession: Sendable {
             }
             return end
         }
+    }
+}
+
+extension WorkerConfiguration {
+    /// Returns the same configuration with observers; without any, the worker has none.
+    fileprivate func observed(by observers: [any WorkerObserver]) -> WorkerConfiguration {
+        var configuration = self
+        if !observers.isEmpty { configuration.observer = ObserverGroup(observers) }
+        return configuration
     }
 }
