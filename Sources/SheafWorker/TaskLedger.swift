@@ -18,116 +18,15 @@ struct TaskLedger: Sendable {
     typealias Instant = ContinuousClock.Instant
     typealias Token = Delivery.Token
 
-    private enum Lease: Sendable {
-        case none
-        /// Being written; it may be in the log.
-        indirect case offered(TaskLease)
-        /// In the log, and its delivery acknowledged.
-        indirect case written(TaskLease)
-
-        var value: TaskLease? {
-            switch self {
-            case .none: nil
-            case .offered(let lease), .written(let lease): lease
-            }
-        }
-
-        var isWritten: Bool { if case .written = self { true } else { false } }
-    }
-
-    private enum PermitHold: Sendable {
-        case none
-        indirect case held(Delivery, since: Instant)
-        /// Its permit was given up for renewal, and the next one is not here yet.
-        case owed
-    }
-
-    private struct Attempt: Sendable {
-        let task: TaskKey
-        var lease = Lease.none
-        /// Cancels the attempt, once it is being made.
-        var cancel: (@Sendable () -> Void)?
-    }
-
-    private enum State: Sendable {
-        /// In the inbox; it has not begun.
-        case waiting
-        case running(Attempt)
-        /// In the inbox again after it began.
-        case deferred(Attempt)
-        /// One part of the worker is settling it without an outcome.
-        case settling(Attempt?)
-        /// Its outcome is in the log; only its acknowledgement is missing.
-        case confirmed(isLeased: Bool)
-    }
-
-    private struct Redelivery: Sendable {
-        let delivery: TaskDelivery
-        let since: Instant
-    }
-
-    private struct Entry: Sendable {
-        let delivery: TaskDelivery
-        let since: Instant
-        var state = State.waiting
-        var permit: PermitHold
-        /// Later deliveries of the same task, which are settled together with this one.
-        var redeliveries: [Redelivery] = []
-
-        init(_ delivery: TaskDelivery, _ now: Instant) {
-            self.delivery = delivery
-            since = now
-            permit = delivery.permit.map { .held($0, since: now) } ?? .none
-        }
-
-        /// The attempt of a task that has begun and is not being settled.
-        var attempt: Attempt? {
-            get {
-                switch state {
-                case .running(let attempt), .deferred(let attempt): attempt
-                case .waiting, .settling, .confirmed: nil
-                }
-            }
-            set {
-                guard let newValue else { return }
-                if case .running = state { state = .running(newValue) } else { state = .deferred(newValue) }
-            }
-        }
-
-        /// Whether one part of the worker is settling it.
-        var isClosing: Bool {
-            switch state {
-            case .settling, .confirmed: true
-            case .waiting, .running, .deferred: false
-            }
-        }
-
-        /// Whether the task is in the results log, so that the broker no longer waits for this delivery.
-        var isLeased: Bool {
-            switch state {
-            case .running(let attempt), .deferred(let attempt), .settling(.some(let attempt)): attempt.lease.isWritten
-            case .confirmed(let isLeased): isLeased
-            case .waiting, .settling: false
-            }
-        }
-
-        /// Adds the deliveries that the broker waits for, and the permits that go with them.
-        func add(to settlement: inout PendingSettlement) {
-            if !isLeased { settlement.owed.append(delivery.token) }
-            if case .held(let permit, _) = permit { settlement.permits.append((delivery.batch, permit)) }
-            for redelivery in redeliveries { settlement.add(redelivery.delivery) }
-        }
-    }
-
-    private var held: [Token: Entry] = [:]
+    private(set) var held: [Token: Entry] = [:]
+    private var tallies = QueueTallies()
     // Apart from `held`, because each fetch asks for the count while thousands may be held.
     private var leased: Set<Token> = []
     /// The same for tasks of bulks, which share a slot.
     private var bulked: Set<Token> = []
     /// How many tasks were taken over together with a bulk, each without a delivery.
     private var adoptions: UInt64 = 0
-    /// The deliveries of running tasks, by batch and index.
-    private var running: [Name: [Int: Token]] = [:]
+    private var running: [Name: RunningTasks] = [:]
     /// The batches whose deciding failure was seen here, and how often each had been resumed then.
     private var halted: [Name: Int] = [:]
     private var begun: Set<Name> = []
@@ -140,7 +39,7 @@ struct TaskLedger: Sendable {
 
     /// Records deliveries, which are to be settled from now on.
     mutating func receive(_ deliveries: [TaskDelivery], now: Instant) {
-        for delivery in deliveries { held[delivery.token] = Entry(delivery, now) }
+        for delivery in deliveries { hold(Entry(delivery, now)) }
         lastActivity = now
     }
 
@@ -169,14 +68,16 @@ struct TaskLedger: Sendable {
         guard candidate.mayRun, !isStalled, halted[task.batch] != candidate.continuations else { return .giveBack }
         if isPaused { return .wait }
         guard let place = held.index(forKey: token) else { return .none }
+        var attempt = Attempt(task: task)
         switch held.values[place].state {
-        case .waiting: held.values[place].state = .running(Attempt(task: task))
-        case .deferred(let earlier): held.values[place].state = .running(Attempt(task: task, lease: earlier.lease))
+        case .waiting: break
+        case .deferred(let earlier): attempt.lease = earlier.lease
         case .running, .settling, .confirmed: return .none
         }
+        held.values[place].state = .running(attempt)
         // If another task of the batch runs, one has begun before.
         let isFirst = runner == nil && begun.insert(task.batch).inserted
-        running[task.batch, default: [:]][task.index] = token
+        running[task.batch, default: RunningTasks()].insert(task.index, token, in: attempt.lease.bulk)
         return .begin(isFirst: isFirst)
     }
 
@@ -213,7 +114,7 @@ struct TaskLedger: Sendable {
 
     /// Returns what cancels the attempts at tasks of a batch.
     func attempts(of batch: Name) -> [@Sendable () -> Void] {
-        running[batch, default: [:]].values.compactMap { held[$0]?.attempt?.cancel }
+        running[batch, default: RunningTasks()].tokens.compactMap { held[$0]?.attempt?.cancel }
     }
 
     /// Lets a task that began wait in the inbox again, because the service it calls asked for a pause.
@@ -241,11 +142,11 @@ struct TaskLedger: Sendable {
 
     /// Records that the outcomes of tasks of one batch are in the log, so that they are acknowledged and nothing else.
     mutating func confirm(_ deliveries: [TaskDelivery], of batch: Name, adding settlement: inout PendingSettlement) {
-        var running = self.running.removeValue(forKey: batch) ?? [:]
+        var running = self.running.removeValue(forKey: batch) ?? RunningTasks()
         defer { if !running.isEmpty { self.running[batch] = running } }
         for delivery in deliveries {
             let token = delivery.token
-            settlement.released.append(token)
+            settlement.release(token)
             guard let place = held.index(forKey: token) else {
                 settlement.add(delivery)
                 continue
@@ -253,7 +154,7 @@ struct TaskLedger: Sendable {
             held.values[place].add(to: &settlement)
             guard let attempt = held.values[place].attempt else { continue }
             held.values[place].state = .confirmed(isLeased: attempt.lease.isWritten)
-            if running[attempt.task.index] == token { running[attempt.task.index] = nil }
+            if running[attempt.task.index] == token { running.remove(attempt.task.index) }
             recent.insert(attempt.task)
         }
     }
@@ -294,7 +195,7 @@ struct TaskLedger: Sendable {
         deliveries.flatMap { delivery in
             let later = held[delivery.token]?.redeliveries ?? []
             if !later.isEmpty { held[delivery.token]?.redeliveries = [] }
-            for redelivery in later { held[redelivery.delivery.token] = Entry(redelivery.delivery, redelivery.since) }
+            for redelivery in later { hold(Entry(redelivery.delivery, redelivery.since)) }
             return later.map(\.delivery)
         }
     }
@@ -305,16 +206,22 @@ struct TaskLedger: Sendable {
         lastActivity = now
     }
 
+    private mutating func hold(_ entry: Entry) {
+        if let old = held.updateValue(entry, forKey: entry.delivery.token) { tallies.add(old, -1) }
+        tallies.add(entry, 1)
+    }
+
     private mutating func forget(_ token: Token) {
         if !leased.isEmpty { leased.remove(token) }
         if !bulked.isEmpty { bulked.remove(token) }
-        guard let entry = held.removeValue(forKey: token), case .running(let attempt) = entry.state else { return }
-        stopRunning(attempt.task, token)
+        guard let entry = held.removeValue(forKey: token) else { return }
+        tallies.add(entry, -1)
+        if case .running(let attempt) = entry.state { stopRunning(attempt.task, token) }
     }
 
     private mutating func stopRunning(_ task: TaskKey, _ token: Token) {
         guard running[task.batch]?[task.index] == token else { return }
-        running[task.batch]?[task.index] = nil
+        running[task.batch]?.remove(task.index)
         if running[task.batch]?.isEmpty == true { running[task.batch] = nil }
     }
 
@@ -352,10 +259,12 @@ struct TaskLedger: Sendable {
         guard let entry = held[delivery.token], let attempt = entry.attempt,
             let lease = bulkLease ?? attempt.lease.value
         else { return nil }
-        var settlement = PendingSettlement()
-        if !entry.isLeased { settlement.owed.append(delivery.token) }
-        for redelivery in entry.redeliveries { settlement.add(redelivery.delivery) }
+        let settlement = entry.leaseSettlement
+        if !entry.isLeased { tallies.noteLease(of: delivery.queue) }
         held[delivery.token]?.attempt?.lease = .written(lease)
+        if running[attempt.task.batch]?[attempt.task.index] == delivery.token {
+            running[attempt.task.batch]?.insert(attempt.task.index, delivery.token, in: lease.bulk)
+        }
         held[delivery.token]?.redeliveries = []
         if lease.bulk == nil {
             leased.insert(delivery.token)
@@ -375,29 +284,28 @@ struct TaskLedger: Sendable {
     ///   - message: The task's message.
     ///   - task: The task.
     ///   - lease: Its lease.
-    ///   - first: The delivery that stands for the bulk.
+    ///   - queue: The name of the task's queue, to which it returns if it is not run.
     ///   - now: The time.
     /// - Returns: What stands for its delivery.
     mutating func adopt(
         _ message: Message,
         of task: TaskKey,
         lease: TaskLease,
-        with first: TaskDelivery,
+        queue: String,
         now: Instant
     ) -> TaskDelivery {
         adoptions += 1
         // No broker has such an epoch; nothing is ever owed to it, because the task is on its lease.
         let token = Token(epoch: .max, channel: 0, tag: adoptions)
-        let queue = first.delivery.queue
         let delivery = TaskDelivery(
             Delivery(message: message, queue: queue, earlierDeliveries: 0, token: token),
-            from: first.queue ?? QueueKey(batch: task.batch, generation: task.generation)
+            from: QueueKey(batch: task.batch, generation: task.generation)
         )
         var entry = Entry(delivery, now)
         entry.state = .running(Attempt(task: task, lease: .written(lease)))
-        held[token] = entry
+        hold(entry)
         bulked.insert(token)
-        running[task.batch, default: [:]][task.index] = token
+        running[task.batch, default: RunningTasks()].insert(task.index, token, in: lease.bulk)
         return delivery
     }
 
@@ -468,21 +376,24 @@ struct TaskLedger: Sendable {
     /// Whether every delivery is settled.
     var isEmpty: Bool { held.isEmpty }
     /// The task queues of those deliveries.
-    var queues: Set<QueueKey> { Set(held.values.compactMap(\.delivery.queue)) }
+    var queues: Set<QueueKey> { Set(tallies.all.keys) }
     /// How many of them the broker counts against the prefetch of a queue's consumers.
-    func count(of queue: QueueKey) -> Int { held.values.count { $0.delivery.queue == queue && !$0.isLeased } }
+    func count(of queue: QueueKey) -> Int { tallies.all[queue]?.owed ?? 0 }
     /// How long nothing was received or settled; zero while anything is held.
     func idleTime(_ now: Instant) -> Duration { held.isEmpty ? now - lastActivity : .zero }
-    /// The indices of the running tasks, by batch.
-    var runningTasks: [Name: [Int]] { running.mapValues { $0.keys.sorted() } }
+    /// The indices of the running tasks that are in no bulk, by batch.
+    var runningTasks: [Name: [Int]] { running.mapValues(\.indices).filter { !$0.value.isEmpty } }
+    /// How many tasks run in each bulk, by batch.
+    var runningBulks: [Name: [String: Int]] { running.mapValues(\.bulkCounts).filter { !$0.value.isEmpty } }
+    /// The number of running tasks, by batch.
+    var runningCounts: [Name: Int] { running.mapValues(\.count) }
     /// The batches with running tasks.
     var runningBatches: [Name] { Array(running.keys) }
 
     /// How many deliveries are held whose task does not run, by batch.
     var waitingCounts: [Name: Int] {
-        var counts = held.values.reduce(into: [Name: Int]()) { counts, entry in
-            if let batch = entry.delivery.batch { counts[batch, default: 0] += 1 }
-        }
+        var counts: [Name: Int] = [:]
+        for (queue, tally) in tallies.all { counts[queue.batch, default: 0] += tally.held }
         for (batch, tasks) in running { counts[batch, default: 0] -= tasks.count }
         return counts.filter { $0.value > 0 }
     }
@@ -507,37 +418,5 @@ struct TaskLedger: Sendable {
             }
         }
         return leftovers
-    }
-}
-
-/// What the broker has to be told of tasks that have ended.
-struct PendingSettlement: Sendable {
-    /// The deliveries that the broker waits for.
-    fileprivate(set) var owed: [Delivery.Token] = []
-    /// The permits that go with them, and their batches.
-    fileprivate(set) var permits: [(batch: Name?, permit: Delivery)] = []
-    /// The deliveries that the ledger may forget afterwards.
-    fileprivate(set) var released: [Delivery.Token] = []
-
-    init(released: [Delivery.Token] = []) { self.released = released }
-
-    init(_ closed: [TaskLedger.Closed]) {
-        for closed in closed { add(closed.settlement) }
-    }
-
-    /// Whether there is nothing to tell.
-    var isEmpty: Bool { released.isEmpty && owed.isEmpty && permits.isEmpty }
-
-    /// Adds another settlement.
-    mutating func add(_ other: PendingSettlement) {
-        owed += other.owed
-        permits += other.permits
-        released += other.released
-    }
-
-    /// Adds a delivery and the permit that came with it.
-    fileprivate mutating func add(_ delivery: TaskDelivery) {
-        owed.append(delivery.token)
-        if let permit = delivery.permit { permits.append((delivery.batch, permit)) }
     }
 }

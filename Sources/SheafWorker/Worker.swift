@@ -72,6 +72,7 @@ public final class Worker: Service {
             group.addTask { try await context.limits.run() }
             for gate in parts.gates { group.addTask { try await gate.run() } }
             group.addTask { try await parts.heartbeats.run() }
+            if let reporter = LoadReporter(context) { group.addTask { try await reporter.run() } }
             group.addTask { try await parts.writer.run() }
             group.addTask { try await parts.fetcher.run() }
             group.addTask { try await parts.puller.run() }
@@ -120,6 +121,7 @@ struct WorkerContext: Sendable {
     let lifecycle: WorkerLifecycle
     let ledger: SharedTaskLedger
     let inbox = TaskInbox()
+    let followers: FoldFollowers
 
     init(
         client: SheafClient,
@@ -134,6 +136,7 @@ struct WorkerContext: Sendable {
         self.limits = limits
         self.lifecycle = lifecycle
         ledger = SharedTaskLedger(changed: lifecycle.changed)
+        followers = FoldFollowers(client: client, journal: journal)
     }
 
     /// How long its parts wait for what.
@@ -187,5 +190,112 @@ private struct WorkerParts: Sendable {
         try await settler.giveBack(unfinished)
         await keeper.release()
         _ = try flush.get()
+    }
+}
+
+/// Reports which tasks the worker runs: every second, soon after that changes, and now and then while it is idle.
+private struct HeartbeatSender: Sendable {
+    private let client: SheafClient
+    /// What all heartbeats of the worker have in common.
+    private let idle: Heartbeat
+    private let ledger: SharedTaskLedger
+    private let inbox: TaskInbox
+    private let limits: RateLimits
+    private let timing: WorkerTiming
+
+    init(_ context: WorkerContext) {
+        self.client = context.client
+        self.idle = Heartbeat(
+            worker: context.configuration.name,
+            running: [:],
+            host: hostName,
+            slots: context.configuration.concurrency,
+            flows: context.configuration.flows.map(\.name)
+        )
+        self.ledger = context.ledger
+        self.inbox = context.inbox
+        self.limits = context.limits
+        self.timing = context.configuration.timing
+    }
+
+    /// Reports until cancelled.
+    func run() async throws {
+        var sent: Heartbeat?
+        var sentAt = ContinuousClock.now
+        while true {
+            try await Task.sleep(for: timing.heartbeatLook)
+            let heartbeat = current
+            let interval = heartbeat == idle ? Heartbeat.idleInterval : timing.heartbeatInterval
+            guard heartbeat != sent || .now - sentAt >= interval else { continue }
+            do {
+                try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
+                sent = heartbeat
+                sentAt = .now
+            } catch let error as BrokerError where error.isRetryable {
+                client.logger.debug("cannot send a heartbeat: \(error)")
+            }
+        }
+    }
+
+    /// Reports that nothing runs, so that readers need not wait until this worker is forgotten.
+    func reportNothing() async {
+        var heartbeat = idle
+        heartbeat.hasLeft = true
+        do {
+            try await withoutCancellation { [heartbeat] in
+                try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
+            }
+        } catch {
+            client.logger.debug("cannot send the last heartbeat: \(error)")
+        }
+    }
+
+    private var current: Heartbeat {
+        let limited = inbox.limited.mapValues { key, tasks in
+            let left = limits[key].pause().map { $0 - .now }
+            return RateLimitWait(key: key, tasks: tasks, until: left.map { Timestamp.now + $0 })
+        }
+        var heartbeat = idle
+        heartbeat.limited = limited
+        (heartbeat.running, heartbeat.bulks, heartbeat.waiting) = ledger.withLock {
+            ($0.runningTasks, $0.runningBulks, $0.waitingCounts)
+        }
+        return heartbeat
+    }
+}
+
+/// Notifies the observer at intervals of what the worker holds.
+///
+/// It performs no I/O, so it goes on while the broker does not answer.
+private struct LoadReporter: Sendable {
+    private let observer: any WorkerObserver
+    private let context: WorkerContext
+
+    /// Creates a reporter; returns nil if the worker has no observer.
+    init?(_ context: WorkerContext) {
+        guard let observer = context.configuration.observer else { return nil }
+        self.observer = observer
+        self.context = context
+    }
+
+    /// Reports until cancelled.
+    func run() async throws {
+        while true {
+            observer.loadMeasured(load)
+            try await Task.sleep(for: context.timing.heartbeatLook)
+        }
+    }
+
+    private var load: WorkerLoad {
+        var running: [Name: Int] = [:]
+        for (batch, count) in context.ledger.withLock({ $0.runningCounts }) {
+            if let flow = context.journal[batch]?.flow { running[flow, default: 0] += count }
+        }
+        return WorkerLoad(
+            slots: context.configuration.concurrency,
+            running: running,
+            awaitedLimits: Set(context.inbox.limited.values.map(\.key)),
+            isLeaving: context.lifecycle.isLeaving
+        )
     }
 }

@@ -1,3 +1,4 @@
+import SheafBroker
 public import SheafCore
 public import SheafFlows
 
@@ -13,6 +14,12 @@ public struct ObservedTask: Sendable, Hashable {
     public let generation: Int
     /// The number of this attempt, from 1, including those whose worker was lost.
     public let attempt: Int
+    /// Whether the broker has delivered this attempt before: a worker returned the task or was lost.
+    public let isRedelivered: Bool
+    /// When its batch was created, by the clock of the creator.
+    public let batchCreatedAt: Timestamp
+    /// The place of its creation in a trace, or nil if that is not traced.
+    public let trace: TraceContext?
 
     init(_ assignment: Assignment) {
         let task = assignment.task
@@ -21,7 +28,22 @@ public struct ObservedTask: Sendable, Hashable {
         index = task.index
         generation = task.generation
         attempt = assignment.attempts
+        isRedelivered = assignment.delivery.delivery.earlierDeliveries > 0
+        batchCreatedAt = assignment.info.createdAt
+        trace = task.trace
     }
+}
+
+/// What a worker holds at one point in time.
+public struct WorkerLoad: Sendable, Hashable {
+    /// The number of tasks that it can run at once.
+    public let slots: Int
+    /// The number of tasks that it is running, by flow; flows without any are left out.
+    public let running: [Name: Int]
+    /// The rate limits that tasks of this worker wait for.
+    public let awaitedLimits: Set<RateLimitKey>
+    /// Whether it takes no more tasks.
+    public let isLeaving: Bool
 }
 
 /// Whether a worker can use its broker.
@@ -37,6 +59,8 @@ public enum WorkerConnectionState: Sendable, Hashable {
 /// A worker calls it from many tasks at once and waits for each call, so an implementation must be fast and must not
 /// block. Each method has an empty default implementation. Set it as ``WorkerConfiguration/observer``.
 public protocol WorkerObserver: Sendable {
+    /// Returns the place in a trace that the flow passes on, just before ``taskBegan(_:)``; by default that of the task.
+    func traceContext(for task: ObservedTask) -> TraceContext?
     /// An attempt at a task is about to begin; tasks that a flow takes as a group begin together.
     func taskBegan(_ task: ObservedTask)
     /// A task has an outcome, which is about to be written to the results log.
@@ -53,9 +77,15 @@ public protocol WorkerObserver: Sendable {
     func taskLeased(batch: Name, index: Int, generation: Int)
     /// The broker became usable or unusable; a worker starts as connected.
     func connectionChanged(to state: WorkerConnectionState)
+    /// Outcomes were written to a results log and confirmed by the broker, so long after the first try to write them.
+    func outcomesConfirmed(_ count: Int, after duration: Duration)
+    /// The worker looked at what it holds, which it does several times a second even while the broker does not answer.
+    func loadMeasured(_ load: WorkerLoad)
 }
 
 extension WorkerObserver {
+    /// Returns the place of the task's creation.
+    public func traceContext(for task: ObservedTask) -> TraceContext? { task.trace }
     /// Does nothing.
     public func taskBegan(_ task: ObservedTask) {}
     /// Does nothing.
@@ -70,4 +100,8 @@ extension WorkerObserver {
     public func taskLeased(batch: Name, index: Int, generation: Int) {}
     /// Does nothing.
     public func connectionChanged(to state: WorkerConnectionState) {}
+    /// Does nothing.
+    public func outcomesConfirmed(_ count: Int, after duration: Duration) {}
+    /// Does nothing.
+    public func loadMeasured(_ load: WorkerLoad) {}
 }

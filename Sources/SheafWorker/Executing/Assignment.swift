@@ -93,6 +93,33 @@ struct Assignment: Sendable {
             continuations: info.continuations
         )
     }
+
+    /// The task as its flow sees it; throws what is wrong with its parameters or its record.
+    func flowTask(_ asker: TaskAsker?) throws(FlowError) -> FlowTask {
+        let task = task
+        let parameters: JSONValue
+        do {
+            parameters = try task.parameters.map { try JSON.parse($0) } ?? [:]
+        } catch {
+            throw FlowError(type: "parameters", message: "the task's parameters are not JSON: \(error)")
+        }
+        if task.record.kind == .json {
+            do throws(JSONError) {
+                try JSON.validate(task.record.bytes)
+            } catch {
+                let message = "\(task.record.id): the record is marked as JSON but is not valid JSON: \(error)"
+                throw FlowError(type: Outcome.Failure.invalidRecord, message: message)
+            }
+        }
+        return FlowTask(
+            batch: task.batch,
+            index: task.index,
+            record: task.record,
+            parameters: parameters,
+            attempt: attempts,
+            asker: asker
+        )
+    }
 }
 
 /// Reads tasks from deliveries, and finds their flows and batches.

@@ -42,10 +42,9 @@ struct BulkExecution: Sendable {
         let limit = first.delivery.batch == nil ? 1 : flow.maximumTasks
         guard let gathering = ledger.gathering.join(first, limit: limit) else { return }
         defer { ledger.gathering.close(gathering) }
-        let bulk: HeldBulk
+        let bulk = leases.makeBulk(of: first.task.batch)
         let members: [Assignment]
         do {
-            bulk = try await leases.makeBulk(of: first.task.batch)
             members = try await keepConfirmed(try await gather(gathering, like: first, bulk, executor), in: bulk)
         } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
             // Without its log the batch is over, or lost; the aggregator handles that.
@@ -133,6 +132,7 @@ struct BulkExecution: Sendable {
         let members = adopted?.members ?? []
         if !members.contains(where: { $0.delivery.token == first.delivery.token }) { try await letGo([first]) }
         guard let adopted, !members.isEmpty else { return }
+        fetcher.noteAdopted(members.count { $0.delivery.token != first.delivery.token })
         client.logger.info("batch \(first.task.batch): took over a bulk with \(members.count) tasks")
         try await run(members, adopted.bulk, resuming: adopted.memo, executor)
     }
@@ -161,7 +161,7 @@ struct BulkExecution: Sendable {
         var tasks: [Int: FlowTask] = [:]
         for (position, member) in members.enumerated() {
             do throws(FlowError) {
-                tasks[position] = try executor.flowTask(of: member, nil)
+                tasks[position] = try executor.flowTask(of: member)
             } catch {
                 _ = progress.report(position)
                 continuation.yield(Ended(position: position, result: .failure(error)))

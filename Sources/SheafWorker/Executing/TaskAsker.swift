@@ -23,7 +23,7 @@ final class TaskAsker: FlowAsker {
     }
 
     private let client: SheafClient
-    private let questions: QuestionReader
+    private let questions: FoldFollower
     private let task: BatchTask
     private let worker: String
     private let timeout: Duration?
@@ -34,7 +34,7 @@ final class TaskAsker: FlowAsker {
 
     init(
         client: SheafClient,
-        questions: QuestionReader,
+        questions: FoldFollower,
         task: BatchTask,
         worker: String,
         timeout: Duration?,
@@ -124,8 +124,8 @@ final class TaskAsker: FlowAsker {
                 group.addTask {
                     // An earlier attempt may have got the answer: wait until the log was read this far.
                     _ = try await questions.wait { state -> Timestamp? in
-                        guard case .open(_, _, let time) = state.questions[id] else { return nil }
-                        return time >= entry.at ? time : nil
+                        guard case .open(_, let asker, let time) = state.questions[id] else { return nil }
+                        return asker == worker && time == entry.at ? time : nil
                     }
                     if let answer = try await prompts.ask(question, of: task.id) {
                         let entry = QuestionEntry(id: id, at: .now, by: worker, event: .answered(answer))

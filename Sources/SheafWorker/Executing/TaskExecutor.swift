@@ -24,7 +24,7 @@ struct TaskExecutor: Sendable {
     private let fetcher: TaskFetcher
     private let bulks: BulkExecution
     private let limits: RateLimits
-    private let questions: QuestionReaders
+    private let followers: FoldFollowers
     private let prompts: PromptQueue?
     private let observer: (any WorkerObserver)?
     private let timing: WorkerTiming
@@ -49,7 +49,7 @@ struct TaskExecutor: Sendable {
         let leases = BulkLeases(context, settler: settler, keeper: keeper)
         self.bulks = BulkExecution(context, settler: settler, fetcher: fetcher, leases: leases)
         self.limits = context.limits
-        self.questions = QuestionReaders(client: context.client, journal: context.journal)
+        self.followers = context.followers
         self.prompts = context.configuration.prompt.map { PromptQueue($0) }
         self.observer = context.configuration.observer
         self.timing = context.configuration.timing
@@ -177,7 +177,7 @@ struct TaskExecutor: Sendable {
     private func asker(of assignment: Assignment) -> TaskAsker {
         TaskAsker(
             client: client,
-            questions: questions[assignment.task.batch],
+            questions: followers[assignment.task.batch],
             task: assignment.task,
             worker: worker,
             timeout: assignment.definition.answerTimeout,
@@ -205,30 +205,10 @@ struct TaskExecutor: Sendable {
     }
 
     /// The task as its flow sees it; throws what is wrong with its parameters or its record.
-    func flowTask(of assignment: Assignment, _ asker: TaskAsker?) throws(FlowError) -> FlowTask {
-        let task = assignment.task
-        let parameters: JSONValue
-        do {
-            parameters = try task.parameters.map { try JSON.parse($0) } ?? [:]
-        } catch {
-            throw FlowError(type: "parameters", message: "the task's parameters are not JSON: \(error)")
-        }
-        if task.record.kind == .json {
-            do throws(JSONError) {
-                try JSON.validate(task.record.bytes)
-            } catch {
-                let message = "\(task.record.id): the record is marked as JSON but is not valid JSON: \(error)"
-                throw FlowError(type: Outcome.Failure.invalidRecord, message: message)
-            }
-        }
-        return FlowTask(
-            batch: task.batch,
-            index: task.index,
-            record: task.record,
-            parameters: parameters,
-            attempt: assignment.attempts,
-            asker: asker
-        )
+    func flowTask(of assignment: Assignment, _ asker: TaskAsker? = nil) throws(FlowError) -> FlowTask {
+        var task = try assignment.flowTask(asker)
+        task.trace = observer.map { $0.traceContext(for: ObservedTask(assignment)) } ?? assignment.task.trace
+        return task
     }
 
     // MARK: Concluding

@@ -174,3 +174,60 @@ struct PrefetchController: Sendable {
     /// some of them.
     func lastsLong(_ count: Int) -> Bool { Double(count) > rate }
 }
+
+/// How many tasks a worker may still take before its limit, `-n`, and how many its consumers may still bring.
+///
+/// A consumer may be sent as many messages as its prefetch allows, and every settlement lets the broker send one
+/// more. What comes too much would have to go back, which counts towards the delivery limit; so nothing is fetched
+/// that may have to.
+struct TaskBudget: Sendable {
+    private let slots: Int
+    /// How many more tasks may be taken; nil without a limit.
+    private(set) var remaining: Int?
+    /// The sum of the prefetches of all consumers: how many deliveries they may hold or still bring.
+    private(set) var claimed = 0
+    private var isNearLimit = false
+
+    init(limit: Int?, slots: Int) {
+        self.remaining = limit
+        self.slots = slots
+    }
+
+    /// Whether no more tasks may be taken.
+    var isSpent: Bool { remaining.map { $0 <= 0 } ?? false }
+
+    /// Whether so few tasks are left that they are taken one by one.
+    var takesOneByOne: Bool { isNearLimit || remaining.map { $0 <= 3 * slots } ?? false }
+
+    /// Whether a single task may be taken: what the consumers may still bring has the first claim on what is left.
+    var allowsPull: Bool { remaining.map { $0 > claimed } ?? true }
+
+    /// Records tasks that were taken.
+    mutating func take(_ count: Int) { remaining? -= count }
+
+    /// Records tasks that go back, or that the broker has taken back, before they began.
+    mutating func putBack(_ count: Int) { remaining? += count }
+
+    /// Records a new consumer.
+    mutating func claim(_ prefetch: Int) { claimed += prefetch }
+
+    /// Records that a consumer has ended and brings nothing more.
+    mutating func unclaim(_ prefetch: Int) { claimed -= prefetch }
+
+    /// The prefetch for one of some busy queues: at most a quarter of what is left.
+    func prefetch(_ wanted: Int, busyCount: Int) -> Int {
+        remaining.map { min(wanted, max(1, $0 / 4 / max(1, busyCount))) } ?? wanted
+    }
+
+    /// Decides whether the consumers have to end before some deliveries are settled.
+    ///
+    /// - Parameters:
+    ///   - count: How many deliveries are about to be settled.
+    ///   - consumed: The sum of the prefetches of the running consumers; 0 if there are none.
+    /// - Returns: Whether those settlements could bring more tasks than may be taken.
+    mutating func mustEndConsumers(settling count: Int, consumed: Int) -> Bool {
+        guard let remaining, consumed > 0, remaining < consumed + count else { return false }
+        isNearLimit = true
+        return true
+    }
+}

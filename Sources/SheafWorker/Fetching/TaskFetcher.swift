@@ -54,6 +54,9 @@ actor TaskFetcher {
         }
     }
 
+    /// Counts tasks that came with a bulk; a bulk is taken whole, even if more are left than may be taken.
+    nonisolated func noteAdopted(_ count: Int) { scope.withBudget { $0.take(count) } }
+
     /// Lets the subscriptions be reviewed as soon as possible.
     nonisolated func reviewSoon() { trigger.notify() }
 
@@ -196,7 +199,7 @@ actor TaskFetcher {
             noteService(of: key, isRepaired: isRepaired)
         } catch let error as BrokerError {
             if error.code == .notFound || error.code == .queueGone {
-                try await queueIsMissing(name, of: key)
+                try await scope.queueIsMissing(name, of: key)
             } else if error.isRetryable {
                 update(key) { $0.noteTrouble(error, now: .now) }
                 scope.complain(of: error)
@@ -222,7 +225,7 @@ actor TaskFetcher {
         pumps[consumer.number] = nil
         let error = failure ?? BrokerError(.connectionLost, "the consumer ended unexpectedly")
         if error.code == .queueGone || error.code == .notFound {
-            if let name = scope.name(of: key) { try await queueIsMissing(name, of: key) }
+            if let name = scope.name(of: key) { try await scope.queueIsMissing(name, of: key) }
         } else {
             try await returnDeliveries(of: consumer)
             update(key) { $0.noteTrouble(error, now: .now) }
@@ -419,31 +422,6 @@ actor TaskFetcher {
                 the worker keeps trying: \(reason)
                 """
             )
-        }
-    }
-
-    /// Handles a task or permit queue that does not exist, according to the broker.
-    ///
-    /// The end of a batch deletes its queues, and the journal records the end before. So the journal is read to its
-    /// end first; if the batch should still have the queue, it is lost, and the batch is halted.
-    func queueIsMissing(_ name: String, of key: QueueKey) async throws {
-        guard try await scope.passing({ try await journal.catchUp() }) != nil else { return }
-        guard let info = journal[key.batch], info.isRunnable, info.generations.contains(key.generation) else { return }
-        let (loss, what): (LossReason, String)
-        if name == scope.name(of: key) {
-            (loss, what) = (
-                .queue, "the task queue '\(name)' no longer exists, and the tasks that waited in it are lost"
-            )
-        } else if info.maxRunning != nil, name == client.names.permits(batch: info.id, generation: info.oldestQueue) {
-            (loss, what) = (.permits, "the permit queue '\(name)' no longer exists, so no task of the batch can begin")
-        } else {
-            return
-        }
-        let reason = "\(loss.rawValue): \(what)"
-        client.logger.error("batch \(key.batch): \(reason)")
-        _ = try await scope.passing {
-            try await journal.append(.stopped(reason: reason), to: key.batch, flow: info.flow)
-            try await journal.catchUp()
         }
     }
 }

@@ -106,7 +106,7 @@ struct TaskPuller: Sendable {
             guard let error = error as? BrokerError, error.code == .notFound || error.code == .queueGone else {
                 throw error
             }
-            try await fetcher.queueIsMissing(place, of: key)
+            try await scope.queueIsMissing(place, of: key)
             return nil
         }
         if let permit { try await client.broker.settle(permit, as: .returned) }

@@ -16,6 +16,7 @@ actor OutcomeWriter {
     private let inbox: TaskInbox
     private let settler: TaskSettler
     private let timing: WorkerTiming
+    private let observer: (any WorkerObserver)?
     private let buffer = OutcomeBuffer()
     private var isWriting = false
     /// When the next append may begin, and until when outcomes should gather for it.
@@ -35,6 +36,7 @@ actor OutcomeWriter {
         self.inbox = context.inbox
         self.settler = settler
         self.timing = context.timing
+        self.observer = context.configuration.observer
     }
 
     /// Accepts an outcome and the delivery of its task.
@@ -119,7 +121,9 @@ actor OutcomeWriter {
 
     private func write(_ entry: OutcomeBuffer.Entry, of batch: Name) async throws {
         do {
+            let start = ContinuousClock.now
             try await append(entry.messages, of: batch)
+            observer?.outcomesConfirmed(entry.deliveries.count, after: .now - start)
         } catch let error as BrokerError {
             guard error.code == .notFound else { throw error }
             client.logger.error(
