@@ -10,6 +10,7 @@ import sys
 from datetime import datetime, timezone
 
 import children
+import copying
 import embedded
 import endtoend
 import growing
@@ -33,6 +34,7 @@ GROUPS = [
     ({"12"}, growing.measure_size),
     ({"12"}, growing.measure_batches),
     ({"13"}, children.measure),
+    ({"14"}, copying.measure),
 ]
 HEAD = ["row", "work", "figure", "target", "", "seen (medians)"]
 

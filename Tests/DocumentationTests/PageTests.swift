@@ -36,7 +36,10 @@ struct PageTests {
         for key in FlowReader.keys { #expect(text.contains("`\(key)`"), "\(key) is missing") }
     }
 
-    @Test("Every configuration shown is valid", arguments: ["README.md", "docs/configuration.md", "docs/flows.md"])
+    @Test(
+        "Every configuration shown is valid",
+        arguments: ["README.md", "docs/configuration.md", "docs/flows.md", "docs/tracing.md"]
+    )
     func configurations(page: String) throws {
         let blocks = try Page.blocks(of: "yaml", in: Page.read(page))
         #expect(!blocks.isEmpty)
@@ -74,6 +77,7 @@ struct PageTests {
         let environment = secrets.merging(["ITEMS_PORT": "8080"]) { $1 }
         let settings = try Settings.load(environment: environment, directory: folder.path)
         #expect(settings.warnings.isEmpty)
-        #expect(settings.definitions.count > 1)
+        // An example of another part of the file has no flows but echo.
+        if configuration.contains("flows:") { #expect(settings.definitions.count > 1) }
     }
 }
