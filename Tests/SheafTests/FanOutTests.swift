@@ -165,6 +165,44 @@ import Testing
         }
     }
 
+    @Test("Outcomes that are read before the aggregator has read them are copied later")
+    func readAhead() async throws {
+        try await Stage.with(.rabbitMQ) { stage in
+            try await stage.client { client in
+                let queue = try await Collector(client)
+                let batch = try await client.create(plan(), records: records(20))
+                try await client.runByHand(batch)
+                var entries: [LogEntry] = []
+                try await client.broker.follow(client.names.results(batch: batch.id), from: .first) { chunk in
+                    entries += chunk.entries
+                    return entries.count < 20
+                }
+                let feed = FanOutFeed()
+                let fanOut = FanOut(
+                    client: client,
+                    journal: try await Journal.read(from: client),
+                    topics: try #require(client.broker as? any TopicBroker),
+                    feed: feed,
+                    changed: Changes(),
+                    progress: { _ in nil }
+                )
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await fanOut.run() }
+                    defer { group.cancelAll() }
+                    // The aggregator has read a half; one read of the log returns all of it.
+                    let middle = entries[10].offset
+                    feed.note(batch.id, from: 0, to: middle, [.succeeded: entries[0]])
+                    try await queue.collect { $0.count >= 10 }
+                    try await until("the position is known") { feed[batch.id]?.offset ?? 0 >= middle }
+                    #expect(feed[batch.id]?.offset == middle)
+                    feed.note(batch.id, from: middle, to: entries[19].offset + 1, [.succeeded: entries[10]])
+                    let copies = try await queue.collect { $0.count >= 20 }
+                    #expect(Set(copies.compactMap { $0.integer("sheaf-index") }) == Set(0..<20))
+                }
+            }
+        }
+    }
+
     @Test("A retry copies the outcomes of its generation, and a stop is reported once")
     func retrying() async throws {
         try await Stage.with(.rabbitMQ) { stage in

@@ -14,6 +14,8 @@ actor FanOut {
     /// A batch whose results log is being copied.
     private struct Copying {
         var reader: (any LogReader)?
+        /// What was read and the aggregator has not read yet.
+        var ahead: LogChunk?
         /// When a message reached a queue.
         var lastBound = ContinuousClock.now
         /// Until when a status is known to have a queue bound to its key.
@@ -160,6 +162,7 @@ actor FanOut {
         for batch in active.keys {
             let reader = active[batch]?.reader
             active[batch]?.reader = nil
+            active[batch]?.ahead = nil
             await reader?.cancel()
         }
     }
@@ -225,16 +228,19 @@ extension FanOut {
         }
         do {
             let chunk = try await read(batch, from: position.offset)
+            let due = chunk.entries.prefix { $0.offset < end }
+            let rest = Array(chunk.entries[due.endIndex...])
+            active[batch]?.ahead = rest.isEmpty ? nil : LogChunk(entries: rest, nextOffset: chunk.nextOffset)
             // What is in the chunk was in the log before any of it is published.
             var unbound: Set<Outcome.Status> = []
-            for entry in chunk.entries where entry.offset < end {
+            for entry in due {
                 let start = ContinuousClock.now
                 try await copy(entry, of: info, &unbound)
                 advance(batch, to: entry.offset + 1)
                 guard !isFinishing, feed.hasOutcomes(within: Self.runningTime) else { continue }
                 try await Task.sleep(for: (.now - start) * Self.restraint)
             }
-            advance(batch, to: chunk.nextOffset)
+            advance(batch, to: rest.first?.offset ?? chunk.nextOffset)
         } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
             advance(batch, to: end)
         }
@@ -247,7 +253,9 @@ extension FanOut {
         await reader?.cancel()
     }
 
+    /// Returns the entries from an offset on, those that were read ahead first.
     private func read(_ batch: Name, from offset: Int64) async throws -> LogChunk {
+        if let ahead = active[batch]?.ahead { return ahead }
         let log = client.names.results(batch: batch)
         if active[batch]?.reader == nil {
             active[batch]?.reader = try await client.broker.read(log, from: .offset(offset))
