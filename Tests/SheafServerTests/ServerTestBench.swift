@@ -123,7 +123,10 @@ struct ServerTestBench: Sendable {
         let text = head + "\r\n" + (body ?? "")
         return try await connected { connection in
             await connection.write(text)
-            return try #require(await connection.response(toHead: method == "HEAD"), "no response to \(method) \(path)")
+            guard let response = try await connection.response(toHead: method == "HEAD") else {
+                throw NoResponse(request: "\(method) \(path)")
+            }
+            return response
         }
     }
 
@@ -147,6 +150,12 @@ struct ServerTestBench: Sendable {
             return try await body(&connection)
         }
     }
+}
+
+/// The server closed the connection before it had sent a whole response.
+struct NoResponse: Error {
+    /// The method and the path of the request.
+    let request: String
 }
 
 /// A connection to the server, byte by byte.
