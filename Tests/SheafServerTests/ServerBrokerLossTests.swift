@@ -7,7 +7,7 @@ import SheafTestSupport
 import SheafTestTools
 import Testing
 
-@Suite struct ServerBrokerLossTests {
+@Suite(.timeLimit(.minutes(2))) struct ServerBrokerLossTests {
     @Test("A server that loses its broker answers from memory, is not ready, and recovers")
     func lostBroker() async throws {
         try await Stage.with(.rabbitMQ) { stage in

@@ -3,15 +3,19 @@ import ServiceLifecycle
 import SheafBatches
 import SheafBroker
 import SheafCore
+import SheafFormats
 import SheafTelemetry
 import Synchronization
 
 /// Knows about the broker what the fold does not: whether it answers, its dead letters, and the tokens of limits.
 ///
-/// Requests for metrics read what it knows, and cost the broker nothing.
+/// Requests for metrics and probes read what it knows, and cost the broker nothing.
 final class BrokerWatch: Service {
     private struct State {
-        var isConnected = true
+        /// When the broker answered last.
+        var lastAnswer = ContinuousClock.now
+        /// The error of the last request; nil if it was answered.
+        var error: String?
         var isBlocked = false
         var hasAggregator = false
         var description: BrokerDescription?
@@ -43,9 +47,10 @@ final class BrokerWatch: Service {
         }
     }
 
-    private static let interval = Duration.seconds(5)
-    /// How long the broker may take for an answer.
-    private static let patience = Duration.seconds(5)
+    /// The pause between two requests.
+    private static let interval = Duration.seconds(2)
+    /// The longest time without an answer after which the broker still counts as usable.
+    private static let patience = Duration.seconds(6)
     /// The most limits that are looked at; any process that can publish chooses their names.
     private static let maximumLimits = 100
     /// The most dead letters that are counted; each takes 8 bytes.
@@ -55,6 +60,14 @@ final class BrokerWatch: Service {
     private let state = Mutex(State())
 
     init(client: SheafClient) { self.client = client }
+
+    /// Why the broker cannot be used; nil if it answers.
+    var problem: String? { Self.problem(state.withLock { $0 }) }
+
+    private static func problem(_ state: State) -> String? {
+        if let error = state.error { return error }
+        return .now - state.lastAnswer < patience ? nil : "the broker does not answer"
+    }
 
     /// Watches until the task is cancelled or the service shuts down.
     func run() async throws {
@@ -91,11 +104,14 @@ final class BrokerWatch: Service {
     /// Asks the broker at intervals whether it is there.
     private func look() async {
         while !Task.isCancelled {
-            let isConnected = try? await within(Self.patience) {
-                try await self.ask()
-                return true
+            do {
+                try await ask()
+                state.withLock { ($0.lastAnswer, $0.error) = (.now, nil) }
+            } catch is CancellationError {
+                return
+            } catch {
+                state.withLock { $0.error = Problem(of: error).message }
             }
-            state.withLock { $0.isConnected = isConnected == true }
             try? await Task.sleep(for: Self.interval)
         }
     }
@@ -125,7 +141,7 @@ final class BrokerWatch: Service {
             text.begin(metric)
             text.sample(PrometheusText.Labels(), value)
         }
-        gauge(MetricCatalog.connected, state.isConnected ? 1 : 0)
+        gauge(MetricCatalog.connected, Self.problem(state) == nil ? 1 : 0)
         gauge(MetricCatalog.blocked, state.isBlocked ? 1 : 0)
         gauge(MetricCatalog.aggregating, state.hasAggregator ? 1 : 0)
         gauge(MetricCatalog.dead, state.dead.count)

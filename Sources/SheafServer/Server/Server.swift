@@ -42,7 +42,6 @@ package final class Server: Service {
     package func run() async throws {
         let builder = try serverBuilder()
         let directory = try await BatchDirectory(client: client)
-        let contact = BrokerContact(client: client)
         let hub = BatchEventHub(directory: directory)
         let history = RateHistory(directory: directory)
         let watch = BrokerWatch(client: client)
@@ -57,7 +56,7 @@ package final class Server: Service {
             hasTokens: !options.tokens.isEmpty,
             files: try PageFiles()
         )
-        let router = router(directory, tasks, contact, hub, pages)
+        let router = router(directory, tasks, watch, hub, pages)
         MetricsRoute(directory: directory, watch: watch, newestBatches: options.metricsBatches).register(on: router)
         let application = Application(
             responder: FrontDoor(
@@ -73,7 +72,7 @@ package final class Server: Service {
                 // Connections above the limit get an answer, which takes a moment; so many more may wait for it.
                 availableConnectionsDelegate: .maximum(options.limits.connections + 100, logger: logger)
             ),
-            services: [directory, contact, hub, history, watch],
+            services: [directory, hub, history, watch],
             onServerRunning: { [options, onListening] in onListening($0.localAddress?.port ?? options.port) },
             logger: logger
         )
@@ -90,7 +89,7 @@ package final class Server: Service {
     private func router(
         _ directory: BatchDirectory,
         _ tasks: TaskDirectory,
-        _ contact: BrokerContact,
+        _ watch: BrokerWatch,
         _ hub: BatchEventHub,
         _ pages: PageRoutes
     ) -> Router<ServerContext> {
@@ -98,7 +97,7 @@ package final class Server: Service {
         let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware())
         router.add(middleware: AccessMiddleware(access: access))
-        HealthRoutes(contact: contact).register(on: router)
+        HealthRoutes(watch: watch).register(on: router)
         let api = router.group("api")
         BatchRoutes(client: client, directory: directory).register(on: api)
         CreateRoutes(client: client, directory: directory, flows: options.flows).register(on: api)
