@@ -90,8 +90,9 @@ class Page:
         self.until(f"{path} is loaded", f"location.href === {json.dumps(BASE + path)} && document.readyState === 'complete'")
 
     def holds(self, condition):
+        """Whether a condition holds; a page that is still being loaded may lack the elements that it names."""
         try:
-            return self.run(f"Boolean({condition})")
+            return self.run(f"(() => {{ try {{ return Boolean({condition}) }} catch {{ return false }} }})()")
         except Navigated:
             return False
 

@@ -85,7 +85,7 @@ import Testing
         #expect(samples["sheaf_tasks_waiting{flow=\"other\"}"] == 150)
     }
 
-    @Test("1,000 batches take little time and less than 50 KB") func isSmall() {
+    @Test("The text of 1,000 batches has less than 50 KB") func isSmall() {
         let flows: [Name] = ["alpha", "beta", "gamma", "delta", "epsilon"]
         let batches = (0..<1_000).map { number in
             let flow = flows[number % flows.count]
@@ -93,12 +93,7 @@ import Testing
                 ? summary(Name("b\(number)"), flow, .open(total: 1_000_000, succeeded: number, running: 9))
                 : summary(Name("b\(number)"), flow, .ended(BatchCounts(succeeded: 5), after: .seconds(number)))
         }
-        _ = text(batches)
-        var size = 0
-        let time = ContinuousClock().measure { size = text(batches).utf8.count }
-        print("1,000 batches: \(time), \(size) bytes")
-        #expect(time < .milliseconds(200), "with the margin of an unoptimized build on a busy machine")
-        #expect(size < 50_000)
+        #expect(text(batches).utf8.count < 50_000)
     }
 
     // MARK: Batches

@@ -129,12 +129,8 @@ import Tracing
         logger.logLevel = .critical
         let exporter = SpanExporter(endpoint: "http://127.0.0.1:1", service: "test", logger: logger)
         let tracer = OTLPTracer(exporter: exporter)
-        let time = ContinuousClock().measure {
-            for _ in 0..<10_000 { tracer.startSpan("work", context: .topLevel).end() }
-        }
-        print("a span: \(time / 10_000)")
+        for _ in 0..<10_000 { tracer.startSpan("work", context: .topLevel).end() }
         #expect(exporter.dropped == 10_000 - 4_096)
-        #expect(time < .seconds(2))
     }
 
     @Test("The official classes decode every kind of value") func encodes() async throws {
