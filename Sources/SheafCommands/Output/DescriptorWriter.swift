@@ -7,7 +7,7 @@ struct DescriptorWriter: ByteSink {
     /// The name for error messages.
     let name: String
 
-    func write(_ bytes: [UInt8]) throws(WriteError) {
+    func write(_ bytes: [UInt8]) throws {
         var written = 0
         while written < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
@@ -28,7 +28,10 @@ struct DescriptorWriter: ByteSink {
 /// A destination of bytes.
 protocol ByteSink {
     /// Writes all of the bytes.
-    func write(_ bytes: [UInt8]) throws(WriteError)
+    ///
+    /// - Throws: ``WriteError``. It is not in the type, because the optimizer of Swift 6.3.1 crashes on an asynchronous
+    ///   loop with such a call.
+    func write(_ bytes: [UInt8]) throws
 }
 
 /// A failed write.

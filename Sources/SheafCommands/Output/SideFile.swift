@@ -11,7 +11,7 @@ final class SideFile: ByteSink {
     private let descriptor: Int32
     private var isFinished = false
 
-    init(path: String) throws(WriteError) {
+    init(path: String) throws {
         var status = stat()
         let exists = stat(path, &status) == 0
         if exists, status.st_mode & S_IFMT == S_IFDIR { throw WriteError(.isDirectory, name: path) }
@@ -38,12 +38,12 @@ final class SideFile: ByteSink {
     }
 
     /// Appends bytes.
-    func write(_ bytes: [UInt8]) throws(WriteError) {
+    func write(_ bytes: [UInt8]) throws {
         try DescriptorWriter(descriptor: descriptor, name: path).write(bytes)
     }
 
     /// Moves the file to its place.
-    func finish() throws(WriteError) {
+    func finish() throws {
         guard let temporary else { return }
         guard fsync(descriptor) == 0, rename(temporary, path) == 0 else {
             throw WriteError(Errno(rawValue: errno), name: path)

@@ -36,7 +36,7 @@ enum SafeText {
 struct SafeSink<Sink: ByteSink & Sendable>: ByteSink, Sendable {
     let sink: Sink
 
-    func write(_ bytes: [UInt8]) throws(WriteError) {
+    func write(_ bytes: [UInt8]) throws {
         try sink.write(Array(SafeText.lines(String(decoding: bytes, as: UTF8.self)).utf8))
     }
 }
