@@ -1,3 +1,4 @@
+import SheafTestTools
 import Testing
 
 @testable import AMQPClient
@@ -82,18 +83,5 @@ struct ConfirmTrackerTests {
         for owner in ["a", "b", "a", "c"] { _ = tracker.record(owner) }
         let found = ["a", "a", "b", "d"].map { wanted in tracker.matchReturn { owner, _ in owner == wanted }?.tag }
         #expect(found == [1, 3, 2, nil])
-    }
-}
-
-/// A generator that produces the same numbers for the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

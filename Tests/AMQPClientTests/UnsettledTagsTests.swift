@@ -1,3 +1,4 @@
+import SheafTestTools
 import Testing
 
 @testable import AMQPClient

@@ -1,4 +1,5 @@
 import SheafFlows
+import SheafTestTools
 import Testing
 
 @Suite struct RetryRuleTests {
@@ -30,19 +31,6 @@ import Testing
         #expect(rule.delay(after: 100_000) == .seconds(3))
         #expect(RetryRule().delay(after: 1) == .seconds(1))
         #expect(RetryRule().delay(after: 20) == .seconds(300))
-    }
-
-    /// Returns the same numbers in each run (SplitMix64).
-    private struct SeededGenerator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
     }
 
     @Test(

@@ -1,5 +1,6 @@
 import SheafBroker
 import SheafCore
+import SheafTestTools
 import Synchronization
 import Testing
 
@@ -511,18 +512,5 @@ import Testing
         let running = single.count + bulks.values.reduce(0) { $0 + $1.count }
         let waiting = entries.count { $0.delivery.batch == batch } - running
         #expect(ledger.waitingCounts[batch] ?? 0 == max(0, waiting))
-    }
-}
-
-/// Yields the same numbers for the same seed (SplitMix64).
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
