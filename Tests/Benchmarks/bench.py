@@ -15,7 +15,9 @@ import embedded
 import endtoend
 import growing
 import memory
+import observing
 import reading
+import serving
 import sharing
 import throughput
 from measuring import RECORDS, ROUNDS, say
@@ -35,6 +37,9 @@ GROUPS = [
     ({"12"}, growing.measure_batches),
     ({"13"}, children.measure),
     ({"14"}, copying.measure),
+    ({"15"}, serving.measure_transfers),
+    ({"16"}, serving.measure_answers),
+    ({"17"}, observing.measure),
 ]
 HEAD = ["row", "work", "figure", "target", "", "seen (medians)"]
 
