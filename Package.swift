@@ -198,7 +198,7 @@ let package = Package(
             "SheafTests",
             [
                 "Sheaf", "SheafBatches", "SheafWorker", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources",
-                "SheafTestSupport", "SheafTesting", logging,
+                "SheafTestSupport", "SheafTestTools", "SheafTesting", logging,
             ]
         ),
         tests(
@@ -254,7 +254,13 @@ let package = Package(
             "IntegrationTests",
             ["sheaf-cli", "AMQPClient", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]
         ),
-        tests("FaultTests", ["sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport"]),
+        tests(
+            "FaultTests",
+            [
+                "sheaf-cli", "Sheaf", "SheafBroker", "SheafCore", "SheafTestTools", "SheafTestSupport", asyncHTTPClient,
+                nioCore, nioHTTP1,
+            ]
+        ),
         .testTarget(
             name: "ProtocolTests",
             dependencies: ["sheaf-cli", "SheafCore", subprocess, systemPackage],
