@@ -169,7 +169,7 @@ def answers():
             for _ in range(BATCHES - 1):
                 server.post("/api/batches", b'{"flow":"echo","records":[1]}', "application/json")
         sheaf.drain()
-        sheaf.create(records(LARGE), "--batch-id", "large")
+        sheaf.create(records(LARGE), "--batch-id", "large", flow="nothing")
         values = {}
         with Server(sheaf) as server:
             for path in LIMITS:
@@ -185,8 +185,9 @@ def answers():
                 values["followed"] = share(server)
             sheaf.stop(worker)
             values["memory"] = server.memory("VmRSS")
-            if json.loads(server.get("/api/batches/large")[0])["counts"]["succeeded"] == LARGE:
-                raise SystemExit("the batch ended before the clients were measured")
+            counts = json.loads(server.get("/api/batches/large")[0])["counts"]
+            if not 0 < counts["succeeded"] < LARGE:
+                raise SystemExit(f"the batch did not run while the clients were measured: {counts}")
         return values
 
 

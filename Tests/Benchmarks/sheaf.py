@@ -39,8 +39,9 @@ class Sheaf:
         return self
 
     def __exit__(self, *_):
-        for batch in self.batches:
-            self("delete", batch, "--force")
+        if self.broker.startswith("amqp"):
+            for batch in self.batches:
+                self("delete", batch, "--force")
         self.folder.cleanup()
 
     @property
