@@ -9,8 +9,8 @@ struct BatchRoutes {
     let client: SheafClient
     let directory: BatchDirectory
 
-    private static let pageSizes = 1...500
-    private static let defaultPageSize = 50
+    static let pageSizes = 1...500
+    static let defaultPageSize = 50
 
     func register(on group: RouterGroup<ServerContext>) {
         group.get("batches", use: list)

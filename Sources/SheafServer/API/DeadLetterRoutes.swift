@@ -8,8 +8,8 @@ import SheafSettings
 struct DeadLetterRoutes {
     let client: SheafClient
 
-    private static let pageSizes = 1...500
-    private static let defaultPageSize = 50
+    static let pageSizes = 1...500
+    static let defaultPageSize = 50
 
     func register(on group: RouterGroup<ServerContext>) {
         group.get("dead", use: list)

@@ -11,10 +11,13 @@ struct JobRoutes {
     let tasks: TaskDirectory
 
     /// How the last part of a path names a task.
-    private enum Naming: String, CaseIterable {
+    enum Naming: String, CaseIterable {
         case index
         case recordID = "record_id"
     }
+
+    static let pageSizes = 1...1000
+    static let defaultPageSize = 100
 
     func register(on group: RouterGroup<ServerContext>) {
         group.get("batches/:batch/jobs") { try await list($0, $1) }
@@ -53,7 +56,7 @@ struct JobRoutes {
             of: context.parameter("batch"),
             matching: query,
             after: try values.number("after", in: 0...BatchState.maximumTasks) ?? -1,
-            limit: try values.number("limit", in: 1...1000) ?? 100
+            limit: try values.number("limit", in: Self.pageSizes) ?? Self.defaultPageSize
         )
         return .json(page.json)
     }

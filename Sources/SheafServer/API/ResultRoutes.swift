@@ -11,7 +11,7 @@ struct ResultRoutes {
     let client: SheafClient
 
     /// What to join the results with.
-    private enum Merging: String, CaseIterable { case input }
+    enum Merging: String, CaseIterable { case input }
 
     private enum Flag: String, CaseIterable {
         case yes = "true"

@@ -11,7 +11,7 @@ struct WorkerRoutes {
     let flows: [FlowSettings]
 
     /// How many tasks are listed for each batch of a worker; the count is always complete.
-    private static let listedTasks = 100
+    static let listedTasks = 100
 
     func register(on group: RouterGroup<ServerContext>) {
         group.get("workers", use: workers)

@@ -14,7 +14,7 @@ struct AccessMiddleware: RouterMiddleware {
     /// The methods that change nothing (RFC 9110, 9.2.1).
     static let safeMethods: Set<HTTPRequest.Method> = [.get, .head, .options]
     /// The paths that anyone may request: health, signing in, and the files that pages are made with.
-    private static let openPaths: Set = ["/healthz", "/readyz", "/login", "/logout"]
+    static let openPaths: Set = ["/healthz", "/readyz", "/login", "/logout"]
     private static let openFolder = "/assets/"
 
     @concurrent

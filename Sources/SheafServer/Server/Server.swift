@@ -41,6 +41,43 @@ package final class Server: Service {
     ///   ``ServerOptions/drainTime``, and `BrokerError` if the broker cannot be used.
     package func run() async throws {
         let builder = try serverBuilder()
+        let parts = try await assemble()
+        let application = Application(
+            responder: FrontDoor(
+                inner: parts.router.buildResponder(),
+                routes: RouteTable(parts.router),
+                hosts: HostRules(options),
+                prefix: options.prefix,
+                missingPage: parts.missingPage
+            ),
+            server: builder,
+            configuration: ApplicationConfiguration(
+                address: .hostname(options.host, port: options.port),
+                // Connections above the limit get an answer, which takes a moment; so many more may wait for it.
+                availableConnectionsDelegate: .maximum(options.limits.connections + 100, logger: logger)
+            ),
+            services: parts.services,
+            onServerRunning: { [options, onListening] in onListening($0.localAddress?.port ?? options.port) },
+            logger: logger
+        )
+        do {
+            try await run(application)
+        } catch let error as IOError {
+            throw ServerError(error, host: options.host, port: options.port)
+        } catch let error as SocketAddressError {
+            throw ServerError(code: .cannotListen, message: "cannot listen on \(options.host): \(error)")
+        }
+    }
+
+    /// The routes, what runs beside them, and the page for an address that leads nowhere.
+    struct Parts {
+        let router: Router<ServerContext>
+        let services: [any Service]
+        let missingPage: @Sendable (_ request: Request, _ prefix: String) -> Response
+    }
+
+    /// Makes the parts; each group of routes declares its own.
+    func assemble() async throws -> Parts {
         let directory = try await BatchDirectory(client: client)
         let hub = BatchEventHub(directory: directory)
         let history = RateHistory(directory: directory)
@@ -56,48 +93,13 @@ package final class Server: Service {
             hasTokens: !options.tokens.isEmpty,
             files: try PageFiles()
         )
-        let router = router(directory, tasks, watch, hub, pages)
-        MetricsRoute(directory: directory, watch: watch, newestBatches: options.metricsBatches).register(on: router)
-        let application = Application(
-            responder: FrontDoor(
-                inner: router.buildResponder(),
-                routes: RouteTable(router),
-                hosts: HostRules(options),
-                prefix: options.prefix,
-                missingPage: pages.missing
-            ),
-            server: builder,
-            configuration: ApplicationConfiguration(
-                address: .hostname(options.host, port: options.port),
-                // Connections above the limit get an answer, which takes a moment; so many more may wait for it.
-                availableConnectionsDelegate: .maximum(options.limits.connections + 100, logger: logger)
-            ),
-            services: [directory, hub, history, watch],
-            onServerRunning: { [options, onListening] in onListening($0.localAddress?.port ?? options.port) },
-            logger: logger
-        )
-        do {
-            try await run(application)
-        } catch let error as IOError {
-            throw ServerError(error, host: options.host, port: options.port)
-        } catch let error as SocketAddressError {
-            throw ServerError(code: .cannotListen, message: "cannot listen on \(options.host): \(error)")
-        }
-    }
-
-    /// The routes; each group declares its own.
-    private func router(
-        _ directory: BatchDirectory,
-        _ tasks: TaskDirectory,
-        _ watch: BrokerWatch,
-        _ hub: BatchEventHub,
-        _ pages: PageRoutes
-    ) -> Router<ServerContext> {
         let access = AccessControl(tokens: options.tokens)
         let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware())
         router.add(middleware: AccessMiddleware(access: access))
         HealthRoutes(watch: watch).register(on: router)
+        MetricsRoute(directory: directory, watch: watch, newestBatches: options.metricsBatches).register(on: router)
+        DescriptionRoute(options).register(on: router)
         let api = router.group("api")
         BatchRoutes(client: client, directory: directory).register(on: api)
         CreateRoutes(client: client, directory: directory, flows: options.flows).register(on: api)
@@ -111,7 +113,8 @@ package final class Server: Service {
         ResultRoutes(client: client).register(on: api)
         pages.register(on: router.group())
         SignInRoutes(access: access, isSecure: options.isSecure, page: pages.signIn).register(on: router)
-        return router
+        let services: [any Service] = [directory, hub, history, watch]
+        return Parts(router: router, services: services, missingPage: pages.missing)
     }
 
     /// Returns what accepts connections, with TLS or without.

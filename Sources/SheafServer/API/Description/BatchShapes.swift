@@ -1,0 +1,97 @@
+import SheafBatches
+import SheafCore
+
+// The shapes of batches.
+
+extension Shape {
+    static let batchSchema = Schema.object([
+        "batch_id": .shape(.name),
+        "flow": .shape(.name),
+        "tags": .map(of: .string),
+        "status": .word(BatchStatus.self),
+        "total": .integer().about("The number of tasks, or of those so far if `sealed` is false."),
+        "sealed": .boolean.about("Whether all tasks are published."),
+        "interrupted": .boolean.about("Whether the creator ended before all tasks were published."),
+        "missing": .integer().about("Tasks that the broker has lost."),
+        "trimmed": .boolean.about("Whether outcomes were removed before they were counted."),
+        "limited": .shape(.wait).orNull.about("The tasks that wait because of a rate limit."),
+        "questions": .integer().about("Questions of tasks that wait for an answer."),
+        "counts": .object([
+            "pending": .integer(), "running": .integer(), "succeeded": .integer(), "failed": .integer(),
+            "cancelled": .integer(),
+        ]).about("The tasks in each state; they add up to `total`."),
+        "usage": .map(of: .integer()).about("What the successful tasks used, such as tokens of a model."),
+        "created_at": .time,
+        "started_at": .time.orNull,
+        "finished_at": .time.orNull,
+        "reason": .string.orNull.about("Why the batch was stopped."),
+    ])
+
+    static let batchInFullSchema = batchSchema.adding([
+        "max_running": .integer(from: 1).orNull.about("How many tasks run at once; null for no limit."),
+        "options": .object([
+            "error_policy": .string,
+            "max_running": .integer(from: 1).orNull,
+            "seed": .integer().orNull.about("The seed of the order; null for the order of the input."),
+            "max_records": .integer(from: 1).orNull,
+            "parameters": .map(of: .any),
+            "interactive": .boolean,
+            "tags": .map(of: .string).optional,
+            "notify": .list(of: .string).optional.about("The URLs that are notified of the end."),
+        ]),
+        "source": .string.about("Where the records came from."),
+        "generation": .integer().about("How often the batch was retried."),
+        "paused": .boolean,
+    ])
+
+    static let createdBatchSchema = batchSchema.adding([
+        "invalid": .integer().about("Tasks that have failed because their record cannot be read."),
+        "resumed_at": .integer().optional.about("The task from which an interrupted creation was continued."),
+    ])
+
+    static let batchPreviewSchema = Schema.object([
+        "dry_run": .constant(true),
+        "flow": .shape(.name),
+        "total": .integer().about("How many tasks the batch would have."),
+        "records": .integer(),
+        "invalid": .integer().about("Tasks whose record cannot be read."),
+        "variants": .integer(from: 1).about("Tasks for each record."),
+        "first": .object(["record_id": .string, "record": .any]).orNull.about("The first record."),
+    ])
+
+    static let deletedBatchSchema = Schema.object([
+        "batch_id": .shape(.name),
+        "deleted": .constant(true),
+        "was_deleted": .boolean.about("Whether it was deleted before the request."),
+    ])
+
+    static let retriedBatchSchema = batchSchema.adding([
+        "retried": .integer().about("How many tasks run again."),
+        "generation": .integer().about("The generation in which they run."),
+        "left_out": .object([
+            "invalid": .integer().about("Tasks whose record cannot be read."),
+            "without_record": .integer().about("Tasks whose record is unknown."),
+            "not_failed": .integer().about("Tasks that have not failed."),
+        ]),
+    ])
+
+    static let waitSchema = Schema.object([
+        "limit": .string.about("The name of the limit."),
+        "tasks": .integer(),
+        "until": .time.orNull,
+    ])
+
+    static let eventSchema = Schema.object([
+        "log": .words(["journal", "results"]),
+        "offset": .integer(),
+        "at": .time.orNull,
+        "event": .string.about("What happened: the type of the entry, the status of an outcome, or `attempt-failed`."),
+        "index": .integer().orNull.about("The task; null for the batch as a whole."),
+        "generation": .integer().orNull,
+        "attempt": .integer().orNull,
+        "worker": .string.orNull,
+        "error": .shape(.failure).orNull,
+        "detail": .string.orNull,
+        "ignored": .boolean.about("Whether an outcome does not count."),
+    ])
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Sheaf
+import SheafBroker
+import SheafCore
+import SheafFlows
+import SheafServer
+import SheafTestSupport
+import SheafTestTools
+import Testing
+
+/// Requests that schemathesis makes from the description of the API, valid and invalid ones, to a server with batches.
+@Suite("The description of the API, by schemathesis", .timeLimit(.minutes(6)))
+struct SchemathesisTests {
+    @Test("The server answers as its description says, to valid and to invalid requests")
+    func conformance() async throws {
+        let program = try await Schemathesis.program.value
+        try await Stage.with(.embedded, timeout: .seconds(300)) { stage in
+            try await stage.client { client in
+                let flows = try ServerTestBench.echo
+                let secret = ServerTestBench.writer
+                try await ServerTestBench.with(on: client) { options in
+                    options.flows = flows
+                    options.tokens = [ServerOptions.Token(name: "writer", secret: secret, scope: .write)]
+                } _: { server in
+                    try await Self.prepare(stage, client)
+                    let asker = Task { try await stage.work([Self.asker]) { $0.untilEmpty = false } }
+                    try await until("a task asks") { try await !client.questions().isEmpty }
+                    try await until("two dead letters") { try await client.deadLetters().count == 2 }
+                    try await Workbench.with(configuration: "") { bench in
+                        let run = try await bench.shell(
+                            Schemathesis.command(program, port: server.port, token: secret),
+                            limit: .seconds(150)
+                        )
+                        #expect(run.code == 0, "\(run.output)\(run.talk)")
+                    }
+                    #expect(try await server.send("GET", "/healthz").status == 200)
+                    asker.cancel()
+                    _ = await asker.result
+                }
+            }
+        }
+    }
+
+    /// A flow whose tasks ask and wait.
+    private static var asker: FlowDefinition {
+        get throws {
+            try FlowDefinition.work { task in
+                guard let asker = task.asker else { throw FlowError(type: "not-interactive", message: "no asker") }
+                return .text(try await asker.ask(Question("Keep it?", choices: ["yes", "no"])))
+            }
+        }
+    }
+
+    /// Creates a batch that has ended with a failure, a paused one, and one whose task will ask and whose queue also has
+    /// foreign messages.
+    private static func prepare(_ stage: Stage, _ client: SheafClient) async throws {
+        let failing = try FlowDefinition.work { task in
+            if task.record.id == "r1" { throw FlowError(type: "odd", message: "1 is odd") }
+            return .value(["n": 1])
+        }
+        _ = try await client.create(plan { $0.id = "ended" }, records: records(3))
+        _ = try await stage.work([failing])
+        let tagged = BatchOptions(tags: ["team": "search"])
+        _ = try await client.create(BatchPlan(flow: "echo", id: "open", options: tagged), records: records(3))
+        _ = try await client.pause("open")
+        let asking = try await client.create(
+            plan {
+                $0.id = "asking"
+                $0.options.isInteractive = true
+            },
+            records: records(2)
+        )
+        let queue = client.names.tasks(flow: asking.flow, batch: asking.id, generation: 0)
+        for _ in 0..<2 {
+            try await client.broker.publish(Message(id: "j", type: "junk", body: Array("body".utf8)), to: queue)
+        }
+    }
+}
+
+/// The program schemathesis in a Python environment of its own.
+private enum Schemathesis {
+    private static let package = "schemathesis==4.32.5"
+    private static let folder = URL(filePath: #filePath).deletingLastPathComponent().path
+
+    /// The program, installed at first use and kept in the build folder.
+    static let program = Task {
+        let home = folder + "/../../.build/python-\(package)"
+        try await Workbench.with(configuration: "") { bench in
+            let run = try await bench.shell(
+                """
+                [ -e '\(home)/is-complete' ] && exit 0
+                python3 -m venv --clear '\(home)' &&
+                '\(home)/bin/python' -m pip install --quiet --disable-pip-version-check '\(package)' &&
+                touch '\(home)/is-complete'
+                """,
+                limit: .seconds(180)
+            )
+            try #require(run.code == 0, "\(package) cannot be installed from PyPI: \(run.output)\(run.talk)")
+        }
+        return home + "/bin/schemathesis"
+    }
+
+    /// Returns the command line. The streams of all batches never end, so they are left out.
+    static func command(_ program: String, port: Int, token: String) -> String {
+        """
+        PYTHONPATH='\(folder)' SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONDONTWRITEBYTECODE=1 \
+        '\(program)' run 'http://127.0.0.1:\(port)/openapi.json' -H 'Authorization: Bearer \(token)' \
+        --checks all --exclude-path-regex '/events$' \
+        --phases examples,coverage,fuzzing,stateful --max-examples 20 --seed 1 --generation-database none \
+        --max-time 80 --request-timeout 10 --continue-on-failure --no-color --warnings off
+        """
+    }
+}
