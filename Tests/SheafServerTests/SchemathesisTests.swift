@@ -100,7 +100,9 @@ private enum Schemathesis {
         return home + "/bin/schemathesis"
     }
 
-    /// Returns the command line. The streams of all batches never end, so they are left out.
+    /// Returns the command line.
+    ///
+    /// The streams of events are left out, because most of them do not end.
     static func command(_ program: String, port: Int, token: String) -> String {
         """
         PYTHONPATH='\(folder)' SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONDONTWRITEBYTECODE=1 \

@@ -74,6 +74,9 @@ package final class Server: Service {
         let router: Router<ServerContext>
         let services: [any Service]
         let missingPage: @Sendable (_ request: Request, _ prefix: String) -> Response
+
+        /// The methods and paths of all routes.
+        var routes: [String] { router.routes.map { "\($0.method.rawValue) \($0.path)" } }
     }
 
     /// Makes the parts; each group of routes declares its own.

@@ -80,7 +80,7 @@ extension APIDescription {
     static var table: String {
         let rows = operations.map { operation in
             let scope = operation.scope.map { "`\($0.rawValue)`" } ?? "none"
-            return "| `\(operation.method.rawValue) \(operation.path)` | \(operation.summary) | \(scope) |\n"
+            return "| `\(operation.request)` | \(operation.summary) | \(scope) |\n"
         }
         return "| request | effect | scope |\n| --- | --- | --- |\n" + rows.joined()
     }

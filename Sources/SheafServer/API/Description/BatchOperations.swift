@@ -90,7 +90,7 @@ extension BatchRoutes {
             id: "getJournal",
             summary: "Lists what the logs record about a batch",
             tag: "Batches",
-            about: "It reads the logs from their start, so a later page of a large batch costs more than the first one.",
+            about: "It reads the logs from their start, so a later page of a large batch takes longer.",
             parameters: [
                 .batch,
                 .query("index", .integer(0...BatchState.maximumTasks - 1), "Events of this task only."),
@@ -197,7 +197,7 @@ extension ControlRoutes {
             tag: "Control",
             parameters: [
                 .batch,
-                .query("force", Schema.boolean.otherwise(false), "Whether a batch that has not ended is cancelled first."),
+                .query("force", Schema.boolean.otherwise(false), "Whether an open batch is cancelled first."),
             ],
             answers: [.json("The batch is deleted.", .shape(.deletedBatch))],
             problems: [404, 409]

@@ -144,6 +144,9 @@ extension JSONValue {
 // MARK: The whole
 
 extension Operation {
+    /// The method and the path.
+    var request: String { "\(method.rawValue) \(path)" }
+
     /// The scope that a token needs, by the rule of ``AccessMiddleware``; nil if no token is needed.
     var scope: AccessScope? {
         if AccessMiddleware.openPaths.contains(path) { return nil }

@@ -15,11 +15,7 @@ enum ProblemAnswer {
         "421": "The server does not serve the host of the request.",
         "422": "The request is valid, but its options or records are refused. `detail` names them.",
         "431": "The header is too large.",
-        "5XX": """
-            The server or the broker failed: 500 for an error of the server or its machine, 502 for an incompatible \
-            broker, 503 if the broker cannot be reached, accepts no messages, or the server has too many connections, \
-            504 if the broker took too long.
-            """,
+        "5XX": "The server (500) or the broker (502, 503, 504) failed, or there are too many connections (503).",
     ]
 
     /// The headers that some of them have.
