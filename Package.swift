@@ -226,7 +226,7 @@ let package = Package(
                 "SheafTestTools", asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL,
                 orderedCollections, subprocess, systemPackage, "sheaf-cli",
             ],
-            exclude: ["browser.py", "schemathesis_hooks.py"]
+            exclude: ["browser.py", "schemathesis.toml", "schemathesis_hooks.py"]
         ),
         tests(
             "SheafCommandsTests",

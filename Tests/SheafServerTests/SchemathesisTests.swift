@@ -101,15 +101,11 @@ private enum Schemathesis {
     }
 
     /// Returns the command line.
-    ///
-    /// The streams of events are left out, because most of them do not end.
     static func command(_ program: String, port: Int, token: String) -> String {
         """
-        PYTHONPATH='\(folder)' SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONDONTWRITEBYTECODE=1 \
-        '\(program)' run 'http://127.0.0.1:\(port)/openapi.json' -H 'Authorization: Bearer \(token)' \
-        --checks all --exclude-path-regex '/events$' \
-        --phases examples,coverage,fuzzing,stateful --max-examples 20 --seed 1 --generation-database none \
-        --max-time 80 --request-timeout 10 --continue-on-failure --no-color --warnings off
+        SHEAF_TOKEN='\(token)' PYTHONPATH='\(folder)' SCHEMATHESIS_HOOKS=schemathesis_hooks \
+        PYTHONDONTWRITEBYTECODE=1 '\(program)' --config-file '\(folder)/schemathesis.toml' run --no-color \
+        'http://127.0.0.1:\(port)/openapi.json'
         """
     }
 }
