@@ -4,6 +4,7 @@ import SheafBroker
 import SheafCore
 import SheafFlows
 import SheafServer
+import SheafSettings
 import SheafTestSupport
 import SheafTestTools
 import Testing
