@@ -23,6 +23,7 @@ import Testing
             for (body, word) in [
                 (["max_runing": 1] as JSONValue, "'max_runing'"), ([:], "nothing"),
                 (["max_running": "many"], "integer"), (["max_running": 0], "max_running 0"),
+                (["max_running": 100_001], "max_running 100001"),
                 (["max_running": 1, "concurrency": 1], "same"),
             ] {
                 let answer = try await api.send("PATCH", path, body)

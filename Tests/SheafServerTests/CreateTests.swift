@@ -72,6 +72,7 @@ import Testing
                 "max_records: it must be an integer of at least 1"
             ),
             (#"{"flow":"echo","records":[1],"concurrency":1.5}"#, 422, "concurrency: it must be an integer"),
+            (#"{"flow":"echo","records":[1],"concurrency":100001}"#, 422, "concurrency: it must be an integer from 1"),
             (#"{"flow":"echo","records":[1],"seed":-1}"#, 422, "seed: it must be an integer from 0"),
             (#"{"flow":"echo","records":[1],"seed":1,"shuffle":false}"#, 422, "seed: it has no meaning"),
             (#"{"flow":"echo","records":[1],"error_policy":"halt"}"#, 422, "error_policy: it must be continue"),

@@ -3,11 +3,12 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
-import SheafServer
 import SheafSettings
 import SheafTestSupport
 import SheafTestTools
 import Testing
+
+@testable import SheafServer
 
 /// Requests that schemathesis makes from the description of the API, valid and invalid ones, to a server with batches.
 @Suite("The description of the API, by schemathesis", .timeLimit(.minutes(6)))
@@ -24,7 +25,7 @@ struct SchemathesisTests {
                     options.tokens = [ServerOptions.Token(name: "writer", secret: secret, scope: .write)]
                 } _: { server in
                     try await Self.prepare(stage, client)
-                    let asker = Task { try await stage.work([Self.asker]) { $0.untilEmpty = false } }
+                    let work = Task { try await stage.work([Self.asker, Self.echo]) { $0.untilEmpty = false } }
                     try await until("a task asks") { try await !client.questions().isEmpty }
                     try await until("two dead letters") { try await client.deadLetters().count == 2 }
                     try await Workbench.with(configuration: "") { bench in
@@ -33,13 +34,21 @@ struct SchemathesisTests {
                             limit: .seconds(150)
                         )
                         #expect(run.code == 0, "\(run.output)\(run.talk)")
+                        // The description itself is read, not tested.
+                        let answered = Set(try bench.lines(of: "calls").filter { $0.contains(" 2") }.map(\.name))
+                        let operations = Set(APIDescription.operations.map(\.id)).subtracting(["getDescription"])
+                        #expect(operations.subtracting(answered) == [], "these were never answered with success")
                     }
-                    #expect(try await server.send("GET", "/healthz").status == 200)
-                    asker.cancel()
-                    _ = await asker.result
+                    work.cancel()
+                    _ = await work.result
                 }
             }
         }
+    }
+
+    /// A flow that returns its record.
+    private static var echo: FlowDefinition {
+        FlowDefinition(name: "echo", flow: ClosureFlow { task in .value(try task.record.json) })
     }
 
     /// A flow whose tasks ask and wait.
@@ -52,7 +61,7 @@ struct SchemathesisTests {
         }
     }
 
-    /// Creates a batch that has ended with a failure, a paused one, and one whose task will ask and whose queue also has
+    /// Creates a batch that has ended with a failure, paused ones, and one whose tasks will ask and whose queue also has
     /// foreign messages.
     private static func prepare(_ stage: Stage, _ client: SheafClient) async throws {
         let failing = try FlowDefinition.work { task in
@@ -62,8 +71,10 @@ struct SchemathesisTests {
         _ = try await client.create(plan { $0.id = "ended" }, records: records(3))
         _ = try await stage.work([failing])
         let tagged = BatchOptions(tags: ["team": "search"])
-        _ = try await client.create(BatchPlan(flow: "echo", id: "open", options: tagged), records: records(3))
-        _ = try await client.pause("open")
+        for id: Name in ["open", "spare1", "spare2", "spare3"] {
+            _ = try await client.create(BatchPlan(flow: "echo", id: id, options: tagged), records: records(3))
+            _ = try await client.pause(id.text)
+        }
         let asking = try await client.create(
             plan {
                 $0.id = "asking"
@@ -76,6 +87,11 @@ struct SchemathesisTests {
             try await client.broker.publish(Message(id: "j", type: "junk", body: Array("body".utf8)), to: queue)
         }
     }
+}
+
+extension String {
+    /// The operation in a line that notes a call.
+    fileprivate var name: String { String(prefix { $0 != " " }) }
 }
 
 /// The program schemathesis in a Python environment of its own.
@@ -104,7 +120,7 @@ private enum Schemathesis {
     /// Returns the command line.
     static func command(_ program: String, port: Int, token: String) -> String {
         """
-        SHEAF_TOKEN='\(token)' PYTHONPATH='\(folder)' SCHEMATHESIS_HOOKS=schemathesis_hooks \
+        SHEAF_CALLS=calls SHEAF_TOKEN='\(token)' PYTHONPATH='\(folder)' SCHEMATHESIS_HOOKS=schemathesis_hooks \
         PYTHONDONTWRITEBYTECODE=1 '\(program)' --config-file '\(folder)/schemathesis.toml' run --no-color \
         'http://127.0.0.1:\(port)/openapi.json'
         """

@@ -62,6 +62,15 @@ import Testing
         }
     }
 
+    @Test("The methods of a path are those of the route that names it, not those of one with a parameter in its place")
+    func methodsOfLiterals() async throws {
+        try await ServerTestBench.with { bench in
+            let refusal = try await bench.send("GET", "/api/dead/requeue")
+            #expect(refusal.status == 405 && refusal.headers["allow"] == "OPTIONS, POST")
+            #expect(try await bench.send("OPTIONS", "/api/dead/7").headers["allow"] == "GET, HEAD, OPTIONS")
+        }
+    }
+
     @Test("A problem is reported as RFC 9457 says, with the next request")
     func problem() async throws {
         try await ServerTestBench.with({ $0.prefix = "/sheaf" }) { bench in

@@ -147,7 +147,7 @@ import Testing
             ("shuffle: on", "shuffle: expected true or false, found 'on'"),
             ("strict: 1", "strict: expected true or false, found the number 1"),
             ("max_records: 0", "max_records: expected an integer of at least 1, found the number 0"),
-            ("max_running: x", "max_running: expected an integer of at least 1, found 'x'"),
+            ("max_running: x", "max_running: expected an integer from 1 to 100000, found 'x'"),
             ("tags: x", "tags: expected a map of tags, found 'x'"),
             ("tags: { a b: c }", "tags: tag 'a b' is invalid; a tag is \(Tags.rule)"),
             ("format: []", "format: expected a format, found a list"),

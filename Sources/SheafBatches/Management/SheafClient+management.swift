@@ -33,12 +33,7 @@ extension SheafClient {
     /// - Throws: ``SheafError`` with `invalid`, `alreadyFinished`, or `notNow` while tasks of the batch are published.
     @discardableResult
     public func setMaxRunning(_ limit: Int?, of reference: String) async throws -> BatchSummary {
-        if let limit, !(1...BatchState.maximumTasks).contains(limit) {
-            throw SheafError(
-                .invalid,
-                "max_running \(limit) is out of range: it must be from 1 to \(BatchState.maximumTasks)"
-            )
-        }
+        if let problem = BatchOptions.problem(ofMaxRunning: limit) { throw SheafError(.invalid, problem) }
         return try await MaxRunningChanger(client: self).change(reference, to: limit)
     }
 

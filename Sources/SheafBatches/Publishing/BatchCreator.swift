@@ -27,6 +27,9 @@ struct BatchCreator: Sendable {
             throw SheafError(.invalid, error.description)
         }
         if let problem = Tags.problem(of: plan.options.tags) { throw SheafError(.invalid, problem) }
+        if let problem = BatchOptions.problem(ofMaxRunning: plan.options.maxRunning) {
+            throw SheafError(.invalid, problem)
+        }
         return try await stalls.watching {
             // The first records are read before anything is declared, so that an empty input leaves no batch.
             var iterator = items.makeAsyncIterator()

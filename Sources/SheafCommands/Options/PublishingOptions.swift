@@ -117,7 +117,9 @@ struct PublishingOptions: ParsableArguments {
             throw ValidationError("--notify may be given \(BatchOptions.maximumURLs) times at most")
         }
         if let problem = Tags.problem(of: tags) { throw ValidationError(problem) }
-        if let concurrency, concurrency < 1 { throw ValidationError("--concurrency must be 1 or more") }
+        if let concurrency, !BatchOptions.runningLimits.contains(concurrency) {
+            throw ValidationError("--concurrency must be from 1 to \(BatchOptions.runningLimits.upperBound)")
+        }
     }
 }
 

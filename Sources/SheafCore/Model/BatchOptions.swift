@@ -21,6 +21,8 @@ public struct BatchOptions: Sendable, Equatable {
 
     /// The maximum number of URLs that are notified.
     package static let maximumURLs = 8
+    /// The range of ``maxRunning``; each task that may run is a message in the queue of permits.
+    package static let runningLimits = 1...100_000
 
     /// Creates options.
     public init(
@@ -58,6 +60,12 @@ public struct BatchOptions: Sendable, Equatable {
         return .object(members)
     }
 
+    /// Returns what is wrong with a value of ``maxRunning``, or nil if it is valid.
+    package static func problem(ofMaxRunning limit: Int?) -> String? {
+        guard let limit, !runningLimits.contains(limit) else { return nil }
+        return "max_running \(limit) is out of range: it must be from 1 to \(runningLimits.upperBound)"
+    }
+
     /// The tags as a JSON object, sorted by key.
     package var tagsJSON: JSONValue {
         let pairs = tags.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }
@@ -68,7 +76,7 @@ public struct BatchOptions: Sendable, Equatable {
     package init(json: JSONValue) {
         self.init(
             errorPolicy: json["error_policy"]?.stringValue.flatMap { ErrorPolicy($0) } ?? .continue,
-            maxRunning: json["max_running"]?.intValue.flatMap { $0 > 0 ? $0 : nil },
+            maxRunning: json["max_running"]?.intValue.flatMap { $0 > 0 ? min($0, Self.runningLimits.upperBound) : nil },
             seed: json["seed"].flatMap { if case .number(let digits) = $0 { UInt64(digits) } else { nil } },
             maxRecords: json["max_records"]?.intValue,
             parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:],

@@ -163,7 +163,8 @@ package struct JournalEntry: Sendable, Equatable {
         case "changed":
             guard let limit = body["max_running"] else { return nil }
             if limit == .null { return .changed(maxRunning: nil) }
-            return limit.intValue.flatMap { $0 > 0 ? .changed(maxRunning: $0) : nil }
+            let most = BatchOptions.runningLimits.upperBound
+            return limit.intValue.flatMap { $0 > 0 ? .changed(maxRunning: min($0, most)) : nil }
         case "deleted": return .deleted
         case "finished":
             guard let counts = body["counts"], let end = body["end_offset"]?.intValue else { return nil }

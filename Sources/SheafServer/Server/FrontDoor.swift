@@ -115,10 +115,20 @@ struct RouteTable: Sendable {
     }
 
     /// Returns the methods of a path, sorted; with OPTIONS if there are others.
+    ///
+    /// Like the router, it prefers a route that names a part of the path to one that takes any: nothing but POST is
+    /// possible at `dead/requeue`, although `dead/{number}` matches it too.
     func methods(at path: String) -> [String] {
         let parts = path.split(separator: "/")
-        let found = Set(routes.filter { Self.matches($0.path, parts) }.map(\.method))
+        let matching = routes.filter { Self.matches($0.path, parts) }
+        let best = matching.max { Self.names($0.path, parts).lexicographicallyPrecedes(Self.names($1.path, parts)) }
+        let found = Set(matching.filter { $0.path.description == best?.path.description }.map(\.method))
         return found.isEmpty ? [] : found.union(["OPTIONS"]).sorted()
+    }
+
+    /// Returns 1 for each part that a route names, and 0 for each other one.
+    private static func names(_ path: RouterPath, _ parts: [Substring]) -> [Int] {
+        zip(path, parts).map { $0.description == $1 ? 1 : 0 }
     }
 
     private static func matches(_ path: RouterPath, _ parts: [Substring]) -> Bool {

@@ -106,7 +106,7 @@ struct FlowReader {
     private func batch() throws(SettingsError) -> BatchDefaults {
         BatchDefaults(
             errorPolicy: try errorPolicy(),
-            maxRunning: try members["max_running"]?.int(atLeast: 1),
+            maxRunning: try members["max_running"]?.int(in: BatchOptions.runningLimits),
             shuffle: try members["shuffle"]?.bool(),
             maxRecords: try members["max_records"]?.int(atLeast: 1),
             strict: try members["strict"]?.bool(),

@@ -78,7 +78,7 @@ struct CreationOptions: Sendable {
             }
             choices.seed = seed
         case "max_records": choices.maxRecords = try Self.count(name, value)
-        case "concurrency": choices.concurrency = try Self.count(name, value)
+        case "concurrency": choices.concurrency = try Self.count(name, value, atMost: BatchOptions.runningLimits.upperBound)
         case "error_policy":
             guard let policy = ErrorPolicy(try Self.text(name, value)) else {
                 throw Self.refusal(name, "it must be \(ErrorPolicy.rule)")
@@ -136,8 +136,10 @@ struct CreationOptions: Sendable {
         return flag
     }
 
-    private static func count(_ name: String, _ value: JSONValue) throws -> Int {
-        guard let count = value.intValue, count > 0 else { throw refusal(name, "it must be an integer of at least 1") }
+    private static func count(_ name: String, _ value: JSONValue, atMost limit: Int = .max) throws -> Int {
+        guard let count = value.intValue, count > 0, count <= limit else {
+            throw refusal(name, "it must be an integer \(limit == .max ? "of at least 1" : "from 1 to \(limit)")")
+        }
         return count
     }
 }

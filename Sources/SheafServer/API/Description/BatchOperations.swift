@@ -61,7 +61,7 @@ extension BatchRoutes {
                 .query("flow", .list(of: .string), "Batches of one of these flows."),
                 .query(
                     "tag",
-                    .list(of: .string(matching: "^[A-Za-z0-9_.-]{1,64}(=[^\\x00-\\x1f\\x7f-\\x9f]{0,64})?$")),
+                    .list(of: .string(matching: "^[A-Za-z0-9_.-]{1,64}(=[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]{0,64})?$")),
                     "Batches with all of these tags, as `key=value`, or `key` for any value."
                 ),
                 .query("q", .string, "Batches whose id, flow or source contains this text, in any case."),
@@ -204,12 +204,16 @@ extension ControlRoutes {
         ),
     ]
 
-    private static let maxRunning = Schema.integer(1...BatchState.maximumTasks).orNull
+    private static let maxRunning = Schema.integer(BatchOptions.runningLimits).orNull
         .about("How many tasks run at once; null removes the limit.")
 
-    private static let indexes = Schema.list(
-        of: .anyOf([.integer(0...BatchState.maximumTasks - 1), .string(matching: "^[0-9]{1,8}(-[0-9]{1,8})?$")])
-    ).with("minItems", 1).about("Tasks by number, and ranges such as `\"7-9\"`.")
+    private static let index = Schema.anyOf([
+        .integer(0...BatchState.maximumTasks - 1),
+        .string(matching: "^[0-9]{1,8}(-[0-9]{1,8})?(,[0-9]{1,8}(-[0-9]{1,8})?)*$"),
+    ])
+
+    private static let indexes = Schema.anyOf([index, Schema.list(of: index).with("minItems", 1)])
+        .about("Tasks by number, ranges such as `\"7-9\"`, or a list of them.")
 
     private static let filter = Schema.closed([
         "status": .constant("failed"),

@@ -28,10 +28,10 @@ extension Shape {
     ])
 
     static let batchInFullSchema = batchSchema.adding([
-        "max_running": .integer(from: 1).orNull.about("How many tasks run at once; null for no limit."),
+        "max_running": Schema.integer(BatchOptions.runningLimits).orNull.about("How many tasks run at once; null for no limit."),
         "options": .object([
             "error_policy": .string,
-            "max_running": .integer(from: 1).orNull,
+            "max_running": Schema.integer(BatchOptions.runningLimits).orNull,
             "seed": .integer().orNull.about("The seed of the order; null for the order of the input."),
             "max_records": .integer(from: 1).orNull,
             "parameters": .map(of: .any),

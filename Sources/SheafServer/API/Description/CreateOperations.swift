@@ -77,7 +77,7 @@ extension CreateRoutes {
             .about("Makes a random order repeatable."),
         "max_records": Schema.integer(from: 1).optional
             .about("At most so many records: a sample if shuffled, else the first ones."),
-        "concurrency": Schema.integer(1...BatchState.maximumTasks).optional
+        "concurrency": Schema.integer(BatchOptions.runningLimits).optional
             .about("The most tasks of the batch at once, over all workers."),
         "error_policy": Schema.string(matching: "^(continue|stop|stop:[0-9]{1,7}|stop:[0-9]{1,2}%)$").optional
             .about("When failures stop the batch."),
@@ -105,9 +105,9 @@ extension CreateRoutes {
         "parameters": Schema.string.optional.about("Parameters of the flow as a JSON object."),
         "flow_parameters": Schema.string.optional.about("Another name for `parameters`."),
         "tags": Schema.string.optional.about("Tags as a JSON object of strings."),
-        "parameter": Schema.list(of: .string(matching: "^[^=]+=")).optional
+        "parameter": Schema.list(of: .string(matching: "^$|^[^=]+=")).optional
             .about("One parameter as `name=value`; the value is JSON if it is valid, else a string."),
-        "tag": Schema.list(of: .string(matching: "^[A-Za-z0-9_.-]{1,64}=")).optional.about("One tag as `key=value`."),
+        "tag": Schema.list(of: .string(matching: "^$|^[A-Za-z0-9_.-]{1,64}=")).optional.about("One tag as `key=value`."),
     ]
 
     private static let queryOptions: [Operation.Parameter] = (Array(common) + Array(texts)).map { name, schema in

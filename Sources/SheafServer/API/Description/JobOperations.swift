@@ -173,11 +173,20 @@ extension EventRoutes {
         .other(
             about,
             [
-                "text/event-stream": Schema.string.about(
-                    "Events `batch`, with a `Batch` as data, and `deleted`, with `{\"batch_id\":\"…\"}`."
-                )
+                "text/event-stream": Schema.anyOf([
+                    event("batch", .shape(.batch)), event("deleted", .object(["batch_id": .shape(.name)])),
+                ]).about("Each event: a batch as it is now, or the id of a deleted one.")
             ]
         )
+    }
+
+    /// An event with its fields as members, as OpenAPI 3.2 describes it.
+    private static func event(_ name: String, _ data: Schema) -> Schema {
+        .object([
+            "event": .constant(.string(name)),
+            "id": .string,
+            "data": Schema.string.with("contentMediaType", "application/json").with("contentSchema", data.json),
+        ])
     }
 
     static let operations = [

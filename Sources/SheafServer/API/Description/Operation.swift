@@ -74,6 +74,8 @@ extension Operation.Parameter {
             "name": .string(name), "in": .string(place.rawValue), "description": .string(about),
         ]
         if place == .path { members["required"] = true }
+        // A form of a browser sends fields that are not filled in; they count as missing.
+        if place == .query, schema.isSingle { members["allowEmptyValue"] = true }
         if hasCommas {
             members["style"] = "form"
             members["explode"] = false

@@ -9,6 +9,9 @@ struct Schema: Sendable {
 
     private init(_ members: OrderedDictionary<String, JSONValue>) { self.members = members }
 
+    /// Whether a parameter has one value, not several.
+    var isSingle: Bool { members["type"] != "array" }
+
     /// The schema as it is served.
     var json: JSONValue { .object(members) }
 }
