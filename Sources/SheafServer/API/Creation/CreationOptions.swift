@@ -78,7 +78,8 @@ struct CreationOptions: Sendable {
             }
             choices.seed = seed
         case "max_records": choices.maxRecords = try Self.count(name, value)
-        case "concurrency": choices.concurrency = try Self.count(name, value, atMost: BatchOptions.runningLimits.upperBound)
+        case "concurrency":
+            choices.concurrency = try Self.count(name, value, atMost: BatchOptions.runningLimits.upperBound)
         case "error_policy":
             guard let policy = ErrorPolicy(try Self.text(name, value)) else {
                 throw Self.refusal(name, "it must be \(ErrorPolicy.rule)")

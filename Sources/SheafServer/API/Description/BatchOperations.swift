@@ -61,7 +61,7 @@ extension BatchRoutes {
                 .query("flow", .list(of: .string), "Batches of one of these flows."),
                 .query(
                     "tag",
-                    .list(of: .string(matching: "^[A-Za-z0-9_.-]{1,64}(=[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]{0,64})?$")),
+                    .list(of: .string(matching: "^[A-Za-z0-9_.-]{1,64}(=[^\\x00-\\x1f\\x7f-\\x9f]{0,256})?$")),
                     "Batches with all of these tags, as `key=value`, or `key` for any value."
                 ),
                 .query("q", .string, "Batches whose id, flow or source contains this text, in any case."),

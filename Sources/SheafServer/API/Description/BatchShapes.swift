@@ -28,7 +28,8 @@ extension Shape {
     ])
 
     static let batchInFullSchema = batchSchema.adding([
-        "max_running": Schema.integer(BatchOptions.runningLimits).orNull.about("How many tasks run at once; null for no limit."),
+        "max_running": Schema.integer(BatchOptions.runningLimits).orNull
+            .about("How many tasks run at once; null for no limit."),
         "options": .object([
             "error_policy": .string,
             "max_running": Schema.integer(BatchOptions.runningLimits).orNull,

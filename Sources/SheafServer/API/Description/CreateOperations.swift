@@ -107,11 +107,12 @@ extension CreateRoutes {
         "tags": Schema.string.optional.about("Tags as a JSON object of strings."),
         "parameter": Schema.list(of: .string(matching: "^$|^[^=]+=")).optional
             .about("One parameter as `name=value`; the value is JSON if it is valid, else a string."),
-        "tag": Schema.list(of: .string(matching: "^$|^[A-Za-z0-9_.-]{1,64}=")).optional.about("One tag as `key=value`."),
+        "tag": Schema.list(of: .string(matching: "^$|^[A-Za-z0-9_.-]{1,64}=")).optional
+            .about("One tag as `key=value`."),
     ]
 
     private static let queryOptions: [Operation.Parameter] = (Array(common) + Array(texts)).map { name, schema in
-        .query(name, schema, "An option; the same as the member of the JSON object, or the field of the form.")
+        .query(name, schema, schema.members["description"]?.stringValue ?? name)
     }
 
     private static let jsonOptions = Schema.closed(common).adding(objects).adding([
