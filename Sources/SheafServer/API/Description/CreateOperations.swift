@@ -1,4 +1,5 @@
 import HTTPTypes
+import OrderedCollections
 import SheafBatches
 import SheafCore
 import SheafSources
