@@ -27,7 +27,7 @@ struct SchemathesisTests {
                     try await Self.prepare(stage, client)
                     let work = Task { try await stage.work([Self.asker, Self.echo]) { $0.untilEmpty = false } }
                     try await until("a task asks") { try await !client.questions().isEmpty }
-                    try await until("two dead letters") { try await client.deadLetters().count == 2 }
+                    try await until("there are dead letters") { try await client.deadLetters().count == 3 }
                     try await Workbench.with(configuration: "") { bench in
                         let run = try await bench.shell(
                             Schemathesis.command(program, port: server.port, token: secret),
@@ -62,8 +62,7 @@ struct SchemathesisTests {
         }
     }
 
-    /// Creates a batch that has ended with a failure, paused ones, and one whose tasks will ask and whose queue also has
-    /// foreign messages.
+    /// Creates dead letters, a batch that has ended with a failure, paused ones, and one whose tasks will ask.
     private static func prepare(_ stage: Stage, _ client: SheafClient) async throws {
         let failing = try FlowDefinition.work { task in
             if task.record.id == "r1" { throw FlowError(type: "odd", message: "1 is odd") }
@@ -76,17 +75,16 @@ struct SchemathesisTests {
             _ = try await client.create(BatchPlan(flow: "echo", id: id, options: tagged), records: records(3))
             _ = try await client.pause(id.text)
         }
-        let asking = try await client.create(
+        let buried = try await client.create(BatchPlan(flow: "echo"), records: records(1))
+        let junk = Message(id: "j", type: "junk", body: Array("body".utf8))
+        try await client.bury([junk, junk, junk], in: buried)
+        _ = try await client.create(
             plan {
                 $0.id = "asking"
                 $0.options.isInteractive = true
             },
             records: records(2)
         )
-        let queue = client.names.tasks(flow: asking.flow, batch: asking.id, generation: 0)
-        for _ in 0..<2 {
-            try await client.broker.publish(Message(id: "j", type: "junk", body: Array("body".utf8)), to: queue)
-        }
     }
 }
 

@@ -5,6 +5,7 @@ must have all the members that are described, and no others: the served descript
 Each call is noted in the file that SHEAF_CALLS names.
 """
 
+import json
 import os
 
 import schemathesis
@@ -67,8 +68,8 @@ def before_load_schema(context, raw_schema):
     "application/jsonl", "application/x-ndjson", "application/x-jsonlines", "text/csv", "text/tab-separated-values"
 )
 def lines(context, value):
-    """Sends a string as it is."""
-    return value.encode() if isinstance(value, str) else str(value).encode()
+    """Sends a string as it is, and any other value as JSON."""
+    return (value if isinstance(value, str) else json.dumps(value)).encode()
 
 
 @schemathesis.hook

@@ -24,6 +24,30 @@ extension SheafClient {
         return indices.sorted()
     }
 
+    /// Publishes foreign messages to the queue of a batch, and rejects them until they are dead letters.
+    ///
+    /// - Returns: How many of the batch's own tasks were in the way; they stay with this client.
+    @discardableResult
+    package func bury(_ junk: [Message], in batch: CreatedBatch) async throws -> Int {
+        let queue = names.tasks(flow: batch.flow, batch: batch.id, generation: 0)
+        for message in junk { try await broker.publish(message, to: queue) }
+        var kept = 0
+        for place in [queue, names.suspects(flow: batch.flow)] {
+            var refused = 0
+            try await until("\(junk.count) messages are refused in \(place)") {
+                guard let delivery = try await broker.get(place) else { return false }
+                if junk.contains(where: { $0.type == delivery.message.type }) {
+                    try await broker.settle(delivery, as: .rejected)
+                    refused += 1
+                } else {
+                    kept += 1
+                }
+                return refused == junk.count
+            }
+        }
+        return kept
+    }
+
     /// Writes the outcome of a task.
     package func note(_ status: Outcome.Status, of task: BatchTask) async throws {
         let outcome = Outcome(
