@@ -10,9 +10,17 @@ import os
 
 import schemathesis
 
-# The batches that a request may name. Those that end or delete a batch get others, so that the rest stays.
+# The batches that a request may name. Those that end or delete a batch get others, so that the rest stays, and those
+# that show a task get some whose tasks have ended.
 BATCHES = ["last", "ended", "open", "asking", "nothing"]
-ENDING = {"cancelBatch": ["spare1"], "cancelBatchByPost": ["spare2"], "deleteBatch": ["spare1", "spare3"]}
+BATCHES_OF = {
+    "cancelBatch": ["spare1"],
+    "cancelBatchByPost": ["spare2"],
+    "deleteBatch": ["spare1", "spare3"],
+    "getJob": ["ended", "last"],
+    "downloadRecord": ["ended"],
+    "downloadOutput": ["ended"],
+}
 FLOWS = ["echo", "nothing"]
 PARAMETERS = {
     "job": ["0", "1", "2", "r0", "r1", "nothing"],
@@ -51,9 +59,11 @@ def before_load_schema(context, raw_schema):
             for parameter in operation.get("parameters", []):
                 values = PARAMETERS.get(parameter["name"])
                 if parameter["name"] == "batch" and parameter["in"] == "path":
-                    values = ENDING.get(operation["operationId"], BATCHES)
+                    values = BATCHES_OF.get(operation["operationId"], BATCHES)
                 if values and operation["operationId"] != "createBatch":
                     parameter["schema"] = narrow(parameter["schema"], values)
+    answer = raw_schema["paths"]["/api/questions/{task}"]["post"]["requestBody"]["content"]["application/json"]
+    answer["schema"]["properties"]["number"] = {"enum": [1, None]}
     create = raw_schema["paths"]["/api/batches"]["post"]
     for parameter in create["parameters"]:
         if parameter["name"] in ("flow", "flow_name"):
