@@ -70,6 +70,7 @@ import Testing
         "Invalid command lines exit with 64",
         arguments: [
             ["create", "f", "--max-records", "0"], ["create", "f", "--concurrency", "0"],
+            ["create", "f", "--concurrency", "100001"],
             ["create", "f", "--error-policy", "sometimes"], ["create", "f", "--batch-id", "last"],
             ["create", "f", "--timeout", "5s"], ["create", "f", "--dry-run", "--wait"],
             ["create", "f", "--no-shuffle", "--seed", "1"], ["create", "f", "-p", "novalue"],

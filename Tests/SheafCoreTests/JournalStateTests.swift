@@ -105,6 +105,20 @@ import Testing
         }
     }
 
+    @Test("A limit of running tasks above the maximum is read as the maximum, so that no process mints more permits")
+    func hugeLimits() {
+        let most = BatchOptions.runningLimits.upperBound
+        let (written, read) = (BatchOptions(maxRunning: most + 1), BatchOptions(maxRunning: most))
+        let pairs: [(JournalEntry.Event, JournalEntry.Event)] = [
+            (.changed(maxRunning: .max), .changed(maxRunning: most)),
+            (.created(options: written, source: "-", nonce: "x"), .created(options: read, source: "-", nonce: "x")),
+        ]
+        for (before, after) in pairs {
+            let entry = JournalEntry(batch: Self.batch, flow: Self.flow, at: Timestamp(milliseconds: 5), event: before)
+            #expect(JournalEntry(entry.message)?.event == after)
+        }
+    }
+
     @Test("Messages that are not journal entries are rejected") func invalidEntries() {
         #expect(JournalEntry(Message(type: "created", body: Array("{}".utf8))) == nil)
         #expect(JournalEntry(Message(type: "dance", headers: [.init("sheaf-batch", .string("b"))])) == nil)

@@ -65,7 +65,7 @@ struct SchemathesisTests {
     /// Creates dead letters, a batch that has ended with a failure, paused ones, and one whose tasks will ask.
     private static func prepare(_ stage: Stage, _ client: SheafClient) async throws {
         let failing = try FlowDefinition.work { task in
-            if task.record.id != "r0" { throw FlowError(type: "odd", message: "\(task.record.id) is odd") }
+            if task.record.id != "r0" { throw FlowError(type: "odd", message: "\(task.record.id) is refused") }
             return .value(["n": 1])
         }
         _ = try await client.create(plan { $0.id = "ended" }, records: records(3))
