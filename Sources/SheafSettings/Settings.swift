@@ -11,8 +11,8 @@ package struct Settings: Sendable {
     private static let echo = "echo"
     /// The keys at the top.
     private static let keys = [
-        "broker", "namespace", "concurrency", "acknowledgement_timeout", "webhook_secret", "notify_allow_private",
-        "limits", "server", "metrics", "tracing", "flows",
+        "broker", "namespace", "concurrency", "acknowledgement_timeout", "exit_zero_after_drain", "webhook_secret",
+        "notify_allow_private", "limits", "server", "metrics", "tracing", "flows",
     ]
     /// The keys at the top that have no variable of the environment, because they are maps.
     private static let maps: Set = ["limits", "server", "metrics", "tracing", "flows"]
@@ -38,6 +38,8 @@ package struct Settings: Sendable {
     package let concurrency: Int
     /// How long the broker waits for the end of a task before it hands the task to another worker.
     package let acknowledgementTimeout: Duration
+    /// Whether a worker that SIGTERM has ended exits with 0 if it has left nothing.
+    package let exitsZeroAfterDrain: Bool
     /// How `sheaf serve` listens and whom it admits.
     package let server: ServerSettings
     /// How many of the newest active batches have metrics of their own.
@@ -191,6 +193,7 @@ package struct Settings: Sendable {
         namespace = try Self.namespace(members["namespace"])
         concurrency = try members["concurrency"]?.int(in: Self.concurrencyRange) ?? Self.defaultConcurrency
         acknowledgementTimeout = try Self.acknowledgementTimeout(members["acknowledgement_timeout"])
+        exitsZeroAfterDrain = try members["exit_zero_after_drain"]?.bool() ?? false
         metricsBatches = try members["metrics"]?.members(knowing: ["batches"])["batches"]?.int(in: 0...1000) ?? 0
         tracing = try members["tracing"].map { member throws(SettingsError) in
             try TracingSettings(member, environment: environment)

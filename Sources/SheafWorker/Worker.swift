@@ -59,10 +59,12 @@ public final class Worker: Service {
         // Even after an error, nothing is tried for long from now on.
         lifecycle.leave()
         let end = await Self.catching { try await withoutCancellation { try await parts.wrapUp() } }
-        await parts.heartbeats.reportNothing()
+        let isConfirmed = await parts.heartbeats.reportNothing()
         try result.get()
         try end.get()
         try Task.checkCancellation()
+        // The last heartbeat shows that the broker could be reached until the end.
+        if isConfirmed { lifecycle.noteDrained() }
     }
 
     private func run(_ parts: WorkerParts, _ context: WorkerContext) async throws {
@@ -83,6 +85,8 @@ public final class Worker: Service {
                 context.lifecycle.leave()
                 try await parts.fetcher.stop()
                 await context.ledger.waitUntilEmpty()
+                try Task.checkCancellation()
+                context.lifecycle.noteEmpty()
             }
             if let grace = context.configuration.grace {
                 group.addTask {
@@ -237,16 +241,19 @@ private struct HeartbeatSender: Sendable {
         }
     }
 
-    /// Reports that nothing runs, so that readers need not wait until this worker is forgotten.
-    func reportNothing() async {
+    /// Reports that nothing runs, so that readers need not wait until this worker is forgotten; returns false if the
+    /// broker did not confirm it.
+    func reportNothing() async -> Bool {
         var heartbeat = idle
         heartbeat.hasLeft = true
         do {
             try await withoutCancellation { [heartbeat] in
                 try await client.broker.append(heartbeat.message, to: client.names.heartbeats)
             }
+            return true
         } catch {
             client.logger.debug("cannot send the last heartbeat: \(error)")
+            return false
         }
     }
 

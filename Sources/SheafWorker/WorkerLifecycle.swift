@@ -24,6 +24,9 @@ public struct WorkerReport: Sendable, Equatable {
     public var missing: [Name] = []
     /// The batches that were never published completely and whose creator is gone.
     public var interrupted: [Name] = []
+    /// Whether the worker has ended and left nothing: every task that it had begun has ended, and the broker has
+    /// confirmed everything.
+    public var isDrained = false
 
     /// The number of tasks that ended.
     public var finished: Int { succeeded + failed }
@@ -42,6 +45,8 @@ final class WorkerLifecycle: Sendable {
     private struct Contents {
         var phase = Phase.working
         var report = WorkerReport()
+        /// Whether every task had ended when the worker stopped its parts.
+        var isEmpty = false
         /// Why the broker could not be used, by the part of the worker that found out.
         var interruptions: [BrokerUse: String] = [:]
     }
@@ -90,6 +95,12 @@ final class WorkerLifecycle: Sendable {
     }
 
     // MARK: Leaving
+
+    /// Records that every task that the worker had taken has ended or is back in its queue.
+    func noteEmpty() { contents.withLock { $0.isEmpty = true } }
+
+    /// Records that the worker has ended and that the broker has confirmed everything.
+    func noteDrained() { contents.withLock { $0.report.isDrained = $0.isEmpty } }
 
     /// Whether it takes no more tasks.
     var isLeaving: Bool { contents.withLock { $0.phase != .working } }

@@ -33,4 +33,13 @@ import Testing
         let set = try SettingsFixtures.load("", environment: ["SHEAF_ACKNOWLEDGEMENT_TIMEOUT": "5m"])
         #expect(set.acknowledgementTimeout == .seconds(300))
     }
+
+    @Test("The exit code after a drain comes from the file or the environment, and is 143 by default")
+    func readsTheExitCodeAfterADrain() throws {
+        #expect(try !SettingsFixtures.load("").exitsZeroAfterDrain)
+        #expect(try SettingsFixtures.load("exit_zero_after_drain: true").exitsZeroAfterDrain)
+        let variables = ["SHEAF_EXIT_ZERO_AFTER_DRAIN": "true"]
+        #expect(try SettingsFixtures.load("", environment: variables).exitsZeroAfterDrain)
+        #expect(throws: SettingsError.self) { try SettingsFixtures.load("exit_zero_after_drain: 143") }
+    }
 }

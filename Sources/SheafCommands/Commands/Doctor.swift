@@ -48,8 +48,9 @@ extension SheafCommand {
                 \(ExitReason.table)
 
                 'create --wait', 'watch', 'wait' and 'run --until-empty --batch' wait for a batch. A worker that is \
-                interrupted exits with 130 or 143, even if it finished every task that it had begun. If the reader of \
-                a pipe exits early ('sheaf results last | head'), the code is 0.
+                interrupted exits with 130 or 143, even if it finished every task that it had begun; 'run \
+                --exit-zero-after-drain' exits with 0 in that case after SIGTERM. If the reader of a pipe exits early \
+                ('sheaf results last | head'), the code is 0.
 
                 Example:
                   sheaf wait last || sheaf exit-codes

@@ -20,6 +20,7 @@ extension SheafCommand {
                   sheaf run -c 16 --flow wordcount
                   sheaf run -n 100 --max-time 10m
                   sheaf run --until-empty --batch last && sheaf results last
+                  sheaf run --until-empty --grace 10m --exit-zero-after-drain
                 """
         )
 
@@ -101,6 +102,15 @@ extension SheafCommand {
         )
         var metrics: ListenAddress?
 
+        @Flag(
+            inversion: .prefixedNo,
+            help: """
+                Exit with 0 instead of 143 if SIGTERM ended the worker, every running task finished within --grace, and \
+                the broker has confirmed everything; for jobs of Kubernetes.
+                """
+        )
+        var exitZeroAfterDrain: Bool?
+
         @OptionGroup var common: CommonOptions
 
         func validate() throws {
@@ -132,7 +142,8 @@ extension SheafCommand {
                 configuration: configuration,
                 batch: batch,
                 idle: whenIdle ? IdleWatch() : nil,
-                metrics: metrics
+                metrics: metrics,
+                exitsZeroAfterDrain: exitZeroAfterDrain ?? session.settings.exitsZeroAfterDrain
             )
             let verdict = try await worker.run()
             if verdict != .success { throw Diagnosis.silent(verdict) }

@@ -1,3 +1,4 @@
+import Glibc
 import ServiceLifecycle
 import Sheaf
 import SheafCore
@@ -15,24 +16,35 @@ final class WorkerSession: Sendable {
     private let batch: String?
     private let idle: IdleWatch?
     private let metrics: ListenAddress?
+    private let exitsZeroAfterDrain: Bool
+    private let total = Mutex<WorkerReport?>(nil)
     private let health = WorkerHealth()
     private let watch = SignalWatch()
     private let group = Mutex<ServiceGroup?>(nil)
 
-    /// Creates a session; with `idle`, the worker runs only while the machine is idle, and with `metrics`, it serves
-    /// its metrics there.
+    /// Creates a session.
+    ///
+    /// - Parameters:
+    ///   - session: The environment of the command.
+    ///   - configuration: What the worker runs.
+    ///   - batch: The only batch it works for.
+    ///   - idle: With it, the worker runs only while the machine is idle.
+    ///   - metrics: Where the worker serves its metrics.
+    ///   - exitsZeroAfterDrain: Whether the exit code is 0 if SIGTERM has ended the worker and nothing was left.
     init(
         session: Session,
         configuration: WorkerConfiguration,
         batch: String?,
         idle: IdleWatch? = nil,
-        metrics: ListenAddress? = nil
+        metrics: ListenAddress? = nil,
+        exitsZeroAfterDrain: Bool = false
     ) {
         self.session = session
         self.configuration = configuration
         self.batch = batch
         self.idle = idle
         self.metrics = metrics
+        self.exitsZeroAfterDrain = exitsZeroAfterDrain
     }
 
     /// Runs the worker; returns the exit code of the process.
@@ -47,10 +59,19 @@ final class WorkerSession: Sendable {
                 },
                 { try await self.work() }
             )
-            return watch.interruption?.status ?? verdict
+            return watch.interruption.map(status) ?? verdict
+        } catch let error as CancellationError {
+            guard let interruption = watch.interruption else { throw error }
+            return status(after: interruption)
         } catch {
             throw watch.interruption ?? error
         }
+    }
+
+    /// The exit code after a signal; a worker that has not begun has not drained either.
+    private func status(after interruption: Interruption) -> ExitReason {
+        let isDrained = total.withLock { $0?.isDrained } == true
+        return exitsZeroAfterDrain && interruption.signal == SIGTERM && isDrained ? .success : interruption.status
     }
 
     /// Shuts down gracefully; returns false if there is no worker to shut down.
@@ -74,12 +95,11 @@ final class WorkerSession: Sendable {
                 try session.checkRunsHere(info.flow)
                 configuration.batch = info.id
             }
-            let total = Mutex<WorkerReport?>(nil)
             let report = WorkReport(console: session.console)
             defer { if let done = total.withLock({ $0 }) { report.end(done) } }
             do {
                 try await observing(configuration) { configuration in
-                    try await workRounds(client, configuration, report, total)
+                    try await workRounds(client, configuration, report)
                 }
             } catch {
                 await shutDownFlows()
@@ -126,8 +146,7 @@ final class WorkerSession: Sendable {
     private func workRounds(
         _ client: SheafClient,
         _ configuration: WorkerConfiguration,
-        _ report: WorkReport,
-        _ total: borrowing Mutex<WorkerReport?>
+        _ report: WorkReport
     ) async throws {
         let start = ContinuousClock.now
         while true {
