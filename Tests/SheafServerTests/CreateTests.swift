@@ -85,6 +85,12 @@ import Testing
             (#"{"flow":"echo","records":[1],"tags":{"a b":"c"}}"#, 422, "tags: tag 'a b' is invalid"),
             (#"{"flow":"echo","records":[1],"tags":{"a":1}}"#, 422, "tags: the value of 'a' must be a string"),
             (#"{"flow":"echo","records":[1],"format":"csv"}"#, 422, "format: it cannot be combined with 'records'"),
+            (#"{"flow":"echo","records":[1],"notify":"ftp://x"}"#, 422, "notify: 'ftp://x' is not an http or https"),
+            (#"{"flow":"echo","records":[1],"notify":[1]}"#, 422, "notify: it must be a string"),
+            (
+                #"{"flow":"echo","records":[1],"notify":["http://a/","http://a/","http://a/","http://a/","http://a/","#
+                    + #""http://a/","http://a/","http://a/","http://a/"]}"#, 422, "notify: at most 8 URLs"
+            ),
             (#"{"flow":"echo","records":[1}"#, 400, "not a valid JSON object"),
             (#""text""#, 400, "not a valid JSON object"),
         ]
@@ -96,6 +102,22 @@ import Testing
             let detail = try response.json["detail"]?.stringValue ?? ""
             #expect(detail.contains(message), "\(detail)")
             #expect(try await bench.batches().isEmpty)
+        }
+    }
+
+    @Test("URLs to notify come from JSON, or from repeated fields of a query, and replace those of the flow")
+    func notify() async throws {
+        try await ServerTestBench.creating { bench in
+            let body = #"{"flow":"own","batch_id":"one","notify":"https://a.example/hook"}"#
+            #expect(try await bench.create(body).status == 201)
+            let query = "?flow=echo&batch_id=two&notify=https%3A%2F%2Fa.example%2F1&notify=http%3A%2F%2Fb.example%2F2"
+            #expect(try await bench.create("x\n", as: "text/plain", query: query).status == 201)
+            #expect(try await bench.create(#"{"flow":"own","batch_id":"three","notify":[]}"#).status == 201)
+            let batches = try await bench.batches()
+            func urls(_ id: String) -> [String]? { batches.first { $0.id.text == id }?.options.notify }
+            #expect(urls("one") == ["https://a.example/hook"])
+            #expect(urls("two") == ["https://a.example/1", "http://b.example/2"])
+            #expect(urls("three") == ["https://flow.example/"], "an empty list means those of the flow")
         }
     }
 

@@ -21,7 +21,12 @@ extension ServerTestBench {
         try Data(
             """
             flows:
-              own: { echo: true, source: own.jsonl, tags: { team: search, kind: a }, shuffle: false }
+              own:
+                echo: true
+                source: own.jsonl
+                tags: { team: search, kind: a }
+                shuffle: false
+                notify: https://flow.example/
               piped: { echo: true, source: "-" }
             """.utf8
         ).write(to: folder.appendingPathComponent("sheaf.yaml"))
@@ -59,8 +64,9 @@ extension ServerTestBench {
 
 extension SheafClient {
     /// Takes the waiting tasks of a batch from its queue, sorted by their numbers.
-    func tasks(of batch: String, flow: String = "echo") async throws -> [BatchTask] {
-        let queue = names.tasks(flow: try #require(Name(flow)), batch: try #require(Name(batch)), generation: 0)
+    func tasks(of batch: String, flow: String = "echo", generation: Int = 0) async throws -> [BatchTask] {
+        let (flow, batch) = (try #require(Name(flow)), try #require(Name(batch)))
+        let queue = names.tasks(flow: flow, batch: batch, generation: generation)
         var tasks: [BatchTask] = []
         while let delivery = try await broker.get(queue) {
             tasks.append(try BatchTask(delivery.message))

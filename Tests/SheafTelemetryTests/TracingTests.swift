@@ -1,4 +1,7 @@
+import AsyncHTTPClient
 import Logging
+import NIOCore
+import NIOHTTP1
 import Sheaf
 import SheafCore
 import SheafTelemetry
@@ -83,6 +86,59 @@ import Tracing
                 "00-0af7651916cd43dd8448eb211c80319c-\($0["span"]?.stringValue ?? "")-01"
             }
             #expect(Set(outputs) == Set(expected))
+        }
+    }
+
+    @Test("Batches that are created and retried over HTTP belong to the traces of the requests") func overHTTP()
+        async throws
+    {
+        try await traced("context: parent") { bench, spans in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                defer { group.cancelAll() }
+                group.addTask { try await bench.shell("exec $SHEAF serve --port 0 2> serve.log", limit: .seconds(120)) }
+                let api = try await bench.address(in: "serve.log") + "/api/batches"
+                let body = #"{"flow":"broken","batch_id":"h1","records":["a"]}"#
+                let traces = ["0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"]
+                let requests = [(api, body, traces[0]), (api + "/h1/retry", "", traces[1])]
+                for (number, (url, body, trace)) in requests.enumerated() {
+                    var request = HTTPClientRequest(url: url)
+                    request.method = .POST
+                    request.headers.add(name: "content-type", value: "application/json")
+                    request.headers.add(name: "traceparent", value: "00-\(trace)-b7ad6b7169203331-01")
+                    request.body = .bytes(ByteBuffer(string: body))
+                    let answer = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+                    #expect([201, 202].contains(answer.status.code))
+                    try await bench.sheaf("run", "--until-empty")
+                    let all = Self.spans(try await spans(2 * (number + 1)), "trace", .string(trace))
+                    #expect(all.count == 2)
+                    let publish = try #require(Self.spans(all, "name", "publish sheaf.tasks.broken").first)
+                    #expect(publish["parent"] == "b7ad6b7169203331")
+                    #expect(publish["attributes"]?["messaging.batch.message_count"] == 1)
+                    #expect(
+                        publish["attributes"]?["messaging.destination.name"]
+                            == .string("sheaf.tasks.broken.h1.\(number)")
+                    )
+                    let process = try #require(Self.spans(all, "name", "process sheaf.tasks.broken").first)
+                    #expect(process["parent"] == publish["span"])
+                }
+            }
+        }
+    }
+
+    @Test("A retry records a span whose context its tasks carry") func laterTasks() async throws {
+        try await traced { bench, spans in
+            try await bench.sheaf("create", "broken", "in.txt", "--format", "lines", "--batch-id", "x1")
+            try await bench.sheaf("run", "--until-empty")
+            try await bench.sheaf("retry", "x1", "--index", "0")
+            try await bench.sheaf("run", "--until-empty")
+            let all = try await spans(6)
+            let publish = Self.spans(all, "name", "publish sheaf.tasks.broken")
+            #expect(publish.compactMap { $0["attributes"]?["messaging.batch.message_count"] } == [3, 1])
+            let links = Self.spans(all, "name", "process sheaf.tasks.broken").compactMap {
+                $0["links"]?.arrayValue?.first?["span"]
+            }
+            #expect(links.count == 4)
+            #expect(links.count { $0 == publish.last?["span"] } == 1, "the task that was retried")
         }
     }
 

@@ -159,7 +159,8 @@ import Testing
             #expect(error?.code == .blocked)
             end()
             broker.block(false)
-            let resumed = try await client.resume(Name("b")) { position in
+            let trace = TraceContext(traceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+            let resumed = try await client.resume(Name("b"), trace: trace) { position in
                 let (rest, give, end) = items()
                 give(position..<5)
                 end()
@@ -168,6 +169,14 @@ import Testing
             #expect(resumed.total == 5)
             let start = try #require(resumed.resumedAt)
             #expect((0...3).contains(start))
+            var traces: [Int: TraceContext?] = [:]
+            let queue = client.names.tasks(flow: resumed.flow, batch: resumed.id, generation: 0)
+            while let delivery = try await client.broker.get(queue) {
+                let task = try BatchTask(delivery.message)
+                traces[task.index] = task.trace
+                try await client.broker.settle(delivery, as: .acknowledged)
+            }
+            #expect(traces[3] == trace && traces[4] == trace, "tasks of the resumption carry its context")
         }
     }
 

@@ -31,6 +31,8 @@ struct ChosenTasks {
 /// nothing, and the next one begins with an empty queue and another nonce.
 struct Reopener {
     let client: SheafClient
+    /// The place in a trace that the tasks carry.
+    let trace: TraceContext?
 
     /// The most tasks that one `reopened` entry opens, and the most entries that are appended at once.
     private static let tasksInEntry = 10_000
@@ -114,7 +116,7 @@ struct Reopener {
         _ provide: (TaskPublisher) async throws -> Void
     ) async throws -> IndexRanges {
         let queue = client.names.tasks(flow: info.flow, batch: info.id, generation: generation)
-        let publisher = TaskPublisher(client: client, queue: queue)
+        let publisher = TaskPublisher(client: client, queue: queue, trace: trace)
         do {
             try await provide(publisher)
             return try await publisher.finish()
@@ -267,6 +269,7 @@ extension Outcome {
 actor TaskPublisher {
     private let client: SheafClient
     private let queue: String
+    private let trace: TraceContext?
     private var window: [Message] = []
     private var bytes = 0
     private var unconfirmed: [Task<Void, any Error>] = []
@@ -278,9 +281,10 @@ actor TaskPublisher {
     /// How long a confirmation may take before publishing fails.
     private static let patience = Duration.seconds(60)
 
-    init(client: SheafClient, queue: String) {
+    init(client: SheafClient, queue: String, trace: TraceContext?) {
         self.client = client
         self.queue = queue
+        self.trace = trace
     }
 
     /// How many tasks were added.
@@ -289,6 +293,8 @@ actor TaskPublisher {
     /// Adds a task; waits if too many windows are unconfirmed.
     func add(_ task: BatchTask) async throws {
         try Task.checkCancellation()
+        var task = task
+        task.trace = trace
         indices.append(task.index)
         let message = task.message
         window.append(message)

@@ -42,11 +42,19 @@ extension SheafClient {
     /// The batch may have ended, be running, or be stopped by its policy; a stop is lifted. If the call throws or is
     /// interrupted, either nothing has changed or everything was done.
     ///
+    /// - Parameters:
+    ///   - reference: The batch's id, or `last`.
+    ///   - tasks: The numbers of the tasks, or nil for all that failed.
+    ///   - trace: The place in a trace that the tasks carry.
     /// - Throws: ``SheafError`` with `alreadyFinished` if the batch was cancelled, `notFound` for numbers that it does
     ///   not have, and `notNow` if it was not published in full, or while its tasks are published.
     @discardableResult
-    public func retry(_ reference: String, only tasks: IndexRanges? = nil) async throws -> RetryReport {
-        try await Reopener(client: self).run(reference, FailedTasks(wanted: tasks))
+    public func retry(
+        _ reference: String,
+        only tasks: IndexRanges? = nil,
+        trace: TraceContext? = nil
+    ) async throws -> RetryReport {
+        try await Reopener(client: self, trace: trace).run(reference, FailedTasks(wanted: tasks))
     }
 
     /// Publishes tasks of a batch again that the broker lost.
@@ -56,17 +64,34 @@ extension SheafClient {
     /// - Parameters:
     ///   - reference: The batch's id, or `last`.
     ///   - isForced: Whether to publish tasks that may not be lost too; those may run twice, and count once.
+    ///   - trace: The place in a trace that the tasks carry.
     ///   - open: Opens the input of the batch from its beginning; called only for tasks that did not fail before.
-    /// - Throws: The errors of ``retry(_:only:)``, `notNow` if the tasks may not be lost, and `invalid` if the input is
-    ///   a different one.
+    /// - Throws: The errors of ``retry(_:only:trace:)``, `notNow` if the tasks may not be lost, and `invalid` if the
+    ///   input is a different one.
     @discardableResult
     public func retryMissing<Items: AsyncSequence>(
         _ reference: String,
         isForced: Bool = false,
+        trace: TraceContext? = nil,
         from open: @escaping (BatchInfo) async throws -> Items
     ) async throws -> RetryReport where Items.Element == [SourceItem] {
         let missing = MissingTasks(client: self, isForced: isForced, open: open)
-        return try await Reopener(client: self).run(reference, missing)
+        return try await Reopener(client: self, trace: trace).run(reference, missing)
+    }
+
+    /// Publishes tasks of a batch again that the broker lost, from its input as the journal records it.
+    ///
+    /// - Throws: The errors of ``retryMissing(_:isForced:trace:from:)``, and those of reading the input again: `notNow`
+    ///   if it was not recorded, was standard input or has too many names, and `SourceError` if it cannot be read on
+    ///   this machine or has changed.
+    package func retryMissing(
+        _ reference: String,
+        isForced: Bool,
+        trace: TraceContext?
+    ) async throws -> RetryReport {
+        try await retryMissing(reference, isForced: isForced, trace: trace) { batch in
+            try await self.openInput(of: batch, asPublished: true).chunks()
+        }
     }
 
     /// Deletes a batch with its queues and results; its id cannot be used again.
@@ -100,7 +125,7 @@ extension SheafClient {
     /// Requeues a dead letter to its original queue.
     ///
     /// - Throws: ``SheafError`` with `notFound` if the dead letter or its queue does not exist, and `notNow` if its
-    ///   task has failed, so that another run would not count; use ``retry(_:only:)`` then.
+    ///   task has failed, so that another run would not count; use ``retry(_:only:trace:)`` then.
     @discardableResult
     package func requeueDeadLetter(at offset: Int64) async throws -> RequeuedLetter {
         try await DeadLetters(client: self).requeue(offset)

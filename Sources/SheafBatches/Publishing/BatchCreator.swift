@@ -54,6 +54,7 @@ struct BatchCreator: Sendable {
     func resume<Items: AsyncSequence & Sendable>(
         _ id: Name,
         comparing: Bool,
+        trace: TraceContext?,
         _ items: @escaping @Sendable (Int) async throws -> Items
     ) async throws -> CreatedBatch where Items.Element == [SourceItem] {
         try await stalls.watching {
@@ -70,7 +71,8 @@ struct BatchCreator: Sendable {
                 events.onCreated(id)
                 events.onConfirmed(start)
                 var iterator = try await items(comparing ? 0 : position).makeAsyncIterator()
-                let publisher = publisher(id, batch.flow, variants, journal, lock)
+                var publisher = publisher(id, batch.flow, variants, journal, lock)
+                publisher.trace = trace
                 var (rest, digest): ([SourceItem]?, ItemDigest?) = (nil, start == 0 ? ItemDigest() : nil)
                 if comparing, start > 0 {
                     let prefix = StreamPrefix(count: position, digest: batch.publishedDigest)

@@ -6,7 +6,7 @@ extension SheafClient {
     ///
     /// An item that is not a record becomes a failed outcome. If the broker confirms nothing for the plan's
     /// `publishTimeout`, the call throws the broker's reason; the tasks published so far stay, and
-    /// ``resume(_:publishTimeout:comparing:events:from:)`` publishes the rest.
+    /// ``resume(_:publishTimeout:comparing:trace:events:from:)`` publishes the rest.
     ///
     /// - Throws: ``SheafError`` with `invalid` if there are no items (no batch is created then), `alreadyExists`, or
     ///   `cancelled` if the batch is cancelled in the meantime; the errors of the items; `BrokerError`.
@@ -28,6 +28,7 @@ extension SheafClient {
     ///   - publishTimeout: How long the broker may confirm nothing before the call fails.
     ///   - comparing: For a stream that can only be read from its beginning: `items` is called for position 0, and the
     ///     items that were published before are compared with their digest in the journal.
+    ///   - trace: The place in a trace that the tasks carry which are published now.
     ///   - events: Callbacks.
     ///   - items: Opens the same input, in the same order, from the given position on.
     /// - Throws: ``SheafError`` with `notFound`, `cancelled`, `alreadyFinished`, or `alreadyExists` if another process
@@ -37,11 +38,12 @@ extension SheafClient {
         _ batch: Name,
         publishTimeout: Duration = .seconds(60),
         comparing: Bool = false,
+        trace: TraceContext? = nil,
         events: CreationEvents = CreationEvents(),
         from items: @escaping @Sendable (Int) async throws -> Items
     ) async throws -> CreatedBatch where Items.Element == [SourceItem] {
         try await BatchCreator(client: self, publishTimeout: publishTimeout, events: events)
-            .resume(batch, comparing: comparing, items)
+            .resume(batch, comparing: comparing, trace: trace, items)
     }
 
     /// Finds a batch whose creation can be resumed, by its id, or the newest for `last`.

@@ -117,8 +117,10 @@ extension SheafClient {
         return MergedResults(results: results, source: try await openInput(of: results.batch), variants: variants)
     }
 
-    /// Opens the input of a batch again, as the journal records it, in the order of the input if that is possible.
-    private func openInput(of batch: BatchInfo) async throws -> RecordSource {
+    /// Opens the input of a batch again, as the journal records it, and refuses it if it has changed.
+    ///
+    /// The order is that of the input if that is possible, or with `asPublished` that in which tasks were published.
+    func openInput(of batch: BatchInfo, asPublished: Bool = false) async throws -> RecordSource {
         func refusal(_ reason: String) -> SheafError {
             SheafError(.notNow, "cannot read the input of batch '\(batch.id)' again: \(reason)")
         }
@@ -126,9 +128,9 @@ extension SheafClient {
             throw refusal("its journal entry does not record it")
         }
         if configuration.inputs.isEmpty { throw refusal("its journal entry has no room for the names of its files") }
-        if configuration.inputs.contains("-") { throw refusal("it was standard input") }
+        if configuration.inputs.contains("-") { throw refusal("it was standard input, or came with a request") }
         // The records of a sample depend on the order.
-        if configuration.maxRecords == nil { configuration.shuffle = false }
+        if configuration.maxRecords == nil, !asPublished { configuration.shuffle = false }
         let leftOut = try await known.skip.asyncMap {
             try await succeededRecords(of: $0.batch.text, upTo: $0.endOffset).ids
         }

@@ -4,6 +4,7 @@ import Sheaf
 import SheafCore
 import SheafFormats
 import SheafSources
+import SheafTelemetry
 
 extension SheafCommand {
     /// Runs tasks of a batch again.
@@ -69,18 +70,26 @@ extension SheafCommand {
         @concurrent
         func run(in session: Session) async throws {
             let report = try await session.withClient { client in
-                if !missing { return try await client.retry(batch, only: index) }
                 let info = try await client.batch(batch).info
-                return try await client.retryMissing(info.id.text, isForced: force) { info in
-                    let command = "sheaf retry \(info.id) --missing"
-                    let input = try InputOptions.parse(["--flow=\(info.flow)"] + inputs.map { "--input=\($0)" })
-                    return try await RecordedInput(of: info, client: client, command: command).open(input).chunks()
+                return try await session.tracingBatches { traces in
+                    try await traces.recordingRetry(of: info, after: session.traceParent) { trace in
+                        try await retry(info.id.text, client, trace)
+                    }
                 }
             }
             let target: Wording.RetryTarget = missing ? .missing : index == nil ? .failed : .named
             let isExternal = session.isExternal(report.batch.info.flow)
             for line in Wording.retry(report, of: target, isExternal: isExternal) { session.console.say(line) }
             if json.isOn { try session.console.print(report.json.text) }
+        }
+
+        private func retry(_ batch: String, _ client: SheafClient, _ trace: TraceContext?) async throws -> RetryReport {
+            if !missing { return try await client.retry(batch, only: index, trace: trace) }
+            return try await client.retryMissing(batch, isForced: force, trace: trace) { info in
+                let command = "sheaf retry \(info.id) --missing"
+                let input = try InputOptions.parse(["--flow=\(info.flow)"] + inputs.map { "--input=\($0)" })
+                return try await RecordedInput(of: info, client: client, command: command).open(input).chunks()
+            }
         }
     }
 }

@@ -77,23 +77,10 @@ extension SheafCommand {
                         return true
                     },
                     { [options] in
-                        try await session.withClient { client in
-                            let server = Server(client: client, options: options, logger: session.logger) { port in
-                                session.console.say("listening on \(options.url(port: port))")
-                            }
-                            let services = ServiceGroup(
-                                configuration: ServiceGroupConfiguration(
-                                    services: [
-                                        ServiceGroupConfiguration.ServiceConfiguration(
-                                            service: server,
-                                            successTerminationBehavior: .gracefullyShutdownGroup
-                                        )
-                                    ],
-                                    logger: session.logger
-                                )
-                            )
-                            group.withLock { $0 = services }
-                            try await services.run()
+                        try await session.tracingBatches { traces in
+                            var options = options
+                            options.traces = traces
+                            try await serve(options, session) { services in group.withLock { $0 = services } }
                         }
                     }
                 )
@@ -101,6 +88,32 @@ extension SheafCommand {
                 throw Diagnosis(error)
             } catch {
                 throw watch.interruption ?? error
+            }
+        }
+
+        /// Serves until the services are told to end.
+        private func serve(
+            _ options: ServerOptions,
+            _ session: Session,
+            onStart: (ServiceGroup) -> Void
+        ) async throws {
+            try await session.withClient { client in
+                let server = Server(client: client, options: options, logger: session.logger) { port in
+                    session.console.say("listening on \(options.url(port: port))")
+                }
+                let services = ServiceGroup(
+                    configuration: ServiceGroupConfiguration(
+                        services: [
+                            ServiceGroupConfiguration.ServiceConfiguration(
+                                service: server,
+                                successTerminationBehavior: .gracefullyShutdownGroup
+                            )
+                        ],
+                        logger: session.logger
+                    )
+                )
+                onStart(services)
+                try await services.run()
             }
         }
 

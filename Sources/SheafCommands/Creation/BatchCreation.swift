@@ -27,11 +27,8 @@ struct BatchCreation: Sendable {
         let created = try await showingProgress(total: total, readsStream: source.readsStandardInput) { events in
             var plan = request.plan(source.fingerprint, skip: skip)
             plan.trace = session.traceParent
-            return try await session.withTracing { tracing in
-                guard let tracing else {
-                    return try await client.create(plan, from: source.chunks(), events: events)
-                }
-                return try await tracing.batches.recording(plan) { plan in
+            return try await session.tracingBatches { traces in
+                try await traces.recording(plan) { plan in
                     try await client.create(plan, from: source.chunks(), events: events)
                 }
             }
@@ -132,12 +129,17 @@ struct BatchResumption: Sendable {
             publishing.publishTimeout?.duration ?? flow?.batch.publishTimeout ?? BatchRequest.defaultPublishTimeout
         let creation = BatchCreation(client: client, session: session)
         let created = try await creation.showingProgress(total: nil, readsStream: source.readsStandardInput) { events in
-            try await client.resume(
-                info.id,
-                publishTimeout: timeout,
-                comparing: recorded.isStream,
-                events: events
-            ) { position in source.chunks(from: position) }
+            try await session.tracingBatches { traces in
+                try await traces.recordingRest(of: info, after: session.traceParent) { trace in
+                    try await client.resume(
+                        info.id,
+                        publishTimeout: timeout,
+                        comparing: recorded.isStream,
+                        trace: trace,
+                        events: events
+                    ) { position in source.chunks(from: position) }
+                }
+            }
         }
         session.console.say(
             "resumed batch \(created.id) of \(created.flow) after \(Wording.count(created.resumedAt ?? 0, "task")): "

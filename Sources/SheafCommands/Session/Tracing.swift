@@ -25,6 +25,11 @@ extension Session {
         }
     }
 
+    /// Runs the body with what records the publishing of tasks.
+    func tracingBatches<Result: Sendable>(_ body: (BatchTraces) async throws -> Result) async throws -> Result {
+        try await withTracing { try await body($0?.batches ?? .off) }
+    }
+
     /// The context in which this command was started, or nil.
     var traceParent: TraceContext? { TraceContext(environment: ProcessInfo.processInfo.environment) }
 }

@@ -4,6 +4,7 @@ import SheafBatches
 import SheafCore
 import SheafFormats
 import SheafSettings
+import SheafTelemetry
 
 /// The routes that change a batch.
 ///
@@ -12,6 +13,7 @@ struct ControlRoutes {
     let client: SheafClient
     let directory: BatchDirectory
     let tasks: TaskDirectory
+    let traces: BatchTraces
 
     func register(on group: RouterGroup<ServerContext>) {
         group.delete("batches/:batch", use: cancel)
@@ -49,9 +51,15 @@ struct ControlRoutes {
         try context.require(.write)
         _ = try QueryValues(request, allowed: [])
         // The id, because another batch may be the last one by the time of the retry.
-        let batch = try directory.summary(of: context.parameter("batch")).info.id.text
+        let batch = try directory.summary(of: context.parameter("batch")).info
         let selection = try await RetrySelection(request)
-        let report = try await client.retry(batch, only: selection.indexes(of: batch, tasks))
+        let report = try await traces.recordingRetry(of: batch, after: request.trace) { trace in
+            if case .missing(let isForced) = selection {
+                return try await client.retryMissing(batch.id.text, isForced: isForced, trace: trace)
+            }
+            let wanted = try await selection.indexes(of: batch.id.text, tasks)
+            return try await client.retry(batch.id.text, only: wanted, trace: trace)
+        }
         return await answer(report.json, status: .accepted)
     }
 

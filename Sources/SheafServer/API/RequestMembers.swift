@@ -30,6 +30,13 @@ struct RequestMembers {
     /// Whether there are no members.
     var isEmpty: Bool { members.isEmpty }
 
+    /// A member as true or false; false if it is missing or null.
+    func flag(_ name: String) throws -> Bool {
+        guard let value = members[name], value != .null else { return false }
+        guard let flag = value.boolValue else { throw Problem(.usage, "member '\(name)' must be true or false") }
+        return flag
+    }
+
     /// A member as a string, or nil if it is missing or null.
     func text(_ name: String) throws -> String? {
         guard let value = members[name], value != .null else { return nil }

@@ -3,7 +3,8 @@ import SheafBatches
 import SheafCore
 import SheafFormats
 
-/// Which failed tasks a retry runs again: all, some by their numbers, or those that match a filter.
+/// Which tasks a retry runs again: all that failed, some of them by their numbers or by a filter, or those that the
+/// broker lost.
 enum RetrySelection: Equatable {
     /// All failed tasks.
     case all
@@ -11,14 +12,25 @@ enum RetrySelection: Equatable {
     case indexes(IndexRanges)
     /// The failed tasks that match a query.
     case matching(TaskQuery)
+    /// The tasks that the broker lost; with `isForced`, also those that may not be lost.
+    case missing(isForced: Bool)
 
     /// Reads the body of a request.
     init(_ request: Request) async throws {
-        try self.init(try await RequestMembers(request, knowing: ["indexes", "filter"]))
+        try self.init(try await RequestMembers(request, knowing: ["indexes", "filter", "missing", "force"]))
     }
 
     /// Reads the members of a body; one without members selects all failed tasks.
     init(_ members: RequestMembers) throws {
+        let isForced = try members.flag("force")
+        if try members.flag("missing") {
+            if members["indexes"] != nil || members["filter"] != nil {
+                throw Problem(.usage, "missing cannot be combined with indexes or filter")
+            }
+            self = .missing(isForced: isForced)
+            return
+        }
+        if isForced { throw Problem(.usage, "force needs \"missing\": true") }
         switch (members["indexes"], members["filter"]) {
         case (nil, nil): self = .all
         case (let value?, nil): self = .indexes(try Self.ranges(value))
@@ -50,10 +62,10 @@ enum RetrySelection: Equatable {
         return ranges
     }
 
-    /// The tasks to retry, or nil for all that failed.
+    /// The failed tasks to retry, or nil for all.
     func indexes(of batch: String, _ tasks: TaskDirectory) async throws -> IndexRanges? {
         switch self {
-        case .all: nil
+        case .all, .missing: nil
         case .indexes(let ranges): ranges
         case .matching(let query): try await tasks.indexes(of: batch, matching: query)
         }

@@ -28,10 +28,11 @@ extension Problem.Remedy {
         case .retryTask(let batch, let index):
             "POST \(api)/batches/\(batch)/retry with {\"indexes\":[\(index)]} runs it again"
         case .retryMissing(let batch):
-            "'sheaf retry \(batch) --missing', where the input is, publishes the lost tasks again"
+            "POST \(api)/batches/\(batch)/retry with {\"missing\":true} publishes the lost tasks again if the server can "
+                + "read the input; else 'sheaf retry \(batch) --missing', where the input is"
         case .forceRetryMissing(let batch):
-            "wait for these tasks, or publish them again with 'sheaf retry \(batch) --missing --force', where the input "
-                + "is; some may then run twice"
+            "wait for these tasks, or publish them again by POST \(api)/batches/\(batch)/retry with "
+                + "{\"missing\":true,\"force\":true}; some may then run twice"
         case .setMaxRunning(let batch):
             "PATCH \(api)/batches/\(batch) with {\"max_running\":N}; then POST \(api)/batches/\(batch)/resume"
         case .listDeadLetters: "GET \(api)/dead lists the dead letters"

@@ -1,5 +1,6 @@
 package import NIOCore
 package import SheafSettings
+package import SheafTelemetry
 
 /// Where and how the server listens, and whom it admits.
 package struct ServerOptions: Sendable {
@@ -42,6 +43,8 @@ package struct ServerOptions: Sendable {
     package var flows: [FlowSettings] = []
     /// How many of the newest active batches have series of their own in `/metrics`.
     package var metricsBatches = 0
+    /// What records the publishing of tasks in traces.
+    package var traces = BatchTraces.off
 
     /// Creates options that serve the loopback interface on port 8080.
     package init() {}

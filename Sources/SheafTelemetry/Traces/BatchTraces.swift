@@ -2,11 +2,14 @@ package import SheafBatches
 package import SheafCore
 package import Tracing
 
-/// Decides which batches are traced, and records their creation.
+/// Decides which batches are traced, and records the publishing of their tasks.
 package struct BatchTraces: Sendable {
-    private let tracer: any Tracer
+    private let tracer: (any Tracer)?
     private let share: Double
     private let system: String
+
+    /// Records nothing; tasks carry the context that they are given.
+    package static let off = BatchTraces(tracer: nil, share: 0, system: "")
 
     /// Creates a recorder.
     ///
@@ -15,6 +18,10 @@ package struct BatchTraces: Sendable {
     ///   - share: The share of batches that are traced, from 0 to 1.
     ///   - system: The messaging system, `rabbitmq` or `sheaf`.
     package init(tracer: any Tracer, share: Double, system: String) {
+        self.init(tracer: tracer as (any Tracer)?, share: share, system: system)
+    }
+
+    private init(tracer: (any Tracer)?, share: Double, system: String) {
         self.tracer = tracer
         self.share = share
         self.system = system
@@ -45,26 +52,75 @@ package struct BatchTraces: Sendable {
         var generator = SystemRandomNumberGenerator()
         let id = plan.id ?? Name.newBatch(at: .now, using: &generator)
         plan.id = id
-        let parent = plan.trace
-        guard parent?.isSampled ?? Self.isSampled(id, share: share) else { return try await body(plan) }
+        let published: (CreatedBatch) -> (Int, Int) = { ($0.total, 0) }
+        return try await recording(id, of: plan.flow, after: plan.trace, published: published) { [plan] trace in
+            var plan = plan
+            plan.trace = trace
+            return try await body(plan)
+        }
+    }
+
+    /// Records that the rest of a batch is published: its tasks carry the context of the span.
+    ///
+    /// - Parameters:
+    ///   - batch: The batch.
+    ///   - parent: The context in which this was asked for, or nil; it decides whether the span is recorded, and
+    ///     without it the id of the batch does.
+    ///   - body: Publishes the tasks with a context.
+    package func recordingRest(
+        of batch: BatchInfo,
+        after parent: TraceContext?,
+        _ body: (TraceContext?) async throws -> CreatedBatch
+    ) async throws -> CreatedBatch {
+        let published: (CreatedBatch) -> (Int, Int) = { ($0.total - ($0.resumedAt ?? 0), 0) }
+        return try await recording(batch.id, of: batch.flow, after: parent, published: published, body)
+    }
+
+    /// Records that tasks of a batch are published again: they carry the context of the span.
+    ///
+    /// - Parameters:
+    ///   - batch: The batch.
+    ///   - parent: The context in which this was asked for, or nil; it decides whether the span is recorded, and
+    ///     without it the id of the batch does.
+    ///   - body: Publishes the tasks with a context.
+    package func recordingRetry(
+        of batch: BatchInfo,
+        after parent: TraceContext?,
+        _ body: (TraceContext?) async throws -> RetryReport
+    ) async throws -> RetryReport {
+        let published: (RetryReport) -> (Int, Int) = { ($0.retried, $0.generation) }
+        return try await recording(batch.id, of: batch.flow, after: parent, published: published, body)
+    }
+
+    /// Records a span while the body publishes tasks with its context, if the span is to be recorded.
+    private func recording<Result>(
+        _ batch: Name,
+        of flow: Name,
+        after parent: TraceContext?,
+        published: (Result) -> (Int, Int),
+        _ body: (TraceContext?) async throws -> Result
+    ) async throws -> Result {
+        guard let tracer, parent?.isSampled ?? Self.isSampled(batch, share: share) else {
+            return try await body(parent)
+        }
         let span: any Span = tracer.startSpan(
-            "publish sheaf.tasks.\(plan.flow)",
+            "publish sheaf.tasks.\(flow)",
             context: parent.map { Carrier.context(of: $0, tracer) } ?? .topLevel,
             ofKind: .producer
         )
         span.attributes = [
             "messaging.system": .string(system), "messaging.operation.name": "publish",
-            "messaging.operation.type": "send", "messaging.destination.template": "sheaf.tasks.\(plan.flow)",
-            "messaging.destination.name": "sheaf.tasks.\(plan.flow).\(id).0",
-            "messaging.message.conversation_id": .string(id.text), "sheaf.flow": .string(plan.flow.text),
-            "sheaf.batch.id": .string(id.text),
+            "messaging.operation.type": "send", "messaging.destination.template": "sheaf.tasks.\(flow)",
+            "messaging.message.conversation_id": .string(batch.text), "sheaf.flow": .string(flow.text),
+            "sheaf.batch.id": .string(batch.text),
         ]
-        plan.trace = Carrier.trace(of: span.context, tracer) ?? parent
         defer { span.end() }
         do {
-            let created = try await body(plan)
-            span.attributes["messaging.batch.message_count"] = created.total
-            return created
+            let result = try await body(Carrier.trace(of: span.context, tracer) ?? parent)
+            let (count, generation) = published(result)
+            span.attributes["messaging.destination.name"] = "sheaf.tasks.\(flow).\(batch).\(generation)"
+            span.attributes["messaging.batch.message_count"] = count
+            return result
         } catch {
             span.attributes["error.type"] = String(describing: type(of: error))
             span.setStatus(SpanStatus(code: .error, message: "\(error)"))

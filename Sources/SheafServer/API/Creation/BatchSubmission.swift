@@ -4,6 +4,7 @@ import SheafBatches
 import SheafCore
 import SheafFormats
 import SheafSources
+import SheafTelemetry
 
 /// Publishes the batch of one request.
 struct BatchSubmission: Sendable {
@@ -12,6 +13,10 @@ struct BatchSubmission: Sendable {
     let request: BatchRequest
     /// Whether the request has a key, so that its digest is recorded.
     let isKeyed: Bool
+    /// What records the publishing of tasks in traces.
+    let traces: BatchTraces
+    /// The place in a trace that the client has sent.
+    let parent: TraceContext?
 
     /// What ``publishOnce(as:)`` has done.
     struct Once: Sendable {
@@ -32,7 +37,8 @@ struct BatchSubmission: Sendable {
         if request.isStrict { try await StrictCheck().run(source) }
         var plan = request.plan(source.fingerprint, stream: submission.name)
         if isKeyed { plan.input?.request = submission.digest }
-        return try await client.create(plan, from: source.chunks())
+        plan.trace = parent
+        return try await traces.recording(plan) { plan in try await client.create(plan, from: source.chunks()) }
     }
 
     /// Publishes the batch with that id, or what an earlier request with the same key left unpublished.
@@ -77,8 +83,10 @@ struct BatchSubmission: Sendable {
             )
         }
         do {
-            let batch = try await client.resume(found.id, publishTimeout: request.publishTimeout) { position in
-                source.chunks(from: position)
+            let batch = try await traces.recordingRest(of: found, after: parent) { trace in
+                try await client.resume(found.id, publishTimeout: request.publishTimeout, trace: trace) { position in
+                    source.chunks(from: position)
+                }
             }
             return Once(batch: batch, isNews: true, isRepeat: true)
         } catch let error as SheafError where error.code == .alreadyExists {

@@ -5,12 +5,14 @@ import SheafCore
 import SheafFormats
 import SheafSettings
 import SheafSources
+import SheafTelemetry
 
 /// The route that creates batches.
 struct CreateRoutes: Sendable {
     let client: SheafClient
     let directory: BatchDirectory
     let flows: [FlowSettings]
+    let traces: BatchTraces
 
     func register(on group: RouterGroup<ServerContext>) {
         group.post("batches") { request, context in
@@ -22,16 +24,23 @@ struct CreateRoutes: Sendable {
                     throw CreationOptions.refusal("batch_id", "it cannot be combined with an Idempotency-Key")
                 }
             }
-            return try await create(submission, key?.batch, prefix: context.prefix)
+            return try await create(submission, key?.batch, in: request.trace, prefix: context.prefix)
         }
     }
 
-    private func create(_ submission: Submission, _ id: Name?, prefix: String) async throws -> Response {
+    private func create(
+        _ submission: Submission,
+        _ id: Name?,
+        in trace: TraceContext?,
+        prefix: String
+    ) async throws -> Response {
         let creation = BatchSubmission(
             client: client,
             submission: submission,
             request: try request(of: submission, id),
-            isKeyed: id != nil
+            isKeyed: id != nil,
+            traces: traces,
+            parent: trace
         )
         if submission.options.isDryRun { return .json(try await creation.preview().json) }
         guard let id else { return try await response(creation.publish(), prefix: prefix) }

@@ -21,7 +21,7 @@ struct CreationOptions: Sendable {
     /// The members by their names in messages.
     static let names = [
         "flow", "records", "source", "parameters", "shuffle", "seed", "max_records", "concurrency", "error_policy",
-        "interactive", "strict", "tags", "batch_id", "format", "id_field", "dry_run",
+        "interactive", "strict", "tags", "notify", "batch_id", "format", "id_field", "dry_run",
     ]
     private static let aliases = ["flow_name": "flow", "flow_parameters": "parameters"]
 
@@ -88,6 +88,7 @@ struct CreationOptions: Sendable {
         case "interactive": choices.interactive = try Self.flag(name, value)
         case "strict": choices.strict = try Self.flag(name, value)
         case "tags": choices.tags = try tags(value)
+        case "notify": choices.notify = try urls(value)
         case "batch_id":
             guard let id = Name(try Self.text(name, value)) else { throw Self.refusal(name, "it must be \(Name.rule)") }
             choices.batchID = id
@@ -125,6 +126,17 @@ struct CreationOptions: Sendable {
         return tags
     }
 
+    private func urls(_ value: JSONValue) throws -> [String] {
+        let urls = try (value.arrayValue ?? [value]).map { try Self.text("notify", $0) }
+        if let wrong = urls.first(where: { !BatchDefaults.isURL($0) }) {
+            throw Self.refusal("notify", "'\(wrong.prefix(80))' is not an http or https URL")
+        }
+        guard urls.count <= BatchOptions.maximumURLs else {
+            throw Self.refusal("notify", "at most \(BatchOptions.maximumURLs) URLs are notified")
+        }
+        return urls
+    }
+
     private static func text(_ name: String, _ value: JSONValue) throws -> String {
         guard let text = value.stringValue, !text.isEmpty, text.utf8.count <= 1024 else {
             throw refusal(name, "it must be a string of 1 to 1024 bytes")
@@ -148,11 +160,12 @@ struct CreationOptions: Sendable {
 extension CreationOptions {
     /// Converts the pairs of a query or a form to members; an empty value means that an option was not given.
     ///
-    /// `tag=key=value` and `parameter=name=value` may be repeated, as with the command.
+    /// `tag=key=value`, `parameter=name=value` and `notify=URL` may be repeated, as with the command.
     static func members(of pairs: [(name: String, text: String)]) throws -> [(name: String, value: JSONValue)] {
         var members: [(name: String, value: JSONValue)] = []
         var tags: OrderedDictionary<String, JSONValue> = [:]
         var parameters: OrderedDictionary<String, JSONValue> = [:]
+        var urls: [JSONValue] = []
         for (name, text) in pairs where !text.isEmpty {
             switch name {
             case "tag":
@@ -164,6 +177,7 @@ extension CreationOptions {
                 }
                 let value = String(text[text.index(after: equals)...])
                 parameters[String(text[..<equals])] = (try? JSON.parse(value)) ?? .string(value)
+            case "notify": urls.append(.string(text))
             case "parameters", "flow_parameters", "tags":
                 do {
                     members.append((name, try JSON.parse(text)))
@@ -179,6 +193,7 @@ extension CreationOptions {
         }
         if !tags.isEmpty { members.append(("tags", .object(tags))) }
         if !parameters.isEmpty { members.append(("parameters", .object(parameters))) }
+        if !urls.isEmpty { members.append(("notify", .array(urls))) }
         return members
     }
 }
