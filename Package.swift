@@ -235,6 +235,13 @@ let package = Package(
                 argumentParser, logging, systemPackage,
             ]
         ),
+        tests(
+            "DeploymentTests",
+            [
+                "SheafCommands", "SheafSettings", "SheafFlows", "SheafCore", "SheafTestTools", "sheaf-cli",
+                argumentParser, asyncHTTPClient, nioCore, nioHTTP1, orderedCollections, yams,
+            ]
+        ),
         // The example package of docs/flows.md, built and tested here too; its own Package.swift has the products only.
         .executableTarget(
             name: "shorten",
