@@ -22,7 +22,8 @@ struct Cluster {
 
     /// The object of that kind and name.
     func object(_ kind: String, _ name: String?) throws -> JSONValue {
-        try #require(all(kind).first { $0.text("metadata.name") == name }, "\(kind) \(name ?? "")")
+        let object = all(kind).first { $0.text("metadata.name") == name }
+        return try #require(object, "\(kind) \(name ?? "")")
     }
 
     /// The pods that deployments and jobs start.
@@ -34,7 +35,16 @@ struct Cluster {
     }
 
     /// The pod that the object with that name starts.
-    func pod(_ owner: String) throws -> Pod { try #require(pods.first { $0.owner == owner }, "\(owner)") }
+    func pod(_ owner: String) throws -> Pod {
+        let pod = pods.first { $0.owner == owner }
+        return try #require(pod, "\(owner)")
+    }
+
+    /// The pod with these labels.
+    func pod(labelled labels: JSONValue?) throws -> Pod {
+        let pod = pods.first { $0.template.at("metadata.labels") == labels }
+        return try #require(pod, "no pod has the labels \(labels?.text ?? "")")
+    }
 
     /// The values of the secret.
     var secrets: [String: String] {

@@ -11,7 +11,8 @@ import Testing
     @Test("Every YAML file below compose/ can be parsed", arguments: ComposeFolder.yamlFiles)
     func parses(file: String) throws {
         let documents = try ComposeFolder.documents(file)
-        #expect(!documents.isEmpty && documents.allSatisfy { $0.objectValue?.isEmpty == false })
+        #expect(!documents.isEmpty)
+        for document in documents { #expect(document.objectValue?.isEmpty == false) }
     }
 
     @Test("The folder has the files that the pages name") func files() {
@@ -51,8 +52,9 @@ import Testing
         let lookups = jobs.flatMap { $0.list("dns_sd_configs") }
         let arguments = try #require(try Self.file.at("services.worker")).list("command").compactMap(\.stringValue)
         let worker = try #require(try SheafCommand.parseAsRoot(arguments) as? SheafCommand.Run)
-        #expect(lookups.map { $0.at("port")?.intValue } == [worker.metrics?.port])
-        #expect(lookups.flatMap { $0.list("names") } == ["worker"] && worker.metrics?.host == "0.0.0.0")
+        let lookup = try #require(lookups.count == 1 ? lookups.first : nil)
+        #expect(lookup.at("port")?.intValue == worker.metrics?.port)
+        #expect(lookup.list("names") == ["worker"] && worker.metrics?.host == "0.0.0.0")
     }
 
     @Test("The image starts sheaf as an ordinary user, in the folder of its configuration") func image() throws {
@@ -60,7 +62,8 @@ import Testing
         let last = try #require(text.ranges(of: "FROM ").last)
         let lines = text[last.lowerBound...].split(separator: "\n")
         #expect(lines.contains("ENTRYPOINT [\"sheaf\"]") && lines.contains("WORKDIR /job"))
-        #expect(lines.contains { $0.wholeMatch(of: /USER [1-9][0-9]*/) != nil })
+        let user = lines.first { $0.hasPrefix("USER ") }
+        #expect(user?.wholeMatch(of: /USER [1-9][0-9]*/) != nil)
         #expect(text.contains("--product sheaf") && text.contains(".build/release/sheaf /usr/local/bin/sheaf"))
     }
 

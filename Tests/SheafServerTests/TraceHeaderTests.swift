@@ -14,8 +14,8 @@ import Testing
             let response = try await bench.send("POST", "/api/batches", headers, body: Self.body)
             #expect(response.status == 201, "\(response.body)")
             let traces = try await bench.tasks(of: response).map(\.trace)
-            #expect(traces.map { $0?.traceParent } == [Self.parent, Self.parent])
-            #expect(traces.allSatisfy { $0?.traceState == "vendor=1" })
+            #expect(traces.map(\.?.traceParent) == [Self.parent, Self.parent])
+            #expect(traces.map(\.?.traceState) == ["vendor=1", "vendor=1"])
         }
     }
 
@@ -58,7 +58,7 @@ import Testing
             )
             #expect(answer.status == 202 && answer["retried"] == 2, "\(answer.json.text)")
             let tasks = try await api.client.tasks(of: batch.id.text, flow: batch.flow.text, generation: 1)
-            #expect(tasks.map { $0.trace?.traceParent } == [Self.parent, Self.parent])
+            #expect(tasks.map(\.trace?.traceParent) == [Self.parent, Self.parent])
         }
     }
 }
