@@ -67,11 +67,14 @@ extension SheafClient {
     func tasks(of batch: String, flow: String = "echo", generation: Int = 0) async throws -> [BatchTask] {
         let (flow, batch) = (try #require(Name(flow)), try #require(Name(batch)))
         let queue = names.tasks(flow: flow, batch: batch, generation: generation)
+        let count = try #require(try await broker.queueStatus(queue)).ready
+        let consumer = try await broker.consume(queue, prefetch: 1_000)
         var tasks: [BatchTask] = []
-        while let delivery = try await broker.get(queue) {
-            tasks.append(try BatchTask(delivery.message))
-            try await broker.settle(delivery, as: .acknowledged)
+        while tasks.count < count, let deliveries = try await consumer.next() {
+            tasks += try deliveries.map { try BatchTask($0.message) }
+            try await broker.settle(deliveries, as: .acknowledged)
         }
+        _ = try await consumer.cancel()
         return tasks.sorted { $0.index < $1.index }
     }
 }

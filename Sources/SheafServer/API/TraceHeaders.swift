@@ -10,3 +10,15 @@ extension Request {
         return TraceContext(traceParent: parent, traceState: state)
     }
 }
+
+extension TraceContext {
+    /// What the description of the API says about the headers.
+    static let parameters = [
+        Operation.Parameter.header(
+            parentHeader,
+            .string,
+            "The trace that the tasks belong to (W3C Trace Context); ignored if it is invalid."
+        ),
+        .header(stateHeader, .string, "The state of that trace."),
+    ]
+}

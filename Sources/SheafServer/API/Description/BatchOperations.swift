@@ -159,18 +159,24 @@ extension ControlRoutes {
             method: .post,
             path: "/api/batches/{batch}/retry",
             id: "retryBatch",
-            summary: "Runs failed tasks again: all, by number or by filter",
+            summary: "Runs tasks again: all that failed, some by number or filter, or those that were lost",
             tag: "Control",
             about: "The answer comes when all of it is durable.",
-            parameters: [.batch],
+            parameters: [.batch] + TraceContext.parameters,
             input: .json(
-                .closed(["indexes": indexes.optional, "filter": filter.optional])
-                    .with("not", ["required": ["indexes", "filter"]]),
+                .anyOf([
+                    .closed(["indexes": indexes.optional, "missing": no, "force": no]),
+                    .closed(["filter": filter, "missing": no, "force": no]),
+                    .closed([
+                        "missing": Schema.constant(true).about("Selects the tasks that the broker has lost."),
+                        "force": Schema.boolean.orNull.about("Also selects tasks that may not be lost.").optional,
+                    ]),
+                ]),
                 "Selects the tasks; without members all that failed.",
                 isOptional: true
             ),
             answers: [.json("The batch, and how many of its tasks run again.", .shape(.retriedBatch), status: 202)],
-            problems: [404, 409, 413, 415]
+            problems: [404, 409, 413, 415, 422]
         ),
         Operation(
             method: .patch,
@@ -212,6 +218,7 @@ extension ControlRoutes {
         .string(matching: "^[0-9]{1,8}(-[0-9]{1,8})?(,[0-9]{1,8}(-[0-9]{1,8})?)*$"),
     ])
 
+    private static let no = Schema.constant(false).orNull.optional
     private static let indexes = Schema.anyOf([index, Schema.list(of: index).with("minItems", 1)])
         .about("Tasks by number, ranges such as `\"7-9\"`, or a list of them.")
 

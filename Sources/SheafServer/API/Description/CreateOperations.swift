@@ -19,7 +19,7 @@ extension CreateRoutes {
                 fields of the form, or in the query; each only once. Any other type of body is taken if `format` is in \
                 the query. A request without records reads the flow's own source.
                 """,
-            parameters: queryOptions + [
+            parameters: queryOptions + TraceContext.parameters + [
                 .header(
                     "Idempotency-Key",
                     Schema.string(matching: "^[\\x20-\\x7e]{1,255}$"),
@@ -98,7 +98,10 @@ extension CreateRoutes {
         "tags": Schema.map(of: .string(length: 0...64)).with("maxProperties", 32)
             .with("propertyNames", ["pattern": "^[A-Za-z0-9_.-]{1,64}$"]).optional
             .about("Tags by which the batch is found."),
+        "notify": Schema.anyOf([url, urls]).optional.about("URLs that get a webhook when the batch has ended."),
     ]
+    private static let url = Schema.string(matching: "^https?://").with("format", "uri").with("maxLength", 1024)
+    private static let urls = Schema.list(of: url).with("maxItems", .integer(BatchOptions.maximumURLs))
     private static let parameters = Schema.map(of: .any).optional
 
     /// The same, in a query or a form.
@@ -110,6 +113,7 @@ extension CreateRoutes {
             .about("One parameter as `name=value`; the value is JSON if it is valid, else a string."),
         "tag": Schema.list(of: .string(matching: "^$|^[A-Za-z0-9_.-]{1,64}=")).optional
             .about("One tag as `key=value`."),
+        "notify": urls.optional.about("A URL that gets a webhook when the batch has ended."),
     ]
 
     private static let queryOptions: [Operation.Parameter] = (Array(common) + Array(texts)).map { name, schema in
