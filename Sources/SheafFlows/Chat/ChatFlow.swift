@@ -5,12 +5,12 @@ package import SheafCore
 /// The output is an object with `content`, `tool_calls` (each with `id`, `name` and `arguments`), `finish_reason`
 /// (`stop`, `length`, `tool_calls`, `content_filter` or the provider's own), `model` and `usage`, which is summed up
 /// over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
-package struct ChatFlow: ExaminableFlow {
+package struct ChatFlow: ModelFlow {
     private let provider: ChatProvider
     private let model: ArgumentTemplate
     private let messages: JSONTemplate
     private let options: JSONTemplate
-    private let service: ModelService
+    package let service: ModelService
 
     /// Defines a flow.
     ///
@@ -62,10 +62,23 @@ package struct ChatFlow: ExaminableFlow {
 
     /// Asks the model about one task.
     package func run(_ task: FlowTask) async throws -> FlowOutput {
-        let (scope, body) = try request(for: task)
+        let (scope, body) = try parts(for: task)
+        return try output(of: await service.ask(path, body, scope), for: task)
+    }
+
+    package var path: String {
         switch provider {
-        case .openai: return try OpenAIChat.answer(await service.ask(OpenAIChat.path, body, scope)).output
-        case .anthropic: return try AnthropicChat.answer(await service.ask(AnthropicChat.path, body, scope)).output
+        case .openai: OpenAIChat.path
+        case .anthropic: AnthropicChat.path
+        }
+    }
+
+    package func request(for task: FlowTask) throws(FlowError) -> JSONValue { try parts(for: task).body }
+
+    package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {
+        switch provider {
+        case .openai: try OpenAIChat.answer(answer).output
+        case .anthropic: try AnthropicChat.answer(answer).output
         }
     }
 
@@ -75,7 +88,7 @@ package struct ChatFlow: ExaminableFlow {
     /// Closes the connections.
     package func shutDown() async { await service.shutDown() }
 
-    private func request(for task: FlowTask) throws(FlowError) -> (TemplateScope, JSONValue) {
+    private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, body: JSONValue) {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
             let model = try RequestParts.rendered(model, scope, "model")

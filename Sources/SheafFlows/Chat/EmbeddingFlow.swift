@@ -4,13 +4,13 @@ package import SheafCore
 ///
 /// The output is an object with `embedding`, or `embeddings` if the input is a list, with `model` and `usage`, which is
 /// summed up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
-package struct EmbeddingFlow: ExaminableFlow {
-    private static let path = "/embeddings"
+package struct EmbeddingFlow: ModelFlow {
+    package let path = "/embeddings"
 
     private let model: ArgumentTemplate
     private let input: JSONTemplate
     private let options: JSONTemplate
-    private let service: ModelService
+    package let service: ModelService
 
     /// Defines a flow.
     ///
@@ -50,8 +50,17 @@ package struct EmbeddingFlow: ExaminableFlow {
 
     /// Asks for the embedding of one task.
     package func run(_ task: FlowTask) async throws -> FlowOutput {
-        let (scope, body) = try request(for: task)
-        let answer = try await service.ask(Self.path, body, scope)
+        let (scope, body) = try parts(for: task)
+        return try output(of: await service.ask(path, body, scope), to: body)
+    }
+
+    package func request(for task: FlowTask) throws(FlowError) -> JSONValue { try parts(for: task).body }
+
+    package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {
+        try output(of: answer, to: request(for: task))
+    }
+
+    private func output(of answer: JSONValue, to body: JSONValue) throws(FlowError) -> FlowOutput {
         let data = answer["data"]?.arrayValue ?? []
         let embeddings = data.compactMap { $0["embedding"] }
         guard embeddings.count == body["input"]?.arrayValue?.count ?? 1, embeddings.count == data.count else {
@@ -75,7 +84,7 @@ package struct EmbeddingFlow: ExaminableFlow {
     /// Closes the connections.
     package func shutDown() async { await service.shutDown() }
 
-    private func request(for task: FlowTask) throws(FlowError) -> (TemplateScope, JSONValue) {
+    private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, body: JSONValue) {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
             var body = try ModelTemplates.rendered(options, scope, "options")

@@ -1,12 +1,14 @@
 import SheafCore
 
 /// Sends requests to a service of models.
-struct ModelService: Sendable {
+package struct ModelService: Sendable {
     /// The URL of the service, without a slash at its end.
-    let base: String
+    package let base: String
+    /// The most bytes of an answer's body.
+    package let maximumOutput: Int
+    let secrets: Secrets
+    let caller: HTTPCaller
     private let headers: [(name: String, value: ArgumentTemplate)]
-    private let secrets: Secrets
-    private let caller: HTTPCaller
 
     /// Prepares to ask a service.
     ///
@@ -24,6 +26,7 @@ struct ModelService: Sendable {
             )
         }
         self.base = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
+        self.maximumOutput = maximumOutput
         self.headers = try RequestParts.headers(headers, variables)
         self.secrets = Secrets(variables)
         self.caller = HTTPCaller(HTTPCaller.Rules(maximumBody: maximumOutput))
@@ -34,21 +37,10 @@ struct ModelService: Sendable {
     /// - Throws: ``FlowError`` or ``FlowThrottle``, with messages that contain no secrets.
     func ask(_ path: String, _ body: JSONValue, _ scope: TemplateScope) async throws -> JSONValue {
         do {
-            guard let address = HTTPAddress(base + path) else {
-                throw FlowError(type: FlowError.templateType, message: "'\(base)\(path)' is not a valid URL")
-            }
-            var call = HTTPCall(method: "POST", url: address)
-            do throws(TemplateError) {
-                for (name, value) in headers {
-                    call.headers.append((name, try RequestParts.rendered(value, scope, "headers.\(name)")))
-                }
-            } catch {
-                throw FlowError(type: FlowError.templateType, message: error.description)
-            }
+            var call = try call("POST", path, scope)
             if !headers.contains(where: { $0.name.lowercased() == "content-type" }) {
                 call.headers.append(("Content-Type", "application/json"))
             }
-            call.addUserAgent()
             var bytes: [UInt8] = []
             body.write(to: &bytes)
             call.body = bytes
@@ -66,10 +58,28 @@ struct ModelService: Sendable {
         }
     }
 
-    /// Closes the connections.
-    func shutDown() async { await caller.shutDown() }
+    /// Makes a request to a path below the base URL, with the headers of the flow.
+    func call(_ method: String, _ path: String, _ scope: TemplateScope) throws(FlowError) -> HTTPCall {
+        guard let address = HTTPAddress(base + path) else {
+            throw FlowError(type: FlowError.templateType, message: "'\(base)\(path)' is not a valid URL")
+        }
+        var call = HTTPCall(method: method, url: address)
+        do throws(TemplateError) {
+            for (name, value) in headers {
+                call.headers.append((name, try RequestParts.rendered(value, scope, "headers.\(name)")))
+            }
+        } catch {
+            throw FlowError(type: FlowError.templateType, message: error.description)
+        }
+        call.addUserAgent()
+        return call
+    }
 
-    private func check(_ answer: HTTPAnswer, to call: HTTPCall) throws {
+    /// Closes the connections.
+    package func shutDown() async { await caller.shutDown() }
+
+    /// Throws the error for an answer that is no success.
+    func check(_ answer: HTTPAnswer, to call: HTTPCall) throws {
         let error = (try? JSON.parse(answer.body))?["error"]
         let reason = error?["message"]?.stringValue ?? error?.stringValue
         guard let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: reason) else { return }

@@ -56,6 +56,63 @@ final class HTTPCaller: Sendable {
         )
     }
 
+    /// Sends a request whose body is streamed, to a host that the flow's owner named; follows no redirect.
+    func send(_ call: HTTPCall, _ upload: StreamedBody) async throws -> HTTPAnswer {
+        let body = HTTPClientRequest.Body.stream(upload, length: .known(Int64(upload.count)))
+        return try await send(call, body: body, through: shared()) { try await self.body(of: $0, to: call) }
+    }
+
+    /// Gets a body of any size from a host that the flow's owner named.
+    ///
+    /// Redirects are followed. A request to another scheme, host or port has no header that may authenticate it, and
+    /// another host must not have a private address.
+    ///
+    /// - Parameters:
+    ///   - call: The request.
+    ///   - redirects: The most redirects that are followed.
+    ///   - receive: Is given the body of a success, piece by piece.
+    /// - Returns: The answer; its body is empty if it was a success.
+    func download(
+        _ call: HTTPCall,
+        redirects: Int,
+        _ receive: (ByteBuffer) async throws -> Void
+    ) async throws -> HTTPAnswer {
+        var call = call
+        let first = call.url
+        for _ in 0...redirects {
+            let current = call
+            let client: HTTPClient
+            if current.url.host == first.host {
+                client = shared()
+            } else {
+                let address = try await publicAddress(of: current.url)
+                client = Self.client(addresses: [current.url.host: address.text])
+            }
+            let answer: HTTPAnswer
+            do {
+                answer = try await send(current, body: nil, through: client) { response in
+                    guard (200..<300).contains(response.status.code) else {
+                        return try await self.body(of: response, to: current)
+                    }
+                    for try await chunk in response.body { try await receive(chunk) }
+                    return []
+                }
+            } catch {
+                if current.url.host != first.host { try? await client.shutdown() }
+                throw error
+            }
+            if current.url.host != first.host { try? await client.shutdown() }
+            guard [301, 302, 303, 307, 308].contains(answer.status), let location = answer.header("location"),
+                let target = HTTPAddress(location, relativeTo: current.url)
+            else { return answer }
+            call = current.redirected(to: target, status: answer.status)
+        }
+        throw FlowError(
+            type: FlowError.redirectsType,
+            message: "\(first) was redirected more than \(redirects) times, finally to \(call.url)"
+        )
+    }
+
     /// Closes the connections.
     func shutDown() async {
         let client = client.withLock { client in
@@ -86,16 +143,28 @@ final class HTTPCaller: Sendable {
     }
 
     private func send(_ call: HTTPCall, through client: HTTPClient) async throws -> HTTPAnswer {
+        try await send(call, body: call.body.map { .bytes(ByteBuffer(bytes: $0)) }, through: client) { response in
+            try await self.body(of: response, to: call)
+        }
+    }
+
+    /// Sends a request, and reads the body of the response in the given way.
+    private func send(
+        _ call: HTTPCall,
+        body: HTTPClientRequest.Body?,
+        through client: HTTPClient,
+        _ read: (HTTPClientResponse) async throws -> [UInt8]
+    ) async throws -> HTTPAnswer {
         var request = HTTPClientRequest(url: call.url.text)
         request.method = HTTPMethod(rawValue: call.method)
         for (name, value) in call.headers { request.headers.add(name: name, value: value) }
-        if let body = call.body { request.body = .bytes(ByteBuffer(bytes: body)) }
+        request.body = body
         do {
             let response = try await client.execute(request, deadline: .distantFuture)
             return HTTPAnswer(
                 status: Int(response.status.code),
                 headers: response.headers.map { ($0.name, $0.value) },
-                body: try await body(of: response, to: call)
+                body: try await read(response)
             )
         } catch let error as FlowError {
             throw error

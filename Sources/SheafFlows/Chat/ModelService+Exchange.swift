@@ -1,0 +1,178 @@
+import NIOCore
+package import SheafCore
+package import SystemPackage
+
+/// What a service of models answered to a request that belongs to no single task.
+package struct ModelAnswer: Sendable {
+    /// The status.
+    package var status: Int
+    /// The body; nil if it is not JSON.
+    package var json: JSONValue?
+    /// How a task would fail with this answer: a ``FlowError`` or a ``FlowThrottle``; nil if it is a success.
+    package var failure: (any Error)?
+    /// The time that the service asks to wait; nil if it gave none.
+    package var retryAfter: Duration?
+    /// The method and the URL of the request, without secrets.
+    package var request: String
+}
+
+extension ModelService {
+    /// How many redirects a download follows.
+    private static let redirects = 3
+
+    /// Sends a request and returns the answer, whatever its status is.
+    ///
+    /// - Parameters:
+    ///   - method: The method.
+    ///   - path: The path below the base URL, with its query.
+    ///   - body: The body; nil if there is none.
+    ///   - headers: Headers besides those of the flow.
+    ///   - limit: How long the exchange may take.
+    /// - Throws: ``FlowError`` if there is no answer, or if a header of the flow depends on a task.
+    package func exchange(
+        _ method: String,
+        _ path: String,
+        body: JSONValue? = nil,
+        headers: [(name: String, value: String)] = [],
+        within limit: Duration
+    ) async throws -> ModelAnswer {
+        var call = try call(method, path, .withoutTask)
+        call.headers += headers
+        if let body {
+            call.headers.removeAll { $0.name.lowercased() == "content-type" }
+            call.headers.append(("Content-Type", "application/json"))
+            call.body = body.bytes
+        }
+        let request = call
+        return try await answer(to: request, within: limit) { try await caller.send(request, isTrusted: true) }
+    }
+
+    /// Uploads a file as a form (`multipart/form-data`).
+    ///
+    /// - Parameters:
+    ///   - path: The path below the base URL.
+    ///   - fields: The fields before the file.
+    ///   - name: The name of the file.
+    ///   - file: The content, read from its beginning.
+    ///   - size: The bytes of the content.
+    ///   - boundary: A string that does not occur in the content.
+    ///   - limit: How long the upload may take.
+    /// - Throws: ``FlowError`` if there is no answer.
+    package func upload(
+        _ path: String,
+        fields: [(name: String, value: String)],
+        name: String,
+        file: SystemPackage.FileDescriptor,
+        size: Int,
+        boundary: String,
+        within limit: Duration
+    ) async throws -> ModelAnswer {
+        var call = try call("POST", path, .withoutTask)
+        call.headers.removeAll { $0.name.lowercased() == "content-type" }
+        call.headers.append(("Content-Type", "multipart/form-data; boundary=\(boundary)"))
+        var head = ""
+        for field in fields {
+            head += "--\(boundary)\r\nContent-Disposition: form-data; name=\"\(field.name)\"\r\n\r\n\(field.value)\r\n"
+        }
+        head += "--\(boundary)\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\(name)\"\r\n"
+        head += "Content-Type: application/octet-stream\r\n\r\n"
+        let body = StreamedBody(
+            head: Array(head.utf8),
+            file: file,
+            size: size,
+            tail: Array("\r\n--\(boundary)--\r\n".utf8)
+        )
+        let request = call
+        return try await answer(to: request, within: limit) { try await caller.send(request, body) }
+    }
+
+    /// Downloads a file of any size.
+    ///
+    /// A redirect to another scheme, host or port is followed without the headers of the flow, so that the key is sent
+    /// to no other server.
+    ///
+    /// - Parameters:
+    ///   - path: The path below the base URL.
+    ///   - file: Is given the content of a successful answer.
+    ///   - limit: How long the download may take.
+    /// - Throws: ``FlowError`` if there is no answer, or if it is cut off as far as HTTP can tell.
+    package func download(_ path: String, to file: SystemPackage.FileDescriptor, within limit: Duration) async throws
+        -> ModelAnswer
+    {
+        let request = try call("GET", path, .withoutTask)
+        return try await answer(to: request, within: limit) {
+            try await caller.download(request, redirects: Self.redirects) { chunk in
+                _ = try file.writeAll(chunk.readableBytesView)
+            }
+        }
+    }
+
+    /// Returns how a task fails whose request, sent together with others, was answered with a status and a body; nil if
+    /// that is a success.
+    ///
+    /// The failure is the one that the request would have had alone, except that a 429 is a failure that may be
+    /// retried.
+    package func failure(of path: String, status: Int, body: JSONValue) -> FlowError? {
+        guard let address = HTTPAddress(base + path) else { return nil }
+        let text = body.stringValue.map { Array($0.utf8) } ?? body.bytes
+        do {
+            try check(HTTPAnswer(status: status, headers: [], body: text), to: HTTPCall(method: "POST", url: address))
+            return nil
+        } catch let error as FlowError {
+            return error
+        } catch {
+            let message = (error as? FlowThrottle)?.message ?? "\(error)"
+            return FlowError(type: "http-\(status)", message: message, isRetryable: true)
+        }
+    }
+
+    private func answer(
+        to call: HTTPCall,
+        within limit: Duration,
+        _ send: @escaping @Sendable () async throws -> HTTPAnswer
+    ) async throws -> ModelAnswer {
+        do {
+            let answer = try await withThrowingTaskGroup(of: HTTPAnswer?.self) { group in
+                group.addTask { try await send() }
+                group.addTask {
+                    try await Task.sleep(for: limit)
+                    return nil
+                }
+                defer { group.cancelAll() }
+                guard let answer = try await group.next() ?? nil else {
+                    throw FlowError(
+                        type: FlowError.timeoutType,
+                        message: "\(call.description) took longer than \(limit)",
+                        isRetryable: true
+                    )
+                }
+                return answer
+            }
+            var failure: (any Error)?
+            do { try check(answer, to: call) } catch { failure = secrets.masked(error) }
+            return ModelAnswer(
+                status: answer.status,
+                json: try? JSON.parse(answer.body),
+                failure: failure,
+                retryAfter: answer.header("retry-after").flatMap { RetryAfter.parse($0) },
+                request: call.description
+            )
+        } catch {
+            throw secrets.masked(error)
+        }
+    }
+}
+
+extension TemplateScope {
+    /// The values for headers of requests that belong to no single task: there are none.
+    fileprivate static var withoutTask: TemplateScope {
+        get throws(FlowError) {
+            do throws(TemplateError) {
+                let record = Record(id: "", kind: .json, bytes: Array("{}".utf8))
+                return try TemplateScope(FlowTask(batch: "none", index: 0, record: record))
+            } catch {
+                throw FlowError(type: FlowError.templateType, message: error.description)
+            }
+        }
+    }
+}
