@@ -53,8 +53,8 @@ let isFuzzing = Context.environment["SHEAF_FUZZING"] != nil
 
 /// The targets that decode bytes from outside.
 let decoders: [Target.Dependency] = [
-    "AMQPClient", "SheafBroker", "SheafCore", "SheafEmbedded", "SheafFlows", "SheafRabbitMQ", "SheafSettings",
-    "SheafSources", orderedCollections,
+    "AMQPClient", "SheafBroker", "SheafCore", "SheafEmbedded", "SheafFlows", "SheafProviders", "SheafRabbitMQ",
+    "SheafSettings", "SheafSources", orderedCollections,
 ]
 
 let package = Package(
@@ -114,7 +114,11 @@ let package = Package(
         ),
         library("SheafWorker", ["SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", lifecycle, logging]),
         library("Sheaf", ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker"]),
-        library("SheafSettings", ["SheafCore", "SheafBroker", "SheafFlows", orderedCollections, systemPackage, yams]),
+        library("SheafProviders", ["SheafCore", "SheafFlows", logging, orderedCollections, systemPackage]),
+        library(
+            "SheafSettings",
+            ["SheafCore", "SheafBroker", "SheafFlows", "SheafProviders", orderedCollections, systemPackage, yams]
+        ),
         library(
             "SheafFormats",
             [
@@ -166,7 +170,17 @@ let package = Package(
         tests("SheafCoreTests", ["SheafCore", orderedCollections]),
         tests("SheafSourcesTests", ["SheafSources", "SheafCore"]),
         tests("SheafFlowsTests", ["SheafFlows", "SheafCore", "SheafTestTools", logging]),
-        tests("SheafSettingsTests", ["SheafSettings", "SheafBroker", "SheafCore", "SheafFlows", orderedCollections]),
+        tests(
+            "SheafProvidersTests",
+            [
+                "SheafProviders", "sheaf-cli", "Sheaf", "SheafCore", "SheafFlows", "SheafTestSupport", "SheafTestTools",
+                logging,
+            ]
+        ),
+        tests(
+            "SheafSettingsTests",
+            ["SheafSettings", "SheafBroker", "SheafCore", "SheafFlows", "SheafProviders", orderedCollections]
+        ),
         .executableTarget(
             name: "EmbeddedProbe",
             dependencies: ["SheafEmbedded", "SheafBroker", "SheafCore", systemPackage],

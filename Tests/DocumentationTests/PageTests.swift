@@ -38,7 +38,7 @@ struct PageTests {
 
     @Test(
         "Every configuration shown is valid",
-        arguments: ["README.md", "docs/configuration.md", "docs/flows.md", "docs/tracing.md"]
+        arguments: ["README.md", "docs/bulk.md", "docs/configuration.md", "docs/flows.md", "docs/tracing.md"]
     )
     func configurations(page: String) throws {
         let blocks = try Page.blocks(of: "yaml", in: Page.read(page))

@@ -1,7 +1,3 @@
-import Foundation
-import Subprocess
-import SystemPackage
-
 /// The server in `Tests/model-server.py`, which imitates model services and their failures.
 package struct ModelServer: Sendable {
     /// The API key that it accepts.
@@ -12,34 +8,6 @@ package struct ModelServer: Sendable {
 
     /// Runs the body with a new server.
     package static func with(_ body: @escaping @Sendable (ModelServer) async throws -> Void) async throws {
-        let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appending(path: "Tests/model-server.py").path
-        let input = try FileDescriptor.pipe(options: .closeOnExec)
-        let output = try FileDescriptor.pipe(options: .closeOnExec)
-        defer { try? output.readEnd.close() }
-        _ = try await Subprocess.run(
-            .name("python3"),
-            arguments: [script],
-            input: .fileDescriptor(input.readEnd, closeAfterSpawningProcess: true),
-            output: .fileDescriptor(output.writeEnd, closeAfterSpawningProcess: true),
-            error: .discarded
-        ) { _ in
-            // The server runs until its standard input ends.
-            defer { try? input.writeEnd.close() }
-            guard let port = try readLine(output.readEnd) else {
-                throw TestToolError("Tests/model-server.py did not print its port")
-            }
-            try await body(ModelServer(url: "http://127.0.0.1:\(port)"))
-        }
-    }
-
-    private static func readLine(_ descriptor: FileDescriptor) throws -> String? {
-        var line: [UInt8] = []
-        while true {
-            var byte: UInt8 = 0
-            guard try withUnsafeMutableBytes(of: &byte, { try descriptor.read(into: $0) }) == 1 else { return nil }
-            if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
-            line.append(byte)
-        }
+        try await ServerScript.with("model-server.py") { try await body(ModelServer(url: $0)) }
     }
 }

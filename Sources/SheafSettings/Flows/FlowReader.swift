@@ -53,11 +53,12 @@ struct FlowReader {
     }
 
     func read(_ name: Name) throws(SettingsError) -> FlowSettings {
-        FlowSettings(
+        let flow = try kind.read(entry)
+        return FlowSettings(
             name: name,
             origin: reader.node.origin,
             kind: kind.key,
-            flow: try kind.read(entry),
+            flow: flow,
             source: try members["source"]?.strings("a path, a glob or a list of them") ?? [],
             sourceDirectory: entry.path(""),
             format: try members["format"]?.nonEmptyText("a format"),
@@ -65,7 +66,8 @@ struct FlowReader {
             columns: try members["columns"]?.stringMap("a map of new column names to those of the input") ?? [:],
             parameters: try parameters(),
             timeout: try duration("timeout", zero: "0 would end every task at once; leave the key out for no time-out")
-                ?? kind.timeout,
+                // A job takes as long as its provider needs.
+                ?? (flow is any BulkFlow ? nil : kind.timeout),
             retries: try members["retries"]?.int(atLeast: 0) ?? FlowDefinition.defaultRetries,
             retryRule: try RetryReader(members, kind).read(),
             batch: try batch(),

@@ -49,7 +49,7 @@ struct HTTPKind: RequestKind {
 }
 
 /// A flow that asks a language model.
-struct ChatKind: RequestKind {
+struct ChatKind: ModelKind {
     let key = "chat"
     let timeout: Duration? = .seconds(600)
 
@@ -62,7 +62,7 @@ struct ChatKind: RequestKind {
         let provider = try Self.provider(request.keys["provider"])
         let model = try request.model()
         let messages = try Self.messages(entry.value, request.keys)
-        return try request.placing { () throws(FlowConfigurationProblem) in
+        let flow = try request.placing { () throws(FlowConfigurationProblem) in
             try ChatFlow(
                 provider: provider,
                 baseURL: model.baseURL,
@@ -75,6 +75,7 @@ struct ChatKind: RequestKind {
                 variables: entry.variables
             )
         }
+        return try BulkReader.flow(flow, of: provider, entry)
     }
 
     /// Returns the messages: as they are, or made of `system` and `prompt`.
@@ -108,7 +109,7 @@ struct ChatKind: RequestKind {
 }
 
 /// A flow that asks a model for embeddings.
-struct EmbeddingKind: RequestKind {
+struct EmbeddingKind: ModelKind {
     let key = "embedding"
     let timeout: Duration? = .seconds(60)
 
@@ -121,7 +122,7 @@ struct EmbeddingKind: RequestKind {
             throw entry.value.error("it has no input, such as \"{{text}}\"")
         }
         if case .mapping = input.node.value { throw input.expected("a string or a list of strings") }
-        return try request.placing { () throws(FlowConfigurationProblem) in
+        let flow = try request.placing { () throws(FlowConfigurationProblem) in
             try EmbeddingFlow(
                 baseURL: model.baseURL,
                 key: model.key,
@@ -133,6 +134,18 @@ struct EmbeddingKind: RequestKind {
                 variables: entry.variables
             )
         }
+        return try BulkReader.flow(flow, of: .openai, entry)
+    }
+}
+
+/// What the kinds that ask models have in common: their requests can be submitted in bulk.
+protocol ModelKind: RequestKind {}
+
+extension ModelKind {
+    var options: [String] { ["max_output", BulkReader.key] }
+
+    func canFail(with type: String) -> Bool {
+        isStatus(type) || ["not-run", "request-failed", "submission-failed", "submission-gone"].contains(type)
     }
 }
 
@@ -145,7 +158,9 @@ extension RequestKind {
     var options: [String] { ["max_output"] }
     var hasSecrets: Bool { true }
     /// A server's status is an error type.
-    func canFail(with type: String) -> Bool { type.wholeMatch(of: /http-[1-5][0-9][0-9]/) != nil }
+    func canFail(with type: String) -> Bool { isStatus(type) }
+
+    func isStatus(_ type: String) -> Bool { type.wholeMatch(of: /http-[1-5][0-9][0-9]/) != nil }
 }
 
 /// Reads the keys that flows that call services share.

@@ -10,6 +10,8 @@ enum Decoder: String, CaseIterable, Sendable {
     case sources
     /// Settings, templates, globs and option values.
     case configuration
+    /// Results and states of submissions, as providers write them.
+    case providers
     /// AMQP field tables, properties and contents, and broker URLs.
     case amqp
 
@@ -22,6 +24,7 @@ enum Decoder: String, CaseIterable, Sendable {
             case .messages: try checkMessages(bytes)
             case .sources: try checkSources(bytes)
             case .configuration: try checkConfiguration(bytes)
+            case .providers: try checkProviders(bytes)
             case .amqp: try checkAMQP(bytes)
             }
         } catch let violation as Violation {

@@ -1,0 +1,64 @@
+package import Logging
+package import SheafFlows
+
+/// Runs the tasks of a model flow as submissions to a provider's batch API.
+///
+/// The results are those of the model flow. If a worker dies at any time, the next one finds the submission by its
+/// memo, so that no request is paid for twice.
+package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
+    /// How long ``discard(_:)`` tries.
+    private static let discardTries = 3
+
+    package let maximumTasks: Int
+    package let pace: SubmissionPace
+    package var logger = Logger(label: "sheaf")
+    private let provider: any BatchProvider
+
+    /// Defines a flow.
+    ///
+    /// - Parameters:
+    ///   - provider: The batch API.
+    ///   - maximumTasks: With how many tasks a submission starts at the latest.
+    ///   - pace: How often submissions are looked at.
+    package init(_ provider: any BatchProvider, maximumTasks: Int? = nil, pace: SubmissionPace) {
+        self.provider = provider
+        self.maximumTasks = min(maximumTasks ?? .max, provider.limits.requests)
+        self.pace = pace
+    }
+
+    package func run(
+        _ tasks: [FlowTask],
+        resuming memo: BulkMemo?,
+        remember: @Sendable (BulkMemo) async throws -> Void,
+        ended: @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
+    ) async throws {
+        try await withoutActuallyEscaping(remember) { remember in
+            try await withoutActuallyEscaping(ended) { ended in
+                let run = try SubmissionRun(provider, pace, logger, tasks, memo, remember, ended)
+                try await run.run()
+            }
+        }
+    }
+
+    package func discard(_ memo: BulkMemo) async {
+        guard let memo = SubmissionMemo(memo), memo.address == provider.address, let file = memo.file else { return }
+        for attempt in 0..<Self.discardTries {
+            do {
+                var ids = [memo.id].compactMap { $0 }
+                if ids.isEmpty { ids = try await provider.find(key: memo.key, file: file).map(\.id) }
+                for id in ids { try await provider.cancel(id) }
+                return
+            } catch ProviderFailure.absent, ProviderFailure.refused {
+                // It has ended already.
+                return
+            } catch {
+                logger.warning("cannot cancel submission \(memo.id ?? memo.key) of batch API \(memo.address): \(error)")
+                try? await Task.sleep(for: pace.pause(after: attempt))
+            }
+        }
+    }
+
+    package func examine() -> FlowExamination { FlowExamination(use: provider.use) }
+
+    package func shutDown() async { await provider.shutDown() }
+}

@@ -1,0 +1,342 @@
+import Logging
+import SheafCore
+import SheafFlows
+
+/// One run of a bulk: submits its tasks, or finds their submission, and reports the results.
+///
+/// The order is: memo with our key, upload, memo with the file, creation, memo with the provider's id, results. So a
+/// submission without an id in its memo may exist only if there is a file, by which it is found.
+final class SubmissionRun {
+    typealias Remember = @Sendable (BulkMemo) async throws -> Void
+    typealias Ended = @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
+
+    private let provider: any BatchProvider
+    private let pace: SubmissionPace
+    private let logger: Logger
+    private let tasks: [FlowTask]
+    private let remember: Remember
+    private let ended: Ended
+    private let isResumed: Bool
+    private var memo: SubmissionMemo
+    /// The positions of the tasks without a result, by index.
+    private var open: [Int: Int]
+
+    init(
+        _ provider: any BatchProvider,
+        _ pace: SubmissionPace,
+        _ logger: Logger,
+        _ tasks: [FlowTask],
+        _ memo: BulkMemo?,
+        _ remember: @escaping Remember,
+        _ ended: @escaping Ended
+    ) throws {
+        if let memo {
+            guard let known = SubmissionMemo(memo) else {
+                throw FlowThrottle(message: "the submission was made by another version of Sheaf; run that version")
+            }
+            guard known.address == provider.address else {
+                throw FlowThrottle(
+                    message: """
+                        the submission was made at \(known.address), but the flow now asks \(provider.address); set \
+                        base_url to the former address, or cancel the batch
+                        """
+                )
+            }
+            self.memo = known
+        } else {
+            self.memo = SubmissionMemo(address: provider.address)
+        }
+        self.isResumed = memo != nil
+        self.provider = provider
+        self.pace = pace
+        self.logger = logger
+        self.tasks = tasks
+        self.remember = remember
+        self.ended = ended
+        self.open = Dictionary(tasks.enumerated().map { ($1.index, $0) }) { first, _ in first }
+    }
+
+    func run() async throws {
+        if isResumed {
+            for earlier in memo.earlier { try await recollect(earlier) }
+        }
+        while !open.isEmpty {
+            if memo.id == nil { try await submit() }
+            // Without an id, no task could be a request.
+            guard let id = memo.id else { return }
+            try await follow(id)
+        }
+    }
+
+    private var name: String { "submission \(memo.id ?? memo.key)" }
+
+    private func store() async throws { try await remember(memo.bulkMemo) }
+
+    // MARK: Submitting
+
+    private func submit() async throws {
+        guard let file = memo.file else {
+            try await store()
+            guard let (requests, size, count) = try await encode() else { return }
+            let file = try await upload(requests, size)
+            (memo.file, memo.requests) = (file, count)
+            try await store()
+            return try await create(file, isUnclear: false)
+        }
+        try await create(file, isUnclear: true)
+    }
+
+    /// Writes the requests of as many tasks as fit into a submission; returns nil if there are none.
+    private func encode() async throws -> (SpoolFile, size: Int, count: Int)? {
+        let (file, limits) = (try SpoolFile(), provider.limits)
+        var writer = SpoolFile.Writer(file)
+        var (model, inputs) = (String?.none, 0)
+        for (index, position) in open.sorted(by: { $0.key < $1.key }) {
+            try Task.checkCancellation()
+            let line: BatchLine
+            do throws(FlowError) {
+                line = try provider.encode(tasks[position], id: SubmissionMemo.requestID(memo.key, index))
+            } catch {
+                await end(index, .failure(error))
+                continue
+            }
+            if line.bytes.count + 1 > limits.bytes || line.inputs > limits.inputs {
+                let message = """
+                    the request has \(line.bytes.count) bytes and \(line.inputs) inputs; a submission can have \
+                    \(limits.bytes) bytes and \(limits.inputs) inputs
+                    """
+                await end(index, .failure(FlowError(type: "request-too-large", message: message)))
+                continue
+            }
+            if let model, model != line.model { continue }
+            if writer.lines >= limits.requests || inputs + line.inputs > limits.inputs
+                || writer.size + line.bytes.count + 1 > limits.bytes
+            {
+                break
+            }
+            model = line.model
+            inputs += line.inputs
+            try add(line.bytes, to: &writer)
+        }
+        do { try writer.flush() } catch { throw cannotSpool(error) }
+        return writer.lines == 0 ? nil : (file, writer.size, writer.lines)
+    }
+
+    private func add(_ line: [UInt8], to writer: inout SpoolFile.Writer) throws {
+        do { try writer.add(line) } catch { throw cannotSpool(error) }
+    }
+
+    private func cannotSpool(_ error: any Error) -> FlowThrottle {
+        FlowThrottle(message: "cannot write the requests of a submission to a temporary file: \(error)")
+    }
+
+    /// Uploads the requests; that costs nothing, so it is simply tried again.
+    private func upload(_ requests: SpoolFile, _ size: Int) async throws -> UploadedFile {
+        var tries = 0
+        while true {
+            do {
+                return try await provider.upload(requests, size: size, key: memo.key)
+            } catch ProviderFailure.refused(let error), ProviderFailure.absent(let error) {
+                throw error
+            } catch ProviderFailure.later(let throttle) {
+                throw throttle
+            } catch ProviderFailure.unclear(let error) {
+                tries += 1
+                if tries >= pace.tries { throw error }
+                logger.info("\(name): the upload is tried again: \(error.message)")
+                try await Task.sleep(for: pace.pause(after: tries))
+            }
+        }
+    }
+
+    /// Creates the submission, or finds it if it may exist; it is created again only if it was not found.
+    private func create(_ file: UploadedFile, isUnclear: Bool) async throws {
+        var (isUnclear, tries) = (isUnclear, 0)
+        while true {
+            if isUnclear, let found = try await find(file) { return try await adopt(found) }
+            do {
+                let batch = tasks.first?.batch ?? "none"
+                return try await adopt(provider.create(file, key: memo.key, batch: batch))
+            } catch ProviderFailure.refused(let error), ProviderFailure.absent(let error) {
+                await removeRequests()
+                throw error
+            } catch ProviderFailure.later(let throttle) {
+                throw throttle
+            } catch ProviderFailure.unclear(let error) {
+                (isUnclear, tries) = (true, tries + 1)
+                logger.info("\(name): it is unclear whether it was accepted, so it is looked for: \(error.message)")
+                if tries >= pace.tries { throw unclear(error.message) }
+            }
+        }
+    }
+
+    /// Looks for a submission several times, since it may appear late in the provider's list.
+    private func find(_ file: UploadedFile) async throws -> SubmissionState? {
+        for pause in pace.looks {
+            try await Task.sleep(for: pause)
+            let found: [SubmissionState]
+            do {
+                found = try await provider.find(key: memo.key, file: file)
+            } catch let failure as ProviderFailure {
+                throw unclear(failure.message)
+            }
+            guard let first = found.first(where: \.phase.isAccepted) ?? found.first else { continue }
+            for twin in found where twin.id != first.id && twin.phase == .running {
+                logger.warning("\(name) exists twice at \(memo.address); \(twin.id) is cancelled")
+                try? await provider.cancel(twin.id)
+            }
+            logger.info("\(name) was found as \(first.id) at \(memo.address)")
+            return first
+        }
+        return nil
+    }
+
+    private func unclear(_ reason: String) -> FlowThrottle {
+        FlowThrottle(message: "\(name) may have been accepted, so it is looked for again later: \(reason)")
+    }
+
+    private func adopt(_ state: SubmissionState) async throws {
+        memo.id = state.id
+        try await store()
+        logger.info("\(name) has \(memo.requests) requests")
+    }
+
+    // MARK: Following
+
+    /// Waits until the submission has ended, and reports its results.
+    private func follow(_ id: String) async throws {
+        var (pause, absences) = (pace.first, 0)
+        while true {
+            try await Task.sleep(for: pause)
+            pause = min(pause * 3 / 2, pace.longest)
+            do {
+                let state = try await provider.poll(id)
+                absences = 0
+                if state.phase == .running {
+                    pause = max(pause, min(state.retryAfter ?? .zero, .seconds(600)))
+                    continue
+                }
+                return try await finish(state)
+            } catch ProviderFailure.absent(let error) {
+                absences += 1
+                if absences < pace.tries { continue }
+                throw FlowError(
+                    type: "submission-gone",
+                    message: "\(name) does not exist any longer; its requests may have been paid for: \(error.message)"
+                )
+            } catch let failure as ProviderFailure {
+                // It is paid for, so no failure ends the wait.
+                if case .later(let throttle) = failure, let delay = throttle.delay { pause = max(pause, delay) }
+                logger.warning("\(name): its state is unknown for now: \(failure.message)")
+            }
+        }
+    }
+
+    private func finish(_ state: SubmissionState) async throws {
+        let answered = try await collect(state, memo.key)
+        let requests = memo.requests
+        switch state.phase {
+        case .refusedForNow(let reason):
+            let message = "\(name) was refused for now: \(reason)"
+            await removeRequests()
+            memo.renew(keepingResults: answered > 0)
+            try await store()
+            throw FlowThrottle(message: message)
+        case .refused(let reason):
+            await removeRequests()
+            throw FlowError(type: "submission-failed", message: "\(name) was refused: \(reason)")
+        case .running, .ended:
+            await removeRequests()
+            if open.isEmpty { return }
+            memo.misses = answered < requests ? memo.misses + 1 : 0
+            if memo.misses >= pace.misses || memo.earlier.count + 1 >= SubmissionMemo.maximumEarlier {
+                throw FlowError(
+                    type: "not-run",
+                    message: "\(name) ended without a result for the request",
+                    isRetryable: true
+                )
+            }
+            if answered < requests {
+                logger.info("\(name): \(requests - answered) requests have no result and are submitted again")
+            }
+            memo.renew(keepingResults: true)
+        }
+    }
+
+    /// Deletes the uploaded requests, which only the provider needs, and only until the submission has ended.
+    private func removeRequests() async {
+        guard let file = memo.file else { return }
+        do {
+            try await provider.remove(file)
+        } catch {
+            logger.debug("\(name): cannot delete its file \(file.id): \(error)")
+        }
+    }
+
+    // MARK: Results
+
+    /// Reads the results of an earlier submission again: they may not have been stored before its worker died.
+    private func recollect(_ earlier: SubmissionMemo.Earlier) async throws {
+        do {
+            _ = try await collect(provider.poll(earlier.id), earlier.key)
+        } catch ProviderFailure.absent(let error) {
+            logger.warning("submission \(earlier.id) does not exist any longer: \(error.message)")
+        } catch let failure as ProviderFailure {
+            throw FlowThrottle(message: "cannot read submission \(earlier.id) again: \(failure.message)")
+        }
+    }
+
+    /// Reports the results of a submission; reads them again if some seem to be missing.
+    ///
+    /// - Returns: How many requests have a result.
+    private func collect(_ state: SubmissionState, _ key: String) async throws -> Int {
+        var tries = 0
+        while true {
+            var (answered, problem) = (0, "")
+            do {
+                let counts = try await provider.read(state) { row in
+                    if case .notRun = row.content { return }
+                    answered += 1
+                    await self.report(row, key)
+                }
+                if counts.damaged == 0, counts.rows >= state.counted { return answered }
+                problem = "\(counts.rows) of \(state.counted) results, \(counts.damaged) lines that are none"
+                if tries + 1 >= pace.tries, counts.rows > 0 || counts.damaged == 0 {
+                    logger.warning("submission \(state.id) has \(problem)")
+                    return answered
+                }
+            } catch let error as CancellationError {
+                throw error
+            } catch ProviderFailure.absent(let error) where tries + 1 >= pace.tries {
+                throw FlowError(
+                    type: "results-gone",
+                    message: "the results of submission \(state.id) do not exist any longer: \(error.message)"
+                )
+            } catch {
+                problem = (error as? ProviderFailure)?.message ?? "\(error)"
+            }
+            tries += 1
+            if tries >= pace.tries {
+                // They are paid for, so they are not given up.
+                throw FlowThrottle(message: "cannot read the results of submission \(state.id): \(problem)")
+            }
+            logger.info("submission \(state.id): its results are read again: \(problem)")
+            try await Task.sleep(for: pace.pause(after: tries))
+        }
+    }
+
+    private func report(_ row: BatchRow, _ key: String) async {
+        guard let index = SubmissionMemo.index(of: row.id, key), let position = open[index] else { return }
+        await end(index, provider.result(of: row, for: tasks[position]))
+    }
+
+    private func end(_ index: Int, _ result: Result<FlowOutput, FlowError>) async {
+        guard let position = open.removeValue(forKey: index) else { return }
+        await ended(position, result)
+    }
+}
+
+extension SubmissionState.Phase {
+    /// Whether the requests run or have run.
+    fileprivate var isAccepted: Bool { self == .running || self == .ended }
+}

@@ -1,0 +1,121 @@
+import SheafCore
+import SheafFlows
+import SheafProviders
+import SheafTestTools
+import Synchronization
+import Testing
+
+/// Runs submissions as a worker would, and keeps what the worker keeps.
+final class SubmissionBench: Sendable {
+    private struct State {
+        var memos: [BulkMemo] = []
+        var results: [Int: [AttemptResult]] = [:]
+        var stop: Int?
+    }
+
+    let server: BatchServer
+    private let state = Mutex(State())
+
+    init(_ server: BatchServer, memo: BulkMemo? = nil) {
+        self.server = server
+        if let memo { state.withLock { $0.memos = [memo] } }
+    }
+
+    /// Continues where another worker was lost, whose results were not stored.
+    convenience init(_ server: BatchServer, continuing other: SubmissionBench) {
+        self.init(server, memo: other.memos.last)
+    }
+
+    /// All memos, the newest at the end.
+    var memos: [BulkMemo] { state.withLock { $0.memos } }
+    /// All results, by the index of the task.
+    var results: [Int: [AttemptResult]] { state.withLock { $0.results } }
+
+    /// Makes the client of the batch API that the tests use.
+    func provider(
+        key: String = BatchServer.key,
+        model: String = "m",
+        limits: BatchLimits = OpenAIBatches.limits
+    ) throws -> OpenAIBatches {
+        OpenAIBatches(try chat(key: key, model: model), limits: limits)
+    }
+
+    func chat(key: String = BatchServer.key, model: String = "m") throws -> ChatFlow {
+        try ChatFlow(
+            baseURL: server.base,
+            key: "${KEY}",
+            model: model,
+            messages: [["role": "user", "content": "{{n}}"]],
+            variables: ["KEY": key]
+        )
+    }
+
+    static func task(_ index: Int) -> FlowTask {
+        FlowTask(
+            batch: "b1",
+            index: index,
+            record: Record(
+                id: "r\(index)",
+                kind: .json,
+                bytes: Array(#"{"n": "\#(index)", "odd": \#(index % 2)}"#.utf8)
+            )
+        )
+    }
+
+    /// Runs the tasks once, from the newest memo on.
+    ///
+    /// - Parameters:
+    ///   - indices: The tasks; those with a result are left out.
+    ///   - provider: The client; nil means the usual one.
+    ///   - stopping: After how many memos of this run the worker is lost, so that the memo is stored and nothing more
+    ///     happens.
+    func run(
+        _ indices: some Collection<Int>,
+        by provider: (any BatchProvider)? = nil,
+        stoppingAfter memos: Int? = nil,
+        timeout: Duration? = nil
+    ) async throws {
+        let provider = try provider ?? self.provider()
+        var pace = SubmissionPace(longest: .milliseconds(200))
+        pace.tries = 3
+        let definition = FlowDefinition(name: "f", flow: SubmissionFlow(provider, pace: pace), timeout: timeout)
+        let tasks = indices.filter { results[$0] == nil }.map(Self.task)
+        let resumed = self.memos.last
+        state.withLock { state in state.stop = memos.map { state.memos.count + $0 } }
+        _ = await definition.attempt(bulk: tasks, resuming: resumed) { memo in
+            try self.state.withLock { state in
+                if let stop = state.stop, state.memos.count >= stop { throw CancellationError() }
+                state.memos.append(memo)
+            }
+            if self.state.withLock({ $0.stop == $0.memos.count }) { throw CancellationError() }
+        } ended: { position, result in
+            if case .throttled = result {
+                return self.state.withLock { $0.results[-1 - tasks[position].index, default: []].append(result) }
+            }
+            self.state.withLock { $0.results[tasks[position].index, default: []].append(result) }
+        }
+        await provider.shutDown()
+    }
+
+    /// Runs until no task waits for the provider.
+    func runToTheEnd(_ indices: some Collection<Int>) async throws {
+        for _ in 0..<20 where indices.contains(where: { results[$0] == nil }) { try await run(indices) }
+    }
+
+    /// Returns the error of a task.
+    func error(_ index: Int) -> FlowError? {
+        if case .failure(let error) = results[index]?.first { error } else { nil }
+    }
+
+    /// Returns the message with which the provider asked for a pause.
+    func throttle(_ index: Int) -> String? {
+        if case .throttled(let throttle) = results[-1 - index]?.last { throttle.message } else { nil }
+    }
+
+    /// The sum of the usage.
+    var usage: Usage {
+        results.values.reduce(into: Usage()) { sum, results in
+            for case .success(let output) in results { sum += output.usage }
+        }
+    }
+}

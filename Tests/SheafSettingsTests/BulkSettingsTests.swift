@@ -1,0 +1,64 @@
+import SheafCore
+import SheafFlows
+import SheafProviders
+import Testing
+
+@testable import SheafSettings
+
+/// Reading `bulk` of a flow.
+@Suite struct BulkSettingsTests {
+    private static let chat = "flows:\n  f:\n    chat: { model: m, prompt: \"{{n}}\" }\n"
+
+    private func flow(_ lines: String...) throws -> FlowSettings {
+        let yaml = Self.chat + lines.map { "    \($0)\n" }.joined()
+        return try SettingsFixtures.load(yaml).flow(named: "f")
+    }
+
+    @Test("A map sets how submissions are made") func everyKey() throws {
+        let settings = try flow("bulk: { queue_threshold: 100, wait_time: 5m, max_bytes: 1MB }", "retry_on: [not-run]")
+        let flow = try #require(settings.flow as? SubmissionFlow)
+        #expect(flow.maximumTasks == 100 && flow.pace.longest == .seconds(300))
+        #expect(settings.timeout == nil, "a job takes as long as its provider needs")
+    }
+
+    @Test("true uses the defaults, and false is the live flow") func switches() throws {
+        let settings = try flow("bulk: true", "timeout: 2h")
+        #expect((settings.flow as? SubmissionFlow)?.maximumTasks == 50_000 && settings.timeout == .seconds(7_200))
+        let live = try flow("bulk: false")
+        #expect(live.flow is ChatFlow && live.timeout == .seconds(600))
+    }
+
+    @Test("Embeddings can be made in bulk") func embeddings() throws {
+        let yaml = "flows:\n  f:\n    embedding: { model: m, input: \"{{n}}\" }\n    bulk: true\n"
+        #expect(try SettingsFixtures.load(yaml).flow(named: "f").flow is SubmissionFlow)
+    }
+
+    @Test(
+        "An error in bulk names the key and the cause",
+        arguments: [
+            ("bulk: { queue_treshold: 5 }", "bulk.queue_treshold: unknown key; did you mean 'queue_threshold'?"),
+            (
+                "bulk: { time_threshold: 2h }",
+                "bulk.time_threshold: unknown key; known keys are queue_threshold, wait_time, max_bytes"
+            ),
+            (
+                "bulk: { queue_threshold: 0 }",
+                "bulk.queue_threshold: expected an integer from 1 to 50000, found the number 0"
+            ),
+            ("bulk: { wait_time: 1ms }", "bulk.wait_time: less than 100ms would ask the provider without a pause"),
+            ("bulk: { max_bytes: 1GB }", "bulk.max_bytes: more than 200MB, which no provider accepts"),
+            ("bulk: soon", "bulk: expected true, false or a map, such as { queue_threshold: 10000 }, found 'soon'"),
+            ("bulk: [1]", "bulk: expected true, false or a map, such as { queue_threshold: 10000 }, found a list"),
+        ]
+    ) func errors(line: String, message: String) throws {
+        #expect(try SettingsFixtures.error(Self.chat + "    \(line)\n") == "sheaf.yaml:4: flows.f.\(message)")
+    }
+
+    @Test("A flow or a provider without a batch API cannot run in bulk") func otherFlows() throws {
+        let anthropic = "flows:\n  f:\n    chat: { provider: anthropic, model: m, prompt: x }\n    bulk: true\n"
+        let expected = "only provider: openai, and services with the same API, can run tasks in bulk"
+        #expect(try SettingsFixtures.error(anthropic) == "sheaf.yaml:4: flows.f.bulk: \(expected)")
+        let exec = "flows:\n  f:\n    exec: [a]\n    bulk: true\n"
+        #expect(try SettingsFixtures.error(exec).contains("only a flow with chat or embedding can have this key"))
+    }
+}
