@@ -2,12 +2,13 @@
 
 import http.server
 import threading
+import urllib.error
 import urllib.request
 
 from measuring import RECORDS, Figure, rate, rounds
 from sheaf import RABBITMQ, Sheaf, records
 
-SCRAPES = 5  # seconds between two requests for metrics
+PAUSE = 1  # seconds between two requests for metrics
 
 
 class Collector(http.server.BaseHTTPRequestHandler):
@@ -38,15 +39,22 @@ def plain():
 def with_metrics():
     done = threading.Event()
     port = free_port()
+    answers = []
 
     def scrape():
-        while not done.wait(SCRAPES):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read()
+        while not done.wait(PAUSE):
+            try:
+                answers.append(urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read())
+            except urllib.error.URLError:
+                continue  # the worker does not run yet
 
     scraper = threading.Thread(target=scrape, daemon=True)
     scraper.start()
     seconds = drained("--metrics", f"127.0.0.1:{port}")
     done.set()
+    scraper.join()
+    if not answers:
+        raise SystemExit("the metrics of the worker were never read")
     return {"metrics": seconds}
 
 

@@ -40,11 +40,14 @@ package struct WorkerEndpoint: Sendable {
         _ body: () async throws -> Result
     ) async throws -> Result {
         let (ports, listening) = AsyncThrowingStream<Int, any Error>.makeStream()
+        // The end of the server is a cancellation, which the library logs as an error.
+        var quiet = logger
+        quiet.logLevel = .critical
         let application = Application(
             router: router,
             configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
             onServerRunning: { listening.yield($0.localAddress?.port ?? port) },
-            logger: logger
+            logger: quiet
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
