@@ -52,7 +52,7 @@ package final class Journal: Sendable {
     package func isCancelledNow(_ batch: Name) -> Bool { contents.withLock { $0.state[batch]?.cancelled?.now == true } }
 
     /// Whether nothing more happens to a batch: it has ended, or was deleted.
-    func isOver(_ batch: Name) -> Bool { self[batch].map { $0.ending != nil } ?? true }
+    package func isOver(_ batch: Name) -> Bool { self[batch].map { $0.ending != nil } ?? true }
 
     /// A stream with an element at first and after each change.
     package func changes() -> AsyncStream<Void> { changed.stream() }

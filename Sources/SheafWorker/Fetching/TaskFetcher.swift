@@ -272,6 +272,13 @@ actor TaskFetcher {
     /// Ends consumers that were removed from their subscription, and takes what they still bring.
     private func end(_ consumers: [QueueSubscription.Consumer]) async throws {
         for consumer in consumers {
+            if journal.isOver(consumer.queue.batch) {
+                // The deletion of the queue ends the consumer. RabbitMQ may not answer requests about a queue that it
+                // is deleting, and the channel would wait for the answer for half a minute.
+                pumps[consumer.number] = nil
+                scope.withBudget { $0.unclaim(consumer.prefetch) }
+                continue
+            }
             let rest = try await scope.passing { try await consumer.consumer.cancel() }
             receive(rest ?? [], consumer)
             let pump = pumps.removeValue(forKey: consumer.number)
