@@ -1,4 +1,4 @@
-/// Posts to URLs that whoever creates a batch may choose: without redirects, and not to private addresses by default.
+/// Posts to URLs that the creator of a batch chooses: without redirects, and not to private addresses by default.
 package struct WebhookCaller: Sendable {
     private static let maximumAnswer = 64 << 10
     private let caller: HTTPCaller
