@@ -15,6 +15,8 @@ import Testing
             }
             let batch = try await api.client.create(plan(), records: records(8))
             let path = "batches/\(batch.id)/events"
+            // The server reads behind the creator, and a stream begins with what it has read.
+            try await until("the server knows all tasks") { try await api.get("batches/\(batch.id)")["total"] == 8 }
             async let working = api.stage.work([flow])
             let start = ContinuousClock.now
             var events: [ServerSentEvent] = []
