@@ -52,7 +52,10 @@ package struct ObserverGroup: WorkerObserver {
     package init(_ observers: [any WorkerObserver]) { self.observers = observers }
 
     package func traceContext(for task: ObservedTask) -> TraceContext? {
-        observers.map { $0.traceContext(for: task) }.first { $0 != task.trace } ?? task.trace
+        let origin = task.trace
+        var place = origin
+        for observer in observers where place == origin { place = observer.traceContext(for: task) }
+        return place
     }
     package func taskBegan(_ task: ObservedTask) { for observer in observers { observer.taskBegan(task) } }
     package func taskEnded(_ task: ObservedTask, outcome: Outcome) {

@@ -10,7 +10,8 @@ import Synchronization
 /// Labels are bounded: `flow` by the flows of the worker, `error_type` by a fixed list, `limit` by the rate limits of
 /// the flows. Set it as the `observer` of the worker's configuration.
 public struct WorkerMetrics: WorkerObserver {
-    private let flows: [Name: FlowMetrics]
+    /// A worker has few flows, so comparing their names costs less than hashing one.
+    private let flows: [FlowMetrics]
     private let limits: [RateLimitKey: FloatingPointCounter]
     private let slots: Gauge
     private let returned: Counter
@@ -25,10 +26,7 @@ public struct WorkerMetrics: WorkerObserver {
     ///   - flows: The flows of the worker.
     ///   - factory: Where the metrics are kept; by default what `MetricsSystem` was bootstrapped with.
     public init(flows: [FlowDefinition], factory: any MetricsFactory = MetricsSystem.factory) {
-        self.flows = Dictionary(
-            flows.map { ($0.name, FlowMetrics($0.name, factory)) },
-            uniquingKeysWith: { first, _ in first }
-        )
+        self.flows = flows.map { FlowMetrics($0.name, factory) }
         limits = Dictionary(
             flows.map { flow in
                 let label = [("limit", flow.rateLimitKey.text)]
@@ -53,7 +51,7 @@ public struct WorkerMetrics: WorkerObserver {
 
     /// Times how long a task has waited, and counts redeliveries.
     public func taskBegan(_ task: ObservedTask) {
-        guard let flow = flows[task.flow] else { return }
+        guard let flow = metrics(of: task) else { return }
         if task.isRedelivered { flow.redeliveries.increment() }
         // Later attempts and retried batches have not waited since the batch was created.
         if task.attempt == 1, task.generation == 0 {
@@ -63,7 +61,7 @@ public struct WorkerMetrics: WorkerObserver {
 
     /// Counts and times the last attempt at a task.
     public func taskEnded(_ task: ObservedTask, outcome: Outcome) {
-        guard let flow = flows[task.flow] else { return }
+        guard let flow = metrics(of: task) else { return }
         let duration = max(.zero, outcome.finishedAt - outcome.startedAt)
         switch outcome.status {
         case .succeeded:
@@ -81,7 +79,7 @@ public struct WorkerMetrics: WorkerObserver {
 
     /// Counts an attempt that failed and is repeated.
     public func taskRetried(_ task: ObservedTask, error: FlowError, delay: Duration) {
-        guard let flow = flows[task.flow] else { return }
+        guard let flow = metrics(of: task) else { return }
         flow.retried.increment()
         flow.countError(error.type)
     }
@@ -91,7 +89,7 @@ public struct WorkerMetrics: WorkerObserver {
 
     /// Counts a call that a service refused for now.
     public func taskThrottled(_ task: ObservedTask, by limit: RateLimitKey, throttle: FlowThrottle) {
-        flows[task.flow]?.throttled.increment()
+        metrics(of: task)?.throttled.increment()
     }
 
     /// Records whether the broker can be used.
@@ -106,9 +104,14 @@ public struct WorkerMetrics: WorkerObserver {
     /// Records the slots, and how long limits were waited for.
     public func loadMeasured(_ load: WorkerLoad) {
         slots.record(load.slots)
-        for (name, flow) in flows { flow.used.record(load.running[name] ?? 0) }
+        for flow in flows { flow.used.record(load.running[flow.name] ?? 0) }
         let passed = lastLook.next()
         for limit in load.awaitedLimits { limits[limit]?.increment(by: passed / .seconds(1)) }
+    }
+
+    private func metrics(of task: ObservedTask) -> FlowMetrics? {
+        let name = task.flow
+        return flows.first { $0.name == name }
     }
 }
 
@@ -131,7 +134,7 @@ private final class FlowMetrics: Sendable {
     let succeeded, failed, cancelled, retried, throttled, redeliveries: Counter
     let successDuration, failureDuration, cancelDuration, wait: Timer
     let used: Gauge
-    private let name: Name
+    let name: Name
     private let factory: any MetricsFactory
     private let errors = Mutex<[String: Counter]>([:])
 

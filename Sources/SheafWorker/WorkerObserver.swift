@@ -3,35 +3,29 @@ public import SheafCore
 public import SheafFlows
 
 /// Identifies one attempt at a task to a ``WorkerObserver``.
-public struct ObservedTask: Sendable, Hashable {
-    /// The flow that runs it.
-    public let flow: Name
-    /// The batch it belongs to.
-    public let batch: Name
-    /// Its number within the batch, from 0.
-    public let index: Int
-    /// The generation it runs for: 0, and one more each time the batch is retried.
-    public let generation: Int
-    /// The number of this attempt, from 1, including those whose worker was lost.
-    public let attempt: Int
-    /// Whether the broker has delivered this attempt before: a worker returned the task or was lost.
-    public let isRedelivered: Bool
-    /// When its batch was created, by the clock of the creator.
-    public let batchCreatedAt: Timestamp
-    /// The place of its creation in a trace, or nil if that is not traced.
-    public let trace: TraceContext?
+///
+/// It refers to what the worker knows of the task, so making and copying one costs a reference.
+public struct ObservedTask: Sendable {
+    private let assignment: Assignment
 
-    init(_ assignment: Assignment) {
-        let task = assignment.task
-        flow = task.flow
-        batch = task.batch
-        index = task.index
-        generation = task.generation
-        attempt = assignment.attempts
-        isRedelivered = assignment.delivery.delivery.earlierDeliveries > 0
-        batchCreatedAt = assignment.info.createdAt
-        trace = task.trace
-    }
+    init(_ assignment: Assignment) { self.assignment = assignment }
+
+    /// The flow that runs it.
+    public var flow: Name { assignment.task.flow }
+    /// The batch it belongs to.
+    public var batch: Name { assignment.task.batch }
+    /// Its number within the batch, from 0.
+    public var index: Int { assignment.task.index }
+    /// The generation it runs for: 0, and one more each time the batch is retried.
+    public var generation: Int { assignment.task.generation }
+    /// The number of this attempt, from 1, including those whose worker was lost.
+    public var attempt: Int { assignment.attempts }
+    /// Whether the broker has delivered this attempt before: a worker returned the task or was lost.
+    public var isRedelivered: Bool { assignment.delivery.delivery.earlierDeliveries > 0 }
+    /// When its batch was created, by the clock of the creator.
+    public var batchCreatedAt: Timestamp { assignment.info.createdAt }
+    /// The place of its creation in a trace, or nil if that is not traced.
+    public var trace: TraceContext? { assignment.task.trace }
 }
 
 /// What a worker holds at one point in time.
@@ -60,6 +54,8 @@ public enum WorkerConnectionState: Sendable, Hashable {
 /// block. Each method has an empty default implementation. Set it as ``WorkerConfiguration/observer``.
 public protocol WorkerObserver: Sendable {
     /// Returns the place in a trace that the flow passes on, just before ``taskBegan(_:)``; by default that of the task.
+    ///
+    /// It is asked only for tasks whose creation was traced.
     func traceContext(for task: ObservedTask) -> TraceContext?
     /// An attempt at a task is about to begin; tasks that a flow takes as a group begin together.
     func taskBegan(_ task: ObservedTask)

@@ -207,7 +207,8 @@ struct TaskExecutor: Sendable {
     /// The task as its flow sees it; throws what is wrong with its parameters or its record.
     func flowTask(of assignment: Assignment, _ asker: TaskAsker? = nil) throws(FlowError) -> FlowTask {
         var task = try assignment.flowTask(asker)
-        task.trace = observer.map { $0.traceContext(for: ObservedTask(assignment)) } ?? assignment.task.trace
+        task.trace = assignment.task.trace
+        if task.trace != nil, let observer { task.trace = observer.traceContext(for: ObservedTask(assignment)) }
         return task
     }
 
