@@ -26,8 +26,18 @@ import Synchronization
 public protocol BulkFlow: Flow {
     /// The most tasks that one job can have; at least 1.
     ///
-    /// A worker begins a job with so many tasks of a batch, or with fewer if no more come for half a second.
+    /// A worker begins a job with so many tasks of a batch, or with fewer if no more come for half a second. Until all
+    /// tasks of the batch are published, it waits for more as ``maximumWait`` says.
     var maximumTasks: Int { get }
+    /// How many bytes the records of one job have before it begins without more tasks; no limit by default.
+    var maximumBytes: Int { get }
+    /// The age of the oldest task with which a job begins although more tasks of the batch may be published; zero, the
+    /// default, means that nobody waits for tasks that are not published yet.
+    ///
+    /// The age counts from the publishing of the task as the batch's journal has it, whichever worker holds it.
+    var maximumWait: Duration { get }
+    /// How often the age is looked at; zero, the default, means all the time.
+    var waitInterval: Duration { get }
 
     /// Submits the tasks as one job, or re-attaches to the job of a memo, and reports each result.
     ///
@@ -60,6 +70,13 @@ public protocol BulkFlow: Flow {
 }
 
 extension BulkFlow {
+    /// No limit.
+    public var maximumBytes: Int { .max }
+    /// Zero.
+    public var maximumWait: Duration { .zero }
+    /// Zero.
+    public var waitInterval: Duration { .zero }
+
     /// Runs one attempt at a single task, as a job of its own that is discarded if the attempt is cancelled.
     public func run(_ task: FlowTask) async throws -> FlowOutput {
         let memo = Mutex<BulkMemo?>(nil)

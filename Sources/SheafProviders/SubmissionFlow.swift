@@ -9,7 +9,7 @@ package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
     /// How long ``discard(_:)`` tries.
     private static let discardTries = 3
 
-    package let maximumTasks: Int
+    package let thresholds: SubmissionThresholds
     package let pace: SubmissionPace
     package var logger = Logger(label: "sheaf")
     private let provider: any BatchProvider
@@ -18,13 +18,22 @@ package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
     ///
     /// - Parameters:
     ///   - provider: The batch API.
-    ///   - maximumTasks: With how many tasks a submission starts at the latest.
+    ///   - thresholds: When a submission starts.
     ///   - pace: How often submissions are looked at.
-    package init(_ provider: any BatchProvider, maximumTasks: Int? = nil, pace: SubmissionPace) {
+    package init(
+        _ provider: any BatchProvider,
+        thresholds: SubmissionThresholds = SubmissionThresholds(),
+        pace: SubmissionPace
+    ) {
         self.provider = provider
-        self.maximumTasks = min(maximumTasks ?? .max, provider.limits.requests)
+        self.thresholds = thresholds
         self.pace = pace
     }
+
+    package var maximumTasks: Int { min(thresholds.tasks ?? .max, provider.limits.requests) }
+    package var maximumBytes: Int { provider.limits.bytes }
+    package var maximumWait: Duration { thresholds.age }
+    package var waitInterval: Duration { thresholds.interval }
 
     package func run(
         _ tasks: [FlowTask],

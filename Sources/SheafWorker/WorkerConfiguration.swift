@@ -135,8 +135,10 @@ struct WorkerTiming: Sendable {
     /// free.
     var longestGroup = Duration.milliseconds(250)
     /// How long nothing more must come before a bulk begins with fewer tasks than it could have, and how often that is
-    /// checked.
-    var bulkGathering = (patience: Duration.milliseconds(500), look: Duration.milliseconds(5))
+    /// checked, before and after that time.
+    var bulkGathering = (
+        patience: Duration.milliseconds(500), look: Duration.milliseconds(5), quietLook: Duration.milliseconds(50)
+    )
     /// How long withdrawing a question is tried.
     var withdrawalPatience = Duration.seconds(2)
 

@@ -34,10 +34,11 @@ import Testing
         for _ in 0..<500 {
             let entries = (0..<Int.random(in: 0...60)).map { second in
                 let batch = Self.batches.randomElement() ?? "a"
+                // Publishing times are a minute apart.
                 return Self.entry(
                     batch,
                     second < 3 ? .created(options: .init(), source: "", nonce: "") : Self.event(),
-                    at: second
+                    at: second * 25
                 )
             }
             var whole = JournalState()
@@ -71,9 +72,18 @@ import Testing
             history.add(Self.entry(batch, .sealed(total: 1_000_000), at: 101).message)
         }
         #expect(history.count == 6)
+        let open = Self.batches[2]
+        history.add(Self.entry(open, .created(options: .init(), source: "", nonce: ""), at: 0).message)
+        for count in 1...100 { history.add(Self.entry(open, .published(count: count), at: count).message) }
+        // Published in second 1, in second 61, and last.
+        #expect(history.count == 10)
+        let times = [0, 1, 60, 61].map { history.state[open]?.publishingTime(ofTask: $0)?.milliseconds }
+        #expect(times == [1_000, 61_000, 61_000, nil])
+        history.add(Self.entry(open, .deleted, at: 101).message)
+        #expect(history.count == 7)
         history.add(Self.entry(deleted, .deleted, at: 102).message)
         history.add(Self.entry(deleted, .deleted, at: 103).message)
-        #expect(history.count == 4)
+        #expect(history.count == 5)
         let checkpoint = try #require(JournalCheckpoint(JournalCheckpoint(nextOffset: 7, history: history).message))
         #expect(checkpoint.history.state[kept]?.published == 1_000_000)
         #expect(checkpoint.history.state.isDeleted(deleted) && checkpoint.history.state[deleted] == nil)

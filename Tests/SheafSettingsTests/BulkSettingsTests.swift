@@ -15,15 +15,18 @@ import Testing
     }
 
     @Test("A map sets how submissions are made") func everyKey() throws {
-        let settings = try flow("bulk: { queue_threshold: 100, wait_time: 5m, max_bytes: 1MB }", "retry_on: [not-run]")
+        let settings = try flow("bulk: { queue_threshold: 100, wait_time: 5m, max_bytes: 1MB, time_threshold: 3h, time_interval: 1m }")
         let flow = try #require(settings.flow as? SubmissionFlow)
-        #expect(flow.maximumTasks == 100 && flow.pace.longest == .seconds(300))
+        #expect(flow.maximumTasks == 100 && flow.maximumBytes == 1_000_000 && flow.pace.longest == .seconds(300))
+        #expect(flow.maximumWait == .seconds(3 * 3_600) && flow.waitInterval == .seconds(60))
         #expect(settings.timeout == nil, "a job takes as long as its provider needs")
     }
 
     @Test("true uses the defaults, and false is the live flow") func switches() throws {
         let settings = try flow("bulk: true", "timeout: 2h")
-        #expect((settings.flow as? SubmissionFlow)?.maximumTasks == 50_000 && settings.timeout == .seconds(7_200))
+        let flow = try #require(settings.flow as? SubmissionFlow)
+        #expect(flow.maximumTasks == 50_000 && flow.maximumWait == .seconds(7_200) && flow.waitInterval == .seconds(600))
+        #expect(settings.timeout == .seconds(7_200))
         let live = try flow("bulk: false")
         #expect(live.flow is ChatFlow && live.timeout == .seconds(600))
     }
@@ -38,9 +41,11 @@ import Testing
         arguments: [
             ("bulk: { queue_treshold: 5 }", "bulk.queue_treshold: unknown key; did you mean 'queue_threshold'?"),
             (
-                "bulk: { time_threshold: 2h }",
-                "bulk.time_threshold: unknown key; known keys are queue_threshold, wait_time, max_bytes"
+                "bulk: { max_rows: 2 }",
+                "bulk.max_rows: unknown key; known keys are queue_threshold, time_threshold, time_interval, wait_time, "
+                    + "max_bytes"
             ),
+            ("bulk: { time_threshold: 2 }", "bulk.time_threshold: expected a duration such as 500ms, 60s, 5m, 2h or 1d, found the number 2; add a unit, as in 2s"),
             (
                 "bulk: { queue_threshold: 0 }",
                 "bulk.queue_threshold: expected an integer from 1 to 50000, found the number 0"

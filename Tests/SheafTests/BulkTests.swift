@@ -53,6 +53,86 @@ import Testing
         }
     }
 
+    @Test("A bulk waits for tasks that are not published yet, until no more can come", arguments: BrokerKind.allCases)
+    func waiting(kind: BrokerKind) async throws {
+        try await Stage.with(kind) { stage in
+            let provider = JobProvider(answersAll: true)
+            var waiting = JobFlow(provider: provider)
+            waiting.maximumWait = .seconds(3_600)
+            let flow = waiting.definition()
+            try await stage.client { client in
+                let (source, creator) = AsyncStream.makeStream(of: Record.self)
+                async let creating = client.create(plan { $0.id = "slow" }, records: source)
+                creator.yield(Record(id: "r1", kind: .text, bytes: []))
+                try await until("the batch exists") { try await client.batches().count == 1 }
+                async let working = stage.work([flow]) { $0.timing.bulkGathering.patience = .zero }
+                for number in 1...5 {
+                    if number > 1 { creator.yield(Record(id: "r\(number)", kind: .text, bytes: [])) }
+                    try await until("task \(number) has joined") {
+                        try await bulkLeases(in: client.events(of: "slow")).count == number
+                    }
+                }
+                #expect(await provider.submissions.isEmpty)
+                creator.finish()
+                _ = try await creating
+                #expect(try await working.succeeded == 5)
+                #expect(await provider.submissions.map(\.count) == [5])
+            }
+        }
+    }
+
+    @Test("A bulk begins when its oldest task is old, or has enough bytes", arguments: [false, true])
+    func beginning(byBytes: Bool) async throws {
+        try await Stage.with(.embedded) { stage in
+            let provider = JobProvider(answersAll: true)
+            var waiting = JobFlow(provider: provider)
+            waiting.maximumWait = byBytes ? .seconds(3_600) : .milliseconds(500)
+            if byBytes { waiting.maximumBytes = 30 }
+            let flow = waiting.definition()
+            try await stage.client { client in
+                let (source, creator) = AsyncStream.makeStream(of: Record.self)
+                async let creating = client.create(plan { $0.id = "slow" }, records: source)
+                let text = Array(String(repeating: "x", count: 10).utf8)
+                for number in 1...3 { creator.yield(Record(id: "r\(number)", kind: .text, bytes: text)) }
+                try await until("the batch exists") { try await client.batches().count == 1 }
+                async let working = stage.work([flow]) { $0.timing.bulkGathering.patience = .zero }
+                try await until("the tasks are submitted") { await provider.submissions.joined().count == 3 }
+                #expect(try await client.batch("slow").info.sealedTotal == nil)
+                creator.finish()
+                _ = try await creating
+                #expect(try await working.succeeded == 3)
+            }
+        }
+    }
+
+    @Test("A paused batch does not keep its tasks in a bulk that waits for more")
+    func pausing() async throws {
+        try await Stage.with(.embedded) { stage in
+            let provider = JobProvider(answersAll: true)
+            var waiting = JobFlow(provider: provider)
+            waiting.maximumWait = .seconds(3_600)
+            let flow = waiting.definition()
+            try await stage.client { client in
+                let (source, creator) = AsyncStream.makeStream(of: Record.self)
+                async let creating = client.create(plan { $0.id = "slow" }, records: source)
+                creator.yield(Record(id: "r1", kind: .text, bytes: []))
+                try await until("the batch exists") { try await client.batches().count == 1 }
+                async let working = stage.work([flow]) { $0.timing.bulkGathering.patience = .zero }
+                try await until("the task has joined") { try await !bulkLeases(in: client.events(of: "slow")).isEmpty }
+                _ = try await client.pause("slow")
+                try await until("the task is returned") {
+                    try await client.waiting(in: client.batch("slow").info) == 1
+                }
+                creator.finish()
+                _ = try await creating
+                #expect(await provider.submissions.isEmpty)
+                _ = try await client.resume("slow")
+                #expect(try await working.succeeded == 1)
+                #expect(await provider.submissions.joined().count == 1)
+            }
+        }
+    }
+
     @Test("A worker that takes a bulk over resumes its job with the tasks left", arguments: BrokerKind.allCases)
     func takingOver(kind: BrokerKind) async throws {
         try await Stage.aggregating(kind) { stage, client in

@@ -55,6 +55,8 @@ actor JobProvider {
 struct JobFlow: BulkFlow {
     let provider: JobProvider
     var maximumTasks = 10
+    var maximumBytes = Int.max
+    var maximumWait = Duration.zero
     /// Runs before a job is submitted.
     var before: @Sendable ([FlowTask], BulkMemo?) async throws -> Void = { _, _ in }
 

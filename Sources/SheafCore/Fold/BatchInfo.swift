@@ -94,6 +94,9 @@ public struct BatchInfo: Sendable, Equatable {
     /// The batch's concurrency limit and its permits.
     package private(set) var permits: PermitRules
 
+    /// When tasks were published; empty once the batch is sealed.
+    private(set) var publishingTimes = PublishingTimes()
+
     /// More webhooks than any batch sends; entries come from foreign programs, too.
     private static let maximumNotified = 10_000
 
@@ -128,6 +131,10 @@ public struct BatchInfo: Sendable, Equatable {
         self.permits = PermitRules(limit: options.maxRunning)
     }
 
+    /// Returns when a task was published, up to a minute later; nil if the batch is sealed, or if that minute is not
+    /// over.
+    package func publishingTime(ofTask index: Int) -> Timestamp? { publishingTimes.time(ofTask: index) }
+
     /// Returns the status of the batch.
     ///
     /// The journal does not record task starts, so the caller passes `hasStarted` from the batch's results.
@@ -149,8 +156,11 @@ public struct BatchInfo: Sendable, Equatable {
         // The first creation counts; the others are handled elsewhere.
         case .created, .deleted, .retried, .notified: break
         case .published(let count, let digest):
+            if count > published, sealedTotal == nil { publishingTimes.add(count, at: entry.at) }
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
-        case .sealed(let total): sealedTotal = sealedTotal ?? total
+        case .sealed(let total):
+            sealedTotal = sealedTotal ?? total
+            publishingTimes.clear()
         case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = Stop(reason: reason, at: entry.at) }
         case .cancelled(let now):
             if cancelled == nil {

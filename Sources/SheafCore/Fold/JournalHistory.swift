@@ -1,8 +1,8 @@
 /// The entries of a journal that still matter, in order, and the state that they lead to.
 ///
 /// Replaying these entries leads to the same state as replaying the whole journal. The history omits entries that
-/// changed nothing, counts of published tasks that a later entry replaced, and all entries of a batch before its
-/// deletion. It keeps entries whose type this version does not know.
+/// changed nothing, counts of published tasks that a later entry replaced and that no publishing time comes from, and
+/// all entries of a batch before its deletion. It keeps entries whose type this version does not know.
 package struct JournalHistory: Sendable {
     private enum Kept: Sendable {
         case message(Message)
@@ -26,7 +26,14 @@ package struct JournalHistory: Sendable {
     /// The entries in order; an entry that no longer matters is nil.
     private var kept: [Kept?] = []
     private var places: [Name: [Int]] = [:]
-    private var published: [Name: Int] = [:]
+    private var published: [Name: Published] = [:]
+
+    /// Where the counts of published tasks of a batch are.
+    private struct Published {
+        var last: Int?
+        /// Those that its publishing times come from.
+        var points: [Int] = []
+    }
 
     package init() {}
 
@@ -60,6 +67,7 @@ package struct JournalHistory: Sendable {
     }
 
     private mutating func add(_ entry: JournalEntry, _ new: Kept) {
+        let points = state[entry.batch]?.publishingTimes.count ?? 0
         guard state.apply(entry) else { return }
         switch entry.event {
         case .deleted:
@@ -67,8 +75,15 @@ package struct JournalHistory: Sendable {
             published[entry.batch] = nil
         case .published:
             // The entry changed the state: its count is higher, or equal with a different digest.
-            if let place = published[entry.batch] { drop(place) }
-            published[entry.batch] = kept.count
+            var places = published[entry.batch] ?? Published()
+            if let place = places.last, place != places.points.last { drop(place) }
+            places.last = kept.count
+            if state[entry.batch]?.publishingTimes.count ?? 0 > points { places.points.append(kept.count) }
+            published[entry.batch] = places
+        case .sealed:
+            guard let places = published[entry.batch] else { break }
+            for place in places.points where place != places.last { drop(place) }
+            published[entry.batch]?.points = []
         default: break
         }
         keep(new, of: entry.batch)

@@ -6,7 +6,7 @@ import SheafProviders
 enum BulkReader {
     static let key = "bulk"
 
-    private static let keys = ["queue_threshold", "wait_time", "max_bytes"]
+    private static let keys = ["queue_threshold", "time_threshold", "time_interval", "wait_time", "max_bytes"]
     private static let defaultWaitTime = Duration.seconds(60)
     private static let shortestWaitTime = Duration.milliseconds(100)
     private static let largestSubmission = 200_000_000
@@ -31,11 +31,14 @@ enum BulkReader {
             throw bulk.error("only provider: openai, and services with the same API, can run tasks in bulk")
         }
         var limits = OpenAIBatches.limits
-        let maximumTasks = try keys["queue_threshold"]?.int(in: 1...limits.requests)
+        var thresholds = SubmissionThresholds()
+        thresholds.tasks = try keys["queue_threshold"]?.int(in: 1...limits.requests)
+        if let member = keys["time_threshold"] { thresholds.age = try member.duration() }
+        if let member = keys["time_interval"] { thresholds.interval = try member.duration() }
         if let member = keys["max_bytes"] { limits.bytes = try size(member) }
         return SubmissionFlow(
             OpenAIBatches(flow, limits: limits),
-            maximumTasks: maximumTasks,
+            thresholds: thresholds,
             pace: SubmissionPace(longest: try waitTime(keys["wait_time"]))
         )
     }

@@ -45,7 +45,7 @@ struct BulkExecution: Sendable {
         let bulk = leases.makeBulk(of: first.task.batch)
         let members: [Assignment]
         do {
-            members = try await keepConfirmed(try await gather(gathering, like: first, bulk, executor), in: bulk)
+            members = try await keepConfirmed(try await gather(gathering, like: first, flow, bulk, executor), in: bulk)
         } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
             // Without its log the batch is over, or lost; the aggregator handles that.
             client.logger.debug("batch \(first.task.batch): a bulk does not run: \(error)")
@@ -60,28 +60,30 @@ struct BulkExecution: Sendable {
 
     // MARK: Gathering
 
-    /// Leases tasks as they come until the bulk is full, or none has come for a while.
+    /// Leases tasks as they come, until the bulk may begin.
     private func gather(
         _ gathering: BulkGathering.Gathering,
         like first: Assignment,
+        _ flow: any BulkFlow,
         _ bulk: HeldBulk,
         _ executor: TaskExecutor
     ) async throws -> [Assignment] {
         fetcher.reviewSoon()
         var members: [Assignment] = []
-        var last = ContinuousClock.now
+        var wait = BulkWait(flow, timing.bulkGathering.patience)
         var isLast = false
         while !isLast {
-            isLast = gathering.isFull || .now - last > timing.bulkGathering.patience || !executor.mayContinue
+            let info = journal[first.task.batch]
+            isLast = gathering.isFull || executor.isEnding || info?.isRunnable != true || wait.isOver(info)
             // Two bulks must not be mixed: one that is to be taken over waits for a slot.
-            if !isLast { isLast = try await takeMore(gathering, like: first, executor) }
+            if !isLast, executor.mayContinue { isLast = try await takeMore(gathering, like: first, executor) }
             if isLast { ledger.gathering.close(gathering) }
             let arrived = gathering.takeArrived()
             if !arrived.isEmpty {
                 members += try await leases.add(arrived, to: bulk)
-                last = .now
+                wait.note(arrived)
             } else if !isLast {
-                try await Task.sleep(for: timing.bulkGathering.look)
+                try await Task.sleep(for: wait.isQuiet ? timing.bulkGathering.quietLook : timing.bulkGathering.look)
             }
         }
         return members

@@ -196,7 +196,10 @@ struct TaskExecutor: Sendable {
     }
 
     /// Whether more tasks may be handed to a flow that runs.
-    var mayContinue: Bool { !Task.isCancelled && !lifecycle.isStalled && !lifecycle.isLeaving }
+    var mayContinue: Bool { !isEnding && !lifecycle.isStalled }
+
+    /// Whether the worker takes no more tasks.
+    var isEnding: Bool { Task.isCancelled || lifecycle.isLeaving }
 
     /// Notifies the observer that tasks begin as a group.
     func noteBeginning(of assignments: [Assignment]) {
