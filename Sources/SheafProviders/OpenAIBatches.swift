@@ -38,15 +38,11 @@ package struct OpenAIBatches: BatchProvider {
     // MARK: Submitting
 
     package func encode(_ task: FlowTask, id: String) throws(FlowError) -> BatchLine {
-        let body = try flow.request(for: task)
+        let request = try flow.request(for: task)
         let line: JSONValue = [
-            "custom_id": .string(id), "method": "POST", "url": .string(endpoint), "body": body,
+            "custom_id": .string(id), "method": "POST", "url": .string(endpoint), "body": request.body,
         ]
-        return BatchLine(
-            bytes: line.bytes,
-            model: body["model"]?.stringValue ?? "",
-            inputs: body["input"]?.arrayValue?.count ?? 1
-        )
+        return BatchLine(bytes: line.bytes, model: request.model, inputs: request.inputs)
     }
 
     /// The path in requests, which has its version whatever the base URL is.

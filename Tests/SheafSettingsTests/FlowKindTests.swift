@@ -140,7 +140,7 @@ import Testing
             ("chat: { model: m, messages: [{ content: x }] }", "3: flows.f.chat.messages[0]: the message has no role"),
             (
                 "chat: { model: m, prompt: x, provider: other }",
-                "3: flows.f.chat.provider: expected openai or anthropic"
+                "3: flows.f.chat.provider: expected one of openai, anthropic, gemini, mistral"
             ),
             ("chat: { model: m, prompt: x, options: 5 }", "3: flows.f.chat.options: expected a map"),
             ("chat: { model: m, prompt: x, base_url: nowhere }", "3: flows.f.chat.base_url: expected a URL such as"),

@@ -53,7 +53,7 @@ package struct ChatFlow: ModelFlow {
         self.messages = try ModelTemplates.json(messages, "messages")
         self.options = try ModelTemplates.json(options, "options")
         self.service = try ModelService(
-            baseURL: baseURL ?? provider.baseURL,
+            baseURL: provider.base(baseURL),
             headers: provider.headers(key: key) + headers,
             maximumOutput: maximumOutput,
             variables: variables
@@ -62,23 +62,31 @@ package struct ChatFlow: ModelFlow {
 
     /// Asks the model about one task.
     package func run(_ task: FlowTask) async throws -> FlowOutput {
-        let (scope, body) = try parts(for: task)
-        return try output(of: await service.ask(path, body, scope), for: task)
+        let (scope, request) = try parts(for: task)
+        return try output(of: await service.ask(request, scope), for: task)
     }
 
     package var path: String {
         switch provider {
         case .openai: OpenAIChat.path
         case .anthropic: AnthropicChat.path
+        case .gemini: GeminiChat.path
+        case .mistral: MistralChat.path
         }
     }
 
-    package func request(for task: FlowTask) throws(FlowError) -> JSONValue { try parts(for: task).body }
+    package func request(for task: FlowTask) throws(FlowError) -> ModelRequest { try parts(for: task).request }
 
     package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {
-        switch provider {
-        case .openai: try OpenAIChat.answer(answer).output
-        case .anthropic: try AnthropicChat.answer(answer).output
+        do throws(FlowError) {
+            return switch provider {
+            case .openai: try OpenAIChat.answer(answer).output
+            case .anthropic: try AnthropicChat.answer(answer).output
+            case .gemini: try GeminiChat.answer(answer).output
+            case .mistral: try MistralChat.answer(answer).output
+            }
+        } catch {
+            throw service.masked(error)
         }
     }
 
@@ -88,7 +96,7 @@ package struct ChatFlow: ModelFlow {
     /// Closes the connections.
     package func shutDown() async { await service.shutDown() }
 
-    private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, body: JSONValue) {
+    private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, request: ModelRequest) {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
             let model = try RequestParts.rendered(model, scope, "model")
@@ -97,12 +105,17 @@ package struct ChatFlow: ModelFlow {
                 throw TemplateError("messages: the template's result is not a list of messages with a role each")
             }
             let options = try ModelTemplates.rendered(options, scope, "options")
-            let body =
-                switch provider {
-                case .openai: OpenAIChat.request(model: model, messages: messages, options: options)
-                case .anthropic: AnthropicChat.request(model: model, messages: messages, options: options)
-                }
-            return (scope, body)
+            var path = path
+            let body: JSONValue
+            switch provider {
+            case .openai: body = OpenAIChat.request(model: model, messages: messages, options: options)
+            case .anthropic: body = AnthropicChat.request(model: model, messages: messages, options: options)
+            case .gemini:
+                path = try GeminiChat.filled(path, model: model)
+                body = try GeminiChat.request(messages: messages, options: options)
+            case .mistral: body = MistralChat.request(model: model, messages: messages, options: options)
+            }
+            return (scope, ModelRequest(model: model, path: path, body: body))
         } catch {
             throw FlowError(type: FlowError.templateType, message: error.description)
         }

@@ -7,20 +7,35 @@ package enum ChatProvider: String, Sendable, CaseIterable {
     case openai
     /// Anthropic's Messages.
     case anthropic
+    /// Google's Gemini API.
+    case gemini
+    /// Mistral's chat completions and embeddings.
+    case mistral
 
     /// The URL of the provider's own service.
     package var baseURL: String {
         switch self {
         case .openai: "https://api.openai.com/v1"
         case .anthropic: "https://api.anthropic.com"
+        case .gemini: "https://generativelanguage.googleapis.com"
+        case .mistral: "https://api.mistral.ai/v1"
         }
+    }
+
+    /// Returns the URL below which requests are sent.
+    ///
+    /// - Parameter configured: The configured URL; nil means the provider's own.
+    func base(_ configured: String?) -> String {
+        let url = configured ?? baseURL
+        return self == .gemini ? GeminiChat.base(url) : url
     }
 
     /// Returns the headers that authenticate a request.
     func headers(key: String?) -> [(name: String, value: String)] {
         switch self {
-        case .openai: key.map { [("Authorization", "Bearer \($0)")] } ?? []
+        case .openai, .mistral: key.map { [("Authorization", "Bearer \($0)")] } ?? []
         case .anthropic: [("anthropic-version", "2023-06-01")] + (key.map { [("x-api-key", $0)] } ?? [])
+        case .gemini: key.map { [("x-goog-api-key", $0)] } ?? []
         }
     }
 }
@@ -50,9 +65,10 @@ struct ChatAnswer: Sendable, Equatable {
         )
     }
 
-    /// Returns the error for an answer that lacks a part.
-    static func unexpected(_ what: String) -> FlowError {
-        FlowError(type: "unexpected-answer", message: "the service answered without \(what)")
+    /// Returns the error for an answer that lacks a part; names the error that is in the answer instead.
+    static func unexpected(_ what: String, in body: JSONValue) -> FlowError {
+        let reason = ModelService.reason(in: body).map { ": \($0)" } ?? ""
+        return FlowError(type: "unexpected-answer", message: "the service answered without \(what)\(reason)")
     }
 }
 
@@ -77,7 +93,7 @@ enum OpenAIChat {
 
     static func answer(_ body: JSONValue) throws(FlowError) -> ChatAnswer {
         guard let choice = body["choices"]?.arrayValue?.first, let message = choice["message"] else {
-            throw ChatAnswer.unexpected("choices[0].message")
+            throw ChatAnswer.unexpected("choices[0].message", in: body)
         }
         return ChatAnswer(
             content: message["content"]?.stringValue ?? message["refusal"]?.stringValue,
@@ -100,11 +116,11 @@ enum OpenAIChat {
     }
 
     private static func toolCall(_ call: JSONValue) -> JSONValue {
-        let arguments = call["function"]?["arguments"]?.stringValue ?? "{}"
+        let written = call["function"]?["arguments"] ?? "{}"
         return [
             "id": call["id"] ?? .null, "name": call["function"]?["name"] ?? .null,
-            // A model may write arguments that are not JSON; they stay a string then.
-            "arguments": (try? JSON.parse(arguments)) ?? .string(arguments),
+            // A model may write arguments that are not JSON; they stay a string then. Mistral may send an object.
+            "arguments": written.stringValue.flatMap { try? JSON.parse($0) } ?? written,
         ]
     }
 }
@@ -135,7 +151,7 @@ enum AnthropicChat {
     }
 
     static func answer(_ body: JSONValue) throws(FlowError) -> ChatAnswer {
-        guard let blocks = body["content"]?.arrayValue else { throw ChatAnswer.unexpected("content") }
+        guard let blocks = body["content"]?.arrayValue else { throw ChatAnswer.unexpected("content", in: body) }
         let texts = blocks.filter { $0["type"] == "text" }.compactMap { $0["text"]?.stringValue }
         return ChatAnswer(
             content: texts.isEmpty ? nil : texts.joined(),
@@ -193,7 +209,7 @@ enum AnthropicChat {
 
 extension Usage {
     /// Returns the sum of amounts from outside, which may be any numbers, without overflow.
-    fileprivate static func sum(_ amounts: Int...) -> Int {
+    static func sum(_ amounts: Int...) -> Int {
         amounts.reduce(0) { min($0 + min(max(0, $1), maximumAmount), maximumAmount) }
     }
 }

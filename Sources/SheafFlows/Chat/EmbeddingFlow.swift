@@ -1,12 +1,11 @@
 package import SheafCore
 
-/// Asks an OpenAI-compatible service for the embedding of each task's text.
+/// Asks a service of models for the embedding of each task's text.
 ///
 /// The output is an object with `embedding`, or `embeddings` if the input is a list, with `model` and `usage`, which is
 /// summed up over the batch. Failures are those of ``HTTPFlow``, and `unexpected-answer`.
 package struct EmbeddingFlow: ModelFlow {
-    package let path = "/embeddings"
-
+    private let provider: ChatProvider
     private let model: ArgumentTemplate
     private let input: JSONTemplate
     private let options: JSONTemplate
@@ -15,7 +14,8 @@ package struct EmbeddingFlow: ModelFlow {
     /// Defines a flow.
     ///
     /// - Parameters:
-    ///   - baseURL: The URL of the service; nil means OpenAI's.
+    ///   - provider: The API that the service offers.
+    ///   - baseURL: The URL of the service; nil means the provider's own.
     ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
     ///   - input: A string or a list of strings, which are templates.
@@ -25,6 +25,7 @@ package struct EmbeddingFlow: ModelFlow {
     ///   - variables: The values of `${NAME}` in `key`, `model` and `headers`; no message shows them.
     /// - Throws: ``FlowConfigurationProblem`` if the flow is invalid.
     package init(
+        provider: ChatProvider = .openai,
         baseURL: String? = nil,
         key: String? = nil,
         model: String,
@@ -34,15 +35,19 @@ package struct EmbeddingFlow: ModelFlow {
         maximumOutput: Int = ExecFlow.defaultMaximumOutput,
         variables: [String: String] = [:]
     ) throws(FlowConfigurationProblem) {
+        if provider == .anthropic {
+            throw FlowConfigurationProblem(.key("provider"), "Anthropic has no embeddings")
+        }
         for name in ["model", "input"] where options[name] != nil {
             throw FlowConfigurationProblem(.key("options.\(name)"), "set it as a key of the flow, next to 'options'")
         }
+        self.provider = provider
         self.model = try RequestParts.template(model, .none, variables, "model")
         self.input = try ModelTemplates.json(input, "input")
         self.options = try ModelTemplates.json(options, "options")
         self.service = try ModelService(
-            baseURL: baseURL ?? ChatProvider.openai.baseURL,
-            headers: ChatProvider.openai.headers(key: key) + headers,
+            baseURL: provider.base(baseURL),
+            headers: provider.headers(key: key) + headers,
             maximumOutput: maximumOutput,
             variables: variables
         )
@@ -50,30 +55,32 @@ package struct EmbeddingFlow: ModelFlow {
 
     /// Asks for the embedding of one task.
     package func run(_ task: FlowTask) async throws -> FlowOutput {
-        let (scope, body) = try parts(for: task)
-        return try output(of: await service.ask(path, body, scope), to: body)
+        let (scope, request) = try parts(for: task)
+        return try output(of: await service.ask(request, scope), to: request)
     }
 
-    package func request(for task: FlowTask) throws(FlowError) -> JSONValue { try parts(for: task).body }
+    package var path: String { EmbeddingFormat.path(of: provider) }
+
+    package func request(for task: FlowTask) throws(FlowError) -> ModelRequest { try parts(for: task).request }
 
     package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {
         try output(of: answer, to: request(for: task))
     }
 
-    private func output(of answer: JSONValue, to body: JSONValue) throws(FlowError) -> FlowOutput {
-        let data = answer["data"]?.arrayValue ?? []
-        let embeddings = data.compactMap { $0["embedding"] }
-        guard embeddings.count == body["input"]?.arrayValue?.count ?? 1, embeddings.count == data.count else {
-            throw ChatAnswer.unexpected("one data[].embedding for each input")
+    private func output(of answer: JSONValue, to request: ModelRequest) throws(FlowError) -> FlowOutput {
+        let (embeddings, model, usage): ([JSONValue], JSONValue, Usage)
+        do throws(FlowError) {
+            (embeddings, model, usage) = try EmbeddingFormat.answer(answer, of: provider, to: request)
+        } catch {
+            throw service.masked(error)
         }
-        let usage = OpenAIChat.usage(answer["usage"])
         var output: JSONValue = [:]
-        if body["input"]?.arrayValue == nil {
-            output.set("embedding", to: embeddings[0])
-        } else {
+        if request.listed != nil {
             output.set("embeddings", to: .array(embeddings))
+        } else {
+            output.set("embedding", to: embeddings[0])
         }
-        output.set("model", to: answer["model"] ?? .null)
+        output.set("model", to: model)
         output.set("usage", to: usage.json)
         return .metered(.value(output), usage)
     }
@@ -84,17 +91,17 @@ package struct EmbeddingFlow: ModelFlow {
     /// Closes the connections.
     package func shutDown() async { await service.shutDown() }
 
-    private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, body: JSONValue) {
+    private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, request: ModelRequest) {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
-            var body = try ModelTemplates.rendered(options, scope, "options")
-            body.set("model", to: .string(try RequestParts.rendered(model, scope, "model")))
             let input = try ModelTemplates.rendered(input, scope, "input")
-            switch input {
-            case .string, .array: body.set("input", to: input)
-            default: body.set("input", to: .string(input.renderedText))
-            }
-            return (scope, body)
+            let request = try EmbeddingFormat.request(
+                to: provider,
+                model: RequestParts.rendered(model, scope, "model"),
+                input: input.arrayValue == nil ? .string(input.renderedText) : input,
+                options: ModelTemplates.rendered(options, scope, "options")
+            )
+            return (scope, request)
         } catch {
             throw FlowError(type: FlowError.templateType, message: error.description)
         }

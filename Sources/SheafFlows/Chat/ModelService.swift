@@ -32,17 +32,17 @@ package struct ModelService: Sendable {
         self.caller = HTTPCaller(HTTPCaller.Rules(maximumBody: maximumOutput))
     }
 
-    /// Sends a body and returns the body of the answer.
+    /// Sends a request and returns the body of the answer.
     ///
     /// - Throws: ``FlowError`` or ``FlowThrottle``, with messages that contain no secrets.
-    func ask(_ path: String, _ body: JSONValue, _ scope: TemplateScope) async throws -> JSONValue {
+    func ask(_ request: ModelRequest, _ scope: TemplateScope) async throws -> JSONValue {
         do {
-            var call = try call("POST", path, scope)
+            var call = try call("POST", request.path, scope)
             if !headers.contains(where: { $0.name.lowercased() == "content-type" }) {
                 call.headers.append(("Content-Type", "application/json"))
             }
             var bytes: [UInt8] = []
-            body.write(to: &bytes)
+            request.body.write(to: &bytes)
             call.body = bytes
             let answer = try await caller.send(call, isTrusted: true)
             try check(answer, to: call)
@@ -75,19 +75,58 @@ package struct ModelService: Sendable {
         return call
     }
 
+    /// Returns an error whose message contains no secrets.
+    func masked(_ error: FlowError) -> FlowError {
+        var error = error
+        error.message = secrets.masked(error.message)
+        return error
+    }
+
     /// Closes the connections.
     package func shutDown() async { await caller.shutDown() }
 
     /// Throws the error for an answer that is no success.
     func check(_ answer: HTTPAnswer, to call: HTTPCall) throws {
-        let error = (try? JSON.parse(answer.body))?["error"]
-        let reason = error?["message"]?.stringValue ?? error?.stringValue
-        guard let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: reason) else { return }
+        let body = (try? JSON.parse(answer.body)) ?? .null
+        let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: Self.reason(in: body))
+        guard let failure else { return }
+        guard var throttle = failure as? FlowThrottle else { throw failure }
         // Waiting does not help if the account's quota is used up.
-        if answer.status == 429, error?["code"] == "insufficient_quota", let throttle = failure as? FlowThrottle {
-            throw FlowError(type: "http-429", message: throttle.message)
+        if answer.status == 429, Self.hasNoQuota(body) { throw FlowError(type: "http-429", message: throttle.message) }
+        if throttle.delay == nil { throttle.delay = Self.retryDelay(in: body) }
+        throw throttle
+    }
+
+    /// Returns the reason in an answer that reports an error; nil if there is none in a known format.
+    static func reason(in body: JSONValue) -> String? {
+        let error = body["error"]
+        // Mistral writes the message at the top, or the errors of the validation as a list.
+        return error?["message"]?.stringValue ?? error?.stringValue
+            ?? body["message"]?.stringValue ?? body["message"]?["detail"]?.arrayValue?.first.flatMap(detail)
+            ?? body["detail"]?.stringValue ?? body["detail"]?.arrayValue?.first.flatMap(detail)
+    }
+
+    private static func detail(_ detail: JSONValue) -> String? {
+        guard let message = detail["msg"]?.stringValue else { return nil }
+        let place = (detail["loc"]?.arrayValue ?? []).map(\.renderedText).joined(separator: ".")
+        return place.isEmpty ? message : "\(place): \(message)"
+    }
+
+    /// Returns whether the account may not make such requests at all.
+    private static func hasNoQuota(_ body: JSONValue) -> Bool {
+        if body["error"]?["code"] == "insufficient_quota" { return true }
+        // Gemini reports a quota of 0 like one that is used up for a minute.
+        return body["error"]?["message"]?.stringValue?.contains(/\blimit: 0(?![0-9.])/) == true
+    }
+
+    /// Returns the time that a service with Google's errors asks to wait, such as `"34.07s"`.
+    private static func retryDelay(in body: JSONValue) -> Duration? {
+        for detail in body["error"]?["details"]?.arrayValue ?? [] {
+            if let text = detail["retryDelay"]?.stringValue, text.hasSuffix("s") {
+                return RetryAfter.parse(String(text.dropLast()))
+            }
         }
-        throw failure
+        return nil
     }
 }
 

@@ -59,7 +59,7 @@ struct ChatKind: ModelKind {
 
     func read(_ entry: FlowEntry) throws(SettingsError) -> any Flow {
         let request = try RequestReader(entry, knowing: Self.keys)
-        let provider = try Self.provider(request.keys["provider"])
+        let provider = try request.provider()
         let model = try request.model()
         let messages = try Self.messages(entry.value, request.keys)
         let flow = try request.placing { () throws(FlowConfigurationProblem) in
@@ -99,13 +99,6 @@ struct ChatKind: ModelKind {
         messages.append(["role": "user", "content": .string(try prompt.nonEmptyText("a string"))])
         return .array(messages)
     }
-
-    private static func provider(_ member: SettingsReader?) throws(SettingsError) -> ChatProvider {
-        guard let member else { return .openai }
-        let names = ChatProvider.allCases.map(\.rawValue).joined(separator: " or ")
-        guard let provider = ChatProvider(rawValue: try member.text(names)) else { throw member.expected(names) }
-        return provider
-    }
 }
 
 /// A flow that asks a model for embeddings.
@@ -113,7 +106,7 @@ struct EmbeddingKind: ModelKind {
     let key = "embedding"
     let timeout: Duration? = .seconds(60)
 
-    private static let keys = ["base_url", "api_key", "model", "input", "options", "headers"]
+    private static let keys = ["provider", "base_url", "api_key", "model", "input", "options", "headers"]
 
     func read(_ entry: FlowEntry) throws(SettingsError) -> any Flow {
         let request = try RequestReader(entry, knowing: Self.keys)
@@ -121,9 +114,11 @@ struct EmbeddingKind: ModelKind {
         guard let input = request.keys["input"] else {
             throw entry.value.error("it has no input, such as \"{{text}}\"")
         }
+        let provider = try request.provider()
         if case .mapping = input.node.value { throw input.expected("a string or a list of strings") }
         let flow = try request.placing { () throws(FlowConfigurationProblem) in
             try EmbeddingFlow(
+                provider: provider,
                 baseURL: model.baseURL,
                 key: model.key,
                 model: model.name,
@@ -134,7 +129,7 @@ struct EmbeddingKind: ModelKind {
                 variables: entry.variables
             )
         }
-        return try BulkReader.flow(flow, of: .openai, entry)
+        return try BulkReader.flow(flow, of: provider, entry)
     }
 }
 
@@ -197,6 +192,13 @@ private struct RequestReader {
             options: keys["options"]?.json ?? [:],
             headers: try headers()
         )
+    }
+
+    func provider() throws(SettingsError) -> ChatProvider {
+        guard let member = keys["provider"] else { return .openai }
+        let rule = "one of \(ChatProvider.allCases.map(\.rawValue).joined(separator: ", "))"
+        guard let provider = ChatProvider(rawValue: try member.text(rule)) else { throw member.expected(rule) }
+        return provider
     }
 
     func headers() throws(SettingsError) -> [(name: String, value: String)] {
