@@ -5,30 +5,17 @@ Prints its port, serves until its standard input ends, and keeps nothing. Texts 
 n + 1 tokens in and n % 7 + 1 out; of the first requests for a number every tenth (n % 10 == 3) gets 429 and every
 twentieth (n % 20 == 7) gets 500; n % 250 == 0 is refused for good.
 """
-import http.server, json, sys, threading, time, urllib.parse
+import json, sys, threading, time, urllib.parse
+
+sys.dont_write_bytecode = True
+from listener import Handler, serve
 
 KEY = "sk-secret-of-the-tests"
 lock = threading.Lock()
 seen, totals = set(), {"calls": 0, "input_tokens": 0, "output_tokens": 0}
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # an answer leaves as one packet
-
-    def log_message(self, *arguments):
-        pass
-
-    def answer(self, status, body, headers={}, kind="application/json"):
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-        self.wfile.flush()
-
+class Server(Handler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urllib.parse.urlsplit(self.path)
@@ -155,15 +142,4 @@ class Server(http.server.BaseHTTPRequestHandler):
                           "usage": {"prompt_tokens": number + 1, "total_tokens": number + 1}})
 
 
-class Listener(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, *arguments):
-        pass  # clients go away in the middle of an answer; that is what some tests are about
-
-
-listener = Listener(("127.0.0.1", 0), Server)
-threading.Thread(target=listener.serve_forever, daemon=True).start()
-print(listener.server_address[1], flush=True)
-sys.stdin.read()
+serve(Server)

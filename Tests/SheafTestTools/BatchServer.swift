@@ -2,7 +2,7 @@ import Foundation
 import FoundationNetworking
 package import SheafCore
 
-/// The server in `Tests/batch-server.py`, which imitates the batch API of OpenAI and its failures.
+/// The server in `Tests/batch-servers`, which imitates the batch APIs of providers and their failures.
 package struct BatchServer: Sendable {
     /// The API key that it accepts.
     package static let key = ModelServer.key
@@ -18,14 +18,14 @@ package struct BatchServer: Sendable {
         _ options: JSONValue = [:],
         _ body: @escaping @Sendable (BatchServer) async throws -> Void
     ) async throws {
-        try await ServerScript.with("batch-server.py") { url in
+        try await ServerScript.with("batch-servers/serve.py") { url in
             let server = BatchServer(url: url)
             try await server.set(options)
             try await body(server)
         }
     }
 
-    /// Changes options, which the file describes.
+    /// Changes options, which `serve.py` describes.
     package func set(_ options: JSONValue) async throws { _ = try await control("POST", options) }
 
     /// Returns what has happened.
