@@ -5,7 +5,7 @@ Prints its port, serves until its standard input ends, and keeps nothing. Texts 
 n + 1 tokens in and n % 7 + 1 out; of the first requests for a number every tenth (n % 10 == 3) gets 429 and every
 twentieth (n % 20 == 7) gets 500; n % 250 == 0 is refused for good.
 """
-import json, sys, threading, time, urllib.parse
+import json, re, sys, threading, time, urllib.parse
 
 sys.dont_write_bytecode = True
 from listener import Handler, serve
@@ -21,6 +21,9 @@ class Server(Handler):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
         handler = getattr(self, "on_" + url.path.strip("/").replace("/", "_"), None)
+        gemini = re.fullmatch(r"/v1beta/models/([\w.-]+):(\w+)", url.path)
+        if gemini:
+            return self.on_gemini(*gemini.groups(), json.loads(body))
         if handler is None:
             return self.answer(404, {"error": {"message": "there is no such path"}})
         handler(query, body)
@@ -140,6 +143,87 @@ class Server(Handler):
                 for place, text in enumerate(texts)]
         self.answer(200, {"object": "list", "data": data, "model": request["model"],
                           "usage": {"prompt_tokens": number + 1, "total_tokens": number + 1}})
+
+    # Mistral: errors have their message at the top, and the names of some options are its own.
+
+    def on_mistral_v1_chat_completions(self, query, body):
+        request = json.loads(body)
+        unknown = {"seed", "max_completion_tokens"} & set(request)
+        if unknown:
+            errors = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}
+                      for name in sorted(unknown)]
+            return self.answer(422, {"object": "error", "message": {"detail": errors},
+                                     "type": "invalid_request_error", "code": None})
+        number = int(request["messages"][-1]["content"])
+        refusal = self.refusal(number, self.headers.get("Authorization", "").removeprefix("Bearer "))
+        if refusal:
+            status, kind, message, headers = refusal
+            error = {"detail": message} if status == 401 else {"object": "error", "message": message, "type": kind}
+            return self.answer(status, error, headers)
+        message = {"role": "assistant", "tool_calls": None, "content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+            {"type": "text", "text": f"{request['model']}: {number}"}]}
+        finish = "model_length"
+        if request.get("tools"):
+            call = {"name": request["tools"][0]["function"]["name"], "arguments": {"n": number}}
+            message = {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "function": call}]}
+            finish = "tool_calls"
+        self.answer(200, {"id": "1", "object": "chat.completion", "model": request["model"],
+                          "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+                          "usage": {"prompt_tokens": number + 1, "completion_tokens": number % 7 + 1,
+                                    "total_tokens": number + 1 + number % 7 + 1}})
+
+    def on_mistral_v1_embeddings(self, query, body):
+        request = json.loads(body)
+        if "dimensions" in request:
+            return self.answer(422, {"detail": [{"loc": ["body", "dimensions"], "msg": "Extra inputs"}]})
+        self.on_v1_embeddings(query, body)
+
+    # Gemini: the model is in the path, and fields that it does not know are refused.
+
+    def on_gemini(self, model, method, request):
+        known = {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig", "safetySettings"}
+        if method != "generateContent":
+            known = {"model", "content", "taskType", "title", "outputDimensionality"}
+        for part in request["requests"] if method == "batchEmbedContents" else [request]:
+            for name in set(part) - known:
+                return self.gemini_error(400, f'Unknown name "{name}": Cannot find field.')
+        if method == "generateContent":
+            number = int(request["contents"][-1]["parts"][0]["text"])
+        else:
+            texts = [part["content"]["parts"][0]["text"] for part in request.get("requests", [request])]
+            number = int(texts[0])
+        refusal = self.refusal(number, self.headers.get("x-goog-api-key"))
+        if refusal:
+            status, _, message, headers = refusal
+            # A wrong key is a bad request, and the time to wait is in the body.
+            details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo",
+                        "retryDelay": headers["Retry-After"] + "s"}] if headers else []
+            return self.gemini_error(400 if status == 401 else status, message, details)
+        if method == "embedContent":
+            return self.answer(200, {"embedding": {"values": [float(texts[0]), 0.25, -1e-05]}})
+        if method == "batchEmbedContents":
+            return self.answer(200, {"embeddings": [{"values": [float(text), 0.25]} for text in texts],
+                                     "usageMetadata": {"promptTokenCount": number + 1, "totalTokenCount": number + 1}})
+        system = request.get("systemInstruction", {"parts": [{"text": "-"}]})["parts"][0]["text"]
+        parts = [{"text": "hm", "thought": True}, {"text": f"{system}: "}, {"text": str(number)}]
+        if request.get("tools"):
+            function = request["tools"][0]["functionDeclarations"][0]
+            assert "parametersJsonSchema" in function
+            parts = [{"functionCall": {"name": function["name"], "args": {"n": number}}, "thoughtSignature": "c2ln"}]
+        self.answer(200, {
+            "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
+            "modelVersion": model + "-001", "responseId": "1",
+            "usageMetadata": {"promptTokenCount": number + 1, "candidatesTokenCount": number % 7,
+                              "thoughtsTokenCount": 1, "totalTokenCount": number + 1 + number % 7 + 1,
+                              "cachedContentTokenCount": 1},
+        })
+
+    def gemini_error(self, status, message, details=[]):
+        names = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
+        self.answer(status, {"error": {"code": status, "message": message, "status": names[status],
+                                       "details": details}})
+
 
 
 serve(Server)

@@ -15,6 +15,14 @@ import Testing
         "function": ["name": "look", "description": "Looks", "parameters": ["type": "object"]],
     ]
 
+    private static func base(_ provider: ChatProvider, _ server: ModelServer) -> String {
+        switch provider {
+        case .openai: "\(server.url)/v1/"
+        case .anthropic, .gemini: server.url
+        case .mistral: "\(server.url)/mistral/v1"
+        }
+    }
+
     private func flow(
         _ provider: ChatProvider,
         _ server: ModelServer,
@@ -23,7 +31,7 @@ import Testing
     ) throws -> ChatFlow {
         try ChatFlow(
             provider: provider,
-            baseURL: provider == .openai ? "\(server.url)/v1/" : server.url,
+            baseURL: Self.base(provider, server),
             key: key,
             model: "m-{{size}}",
             messages: Self.messages,
@@ -70,6 +78,42 @@ import Testing
         }
     }
 
+    @Test("A chat with the Gemini API converts the request and the answer")
+    func gemini() async throws {
+        try await ModelServer.with { server in
+            let options: JSONValue = ["max_tokens": 9, "stop": "x", "response_format": ["type": "json_object"]]
+            let (output, usage) = try await run(flow(.gemini, server, options: options), 12)
+            #expect(output["content"] == "Be kind: 12", "thoughts are left out")
+            #expect(output["finish_reason"] == "stop" && output["model"] == "m-7-001")
+            #expect(
+                usage
+                    == Usage([
+                        "input_tokens": 13, "output_tokens": 6, "total_tokens": 19, "cached_tokens": 1,
+                        "reasoning_tokens": 1,
+                    ])
+            )
+            let unknown = try #require(
+                await #expect(throws: FlowError.self) {
+                    try await run(flow(.gemini, server, options: ["nonsense": 1]), 12)
+                }
+            )
+            #expect(
+                unknown.message.hasSuffix(#"answered 400 Bad Request: Unknown name "nonsense": Cannot find field."#)
+            )
+        }
+    }
+
+    @Test("A chat with the Mistral API converts options, and reads an answer in parts")
+    func mistral() async throws {
+        try await ModelServer.with { server in
+            let options: JSONValue = ["seed": 1, "max_completion_tokens": 9]
+            let (output, usage) = try await run(flow(.mistral, server, options: options), 12)
+            #expect(output["content"] == "m-7: 12", "thoughts are left out")
+            #expect(output["finish_reason"] == "length")
+            #expect(usage == Usage(["input_tokens": 13, "output_tokens": 6, "total_tokens": 19]))
+        }
+    }
+
     @Test("Tool calls have one form for all providers", arguments: ChatProvider.allCases)
     func toolCalls(provider: ChatProvider) async throws {
         try await ModelServer.with { server in
@@ -101,7 +145,7 @@ import Testing
             let denied = try #require(
                 await #expect(throws: FlowError.self) { try await run(flow(provider, server, key: "${KEY}-x"), 1) }
             )
-            #expect(denied.type == "http-401")
+            #expect(denied.type == (provider == .gemini ? "http-400" : "http-401"))
             #expect(!denied.message.contains(ModelServer.key) && denied.message.contains("***"))
         }
     }
@@ -123,6 +167,29 @@ import Testing
             #expect(usage == Usage(["input_tokens": 5, "total_tokens": 5]))
             let (two, _) = try await run(flow(["{{n}}", "8"]), 4)
             #expect(two["embeddings"]?.arrayValue?.count == 2)
+        }
+    }
+
+    @Test("Embeddings of Gemini and Mistral have the same form", arguments: [ChatProvider.gemini, .mistral])
+    func otherEmbeddings(provider: ChatProvider) async throws {
+        try await ModelServer.with { server in
+            func flow(_ input: JSONValue) throws -> EmbeddingFlow {
+                try EmbeddingFlow(
+                    provider: provider,
+                    baseURL: Self.base(provider, server),
+                    key: "${KEY}",
+                    model: "e",
+                    input: input,
+                    options: ["dimensions": 3],
+                    variables: Self.variables
+                )
+            }
+            let (one, _) = try await run(flow("{{n}}"), 4)
+            #expect(one["embedding"]?.arrayValue?.map(\.doubleValue) == [4, 0.25, -1e-05])
+            #expect(one["model"] == "e")
+            let (two, usage) = try await run(flow(["{{n}}", "8"]), 4)
+            #expect(two["embeddings"]?.arrayValue?.compactMap { $0.arrayValue?.first?.doubleValue } == [4, 8])
+            #expect(usage == Usage(["input_tokens": 5, "total_tokens": 5]))
         }
     }
 
