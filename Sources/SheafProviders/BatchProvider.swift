@@ -8,6 +8,8 @@ package import SheafFlows
 ///
 /// Every call throws a ``ProviderFailure``, or `CancellationError`.
 package protocol BatchProvider: Sendable {
+    /// Builds the requests and reads the answers.
+    var flow: any ModelFlow { get }
     /// The address of the service; a submission is looked for only where it was made.
     var address: String { get }
     /// What the provider is asked for, for people.

@@ -18,7 +18,7 @@ package struct OpenAIBatches: BatchProvider {
     private static let lineOverhead = 4 << 10
 
     package let limits: BatchLimits
-    private let flow: any ModelFlow
+    package let flow: any ModelFlow
 
     private var service: ModelService { flow.service }
 

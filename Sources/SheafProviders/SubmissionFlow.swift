@@ -30,6 +30,9 @@ package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
         self.pace = pace
     }
 
+    /// The flow that the requests are those of.
+    package var modelFlow: any ModelFlow { provider.flow }
+
     package var maximumTasks: Int { min(thresholds.tasks ?? .max, provider.limits.requests) }
     package var maximumBytes: Int { provider.limits.bytes }
     package var maximumWait: Duration { thresholds.age }

@@ -38,6 +38,8 @@ package struct FlowSettings: Sendable {
     package let answerTimeout: Duration?
     /// The variables of the environment that a worker needs for it and that are not set here.
     package let missingVariables: [String]
+    /// What its calls cost; nil if it asks no model.
+    package var pricing: FlowPricing?
 
     /// Whether only another program can run it (`swift: true`).
     package var isExternal: Bool { flow is ExternalFlow }

@@ -12,10 +12,10 @@ package struct Settings: Sendable {
     /// The keys at the top.
     private static let keys = [
         "broker", "namespace", "concurrency", "acknowledgement_timeout", "exit_zero_after_drain", "webhook_secret",
-        "notify_allow_private", "limits", "server", "metrics", "tracing", "flows",
+        "notify_allow_private", "limits", "prices", "server", "metrics", "tracing", "flows",
     ]
     /// The keys at the top that have no variable of the environment, because they are maps.
-    private static let maps: Set = ["limits", "server", "metrics", "tracing", "flows"]
+    private static let maps: Set = ["limits", "prices", "server", "metrics", "tracing", "flows"]
 
     /// The default number of tasks that a worker runs at once.
     package static let defaultConcurrency = 5
@@ -185,7 +185,8 @@ package struct Settings: Sendable {
             folder: folder,
             withheldVariables: secrets,
             environment: environment,
-            limits: try RateLimitReader.limits(members["limits"])
+            limits: try RateLimitReader.limits(members["limits"]),
+            prices: try members["prices"].map { member throws(SettingsError) in try PriceTable(member) }
         )
         self.file = file?.path
         directory = folder.path
@@ -222,7 +223,8 @@ package struct Settings: Sendable {
         folder: ConfigurationFolder,
         withheldVariables: Set<String>,
         environment: [String: String],
-        limits: [Name: RateLimit?]
+        limits: [Name: RateLimit?],
+        prices: PriceTable?
     ) throws(SettingsError) -> (OrderedDictionary<Name, FlowSettings>, [SettingsError]) {
         var flows: OrderedDictionary<Name, FlowSettings> = [:]
         var warnings: [SettingsError] = []
@@ -243,7 +245,8 @@ package struct Settings: Sendable {
                 environment: environment,
                 limits: limits
             )
-            let flow = try reader.read(name)
+            var flow = try reader.read(name)
+            flow.pricing = FlowPricing(flow.flow, prices)
             warnings += reader.warnings(flow.flow)
             flows[name] = flow
         }

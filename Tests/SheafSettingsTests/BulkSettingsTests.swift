@@ -15,7 +15,9 @@ import Testing
     }
 
     @Test("A map sets how submissions are made") func everyKey() throws {
-        let settings = try flow("bulk: { queue_threshold: 100, wait_time: 5m, max_bytes: 1MB, time_threshold: 3h, time_interval: 1m }")
+        let settings = try flow(
+            "bulk: { queue_threshold: 100, wait_time: 5m, max_bytes: 1MB, time_threshold: 3h, time_interval: 1m }"
+        )
         let flow = try #require(settings.flow as? SubmissionFlow)
         #expect(flow.maximumTasks == 100 && flow.maximumBytes == 1_000_000 && flow.pace.longest == .seconds(300))
         #expect(flow.maximumWait == .seconds(3 * 3_600) && flow.waitInterval == .seconds(60))
@@ -24,8 +26,9 @@ import Testing
 
     @Test("true uses the defaults, and false is the live flow") func switches() throws {
         let settings = try flow("bulk: true", "timeout: 2h")
-        let flow = try #require(settings.flow as? SubmissionFlow)
-        #expect(flow.maximumTasks == 50_000 && flow.maximumWait == .seconds(7_200) && flow.waitInterval == .seconds(600))
+        let bulk = try #require(settings.flow as? SubmissionFlow)
+        #expect(bulk.maximumTasks == 50_000 && bulk.maximumWait == .seconds(7_200))
+        #expect(bulk.waitInterval == .seconds(600))
         #expect(settings.timeout == .seconds(7_200))
         let live = try flow("bulk: false")
         #expect(live.flow is ChatFlow && live.timeout == .seconds(600))
@@ -45,7 +48,10 @@ import Testing
                 "bulk.max_rows: unknown key; known keys are queue_threshold, time_threshold, time_interval, wait_time, "
                     + "max_bytes"
             ),
-            ("bulk: { time_threshold: 2 }", "bulk.time_threshold: expected a duration such as 500ms, 60s, 5m, 2h or 1d, found the number 2; add a unit, as in 2s"),
+            (
+                "bulk: { time_threshold: 2 }",
+                "bulk.time_threshold: expected a duration such as 500ms, 60s, 5m, 2h or 1d, found the number 2; add a unit, as in 2s"
+            ),
             (
                 "bulk: { queue_threshold: 0 }",
                 "bulk.queue_threshold: expected an integer from 1 to 50000, found the number 0"

@@ -18,7 +18,7 @@ import Testing
                 "\n\nworkers: 3",
                 """
                 sheaf.yaml:3: workers: unknown key; known keys are broker, namespace, concurrency, \
-                acknowledgement_timeout, exit_zero_after_drain, webhook_secret, notify_allow_private, limits, server, \
+                acknowledgement_timeout, exit_zero_after_drain, webhook_secret, notify_allow_private, limits, prices, server, \
                 metrics, tracing, flows
                 """
             ),

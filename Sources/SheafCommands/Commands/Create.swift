@@ -2,6 +2,7 @@ import ArgumentParser
 import Sheaf
 import SheafCore
 import SheafFormats
+import SheafSettings
 import SheafSources
 
 extension SheafCommand {
@@ -73,7 +74,7 @@ extension SheafCommand {
             if publishing.skipSucceeded == nil {
                 let source = try await open(request, leavingOut: nil)
                 if dryRun {
-                    let preview = try await BatchPreview.read(source, request: request)
+                    let preview = try await BatchPreview.read(source, request: request, pricing: flow.pricing)
                     return try preview.show(on: session.console, json: json.isOn)
                 }
                 return try await session.withClient { client in

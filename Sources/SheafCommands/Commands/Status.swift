@@ -1,6 +1,9 @@
 import ArgumentParser
+import OrderedCollections
 import Sheaf
 import SheafCore
+import SheafFormats
+import SheafSettings
 
 extension SheafCommand {
     /// Shows the state of a batch.
@@ -24,11 +27,13 @@ extension SheafCommand {
         @concurrent
         func run(in session: Session) async throws {
             let summary = try await session.withClient { client in try await client.batch(batch) }
+            let cost = session.settings.flows[summary.info.flow]?.pricing?.cost(of: summary.usage)
             if json.isOn {
-                try session.console.print(summary.json.text)
+                try session.console.print(summary.json.adding(["cost": cost?.json ?? .null]).text)
             } else {
                 let style = Style(isOn: session.console.output.hasColour)
-                for line in BatchDetails.lines(summary, style: style, now: .now) {
+                let shown = summary.usage.isEmpty ? nil : cost?.description
+                for line in BatchDetails.lines(summary, cost: shown, style: style, now: .now) {
                     try session.console.print(styled: line)
                 }
             }

@@ -1,5 +1,6 @@
 import SheafCore
 import SheafFormats
+import SheafSettings
 
 extension BatchPreview {
     /// Prints the preview: JSON on standard output, text on standard error.
@@ -20,6 +21,21 @@ extension BatchPreview {
             try console.print(Self.excerpt(of: first))
         }
         if let parameters { console.say("parameters: \(parameters)") }
+        if let estimate { show(estimate, on: console) }
+    }
+
+    private func show(_ estimate: FlowPricing.Estimate, on console: Console) {
+        let (input, output) = (estimate.input, estimate.output.map { "at most \($0)" } ?? "an unknown number")
+        console.say("tokens, from the size of the requests: \(input.least) to \(input.most) in, \(output) out")
+        if estimate.failing > 0 {
+            console.say("\(Wording.count(estimate.failing, "task")) cannot be a request and would fail")
+        }
+        switch (estimate.least, estimate.most) {
+        case (.amount, .amount): console.say("cost: \(estimate.least) to \(estimate.most)")
+        case (.amount, .unknown(let reason)):
+            console.say("cost: at least \(estimate.least); the most is unknown: \(reason)")
+        case (.unknown, _): console.say("cost: \(estimate.least)")
+        }
     }
 
     /// Returns the record as JSON on one line, cut if it is long.

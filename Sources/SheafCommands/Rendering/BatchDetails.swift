@@ -5,7 +5,9 @@ import SheafCore
 /// Formats one batch in full.
 enum BatchDetails {
     /// Returns the lines, each with a label and a value.
-    static func lines(_ batch: BatchSummary, style: Style, now: Timestamp) -> [String] {
+    ///
+    /// - Parameter cost: What the tasks have cost, or why that is unknown; nil leaves the line out.
+    static func lines(_ batch: BatchSummary, cost: String? = nil, style: Style, now: Timestamp) -> [String] {
         var entries: [(label: String, text: String)] = [
             ("batch", batch.info.id.text),
             ("flow", batch.info.flow.text),
@@ -32,6 +34,7 @@ enum BatchDetails {
             let amounts = batch.usage.sorted.map { "\($0.amount) \($0.name)" }
             entries.append(("usage", amounts.joined(separator: ", ")))
         }
+        if let cost { entries.append(("cost", cost)) }
         if !batch.info.source.isEmpty { entries.append(("source", batch.info.source)) }
         if !batch.info.options.tags.isEmpty { entries.append(("tags", Wording.tags(batch.info.options.tags))) }
         entries.append(("options", options(batch.info)))

@@ -75,6 +75,9 @@ package struct ChatFlow: ModelFlow {
         }
     }
 
+    package var fixedModel: String? { model.isTemplated ? nil : model.text }
+    package var hasOutputTokens: Bool { true }
+
     package func request(for task: FlowTask) throws(FlowError) -> ModelRequest { try parts(for: task).request }
 
     package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {

@@ -61,6 +61,9 @@ package struct EmbeddingFlow: ModelFlow {
 
     package var path: String { EmbeddingFormat.path(of: provider) }
 
+    package var fixedModel: String? { model.isTemplated ? nil : model.text }
+    package var hasOutputTokens: Bool { false }
+
     package func request(for task: FlowTask) throws(FlowError) -> ModelRequest { try parts(for: task).request }
 
     package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {

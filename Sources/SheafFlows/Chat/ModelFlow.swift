@@ -9,6 +9,10 @@ package protocol ModelFlow: ExaminableFlow {
     /// The path of the requests below the service's base URL, such as `/chat/completions`; `{model}` stands for the
     /// model.
     var path: String { get }
+    /// The model that every task asks; nil if a template decides.
+    var fixedModel: String? { get }
+    /// Whether answers have tokens of their own that are paid for; embeddings have none.
+    var hasOutputTokens: Bool { get }
 
     /// Returns the request for a task.
     ///

@@ -1,8 +1,10 @@
 package import SheafCore
+import SheafFlows
+package import SheafSettings
 package import SheafSources
 
 /// What a batch would be, for a user who wants to look before anything is published.
-package struct BatchPreview: Sendable, Equatable {
+package struct BatchPreview: Sendable {
     /// The flow.
     package let flow: Name
     /// How many records there are, including unreadable ones.
@@ -17,6 +19,8 @@ package struct BatchPreview: Sendable, Equatable {
     package let parameters: String?
     /// The first unreadable records.
     package let complaints: [String]
+    /// What its requests would use and cost; nil if the flow asks no model.
+    package let estimate: FlowPricing.Estimate?
 
     /// How many tasks there would be; an unreadable record makes as many as others, and all of them fail.
     package var total: Int { records * variants }
@@ -24,7 +28,13 @@ package struct BatchPreview: Sendable, Equatable {
     private static let complaintLimit = 5
 
     /// Reads the whole input and counts.
-    package static func read(_ source: RecordSource, request: BatchRequest) async throws -> BatchPreview {
+    package static func read(
+        _ source: RecordSource,
+        request: BatchRequest,
+        pricing: FlowPricing?
+    ) async throws -> BatchPreview {
+        let parameters = pricing == nil ? [] : request.variants.variants.map { $0.flatMap { try? JSON.parse($0) } }
+        var estimate = pricing?.estimate
         var records = 0
         var invalid = 0
         var first: Record?
@@ -33,7 +43,13 @@ package struct BatchPreview: Sendable, Equatable {
             for item in chunk {
                 records += 1
                 switch item.content {
-                case .record(let record): first = first ?? record
+                case .record(let record):
+                    first = first ?? record
+                    for variant in parameters {
+                        estimate?.add(
+                            FlowTask(batch: "preview", index: 0, record: record, parameters: variant ?? [:], attempt: 1)
+                        )
+                    }
                 case .invalid:
                     invalid += 1
                     if complaints.count < complaintLimit { complaints.append(item.complaint) }
@@ -47,7 +63,8 @@ package struct BatchPreview: Sendable, Equatable {
             variants: request.variants.variants.count,
             first: first,
             parameters: request.variants.variants.first ?? nil,
-            complaints: complaints
+            complaints: complaints,
+            estimate: estimate
         )
     }
 
@@ -58,6 +75,17 @@ package struct BatchPreview: Sendable, Equatable {
             "invalid": .integer(invalid * variants), "variants": .integer(variants),
             "first": first.map { ["record_id": .string($0.id), "record": (try? $0.json) ?? .null] as JSONValue }
                 ?? .null,
+            "estimate": estimate?.json ?? .null,
+        ]
+    }
+}
+
+extension FlowPricing.Estimate {
+    fileprivate var json: JSONValue {
+        [
+            "input_tokens": ["least": .integer(input.least), "most": .integer(input.most)],
+            "output_tokens": ["most": output.map { .integer($0) } ?? .null],
+            "cost": ["least": least.json, "most": most.json], "failing": .integer(failing),
         ]
     }
 }

@@ -3,6 +3,7 @@ import Hummingbird
 import SheafBatches
 import SheafCore
 import SheafFormats
+import SheafSettings
 import SheafSources
 import SheafTelemetry
 
@@ -29,7 +30,9 @@ struct BatchSubmission: Sendable {
     }
 
     /// Reads the records without publishing anything.
-    func preview() async throws -> BatchPreview { try await BatchPreview.read(open(request.source), request: request) }
+    func preview(_ pricing: FlowPricing?) async throws -> BatchPreview {
+        try await BatchPreview.read(open(request.source), request: request, pricing: pricing)
+    }
 
     /// Publishes a batch; returns when every task is confirmed.
     func publish() async throws -> CreatedBatch {

@@ -42,7 +42,9 @@ struct CreateRoutes: Sendable {
             traces: traces,
             parent: trace
         )
-        if submission.options.isDryRun { return .json(try await creation.preview().json) }
+        if submission.options.isDryRun {
+            return .json(try await creation.preview(flow(of: submission.options).pricing).json)
+        }
         guard let id else { return try await response(creation.publish(), prefix: prefix) }
         let done = try await creation.publishOnce(as: id)
         return try await response(

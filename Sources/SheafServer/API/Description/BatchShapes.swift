@@ -58,6 +58,17 @@ extension Shape {
         "invalid": .integer().about("Tasks whose record cannot be read."),
         "variants": .integer(from: 1).about("Tasks for each record."),
         "first": .object(["record_id": .string, "record": .any]).orNull.about("The first record."),
+        "estimate": .object([
+            "input_tokens": .object(["least": .integer(), "most": .integer()]),
+            "output_tokens": .object(["most": .integer().orNull]),
+            "cost": .object(["least": costSchema, "most": costSchema]),
+            "failing": .integer().about("Tasks that cannot be a request."),
+        ]).orNull.about("What the requests would use, by their size; null if the flow asks no model."),
+    ])
+
+    private static let costSchema = Schema.object([
+        "amount": .number.orNull, "currency": .string.optional,
+        "reason": .string.optional.about("Why the amount is unknown."),
     ])
 
     static let deletedBatchSchema = Schema.object([
