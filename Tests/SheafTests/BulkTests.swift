@@ -3,6 +3,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafSources
 import SheafTestSupport
 import Testing
 
@@ -11,6 +12,12 @@ import Testing
 
 /// Tasks that a worker hands to a bulk flow as one job, and jobs that another worker takes over.
 @Suite("Bulks") struct BulkTests {
+    /// A record of ten bytes, as a creator reads it.
+    private static func item(_ number: Int) -> SourceItem {
+        let record = Record(id: "r\(number)", kind: .text, bytes: Array(repeating: UInt8(ascii: "x"), count: 10))
+        return SourceItem(index: number - 1, place: record.id, content: .record(record))
+    }
+
     @Test("Tasks come in bulks, and each outcome is there before its bulk ends", arguments: BrokerKind.allCases)
     func bulks(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
@@ -61,13 +68,13 @@ import Testing
             waiting.maximumWait = .seconds(3_600)
             let flow = waiting.definition()
             try await stage.client { client in
-                let (source, creator) = AsyncStream.makeStream(of: Record.self)
-                async let creating = client.create(plan { $0.id = "slow" }, records: source)
-                creator.yield(Record(id: "r1", kind: .text, bytes: []))
+                let (source, creator) = AsyncStream.makeStream(of: [SourceItem].self)
+                async let creating = client.create(plan { $0.id = "slow" }, from: source)
+                creator.yield([Self.item(1)])
                 try await until("the batch exists") { try await client.batches().count == 1 }
                 async let working = stage.work([flow]) { $0.timing.bulkGathering.patience = .zero }
                 for number in 1...5 {
-                    if number > 1 { creator.yield(Record(id: "r\(number)", kind: .text, bytes: [])) }
+                    if number > 1 { creator.yield([Self.item(number)]) }
                     try await until("task \(number) has joined") {
                         try await bulkLeases(in: client.events(of: "slow")).count == number
                     }
@@ -90,10 +97,9 @@ import Testing
             if byBytes { waiting.maximumBytes = 30 }
             let flow = waiting.definition()
             try await stage.client { client in
-                let (source, creator) = AsyncStream.makeStream(of: Record.self)
-                async let creating = client.create(plan { $0.id = "slow" }, records: source)
-                let text = Array(String(repeating: "x", count: 10).utf8)
-                for number in 1...3 { creator.yield(Record(id: "r\(number)", kind: .text, bytes: text)) }
+                let (source, creator) = AsyncStream.makeStream(of: [SourceItem].self)
+                async let creating = client.create(plan { $0.id = "slow" }, from: source)
+                creator.yield((1...3).map(Self.item))
                 try await until("the batch exists") { try await client.batches().count == 1 }
                 async let working = stage.work([flow]) { $0.timing.bulkGathering.patience = .zero }
                 try await until("the tasks are submitted") { await provider.submissions.joined().count == 3 }
@@ -113,9 +119,9 @@ import Testing
             waiting.maximumWait = .seconds(3_600)
             let flow = waiting.definition()
             try await stage.client { client in
-                let (source, creator) = AsyncStream.makeStream(of: Record.self)
-                async let creating = client.create(plan { $0.id = "slow" }, records: source)
-                creator.yield(Record(id: "r1", kind: .text, bytes: []))
+                let (source, creator) = AsyncStream.makeStream(of: [SourceItem].self)
+                async let creating = client.create(plan { $0.id = "slow" }, from: source)
+                creator.yield([Self.item(1)])
                 try await until("the batch exists") { try await client.batches().count == 1 }
                 async let working = stage.work([flow]) { $0.timing.bulkGathering.patience = .zero }
                 try await until("the task has joined") { try await !bulkLeases(in: client.events(of: "slow")).isEmpty }
