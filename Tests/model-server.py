@@ -24,6 +24,10 @@ class Server(Handler):
         gemini = re.fullmatch(r"/v1beta/models/([\w.-]+):(\w+)", url.path)
         if gemini:
             return self.on_gemini(*gemini.groups(), json.loads(body))
+        azure = re.fullmatch(r"/openai/deployments/([\w.-]+)/chat/completions", url.path)
+        if azure and "api-version" in query:
+            deployed = {**json.loads(body), "model": azure.group(1)}
+            return self.on_openai_v1_chat_completions(query, json.dumps(deployed).encode())
         if handler is None:
             return self.answer(404, {"error": {"message": "there is no such path"}})
         handler(query, body)
@@ -111,6 +115,10 @@ class Server(Handler):
                       "total_tokens": number + 1 + number % 7 + 1,
                       "prompt_tokens_details": {"cached_tokens": 1}},
         })
+
+    def on_openai_v1_chat_completions(self, query, body):
+        self.headers["Authorization"] = f"Bearer {self.headers.get('api-key')}"
+        self.on_v1_chat_completions(query, body)
 
     def on_v1_messages(self, query, body):
         request = json.loads(body)

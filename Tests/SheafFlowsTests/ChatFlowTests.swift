@@ -18,7 +18,7 @@ import Testing
     private static func base(_ provider: ChatProvider, _ server: ModelServer) -> String {
         switch provider {
         case .openai: "\(server.url)/v1/"
-        case .anthropic, .gemini: server.url
+        case .anthropic, .gemini, .azure: server.url
         case .mistral: "\(server.url)/mistral/v1"
         }
     }
@@ -64,6 +64,64 @@ import Testing
                 usage == Usage(["input_tokens": 13, "output_tokens": 6, "total_tokens": 19, "cached_tokens": 1])
             )
             #expect(output["usage"] == usage.json)
+        }
+    }
+
+    @Test("Images, calls of tools and their results are converted for Anthropic") func anthropicContent() throws {
+        let picture: JSONValue = ["type": "image_url", "image_url": ["url": "data:image/png;base64,{{n}}"]]
+        let link: JSONValue = ["type": "image_url", "image_url": "https://h/{{n}}"]
+        let call: JSONValue = ["id": "c", "function": ["name": "look", "arguments": #"{"n":1}"#]]
+        let messages: JSONValue = [
+            ["role": "system", "content": [["type": "text", "text": "s"]]],
+            ["role": "user", "content": [["type": "text", "text": "t"], picture, link]],
+            ["role": "assistant", "content": "a", "tool_calls": [call]],
+            ["role": "tool", "tool_call_id": "c", "content": "r"],
+        ]
+        let flow = try ChatFlow(provider: .anthropic, model: "m", messages: messages)
+        let body = try flow.request(for: FlowFixtures.task(json: #"{"n": "x"}"#)).body
+        #expect(body["system"] == "s")
+        let blocks: JSONValue = [
+            ["type": "text", "text": "t"],
+            ["type": "image", "source": ["type": "base64", "media_type": "image/png", "data": "x"]],
+            ["type": "image", "source": ["type": "url", "url": "https://h/x"]],
+        ]
+        let use: JSONValue = ["type": "tool_use", "id": "c", "name": "look", "input": ["n": 1]]
+        let result: JSONValue = ["type": "tool_result", "tool_use_id": "c", "content": "r"]
+        #expect(
+            body["messages"] == [
+                ["role": "user", "content": blocks],
+                ["role": "assistant", "content": [["type": "text", "text": "a"], use]],
+                ["role": "user", "content": [result]],
+            ]
+        )
+    }
+
+    @Test("A chat with Azure asks the model that is named, or the deployment in the path of an older API")
+    func azure() async throws {
+        try await ModelServer.with { server in
+            for version in [nil, "2025-04-01-preview"] {
+                let flow = try ChatFlow(
+                    provider: .azure,
+                    baseURL: server.url + (version == nil ? "/openai/v1/" : ""),
+                    apiVersion: version,
+                    key: "${KEY}",
+                    model: "m-{{size}}",
+                    messages: Self.messages,
+                    variables: Self.variables
+                )
+                let (output, usage) = try await run(flow, 12)
+                #expect(output["content"] == "m-7: 12" && usage["input_tokens"] == 13)
+            }
+            #expect(throws: FlowConfigurationProblem.self) {
+                try ChatFlow(provider: .azure, model: "m", messages: Self.messages)
+            }
+            let messages: JSONValue = [["role": "user", "content": "1"]]
+            #expect(throws: FlowConfigurationProblem.self) {
+                try ChatFlow(baseURL: server.url, apiVersion: "1", model: "m", messages: messages)
+            }
+            #expect(throws: FlowConfigurationProblem.self) {
+                try ChatFlow(provider: .azure, baseURL: server.url, apiVersion: "1&a=b", model: "m", messages: messages)
+            }
         }
     }
 

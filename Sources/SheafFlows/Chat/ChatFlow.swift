@@ -11,12 +11,14 @@ package struct ChatFlow: ModelFlow {
     private let messages: JSONTemplate
     private let options: JSONTemplate
     package let service: ModelService
+    package let path: String
 
     /// Defines a flow.
     ///
     /// - Parameters:
     ///   - provider: The API that the service offers.
     ///   - baseURL: The URL of the service; nil means the provider's own.
+    ///   - apiVersion: The version of Azure's API; nil means the one that has no versions.
     ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
     ///   - messages: A list of messages with `role` and `content`, whose strings are templates; or a template that
@@ -30,6 +32,7 @@ package struct ChatFlow: ModelFlow {
     package init(
         provider: ChatProvider = .openai,
         baseURL: String? = nil,
+        apiVersion: String? = nil,
         key: String? = nil,
         model: String,
         messages: JSONValue,
@@ -53,26 +56,26 @@ package struct ChatFlow: ModelFlow {
         self.messages = try ModelTemplates.json(messages, "messages")
         self.options = try ModelTemplates.json(options, "options")
         self.service = try ModelService(
-            baseURL: provider.base(baseURL),
-            headers: provider.headers(key: key) + headers,
+            baseURL: provider.base(baseURL, version: apiVersion),
+            query: AzureChat.query(version: apiVersion),
+            headers: provider.headers(key: key, and: headers),
             maximumOutput: maximumOutput,
             variables: variables
         )
+        self.path =
+            switch provider {
+            case .openai: OpenAIChat.path
+            case .anthropic: AnthropicChat.path
+            case .gemini: GeminiChat.path
+            case .mistral: MistralChat.path
+            case .azure: AzureChat.path(OpenAIChat.path, version: apiVersion)
+            }
     }
 
     /// Asks the model about one task.
     package func run(_ task: FlowTask) async throws -> FlowOutput {
         let (scope, request) = try parts(for: task)
         return try output(of: await service.ask(request, scope), for: task)
-    }
-
-    package var path: String {
-        switch provider {
-        case .openai: OpenAIChat.path
-        case .anthropic: AnthropicChat.path
-        case .gemini: GeminiChat.path
-        case .mistral: MistralChat.path
-        }
     }
 
     package var fixedModel: String? { model.isTemplated ? nil : model.text }
@@ -83,7 +86,7 @@ package struct ChatFlow: ModelFlow {
     package func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput {
         do throws(FlowError) {
             return switch provider {
-            case .openai: try OpenAIChat.answer(answer).output
+            case .openai, .azure: try OpenAIChat.answer(answer).output
             case .anthropic: try AnthropicChat.answer(answer).output
             case .gemini: try GeminiChat.answer(answer).output
             case .mistral: try MistralChat.answer(answer).output
@@ -117,6 +120,9 @@ package struct ChatFlow: ModelFlow {
                 path = try GeminiChat.filled(path, model: model)
                 body = try GeminiChat.request(messages: messages, options: options)
             case .mistral: body = MistralChat.request(model: model, messages: messages, options: options)
+            case .azure:
+                path = try AzureChat.filled(path, model: model)
+                body = OpenAIChat.request(model: model, messages: messages, options: options)
             }
             return (scope, ModelRequest(model: model, path: path, body: body))
         } catch {

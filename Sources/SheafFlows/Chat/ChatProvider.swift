@@ -11,31 +11,54 @@ package enum ChatProvider: String, Sendable, CaseIterable {
     case gemini
     /// Mistral's chat completions and embeddings.
     case mistral
+    /// Azure OpenAI: OpenAI's chat completions and embeddings, at a resource of the user's.
+    case azure
 
-    /// The URL of the provider's own service.
-    package var baseURL: String {
+    /// The URL of the provider's own service; nil if it has none that all users share.
+    package var baseURL: String? {
         switch self {
         case .openai: "https://api.openai.com/v1"
         case .anthropic: "https://api.anthropic.com"
         case .gemini: "https://generativelanguage.googleapis.com"
         case .mistral: "https://api.mistral.ai/v1"
+        case .azure: nil
         }
     }
 
     /// Returns the URL below which requests are sent.
     ///
-    /// - Parameter configured: The configured URL; nil means the provider's own.
-    func base(_ configured: String?) -> String {
-        let url = configured ?? baseURL
-        return self == .gemini ? GeminiChat.base(url) : url
+    /// - Parameters:
+    ///   - configured: The configured URL; nil means the provider's own.
+    ///   - version: The configured version of Azure's API.
+    func base(_ configured: String?, version: String?) throws(FlowConfigurationProblem) -> String {
+        if version != nil, self != .azure {
+            throw FlowConfigurationProblem(.key("api_version"), "only provider: azure has versions")
+        }
+        guard let url = configured ?? baseURL else {
+            throw FlowConfigurationProblem(
+                .key("base_url"),
+                "it is missing; set the URL of your resource, such as https://NAME.openai.azure.com"
+            )
+        }
+        return switch self {
+        case .gemini: GeminiChat.base(url)
+        case .azure: AzureChat.base(url, version: version)
+        case .openai, .anthropic, .mistral: url
+        }
     }
 
-    /// Returns the headers that authenticate a request.
-    func headers(key: String?) -> [(name: String, value: String)] {
+    /// Returns the headers of a request: those that authenticate it, and those of the flow, which come before them.
+    func headers(key: String?, and own: [(name: String, value: String)]) -> [(name: String, value: String)] {
+        let names = Set(own.map { $0.name.lowercased() })
+        return headers(key: key).filter { !names.contains($0.name.lowercased()) } + own
+    }
+
+    private func headers(key: String?) -> [(name: String, value: String)] {
         switch self {
         case .openai, .mistral: key.map { [("Authorization", "Bearer \($0)")] } ?? []
         case .anthropic: [("anthropic-version", "2023-06-01")] + (key.map { [("x-api-key", $0)] } ?? [])
         case .gemini: key.map { [("x-goog-api-key", $0)] } ?? []
+        case .azure: key.map { [("api-key", $0)] } ?? []
         }
     }
 }
@@ -131,7 +154,7 @@ enum AnthropicChat {
     /// The longest answer by default; the service requires a limit.
     private static let defaultMaximumTokens = 4_096
 
-    /// Makes a request; system messages, tools and stop words in OpenAI's format are converted to Anthropic's.
+    /// Makes a request; system messages, images, tools and stop words in OpenAI's format are converted to Anthropic's.
     static func request(model: String, messages: JSONValue, options: JSONValue) -> JSONValue {
         var body: JSONValue = ["model": .string(model)]
         if options["max_tokens"] == nil { body.set("max_tokens", to: .integer(defaultMaximumTokens)) }
@@ -144,9 +167,8 @@ enum AnthropicChat {
             }
         }
         let all = messages.arrayValue ?? []
-        let system = all.filter { $0["role"] == "system" }.compactMap { $0["content"]?.stringValue }
-        if !system.isEmpty { body.set("system", to: .string(system.joined(separator: "\n\n"))) }
-        body.set("messages", to: .array(all.filter { $0["role"] != "system" }))
+        if let system = AnthropicContent.system(all) { body.set("system", to: system) }
+        body.set("messages", to: .array(AnthropicContent.messages(all)))
         return body
     }
 

@@ -10,12 +10,14 @@ package struct EmbeddingFlow: ModelFlow {
     private let input: JSONTemplate
     private let options: JSONTemplate
     package let service: ModelService
+    package let path: String
 
     /// Defines a flow.
     ///
     /// - Parameters:
     ///   - provider: The API that the service offers.
     ///   - baseURL: The URL of the service; nil means the provider's own.
+    ///   - apiVersion: The version of Azure's API; nil means the one that has no versions.
     ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
     ///   - input: A string or a list of strings, which are templates.
@@ -27,6 +29,7 @@ package struct EmbeddingFlow: ModelFlow {
     package init(
         provider: ChatProvider = .openai,
         baseURL: String? = nil,
+        apiVersion: String? = nil,
         key: String? = nil,
         model: String,
         input: JSONValue,
@@ -46,11 +49,14 @@ package struct EmbeddingFlow: ModelFlow {
         self.input = try ModelTemplates.json(input, "input")
         self.options = try ModelTemplates.json(options, "options")
         self.service = try ModelService(
-            baseURL: provider.base(baseURL),
-            headers: provider.headers(key: key) + headers,
+            baseURL: provider.base(baseURL, version: apiVersion),
+            query: AzureChat.query(version: apiVersion),
+            headers: provider.headers(key: key, and: headers),
             maximumOutput: maximumOutput,
             variables: variables
         )
+        let path = EmbeddingFormat.path(of: provider)
+        self.path = provider == .azure ? AzureChat.path(path, version: apiVersion) : path
     }
 
     /// Asks for the embedding of one task.
@@ -58,8 +64,6 @@ package struct EmbeddingFlow: ModelFlow {
         let (scope, request) = try parts(for: task)
         return try output(of: await service.ask(request, scope), to: request)
     }
-
-    package var path: String { EmbeddingFormat.path(of: provider) }
 
     package var fixedModel: String? { model.isTemplated ? nil : model.text }
     package var hasOutputTokens: Bool { false }
@@ -98,12 +102,13 @@ package struct EmbeddingFlow: ModelFlow {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
             let input = try ModelTemplates.rendered(input, scope, "input")
-            let request = try EmbeddingFormat.request(
+            var request = try EmbeddingFormat.request(
                 to: provider,
                 model: RequestParts.rendered(model, scope, "model"),
                 input: input.arrayValue == nil ? .string(input.renderedText) : input,
                 options: ModelTemplates.rendered(options, scope, "options")
             )
+            if provider == .azure { request.path = try AzureChat.filled(path, model: request.model) }
             return (scope, request)
         } catch {
             throw FlowError(type: FlowError.templateType, message: error.description)

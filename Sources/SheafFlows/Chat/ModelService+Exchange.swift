@@ -12,6 +12,8 @@ package struct ModelAnswer: Sendable {
     package var failure: (any Error)?
     /// The time that the service asks to wait; nil if it gave none.
     package var retryAfter: Duration?
+    /// The error that the body reports, whatever the status is; nil if there is none in a known format.
+    package var reason: String?
     /// The method and the URL of the request, without secrets.
     package var request: String
 }
@@ -86,23 +88,70 @@ extension ModelService {
         return try await answer(to: request, within: limit) { try await caller.send(request, body) }
     }
 
-    /// Downloads a file of any size.
-    ///
-    /// A redirect to another scheme, host or port is followed without the headers of the flow, so that the key is sent
-    /// to no other server.
+    /// Sends an object with one member: a list of the JSON values that are the lines of a file.
     ///
     /// - Parameters:
     ///   - path: The path below the base URL.
+    ///   - name: The name of the member.
+    ///   - file: The file, read from its beginning; each line has a line break.
+    ///   - size: The bytes of the file.
+    ///   - limit: How long the exchange may take.
+    /// - Throws: ``FlowError`` if there is no answer.
+    package func post(
+        _ path: String,
+        _ name: String,
+        lines file: SystemPackage.FileDescriptor,
+        size: Int,
+        within limit: Duration
+    ) async throws -> ModelAnswer {
+        var call = try call("POST", path, .withoutTask)
+        call.headers.removeAll { $0.name.lowercased() == "content-type" }
+        call.headers.append(("Content-Type", "application/json"))
+        // A line break is no part of a JSON value, and the last one ends the list.
+        let body = StreamedBody(
+            head: Array("{\"\(name)\":[".utf8),
+            file: file,
+            size: max(0, size - 1),
+            tail: Array("]}".utf8),
+            lineBreak: UInt8(ascii: ",")
+        )
+        let request = call
+        return try await answer(to: request, within: limit) { try await caller.send(request, body) }
+    }
+
+    /// Downloads a file of any size.
+    ///
+    /// A request to another scheme, host or port than that of the service, and a redirect to one, is made without the
+    /// headers of the flow, so that the key is sent to no other server.
+    ///
+    /// - Parameters:
+    ///   - location: The path below the base URL, or a URL.
     ///   - file: Is given the content of a successful answer.
+    ///   - size: After how many bytes the download may end; nil means the whole file.
     ///   - limit: How long the download may take.
     /// - Throws: ``FlowError`` if there is no answer, or if it is cut off as far as HTTP can tell.
-    package func download(_ path: String, to file: SystemPackage.FileDescriptor, within limit: Duration) async throws
-        -> ModelAnswer
-    {
-        let request = try call("GET", path, .withoutTask)
-        return try await answer(to: request, within: limit) {
-            try await caller.download(request, redirects: Self.redirects) { chunk in
+    package func download(
+        _ location: String,
+        to file: SystemPackage.FileDescriptor,
+        upTo size: Int? = nil,
+        within limit: Duration
+    ) async throws -> ModelAnswer {
+        let own = try call("GET", location.hasPrefix("/") ? location : "", .withoutTask)
+        var request = own
+        if !location.hasPrefix("/") {
+            guard let target = HTTPAddress(location) else {
+                let message = "\(own.description) leads to a file whose URL is invalid"
+                throw FlowError(type: FlowError.redirectsType, message: message)
+            }
+            request = own.redirected(to: target, status: 302)
+        }
+        let call = request
+        return try await answer(to: call, within: limit) {
+            var left = size ?? .max
+            return try await caller.download(call, named: own.url, redirects: Self.redirects) { chunk in
                 _ = try file.writeAll(chunk.readableBytesView)
+                left -= chunk.readableBytes
+                return left > 0
             }
         }
     }
@@ -150,11 +199,13 @@ extension ModelService {
             }
             var failure: (any Error)?
             do { try check(answer, to: call) } catch { failure = secrets.masked(error) }
+            let json = try? JSON.parse(answer.body)
             return ModelAnswer(
                 status: answer.status,
-                json: try? JSON.parse(answer.body),
+                json: json,
                 failure: failure,
                 retryAfter: answer.header("retry-after").flatMap { RetryAfter.parse($0) },
+                reason: json.flatMap { Self.reason(in: $0) }.map { secrets.masked($0) },
                 request: call.description
             )
         } catch {

@@ -9,12 +9,15 @@ package struct ModelService: Sendable {
     let secrets: Secrets
     let caller: HTTPCaller
     private let headers: [(name: String, value: ArgumentTemplate)]
+    /// What follows the path of each request, such as `api-version=2026-01-01`; nil if there is nothing.
+    private let query: String?
 
     /// Prepares to ask a service.
     ///
     /// - Throws: ``FlowConfigurationProblem`` if the URL or a header is invalid.
     init(
         baseURL: String,
+        query: String? = nil,
         headers: [(name: String, value: String)],
         maximumOutput: Int,
         variables: [String: String]
@@ -25,6 +28,7 @@ package struct ModelService: Sendable {
                 "expected a URL such as https://host/v1, without user, password and query"
             )
         }
+        self.query = query
         self.base = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
         self.maximumOutput = maximumOutput
         self.headers = try RequestParts.headers(headers, variables)
@@ -60,7 +64,8 @@ package struct ModelService: Sendable {
 
     /// Makes a request to a path below the base URL, with the headers of the flow.
     func call(_ method: String, _ path: String, _ scope: TemplateScope) throws(FlowError) -> HTTPCall {
-        guard let address = HTTPAddress(base + path) else {
+        let query = query.map { (path.contains("?") ? "&" : "?") + $0 } ?? ""
+        guard let address = HTTPAddress(base + path + query) else {
             throw FlowError(type: FlowError.templateType, message: "'\(base)\(path)' is not a valid URL")
         }
         var call = HTTPCall(method: method, url: address)

@@ -62,27 +62,29 @@ final class HTTPCaller: Sendable {
         return try await send(call, body: body, through: shared()) { try await self.body(of: $0, to: call) }
     }
 
-    /// Gets a body of any size from a host that the flow's owner named.
+    /// Gets a body of any size.
     ///
     /// Redirects are followed. A request to another scheme, host or port has no header that may authenticate it, and
     /// another host must not have a private address.
     ///
     /// - Parameters:
     ///   - call: The request.
+    ///   - named: The host that the flow's owner named.
     ///   - redirects: The most redirects that are followed.
-    ///   - receive: Is given the body of a success, piece by piece.
+    ///   - receive: Is given the body of a success, piece by piece; returns false if it needs no more.
     /// - Returns: The answer; its body is empty if it was a success.
     func download(
         _ call: HTTPCall,
+        named: HTTPAddress,
         redirects: Int,
-        _ receive: (ByteBuffer) async throws -> Void
+        _ receive: (ByteBuffer) async throws -> Bool
     ) async throws -> HTTPAnswer {
         var call = call
         let first = call.url
         for _ in 0...redirects {
             let current = call
             let client: HTTPClient
-            if current.url.host == first.host {
+            if current.url.host == named.host {
                 client = shared()
             } else {
                 let address = try await publicAddress(of: current.url)
@@ -94,14 +96,14 @@ final class HTTPCaller: Sendable {
                     guard (200..<300).contains(response.status.code) else {
                         return try await self.body(of: response, to: current)
                     }
-                    for try await chunk in response.body { try await receive(chunk) }
+                    for try await chunk in response.body { guard try await receive(chunk) else { break } }
                     return []
                 }
             } catch {
-                if current.url.host != first.host { try? await client.shutdown() }
+                if current.url.host != named.host { try? await client.shutdown() }
                 throw error
             }
-            if current.url.host != first.host { try? await client.shutdown() }
+            if current.url.host != named.host { try? await client.shutdown() }
             guard [301, 302, 303, 307, 308].contains(answer.status), let location = answer.header("location"),
                 let target = HTTPAddress(location, relativeTo: current.url)
             else { return answer }

@@ -14,6 +14,8 @@ struct StreamedBody: AsyncSequence, Sendable {
     /// The bytes of the file.
     let size: Int
     let tail: [UInt8]
+    /// What is sent for each line break of the file; nil means the line break.
+    var lineBreak: UInt8?
 
     /// The length of the body in bytes.
     var count: Int { head.count + size + tail.count }
@@ -40,6 +42,9 @@ struct StreamedBody: AsyncSequence, Sendable {
                 }
                 guard count > 0 else { throw Errno.ioError }
                 offset += count
+                if let lineBreak = body.lineBreak {
+                    for place in 0..<count where bytes[place] == UInt8(ascii: "\n") { bytes[place] = lineBreak }
+                }
                 return ByteBuffer(bytes: bytes[..<count])
             }
             if hasTail {

@@ -54,7 +54,7 @@ struct ChatKind: ModelKind {
     let timeout: Duration? = .seconds(600)
 
     private static let keys = [
-        "provider", "base_url", "api_key", "model", "system", "prompt", "messages", "options", "headers",
+        "provider", "base_url", "api_version", "api_key", "model", "system", "prompt", "messages", "options", "headers",
     ]
 
     func read(_ entry: FlowEntry) throws(SettingsError) -> any Flow {
@@ -66,6 +66,7 @@ struct ChatKind: ModelKind {
             try ChatFlow(
                 provider: provider,
                 baseURL: model.baseURL,
+                apiVersion: model.apiVersion,
                 key: model.key,
                 model: model.name,
                 messages: messages,
@@ -106,7 +107,9 @@ struct EmbeddingKind: ModelKind {
     let key = "embedding"
     let timeout: Duration? = .seconds(60)
 
-    private static let keys = ["provider", "base_url", "api_key", "model", "input", "options", "headers"]
+    private static let keys = [
+        "provider", "base_url", "api_version", "api_key", "model", "input", "options", "headers",
+    ]
 
     func read(_ entry: FlowEntry) throws(SettingsError) -> any Flow {
         let request = try RequestReader(entry, knowing: Self.keys)
@@ -120,6 +123,7 @@ struct EmbeddingKind: ModelKind {
             try EmbeddingFlow(
                 provider: provider,
                 baseURL: model.baseURL,
+                apiVersion: model.apiVersion,
                 key: model.key,
                 model: model.name,
                 input: input.json,
@@ -173,6 +177,7 @@ private struct RequestReader {
     /// What is asked of a model.
     struct Model {
         var baseURL: String?
+        var apiVersion: String?
         var key: String?
         var name: String
         var options: JSONValue
@@ -187,6 +192,7 @@ private struct RequestReader {
         }
         return Model(
             baseURL: try keys["base_url"]?.nonEmptyText("a URL"),
+            apiVersion: try keys["api_version"]?.nonEmptyText("a version, such as 2025-04-01-preview"),
             key: try keys["api_key"]?.nonEmptyText("a key, such as ${API_KEY}"),
             name: try model.nonEmptyText("the name of a model"),
             options: keys["options"]?.json ?? [:],
