@@ -39,6 +39,10 @@ def listen(handler):
     return listener.server_address[1]
 
 
-def serve(handler):
-    print(listen(handler), flush=True)
+def announce(port):
+    print(port, flush=True)
     sys.stdin.read()
+
+
+def serve(handler):
+    announce(listen(handler))

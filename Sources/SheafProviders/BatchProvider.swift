@@ -17,16 +17,30 @@ package protocol BatchProvider: Sendable {
     /// How large a submission can be.
     var limits: BatchLimits { get }
 
+    /// Whether the provider keeps our key or the uploaded requests with a submission, so that it is found at once.
+    ///
+    /// Without a handle, a submission may be known by its results only, and is looked for longer.
+    var hasHandle: Bool { get }
+
     /// Returns the request of a task as a line of a submission.
     ///
     /// - Throws: ``FlowError`` if the task cannot be a request; it then fails without being submitted.
     func encode(_ task: FlowTask, id: String) throws(FlowError) -> BatchLine
-    /// Uploads the requests of a submission. Nothing runs yet, and nothing is paid for.
-    func upload(_ requests: SpoolFile, size: Int, key: String) async throws -> UploadedFile
-    /// Creates a submission from uploaded requests.
-    func create(_ file: UploadedFile, key: String, batch: Name) async throws -> SubmissionState
-    /// Returns the submissions that were created with a key or from an upload, the oldest first.
-    func find(key: String, file: UploadedFile) async throws -> [SubmissionState]
+    /// Prepares a submission; nothing runs yet, and nothing is paid for.
+    ///
+    /// A provider that takes files is given the requests. One that takes the requests with the creation is only asked
+    /// for what a later look for the submission needs.
+    func prepare(_ requests: BatchRequests, key: String) async throws -> Preparation
+    /// Creates a prepared submission.
+    ///
+    /// - Parameter requests: The requests; nil if another run has prepared the submission, which happens only if
+    ///   ``hasHandle`` is true.
+    func create(_ preparation: Preparation, _ requests: BatchRequests?, key: String, batch: Name) async throws
+        -> SubmissionState
+    /// Returns the submissions that may have been created from a preparation.
+    ///
+    /// - Parameter requests: How many requests the submission has.
+    func find(_ preparation: Preparation, key: String, requests: Int) async throws -> SubmissionMatches
     /// Returns the state of a submission.
     func poll(_ id: String) async throws -> SubmissionState
     /// Reads the results of a submission that has ended, in any order and in constant memory.
@@ -37,8 +51,8 @@ package protocol BatchProvider: Sendable {
     func result(of row: BatchRow, for task: FlowTask) -> Result<FlowOutput, FlowError>
     /// Asks for the end of a submission.
     func cancel(_ id: String) async throws
-    /// Deletes the uploaded requests.
-    func remove(_ file: UploadedFile) async throws
+    /// Deletes what was uploaded to prepare a submission.
+    func remove(_ preparation: Preparation) async throws
     /// Closes the connections.
     func shutDown() async
 }
@@ -75,16 +89,48 @@ package struct BatchLine: Sendable {
     }
 }
 
-/// Requests that were uploaded.
-package struct UploadedFile: Sendable, Equatable {
-    /// The provider's id of the file.
+extension BatchProvider {
+    package var hasHandle: Bool { true }
+}
+
+/// The requests of a submission in a temporary file, each on a line.
+package struct BatchRequests: Sendable {
+    package var spool: SpoolFile
+    /// The bytes of the file.
+    package var size: Int
+    /// How many requests there are.
+    package var count: Int
+
+    package init(spool: SpoolFile, size: Int, count: Int) {
+        self.spool = spool
+        self.size = size
+        self.count = count
+    }
+}
+
+/// What is known of a submission before it is created, by which it can be found.
+package struct Preparation: Sendable, Equatable {
+    /// The provider's id of the uploaded requests, or of the submission that was its newest before.
     package var id: String
-    /// When the provider received it, in seconds since 1970 by the provider's clock; 0 if it is unknown.
+    /// The time of the preparation, in seconds since 1970 by the provider's clock; 0 if it is unknown.
     package var createdAt: Int
 
     package init(id: String, createdAt: Int) {
         self.id = id
         self.createdAt = createdAt
+    }
+}
+
+/// The submissions of a provider that may be the one that is looked for.
+package struct SubmissionMatches: Sendable, Equatable {
+    /// Those that are certainly meant, the oldest first.
+    package var certain: [SubmissionState]
+    /// Those of which it is unknown until they have ended, the oldest first.
+    package var possible: [SubmissionState]
+
+    package init(certain: [SubmissionState] = [], possible: [SubmissionState] = []) {
+        self.certain = certain
+        self.possible = possible
     }
 }
 

@@ -1,39 +1,44 @@
+import OrderedCollections
 package import SheafCore
 package import SheafFlows
 
 /// The Files and Batches API of OpenAI, and of services that offer the same API.
 ///
 /// The format is that of OpenAI's documentation, <https://developers.openai.com/api/docs/guides/batch>.
-package struct OpenAIBatches: BatchProvider {
+package struct OpenAIBatches: ModelBatches {
     /// The limits of OpenAI: 50,000 requests, 50,000 inputs of embeddings, and 200 MB, of which a tenth is kept free.
     package static let limits = BatchLimits(requests: 50_000, inputs: 50_000, bytes: 180_000_000)
 
-    /// How long a short exchange, and the transfer of a file, may take.
-    private static let patience = (exchange: Duration.seconds(60), transfer: Duration.seconds(3_600))
+    /// The limits of Azure OpenAI, of which a tenth is kept free.
+    package static let azureLimits = BatchLimits(requests: 90_000, inputs: 90_000, bytes: 180_000_000)
+
+    /// Whose form of the API a service offers.
+    package enum Dialect: Sendable {
+        case openai, azure
+    }
+
+    /// After how many seconds Azure deletes files: 30 days, the most that it accepts.
+    private static let azureExpiry = 2_592_000
     /// The names of our entries in the metadata of a submission.
     private static let metadata = (key: "sheaf_submission", batch: "sheaf_batch")
     /// The most entries of a page of the list.
     private static let page = 100
-    /// What a line of results has besides the answer, in bytes.
-    private static let lineOverhead = 4 << 10
 
     package let limits: BatchLimits
     package let flow: any ModelFlow
-
-    private var service: ModelService { flow.service }
+    private let dialect: Dialect
 
     /// Makes a client.
     ///
     /// - Parameters:
     ///   - flow: Builds the requests and reads the answers; its service must offer the API.
+    ///   - dialect: Whose form of the API the service offers.
     ///   - limits: How large a submission can be.
-    package init(_ flow: any ModelFlow, limits: BatchLimits = OpenAIBatches.limits) {
+    package init(_ flow: any ModelFlow, dialect: Dialect = .openai, limits: BatchLimits = OpenAIBatches.limits) {
         self.flow = flow
+        self.dialect = dialect
         self.limits = limits
     }
-
-    package var address: String { service.base }
-    package var use: String { "\(flow.examine().use), by its batch API" }
 
     // MARK: Submitting
 
@@ -45,36 +50,57 @@ package struct OpenAIBatches: BatchProvider {
         return BatchLine(bytes: line.bytes, model: request.model, inputs: request.inputs)
     }
 
-    /// The path in requests, which has its version whatever the base URL is.
-    private var endpoint: String { "/v1\(flow.path)" }
+    /// The path in requests, which does not depend on the base URL.
+    var endpoint: String {
+        switch dialect {
+        case .openai: "/v1\(flow.path)"
+        // The name of the deployment is in the body.
+        case .azure: flow.path.replacing("/deployments/{model}", with: "")
+        }
+    }
 
-    package func upload(_ requests: SpoolFile, size: Int, key: String) async throws -> UploadedFile {
+    package func prepare(_ requests: BatchRequests, key: String) async throws -> Preparation {
+        var fields = [("purpose", "batch")]
+        if dialect == .azure {
+            // A resource has room for 500 files without an expiry, and for 10,000 with one.
+            fields += [("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "\(Self.azureExpiry)")]
+        }
+        let form = fields
         let answer = try await attempt {
             try await service.upload(
                 "/files",
-                fields: [("purpose", "batch")],
+                fields: form,
                 name: "\(key).jsonl",
-                file: requests.descriptor,
-                size: size,
+                file: requests.spool.descriptor,
+                size: requests.size,
                 // The key is random, so that it does not occur in what it bounds.
                 boundary: "\(key)-boundary",
                 within: Self.patience.transfer
             )
         }
         guard let id = Self.id(answer.json) else { throw Self.junk(answer, "a file's id") }
-        return UploadedFile(id: id, createdAt: Self.amount(answer.json?["created_at"]))
+        return Preparation(id: id, createdAt: Self.amount(answer.json?["created_at"]))
     }
 
-    package func create(_ file: UploadedFile, key: String, batch: Name) async throws -> SubmissionState {
-        let body: JSONValue = [
-            "input_file_id": .string(file.id), "endpoint": .string(endpoint), "completion_window": "24h",
+    package func create(
+        _ preparation: Preparation,
+        _ requests: BatchRequests?,
+        key: String,
+        batch: Name
+    ) async throws -> SubmissionState {
+        var body: OrderedDictionary<String, JSONValue> = [
+            "input_file_id": .string(preparation.id), "endpoint": .string(endpoint), "completion_window": "24h",
             "metadata": [Self.metadata.key: .string(key), Self.metadata.batch: .string(batch.text)],
         ]
+        if dialect == .azure {
+            body["output_expires_after"] = ["anchor": "created_at", "seconds": .integer(Self.azureExpiry)]
+        }
+        let request = JSONValue.object(body)
         let answer = try await attempt {
             try await service.exchange(
                 "POST",
                 "/batches",
-                body: body,
+                body: request,
                 headers: [("Idempotency-Key", key)],
                 within: Self.patience.exchange
             )
@@ -82,7 +108,7 @@ package struct OpenAIBatches: BatchProvider {
         return try Self.state(answer)
     }
 
-    package func find(key: String, file: UploadedFile) async throws -> [SubmissionState] {
+    package func find(_ preparation: Preparation, key: String, requests: Int) async throws -> SubmissionMatches {
         var found: [SubmissionState] = []
         var seen: Set<String> = []
         var after: String?
@@ -95,7 +121,7 @@ package struct OpenAIBatches: BatchProvider {
             for entry in entries {
                 let isOurs =
                     entry["metadata"]?[Self.metadata.key]?.stringValue.map { $0 == key }
-                    ?? (entry["input_file_id"]?.stringValue == file.id)
+                    ?? (entry["input_file_id"]?.stringValue == preparation.id)
                 if isOurs, let state = Self.state(entry, nil), !found.contains(where: { $0.id == state.id }) {
                     found.append(state)
                 }
@@ -106,10 +132,10 @@ package struct OpenAIBatches: BatchProvider {
             else { break }
             // The list begins with the newest. By the provider's clock, a submission is younger than its file.
             let newest = entries.compactMap { $0["created_at"]?.intValue }.max() ?? .max
-            if newest < file.createdAt - 3_600 { break }
+            if newest < preparation.createdAt - 3_600 { break }
             after = last
         }
-        return found.sorted { $0.createdAt < $1.createdAt }
+        return SubmissionMatches(certain: found.sorted { $0.createdAt < $1.createdAt })
     }
 
     // MARK: Following
@@ -126,51 +152,20 @@ package struct OpenAIBatches: BatchProvider {
         }
     }
 
-    package func remove(_ file: UploadedFile) async throws {
+    package func remove(_ preparation: Preparation) async throws {
         _ = try await attempt {
-            try await service.exchange("DELETE", "/files/\(file.id)", within: Self.patience.exchange)
+            try await service.exchange("DELETE", "/files/\(preparation.id)", within: Self.patience.exchange)
         }
     }
-
-    package func shutDown() async { await flow.shutDown() }
 
     // MARK: Results
 
     package func read(_ state: SubmissionState, _ each: (BatchRow) async throws -> Void) async throws -> RowCounts {
         var counts = RowCounts()
         for file in state.files {
-            let spool = try SpoolFile()
-            _ = try await attempt {
-                try await service.download(
-                    "/files/\(file)/content",
-                    to: spool.descriptor,
-                    within: Self.patience.transfer
-                )
-            }
-            try await spool.readLines(atMost: service.maximumOutput + Self.lineOverhead) { line, isTooLong in
-                if let row = isTooLong ? tooLong(line) : Self.row(line) {
-                    counts.rows += 1
-                    try await each(row)
-                } else {
-                    counts.damaged += 1
-                }
-            }
+            try await readLines(of: "/files/\(file)/content", into: &counts, Self.row, each)
         }
         return counts
-    }
-
-    package func result(of row: BatchRow, for task: FlowTask) -> Result<FlowOutput, FlowError> {
-        switch row.content {
-        case .failure(let error): return .failure(error)
-        case .notRun: return .failure(FlowError(type: "not-run", message: "the request did not run", isRetryable: true))
-        case .answer(let status, let body):
-            if let failure = service.failure(of: flow.path, status: status, body: body) { return .failure(failure) }
-            do throws(FlowError) {
-                return .success(try flow.output(of: body, for: task))
-            } catch {
-                return .failure(error)
-            }
-        }
     }
 
     /// Reads a line of results; returns nil if it is none.
@@ -206,61 +201,7 @@ package struct OpenAIBatches: BatchProvider {
         return BatchRow(id: id, content: .failure(failure))
     }
 
-    /// Returns the result of a line whose end was left out; nil if its id is not in the part that was read.
-    private func tooLong(_ line: [UInt8]) -> BatchRow? {
-        let text = String(decoding: line.prefix(Self.lineOverhead), as: UTF8.self)
-        guard let match = text.firstMatch(of: /"custom_id"\s*:\s*"([^"\\]+)"/) else { return nil }
-        let failure = FlowError(
-            type: "output-too-large",
-            message: "the answer has more than \(service.maximumOutput) bytes; max_output sets the limit"
-        )
-        return BatchRow(id: String(match.1), content: .failure(failure))
-    }
-
     // MARK: Answers
-
-    /// Sends a request, and decides what a failure means.
-    private func attempt(_ send: () async throws -> ModelAnswer) async throws -> ModelAnswer {
-        let answer: ModelAnswer
-        do {
-            answer = try await send()
-        } catch let error as FlowError {
-            // Without a connection, nothing can be known; a header that cannot be built is the flow's own mistake.
-            throw error.isRetryable ? ProviderFailure.unclear(error) : ProviderFailure.refused(error)
-        }
-        switch answer.failure {
-        case nil: return answer
-        case let throttle as FlowThrottle where answer.status == 429: throw ProviderFailure.later(throttle)
-        case let throttle as FlowThrottle:
-            let error = FlowError(type: "http-\(answer.status)", message: throttle.message, isRetryable: true)
-            throw ProviderFailure.unclear(error)
-        case let error as FlowError where answer.status == 404: throw ProviderFailure.absent(error)
-        case let error as FlowError:
-            let detail = answer.json?["error"] ?? .null
-            // Azure refuses a submission over the quota with 400.
-            let isOverQuota =
-                answer.status == 400
-                && (detail["code"] == "token_limit_exceeded"
-                    || detail["message"]?.stringValue?.contains("token_limit_exceeded") == true)
-            if isOverQuota {
-                throw ProviderFailure.later(FlowThrottle(delay: answer.retryAfter, message: error.message))
-            }
-            throw error.isRetryable || answer.status == 409 || answer.status < 400
-                ? ProviderFailure.unclear(error) : ProviderFailure.refused(error)
-        case let error?: throw error
-        }
-    }
-
-    /// The error for an answer that has not the expected content.
-    private static func junk(_ answer: ModelAnswer, _ expected: String) -> ProviderFailure {
-        let found = answer.json == nil ? "with a body that is not JSON" : "without \(expected)"
-        return .unclear(
-            FlowError(
-                type: answer.json == nil ? "output-not-json" : "unexpected-answer",
-                message: "\(answer.request) answered \(answer.status) \(found)"
-            )
-        )
-    }
 
     private static func state(_ answer: ModelAnswer) throws -> SubmissionState {
         guard let state = answer.json.flatMap({ state($0, answer.retryAfter) }) else {
@@ -283,24 +224,6 @@ package struct OpenAIBatches: BatchProvider {
         state.retryAfter = retryAfter
         return state
     }
-
-    /// Returns the id of an object; nil if it has none that can be part of a URL and of a memo.
-    private static func id(_ json: JSONValue?) -> String? { (json?["id"]?.stringValue).flatMap { isID($0) ? $0 : nil } }
-
-    private static func isID(_ text: String) -> Bool {
-        (1...128).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"):
-                    true
-                default: "-_.:".utf8.contains(byte)
-                }
-            }
-    }
-
-    /// Reads an amount or a time, which may be any number.
-    private static func amount(_ json: JSONValue?) -> Int { min(max(0, json?.intValue ?? 0), 1 << 40) }
 
     private static func phase(_ status: String, _ errors: [JSONValue]) -> SubmissionState.Phase {
         switch status {

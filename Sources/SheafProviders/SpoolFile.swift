@@ -91,6 +91,9 @@ package final class SpoolFile: Sendable {
         if !line.isEmpty { try await each(line, isTooLong) }
     }
 
+    /// Returns the first bytes of the file, at most the given number.
+    package func beginning(_ count: Int) throws -> [UInt8] { Array(try read(at: 0).prefix(count)) }
+
     private func read(at offset: Int) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: Self.chunk) { buffer, count in
             count = try descriptor.read(fromAbsoluteOffset: Int64(offset), into: UnsafeMutableRawBufferPointer(buffer))

@@ -53,11 +53,23 @@ package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
     }
 
     package func discard(_ memo: BulkMemo) async {
-        guard let memo = SubmissionMemo(memo), memo.address == provider.address, let file = memo.file else { return }
+        guard let memo = SubmissionMemo(memo), memo.address == provider.address, let preparation = memo.preparation
+        else { return }
         for attempt in 0..<Self.discardTries {
             do {
                 var ids = [memo.id].compactMap { $0 }
-                if ids.isEmpty { ids = try await provider.find(key: memo.key, file: file).map(\.id) }
+                if ids.isEmpty {
+                    let found = try await provider.find(preparation, key: memo.key, requests: memo.requests)
+                    ids = found.certain.map(\.id)
+                    if ids.isEmpty, !found.possible.isEmpty {
+                        logger.warning(
+                            """
+                            submission \(memo.key) is not cancelled at \(memo.address): it is unclear whether it is one \
+                            of \(found.possible.map(\.id).joined(separator: ", "))
+                            """
+                        )
+                    }
+                }
                 for id in ids { try await provider.cancel(id) }
                 return
             } catch ProviderFailure.absent, ProviderFailure.refused {

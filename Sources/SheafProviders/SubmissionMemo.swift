@@ -1,13 +1,13 @@
 import OrderedCollections
 import SheafCore
-import SheafFlows
+package import SheafFlows
 
 /// What a submission is found by, as it is kept with the lease on its tasks.
 ///
-/// - With a key only, nothing was created: the requests are uploaded (again).
-/// - With a file, the submission may have been created: it is looked for before it is created.
+/// - With a key only, nothing was created: the submission is prepared (again).
+/// - With a preparation, the submission may have been created: it is looked for before it is created.
 /// - With the provider's id, it was created.
-struct SubmissionMemo: Sendable, Equatable {
+package struct SubmissionMemo: Sendable, Equatable {
     /// A submission whose results were read.
     struct Earlier: Sendable, Equatable {
         var key: String
@@ -23,9 +23,9 @@ struct SubmissionMemo: Sendable, Equatable {
     var address: String
     /// Our name of the submission.
     var key = Self.newKey()
-    /// The uploaded requests.
-    var file: UploadedFile?
-    /// How many requests were uploaded.
+    /// What the submission is created from and found by.
+    var preparation: Preparation?
+    /// How many requests were prepared.
     var requests = 0
     /// The provider's id of the submission.
     var id: String?
@@ -43,8 +43,8 @@ struct SubmissionMemo: Sendable, Equatable {
         else { return nil }
         self.address = address
         self.key = key
-        file = json["file"]?.stringValue.map {
-            UploadedFile(id: $0, createdAt: min(max(0, json["uploaded"]?.intValue ?? 0), 1 << 40))
+        preparation = json["file"]?.stringValue.map {
+            Preparation(id: $0, createdAt: min(max(0, json["uploaded"]?.intValue ?? 0), 1 << 40))
         }
         requests = max(0, json["requests"]?.intValue ?? 0)
         id = json["id"]?.stringValue
@@ -60,9 +60,9 @@ struct SubmissionMemo: Sendable, Equatable {
             var json: OrderedDictionary<String, JSONValue> = [
                 "version": .integer(Self.version), "address": .string(address), "key": .string(key),
             ]
-            if let file {
-                json["file"] = .string(file.id)
-                json["uploaded"] = .integer(file.createdAt)
+            if let preparation {
+                json["file"] = .string(preparation.id)
+                json["uploaded"] = .integer(preparation.createdAt)
                 json["requests"] = .integer(requests)
             }
             if let id { json["id"] = .string(id) }
@@ -77,11 +77,32 @@ struct SubmissionMemo: Sendable, Equatable {
     /// Turns to a new submission; the present one is kept in mind if it has results.
     mutating func renew(keepingResults: Bool) {
         if let id, keepingResults { earlier.append(Earlier(key: key, id: id)) }
-        (key, file, requests, id) = (Self.newKey(), nil, 0, nil)
+        (key, preparation, requests, id) = (Self.newKey(), nil, 0, nil)
     }
+
+    /// Decides which submission the memo stands for, if it is unclear whether the submission was created.
+    ///
+    /// - Parameters:
+    ///   - memo: The memo as it is stored.
+    ///   - id: The provider's id of the submission; nil if it was not created, so that it is submitted anew.
+    /// - Returns: The memo to store instead; nil if nothing is unclear, or if the id is invalid.
+    package static func decide(_ memo: BulkMemo, asProviderID id: String?) throws(FlowError) -> BulkMemo? {
+        guard var memo = SubmissionMemo(memo), memo.isUnclear, id.map(ProviderID.isValid) ?? true else { return nil }
+        if let id { memo.id = id } else { memo.renew(keepingResults: false) }
+        return try memo.bulkMemo
+    }
+
+    /// Whether the submission may have been created without its id being known.
+    var isUnclear: Bool { preparation != nil && id == nil }
 
     /// Returns the name of a task's request in a submission.
     static func requestID(_ key: String, _ index: Int) -> String { "\(key)_\(index)" }
+
+    /// Returns the key of the submission that a request's name belongs to; nil if the name is not one of ours.
+    static func key(of requestID: String) -> String? {
+        guard let end = requestID.lastIndex(of: "_"), Int(requestID[end...].dropFirst()) != nil else { return nil }
+        return String(requestID[..<end])
+    }
 
     /// Returns the index of the task that a request's name in a submission stands for.
     static func index(of requestID: String, _ key: String) -> Int? {

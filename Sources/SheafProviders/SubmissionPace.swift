@@ -15,6 +15,10 @@ package struct SubmissionPace: Sendable, Equatable {
     /// The times to wait before each look for a submission whose creation is unclear: a list may be late.
     var looks: [Duration] { [.zero, min(.seconds(2), longest / 4), min(.seconds(8), longest / 2)] }
 
+    /// The same if the provider keeps no handle of ours, so that a mistake cannot be noticed: for at least 10 minutes
+    /// with the default time between two looks.
+    var looksWithoutHandle: [Duration] { looks + Array(repeating: min(.seconds(60), longest), count: 10) }
+
     /// The time to wait after the given number of failed tries.
     func pause(after tries: Int) -> Duration { min(first * (1 << min(tries, 10)), longest) }
 }

@@ -4,8 +4,8 @@ import SheafFlows
 
 /// One run of a bulk: submits its tasks, or finds their submission, and reports the results.
 ///
-/// The order is: memo with our key, upload, memo with the file, creation, memo with the provider's id, results. So a
-/// submission without an id in its memo may exist only if there is a file, by which it is found.
+/// The order is: memo with our key, preparation (an upload), memo with the preparation, creation, memo with the
+/// provider's id, results. So a submission without an id in its memo may exist only if it was prepared.
 final class SubmissionRun {
     typealias Remember = @Sendable (BulkMemo) async throws -> Void
     typealias Ended = @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
@@ -75,19 +75,23 @@ final class SubmissionRun {
     // MARK: Submitting
 
     private func submit() async throws {
-        guard let file = memo.file else {
-            try await store()
-            guard let (requests, size, count) = try await encode() else { return }
-            let file = try await upload(requests, size)
-            (memo.file, memo.requests) = (file, count)
-            try await store()
-            return try await create(file, isUnclear: false)
+        if let preparation = memo.preparation {
+            if let found = try await find(preparation) { return try await adopt(found) }
+            if provider.hasHandle { return try await create(preparation, nil) }
+            // Its requests were in the memory of a worker that is gone.
+            logger.warning("\(name) was not created at \(memo.address), so its requests are submitted again")
+            memo.renew(keepingResults: false)
         }
-        try await create(file, isUnclear: true)
+        try await store()
+        guard let requests = try await encode() else { return }
+        let preparation = try await prepare(requests)
+        (memo.preparation, memo.requests) = (preparation, requests.count)
+        try await store()
+        try await create(preparation, requests)
     }
 
     /// Writes the requests of as many tasks as fit into a submission; returns nil if there are none.
-    private func encode() async throws -> (SpoolFile, size: Int, count: Int)? {
+    private func encode() async throws -> BatchRequests? {
         let (file, limits) = (try SpoolFile(), provider.limits)
         var writer = SpoolFile.Writer(file)
         var (model, inputs) = (String?.none, 0)
@@ -119,7 +123,7 @@ final class SubmissionRun {
             try add(line.bytes, to: &writer)
         }
         do { try writer.flush() } catch { throw cannotSpool(error) }
-        return writer.lines == 0 ? nil : (file, writer.size, writer.lines)
+        return writer.lines == 0 ? nil : BatchRequests(spool: file, size: writer.size, count: writer.lines)
     }
 
     private func add(_ line: [UInt8], to writer: inout SpoolFile.Writer) throws {
@@ -130,12 +134,12 @@ final class SubmissionRun {
         FlowThrottle(message: "cannot write the requests of a submission to a temporary file: \(error)")
     }
 
-    /// Uploads the requests; that costs nothing, so it is simply tried again.
-    private func upload(_ requests: SpoolFile, _ size: Int) async throws -> UploadedFile {
+    /// Prepares the submission; that costs nothing, so it is simply tried again.
+    private func prepare(_ requests: BatchRequests) async throws -> Preparation {
         var tries = 0
         while true {
             do {
-                return try await provider.upload(requests, size: size, key: memo.key)
+                return try await provider.prepare(requests, key: memo.key)
             } catch ProviderFailure.refused(let error), ProviderFailure.absent(let error) {
                 throw error
             } catch ProviderFailure.later(let throttle) {
@@ -143,45 +147,57 @@ final class SubmissionRun {
             } catch ProviderFailure.unclear(let error) {
                 tries += 1
                 if tries >= pace.tries { throw error }
-                logger.info("\(name): the upload is tried again: \(error.message)")
+                logger.info("\(name): its preparation is tried again: \(error.message)")
                 try await Task.sleep(for: pace.pause(after: tries))
             }
         }
     }
 
-    /// Creates the submission, or finds it if it may exist; it is created again only if it was not found.
-    private func create(_ file: UploadedFile, isUnclear: Bool) async throws {
-        var (isUnclear, tries) = (isUnclear, 0)
+    /// Creates the submission; if that has no clear answer, it is created again only if it is not found.
+    private func create(_ preparation: Preparation, _ requests: BatchRequests?) async throws {
+        var tries = 0
         while true {
-            if isUnclear, let found = try await find(file) { return try await adopt(found) }
             do {
                 let batch = tasks.first?.batch ?? "none"
-                return try await adopt(provider.create(file, key: memo.key, batch: batch))
+                return try await adopt(provider.create(preparation, requests, key: memo.key, batch: batch))
             } catch ProviderFailure.refused(let error), ProviderFailure.absent(let error) {
                 await removeRequests()
                 throw error
             } catch ProviderFailure.later(let throttle) {
+                if !provider.hasHandle {
+                    // Nothing was created, and to find that out later would take long.
+                    memo.renew(keepingResults: false)
+                    try await store()
+                }
                 throw throttle
             } catch ProviderFailure.unclear(let error) {
-                (isUnclear, tries) = (true, tries + 1)
+                tries += 1
                 logger.info("\(name): it is unclear whether it was accepted, so it is looked for: \(error.message)")
                 if tries >= pace.tries { throw unclear(error.message) }
+                if let found = try await find(preparation) { return try await adopt(found) }
+                logger.warning("\(name) was not created at \(memo.address), so it is created again")
             }
         }
     }
 
     /// Looks for a submission several times, since it may appear late in the provider's list.
-    private func find(_ file: UploadedFile) async throws -> SubmissionState? {
-        for pause in pace.looks {
+    ///
+    /// - Returns: The submission; nil if it does not exist.
+    /// - Throws: ``FlowThrottle`` if that cannot be decided yet.
+    private func find(_ preparation: Preparation) async throws -> SubmissionState? {
+        for pause in provider.hasHandle ? pace.looks : pace.looksWithoutHandle {
             try await Task.sleep(for: pause)
-            let found: [SubmissionState]
+            let found: SubmissionMatches
             do {
-                found = try await provider.find(key: memo.key, file: file)
+                found = try await provider.find(preparation, key: memo.key, requests: memo.requests)
             } catch let failure as ProviderFailure {
                 throw unclear(failure.message)
             }
-            guard let first = found.first(where: \.phase.isAccepted) ?? found.first else { continue }
-            for twin in found where twin.id != first.id && twin.phase == .running {
+            guard let first = found.certain.first(where: \.phase.isAccepted) ?? found.certain.first else {
+                if found.possible.isEmpty { continue }
+                throw undecided(found.possible)
+            }
+            for twin in found.certain where twin.id != first.id && twin.phase == .running {
                 logger.warning("\(name) exists twice at \(memo.address); \(twin.id) is cancelled")
                 try? await provider.cancel(twin.id)
             }
@@ -193,6 +209,17 @@ final class SubmissionRun {
 
     private func unclear(_ reason: String) -> FlowThrottle {
         FlowThrottle(message: "\(name) may have been accepted, so it is looked for again later: \(reason)")
+    }
+
+    private func undecided(_ possible: [SubmissionState]) -> FlowThrottle {
+        FlowThrottle(
+            delay: pace.longest,
+            message: """
+                \(name) with \(memo.requests) requests is unclear: its creation at \(memo.address) was not confirmed, \
+                and it may be one of \(possible.map(\.id).joined(separator: ", ")). Its tasks wait until these have \
+                ended and their results tell, or until it is decided which one it is
+                """
+        )
     }
 
     private func adopt(_ state: SubmissionState) async throws {
@@ -265,11 +292,11 @@ final class SubmissionRun {
 
     /// Deletes the uploaded requests, which only the provider needs, and only until the submission has ended.
     private func removeRequests() async {
-        guard let file = memo.file else { return }
+        guard let preparation = memo.preparation else { return }
         do {
-            try await provider.remove(file)
+            try await provider.remove(preparation)
         } catch {
-            logger.debug("\(name): cannot delete its file \(file.id): \(error)")
+            logger.debug("\(name): cannot delete its file \(preparation.id): \(error)")
         }
     }
 

@@ -1,7 +1,6 @@
 import SheafCore
 import SheafFlows
 import SheafTestTools
-import Synchronization
 import Testing
 
 @testable import SheafProviders
@@ -12,12 +11,13 @@ import Testing
 
     /// Runs the body with a client, and closes its connections.
     private func with(
+        _ kind: ProviderKind,
         _ options: JSONValue = [:],
         key: String = BatchServer.key,
-        _ body: @escaping @Sendable (OpenAIBatches, BatchServer) async throws -> Void
+        _ body: @escaping @Sendable (any BatchProvider, BatchServer) async throws -> Void
     ) async throws {
         try await BatchServer.with(options) { server in
-            let provider = try SubmissionBench(server).provider(key: key)
+            let provider = kind.client(try kind.chat(server, key: key, model: "m"))
             do {
                 try await body(provider, server)
                 await provider.shutDown()
@@ -28,7 +28,21 @@ import Testing
         }
     }
 
-    private static func upload(_ provider: OpenAIBatches, _ indices: Range<Int>) async throws -> UploadedFile {
+    /// Submits tasks.
+    private static func submit(
+        _ provider: any BatchProvider,
+        _ indices: Range<Int>,
+        key: String = Self.key
+    ) async throws -> (state: SubmissionState, preparation: Preparation) {
+        let (requests, preparation) = try await prepare(provider, indices, key: key)
+        return (try await provider.create(preparation, requests, key: key, batch: "b"), preparation)
+    }
+
+    private static func prepare(
+        _ provider: any BatchProvider,
+        _ indices: Range<Int>,
+        key: String = Self.key
+    ) async throws -> (BatchRequests, Preparation) {
         let file = try SpoolFile()
         var writer = SpoolFile.Writer(file)
         for index in indices {
@@ -36,10 +50,11 @@ import Testing
             try writer.add(line.bytes)
         }
         try writer.flush()
-        return try await provider.upload(file, size: writer.size, key: key)
+        let requests = BatchRequests(spool: file, size: writer.size, count: writer.lines)
+        return (requests, try await provider.prepare(requests, key: key))
     }
 
-    private static func end(_ provider: OpenAIBatches, _ id: String) async throws -> SubmissionState {
+    private static func end(_ provider: any BatchProvider, _ id: String) async throws -> SubmissionState {
         while true {
             let state = try await provider.poll(id)
             if state.phase != .running { return state }
@@ -51,10 +66,10 @@ import Testing
         await #expect(throws: ProviderFailure.self) { try await body() }
     }
 
-    @Test("A submission runs all requests, and its results are joined by id") func results() async throws {
-        try await with(["plain": true]) { provider, _ in
-            let file = try await Self.upload(provider, 0..<300)
-            let created = try await provider.create(file, key: Self.key, batch: "b")
+    @Test("A submission runs all requests, and its results are joined by id", arguments: ProviderKind.allCases)
+    func results(kind: ProviderKind) async throws {
+        try await with(kind, ["plain": true]) { provider, _ in
+            let created = try await Self.submit(provider, 0..<300).state
             #expect(created.phase == .running)
             let state = try await Self.end(provider, created.id)
             #expect(state.phase == .ended && state.counted == 300)
@@ -74,11 +89,10 @@ import Testing
         }
     }
 
-    @Test("Errors and results of one submission are read from both of its files") func bothFiles() async throws {
-        try await with { provider, _ in
-            let file = try await Self.upload(provider, 0..<20)
-            let state = try await Self.end(provider, provider.create(file, key: Self.key, batch: "b").id)
-            #expect(state.files.count == 2)
+    @Test("Errors and results of one submission are read", arguments: ProviderKind.allCases)
+    func errors(kind: ProviderKind) async throws {
+        try await with(kind) { provider, _ in
+            let state = try await Self.end(provider, Self.submit(provider, 0..<20).state.id)
             var statuses: [Int: Int] = [:]
             _ = try await provider.read(state) { row in
                 if case .answer(let status, _) = row.content { statuses[status, default: 0] += 1 }
@@ -88,74 +102,93 @@ import Testing
         }
     }
 
-    @Test("A submission in which every request fails has results all the same") func onlyErrors() async throws {
-        try await with { provider, _ in
-            let file = try await Self.upload(provider, 3..<4)
-            let state = try await Self.end(provider, provider.create(file, key: Self.key, batch: "b").id)
+    @Test("A submission in which every request fails has results all the same", arguments: ProviderKind.allCases)
+    func onlyErrors(kind: ProviderKind) async throws {
+        try await with(kind) { provider, _ in
+            let state = try await Self.end(provider, Self.submit(provider, 3..<4).state.id)
             #expect(state.phase == .ended && state.files.count == 1)
             #expect(try await provider.read(state) { _ in }.rows == 1)
         }
     }
 
-    @Test("A submission whose creation got no answer is found by its key, on any page") func lostCreation() async throws
-    {
-        try await with(["lose_create": 1, "plain": true]) { provider, server in
-            let file = try await Self.upload(provider, 0..<2)
-            #expect(try await provider.find(key: Self.key, file: file).isEmpty)
+    @Test(
+        "A submission whose creation got no answer is found, on any page and whatever the provider's clock is",
+        arguments: ProviderKind.allCases
+    ) func lostCreation(kind: ProviderKind) async throws {
+        try await with(kind, ["lose_create": 1, "plain": true, "clock": 86_400]) { provider, server in
+            let (requests, preparation) = try await Self.prepare(provider, 0..<2)
+            #expect(try await provider.find(preparation, key: Self.key, requests: 2) == SubmissionMatches())
             let failure = await Self.failure {
-                _ = try await provider.create(file, key: Self.key, batch: "b")
+                _ = try await provider.create(preparation, requests, key: Self.key, batch: "b")
             }
             guard case .unclear = failure else {
                 Issue.record("\(String(describing: failure))")
                 return
             }
-            for number in 0..<120 { _ = try await provider.create(file, key: "other\(number)", batch: "b") }
-            let found = try await provider.find(key: Self.key, file: file)
-            #expect(found.map(\.id) == ["batch_0000"])
+            var last = ""
+            for number in 0..<120 { last = try await Self.submit(provider, 0..<2, key: "other\(number)").state.id }
+            _ = try await Self.end(provider, last)
+            let found = try await provider.find(preparation, key: Self.key, requests: 2)
+            #expect(found.certain.map(\.id) == ["\(kind.prefix)0000"] && found.possible.isEmpty)
             #expect(try await server.count("creates") == 121)
         }
     }
 
-    @Test("What is known about a failed call decides what may be repeated") func failures() async throws {
-        try await with(["throttle": 1, "quota_400": 1, "junk": ["create": 1, "list": 1, "upload": 1]]) { provider, _ in
+    @Test("What is known about a failed call decides what may be repeated", arguments: ProviderKind.allCases)
+    func failures(kind: ProviderKind) async throws {
+        let faults: JSONValue = [
+            "throttle": 1, "quota_400": 1, "junk": ["create": 1, "list": 1, "upload": 1], "errors": ["create": 1],
+        ]
+        try await with(kind) { provider, server in
+            let (requests, preparation) = try await Self.prepare(provider, 0..<1)
+            try await server.set(faults)
             let create: () async throws -> Void = {
-                let file = UploadedFile(id: "file-0000", createdAt: 0)
-                _ = try await provider.create(file, key: Self.key, batch: "b")
+                _ = try await provider.create(preparation, requests, key: Self.key, batch: "b")
             }
-            let message = "POST \(provider.address)/batches answered 429 Too Many Requests: too many batches"
-            let throttle = FlowThrottle(delay: .seconds(1), message: message)
-            #expect(await Self.failure(create) == .later(throttle))
+            guard case .later(let throttle) = await Self.failure(create) else {
+                Issue.record("429")
+                return
+            }
+            #expect(throttle.delay == .seconds(1))
+            #expect(throttle.message.hasSuffix(" answered 429 Too Many Requests: too many batches"))
             guard case .later = await Self.failure(create) else {
                 Issue.record("400 over the quota")
                 return
             }
-            guard case .unclear(let error) = await Self.failure(create) else {
+            guard case .unclear(let html) = await Self.failure(create) else {
                 Issue.record("HTML")
                 return
             }
-            #expect(error.message.hasSuffix("/batches answered 200 with a body that is not JSON"))
+            #expect(html.message.hasSuffix("/batches answered 200 with a body that is not JSON"))
+            guard case .unclear(let inside) = await Self.failure(create) else {
+                Issue.record("an error inside")
+                return
+            }
+            #expect(inside.message.hasSuffix(" without a batch's id and status: something went wrong"))
             let list = await Self.failure {
-                _ = try await provider.find(key: Self.key, file: UploadedFile(id: "f", createdAt: 0))
+                _ = try await provider.find(preparation, key: Self.key, requests: 1)
             }
             guard case .unclear = list else {
                 Issue.record("HTML as a list")
                 return
             }
-            let upload = await Self.failure { _ = try await Self.upload(provider, 0..<1) }
-            guard case .unclear = upload else {
-                Issue.record("HTML as a file")
-                return
+            if kind.hasFiles {
+                guard case .unclear = await Self.failure({ _ = try await Self.prepare(provider, 0..<1) }) else {
+                    Issue.record("HTML as a file")
+                    return
+                }
             }
-            guard case .absent = await Self.failure({ _ = try await provider.poll("batch_9999") }) else {
+            guard case .absent = await Self.failure({ _ = try await provider.poll("\(kind.prefix)9999") }) else {
                 Issue.record("an unknown submission")
                 return
             }
         }
     }
 
-    @Test("A wrong key is refused, and no message shows it") func wrongKey() async throws {
-        try await with(key: "sk-wrong") { provider, _ in
-            let failure = await Self.failure { _ = try await Self.upload(provider, 0..<1) }
+    @Test("A wrong key is refused, and no message shows it", arguments: ProviderKind.allCases)
+    func wrongKey(kind: ProviderKind) async throws {
+        try await with(kind, key: "sk-wrong") { provider, _ in
+            let failure = await Self.failure { _ = try await Self.submit(provider, 0..<1) }
             guard case .refused(let error) = failure else {
                 Issue.record("\(String(describing: failure))")
                 return
@@ -164,10 +197,10 @@ import Testing
         }
     }
 
-    @Test("A submission can be cancelled, and requests that did not run say so") func cancelling() async throws {
-        try await with(["hold": true]) { provider, _ in
-            let file = try await Self.upload(provider, 0..<4)
-            let id = try await provider.create(file, key: Self.key, batch: "b").id
+    @Test("A submission can be cancelled, and requests that did not run say so", arguments: ProviderKind.allCases)
+    func cancelling(kind: ProviderKind) async throws {
+        try await with(kind, ["hold": true]) { provider, _ in
+            let id = try await Self.submit(provider, 0..<4).state.id
             try await provider.cancel(id)
             let state = try await Self.end(provider, id)
             var contents: [BatchRow.Content] = []
@@ -176,33 +209,53 @@ import Testing
         }
     }
 
-    @Test("Uploaded requests can be deleted") func removing() async throws {
-        try await with { provider, server in
-            let file = try await Self.upload(provider, 0..<1)
+    @Test("A cancelled submission may complete all the same", arguments: ProviderKind.allCases)
+    func cancellingTooLate(kind: ProviderKind) async throws {
+        try await with(kind, ["hold": true, "cancel_completes": true, "plain": true]) { provider, _ in
+            let id = try await Self.submit(provider, 0..<4).state.id
+            try await provider.cancel(id)
+            let state = try await Self.end(provider, id)
+            var answers = 0
+            _ = try await provider.read(state) { row in
+                if case .answer(200, _) = row.content { answers += 1 }
+            }
+            #expect(state.phase == .ended && answers == 4)
+        }
+    }
+
+    @Test("An unknown state is that of a running submission", arguments: ProviderKind.allCases)
+    func unknownState(kind: ProviderKind) async throws {
+        try await with(kind, ["hold": true, "unknown_state": true, "retry_after": 7]) { provider, _ in
+            let id = try await Self.submit(provider, 0..<1).state.id
+            let state = try await provider.poll(id)
+            #expect(state.phase == .running && state.retryAfter == .seconds(7))
+        }
+    }
+
+    @Test("Uploaded requests can be deleted", arguments: ProviderKind.allCases.filter(\.hasFiles))
+    func removing(kind: ProviderKind) async throws {
+        try await with(kind) { provider, server in
+            let preparation = try await Self.prepare(provider, 0..<1).1
             #expect(try await server.count("files") == 1)
-            try await provider.remove(file)
+            try await provider.remove(preparation)
             #expect(try await server.count("files") == 0)
         }
     }
 
-    @Test("Results on another host are fetched without the key") func otherHost() async throws {
-        try await BatchServer.with { other in
-            try await with(["plain": true]) { provider, server in
-                let file = try await Self.upload(provider, 0..<2)
-                let state = try await Self.end(provider, provider.create(file, key: Self.key, batch: "b").id)
-                try await server.set(["redirect": .string(other.url)])
-                let failure = await Self.failure { _ = try await provider.read(state) { _ in } }
-                guard case .absent = failure else {
-                    Issue.record("\(String(describing: failure))")
-                    return
-                }
-                #expect(try await other.log()["strangers"] == [.null], "the other host was given no key")
-                // A private address that the configuration does not name is not asked at all.
-                let port = other.url.split(separator: ":").last ?? ""
-                try await server.set(["redirect": .string("http://localhost:\(port)")])
-                _ = await #expect(throws: (any Error).self) { try await provider.read(state) { _ in } }
-                #expect(try await other.log()["strangers"] == [.null])
-            }
+    @Test("Results on another host are fetched without the key", arguments: ProviderKind.allCases)
+    func otherHost(kind: ProviderKind) async throws {
+        try await with(kind, ["plain": true]) { provider, server in
+            let elsewhere = try #require(try await server.log()["elsewhere"]?.stringValue)
+            try await server.set(["redirect": .string(elsewhere)])
+            let state = try await Self.end(provider, Self.submit(provider, 0..<2).state.id)
+            #expect(try await provider.read(state) { _ in }.rows == 2)
+            let strangers = try #require(try await server.log()["strangers"]?.arrayValue)
+            #expect(!strangers.isEmpty && strangers.allSatisfy { $0 == .null }, "the other host was given no key")
+            // A private address that the configuration does not name is not asked at all.
+            try await server.set(["redirect": .string(elsewhere.replacing("127.0.0.1", with: "localhost"))])
+            let moved = try await provider.poll(state.id)
+            _ = await #expect(throws: (any Error).self) { try await provider.read(moved) { _ in } }
+            #expect(try await server.log()["strangers"]?.arrayValue == strangers)
         }
     }
 }

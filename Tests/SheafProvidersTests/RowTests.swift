@@ -143,7 +143,7 @@ import Testing
         var memo = SubmissionMemo(address: "http://h/v1")
         #expect(SubmissionMemo(try memo.bulkMemo) == memo)
         for number in 0..<SubmissionMemo.maximumEarlier {
-            memo.file = UploadedFile(id: "file-\(number)", createdAt: 5)
+            memo.preparation = Preparation(id: "file-\(number)", createdAt: 5)
             memo.requests = 7
             memo.id = String(repeating: "i", count: 128)
             memo.renew(keepingResults: true)

@@ -14,16 +14,18 @@ final class SubmissionBench: Sendable {
     }
 
     let server: BatchServer
+    let kind: ProviderKind
     private let state = Mutex(State())
 
-    init(_ server: BatchServer, memo: BulkMemo? = nil) {
+    init(_ server: BatchServer, _ kind: ProviderKind = .openai, memo: BulkMemo? = nil) {
         self.server = server
+        self.kind = kind
         if let memo { state.withLock { $0.memos = [memo] } }
     }
 
     /// Continues where another worker was lost, whose results were not stored.
     convenience init(_ server: BatchServer, continuing other: SubmissionBench) {
-        self.init(server, memo: other.memos.last)
+        self.init(server, other.kind, memo: other.memos.last)
     }
 
     /// All memos, the newest at the end.
@@ -35,19 +37,13 @@ final class SubmissionBench: Sendable {
     func provider(
         key: String = BatchServer.key,
         model: String = "m",
-        limits: BatchLimits = OpenAIBatches.limits
-    ) throws -> OpenAIBatches {
-        OpenAIBatches(try chat(key: key, model: model), limits: limits)
+        limits: BatchLimits? = nil
+    ) throws -> any BatchProvider {
+        kind.client(try chat(key: key, model: model), limits: limits)
     }
 
     func chat(key: String = BatchServer.key, model: String = "m") throws -> ChatFlow {
-        try ChatFlow(
-            baseURL: server.base,
-            key: "${KEY}",
-            model: model,
-            messages: [["role": "user", "content": "{{n}}"]],
-            variables: ["KEY": key]
-        )
+        try kind.chat(server, key: key, model: model)
     }
 
     static func task(_ index: Int) -> FlowTask {
@@ -99,7 +95,7 @@ final class SubmissionBench: Sendable {
 
     /// Runs until no task waits for the provider.
     func runToTheEnd(_ indices: some Collection<Int>) async throws {
-        for _ in 0..<20 where indices.contains(where: { results[$0] == nil }) { try await run(indices) }
+        for _ in 0..<1_000 where indices.contains(where: { results[$0] == nil }) { try await run(indices) }
     }
 
     /// Returns the error of a task.

@@ -25,14 +25,16 @@ import Testing
         #expect(bench.usage["output_tokens"] == tasks.reduce(0) { $0 + $1 % 7 + 1 }, sourceLocation: place)
     }
 
-    @Test("The results are those of the live flow, and of what has no result a further submission is made")
-    func resultsAreThoseOfTheLiveFlow() async throws {
+    @Test(
+        "The results are those of the live flow, and of what has no result a further submission is made",
+        arguments: ProviderKind.allCases
+    ) func resultsAreThoseOfTheLiveFlow(kind: ProviderKind) async throws {
         try await BatchServer.with { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.runToTheEnd(0..<200)
             #expect(bench.results.count == 200)
             let log = try await server.log()
-            #expect(log["creates"] == 2 && log["uploads"] == 2)
+            #expect(log["creates"] == 2 && log["uploads"]?.intValue == (kind.hasFiles ? 2 : 0))
             // 11, 61, 111 and 161 were answered, but their results were lost.
             #expect(log["paid_twice"] == 4)
             #expect(bench.error(3)?.type == "http-400" && bench.error(3)?.isRetryable == false)
@@ -51,10 +53,13 @@ import Testing
         }
     }
 
-    @Test("A worker that is lost after any memo leaves a submission that the next one finds", arguments: 1...3)
-    func workersAreLost(memos: Int) async throws {
+    @Test(
+        "A worker that is lost after any memo leaves a submission that the next one finds",
+        arguments: ProviderKind.allCases,
+        1...3
+    ) func workersAreLost(kind: ProviderKind, memos: Int) async throws {
         try await BatchServer.with(["plain": true]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.run(0..<50, stoppingAfter: memos)
             #expect(bench.memos.count == memos && bench.results.isEmpty)
             try await bench.run(0..<50)
@@ -62,55 +67,77 @@ import Testing
         }
     }
 
-    @Test("A submission whose creation got no usable answer is found", arguments: ["lose_create", "junk"])
-    func answersAreLost(fault: String) async throws {
-        let options: JSONValue = ["plain": true, "lose_create": 1]
-        let junk: JSONValue = ["plain": true, "junk": ["create": 1]]
-        try await BatchServer.with(fault == "junk" ? junk : options) { server in
-            let bench = SubmissionBench(server)
-            try await bench.run(0..<50)
+    @Test(
+        "A submission whose creation got no usable answer is found",
+        arguments: ProviderKind.allCases,
+        ["lose_create", "junk", "errors"]
+    ) func answersAreLost(kind: ProviderKind, fault: String) async throws {
+        try await BatchServer.with(["plain": true]) { server in
+            let options: [String: JSONValue] = [
+                "lose_create": ["lose_create": 1], "junk": ["junk": ["create": 1]], "errors": ["errors": ["create": 1]],
+            ]
+            try await server.set(try #require(options[fault]))
+            let bench = SubmissionBench(server, kind)
+            try await bench.runToTheEnd(0..<50)
             try await complete(bench, 0..<50, creates: 1)
         }
     }
 
-    @Test("While the list is unreadable, an unclear submission is not made again") func unreadableList() async throws {
-        try await BatchServer.with(["plain": true, "lose_create": 1, "junk": ["list": 2]]) { server in
-            let bench = SubmissionBench(server)
+    @Test(
+        "While the list is unreadable, an unclear submission is not made again",
+        arguments: ProviderKind.allCases
+    ) func unreadableList(kind: ProviderKind) async throws {
+        try await BatchServer.with(["plain": true, "lose_create": 1]) { server in
+            let bench = SubmissionBench(server, kind)
+            try await bench.run(0..<10, stoppingAfter: 2)
+            try await server.set(["junk": ["list": 2]])
             try await bench.run(0..<10)
             #expect(bench.throttle(0)?.contains("may have been accepted") == true)
             try await bench.run(0..<10)
             #expect(bench.results.keys.allSatisfy { $0 < 0 })
-            try await bench.run(0..<10)
+            #expect(try await server.count("creates") == 0)
+            try await bench.runToTheEnd(0..<10)
             try await complete(bench, 0..<10, creates: 1)
         }
     }
 
-    @Test("A full quota is waited for, however it is reported") func fullQuota() async throws {
+    @Test(
+        "A full quota is waited for, however it is reported",
+        arguments: ProviderKind.allCases
+    ) func fullQuota(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "token_limit": 2, "quota_400": 1, "throttle": 1]) { server in
-            let bench = SubmissionBench(server)
-            try await bench.run(0..<10)
-            #expect(bench.throttle(0)?.contains("too many batches") == true)
-            try await bench.run(0..<10)
-            #expect(bench.throttle(0)?.contains("token_limit_exceeded") == true)
-            try await bench.run(0..<10)
-            #expect(bench.throttle(0)?.contains("Enqueued token limit reached") == true)
+            let bench = SubmissionBench(server, kind)
+            let reasons =
+                kind == .anthropic
+                ? ["the queue of requests is full", "the queue of requests is full", "too many batches"]
+                : ["too many batches", "token_limit_exceeded", "Enqueued token limit reached"]
+            for reason in reasons {
+                try await bench.run(0..<10)
+                #expect(bench.throttle(0)?.contains(reason) == true)
+            }
             try await bench.runToTheEnd(0..<10)
-            try await complete(bench, 0..<10, creates: 3)
+            try await complete(bench, 0..<10, creates: kind == .anthropic ? 1 : 3)
         }
     }
 
-    @Test("Results that are cut off, or no results at all, are read again") func damagedResults() async throws {
+    @Test(
+        "Results that are cut off, or no results at all, are read again",
+        arguments: ProviderKind.allCases
+    ) func damagedResults(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "cut_download": 1, "junk": ["download": 1]]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.run(0..<60)
             try await complete(bench, 0..<60, creates: 1)
-            #expect(try await server.count("downloads") == 3)
+            #expect(try await server.count("downloads") == (kind.provider == .azure ? 6 : 3), "Azure has an empty file")
         }
     }
 
-    @Test("Results that stay unreadable are waited for and not bought again") func unreadableResults() async throws {
+    @Test(
+        "Results that stay unreadable are waited for and not bought again",
+        arguments: ProviderKind.allCases
+    ) func unreadableResults(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "junk": ["download": 4]]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.run(0..<5)
             #expect(bench.throttle(0)?.contains("cannot read the results") == true)
             try await bench.run(0..<5)
@@ -118,18 +145,23 @@ import Testing
         }
     }
 
-    @Test("An expired submission gives up its results, and the rest is submitted again") func expiry() async throws {
+    @Test(
+        "An expired submission gives up its results, and the rest is submitted again",
+        arguments: ProviderKind.allCases
+    ) func expiry(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "expire": 1]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.run(0..<40)
-            try await complete(bench, 0..<40, creates: 2)
+            try await complete(bench, 0..<40, creates: kind.expires ? 2 : 1)
         }
     }
 
-    @Test("Results of an earlier submission that were not stored are read again, not bought again")
-    func earlierResults() async throws {
+    @Test(
+        "Results of an earlier submission that were not stored are read again, not bought again",
+        arguments: ProviderKind.allCases.filter(\.expires)
+    ) func earlierResults(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "expire": 1]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             // Key, file, id, key of the second submission: the worker is lost before its results were stored.
             try await bench.run(0..<40, stoppingAfter: 4)
             let second = SubmissionBench(server, continuing: bench)
@@ -138,18 +170,19 @@ import Testing
         }
     }
 
-    @Test("A failing poll is repeated, and a submission that does not exist is not made again") func polls()
-        async throws
-    {
+    @Test(
+        "A failing poll is repeated, and a submission that does not exist is not made again",
+        arguments: ProviderKind.allCases
+    ) func polls(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "fail_poll": 2, "junk": ["poll": 1]]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.run(0..<5)
             try await complete(bench, 0..<5, creates: 1)
-            let lost = SubmissionBench(server)
+            let lost = SubmissionBench(server, kind)
             try await lost.run(5..<6, stoppingAfter: 3)
             var memo = try #require(lost.memos.last.flatMap(SubmissionMemo.init))
-            memo.id = "batch_9999"
-            let gone = SubmissionBench(server, memo: try memo.bulkMemo)
+            memo.id = "\(kind.prefix)9999"
+            let gone = SubmissionBench(server, kind, memo: try memo.bulkMemo)
             try await gone.run(5..<6)
             #expect(gone.error(5)?.type == "submission-gone" && gone.error(5)?.isRetryable == false)
             #expect(try await server.count("creates") == 2)
@@ -196,17 +229,18 @@ import Testing
         }
     }
 
-    @Test("A submission that takes too long is cancelled, and one at another address is left alone") func endings()
-        async throws
-    {
+    @Test(
+        "A submission that takes too long is cancelled, and one at another address is left alone",
+        arguments: ProviderKind.allCases
+    ) func endings(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "hold": true]) { server in
-            let bench = SubmissionBench(server)
+            let bench = SubmissionBench(server, kind)
             try await bench.run(0..<3, timeout: .milliseconds(400))
             #expect(bench.error(0)?.type == "timeout")
             #expect(try await server.count("cancels") == 1)
             var memo = SubmissionMemo(address: "http://elsewhere")
-            memo.id = "batch_0000"
-            let other = SubmissionBench(server, memo: try memo.bulkMemo)
+            memo.id = "\(kind.prefix)0000"
+            let other = SubmissionBench(server, kind, memo: try memo.bulkMemo)
             try await other.run(0..<1)
             #expect(other.throttle(0)?.contains("was made at http://elsewhere") == true)
         }

@@ -34,6 +34,27 @@ import Testing
         #expect(live.flow is ChatFlow && live.timeout == .seconds(600))
     }
 
+    @Test(
+        "Each provider has limits of its own",
+        arguments: [
+            ("openai", 50_000, "201MB"), ("azure, base_url: \"https://r.openai.azure.com\"", 90_000, "201MB"),
+            ("anthropic", 90_000, "257MB"),
+        ]
+    ) func limits(provider: String, requests: Int, tooLarge: String) throws {
+        let yaml = "flows:\n  f:\n    chat: { provider: \(provider), model: m, prompt: x }\n    bulk: "
+        let flow = try #require(try SettingsFixtures.load(yaml + "true\n").flow(named: "f").flow as? SubmissionFlow)
+        #expect(flow.maximumTasks == requests)
+        let error = try SettingsFixtures.error(yaml + "{ max_bytes: \(tooLarge) }\n")
+        #expect(error.hasSuffix("the most that the provider accepts"))
+    }
+
+    @Test("Azure needs the URL of a resource, and no other provider has versions") func azure() throws {
+        let azure = "flows:\n  f:\n    chat: { provider: azure, model: m, prompt: x }\n"
+        #expect(try SettingsFixtures.error(azure).contains("set the URL of your resource"))
+        let openai = "flows:\n  f:\n    chat: { api_version: v, model: m, prompt: x }\n"
+        #expect(try SettingsFixtures.error(openai).contains("only provider: azure has versions"))
+    }
+
     @Test("Embeddings can be made in bulk") func embeddings() throws {
         let yaml = "flows:\n  f:\n    embedding: { model: m, input: \"{{n}}\" }\n    bulk: true\n"
         #expect(try SettingsFixtures.load(yaml).flow(named: "f").flow is SubmissionFlow)
@@ -57,7 +78,7 @@ import Testing
                 "bulk.queue_threshold: expected an integer from 1 to 50000, found the number 0"
             ),
             ("bulk: { wait_time: 1ms }", "bulk.wait_time: less than 100ms would ask the provider without a pause"),
-            ("bulk: { max_bytes: 1GB }", "bulk.max_bytes: more than 200MB, which no provider accepts"),
+            ("bulk: { max_bytes: 1GB }", "bulk.max_bytes: more than 200MB, the most that the provider accepts"),
             ("bulk: soon", "bulk: expected true, false or a map, such as { queue_threshold: 10000 }, found 'soon'"),
             ("bulk: [1]", "bulk: expected true, false or a map, such as { queue_threshold: 10000 }, found a list"),
         ]
@@ -66,9 +87,9 @@ import Testing
     }
 
     @Test("A flow or a provider without a batch API cannot run in bulk") func otherFlows() throws {
-        let anthropic = "flows:\n  f:\n    chat: { provider: anthropic, model: m, prompt: x }\n    bulk: true\n"
-        let expected = "only provider: openai, and services with the same API, can run tasks in bulk"
-        #expect(try SettingsFixtures.error(anthropic) == "sheaf.yaml:4: flows.f.bulk: \(expected)")
+        let gemini = "flows:\n  f:\n    chat: { provider: gemini, model: m, prompt: x }\n    bulk: true\n"
+        let expected = "provider: gemini cannot run tasks in bulk"
+        #expect(try SettingsFixtures.error(gemini) == "sheaf.yaml:4: flows.f.bulk: \(expected)")
         let exec = "flows:\n  f:\n    exec: [a]\n    bulk: true\n"
         #expect(try SettingsFixtures.error(exec).contains("only a flow with chat or embedding can have this key"))
     }

@@ -12,6 +12,10 @@ seen, paid = set(), {}
 log = {"uploads": 0, "creates": 0, "polls": 0, "cancels": 0, "deletes": 0, "downloads": 0, "lists": 0, "strangers": []}
 
 
+# The address of this server.
+url = ""
+
+
 def take(name):
     """Whether an option applies to this request."""
     with lock:
@@ -67,6 +71,7 @@ class Job:
     them and keeps the results, and `json()`.
     """
     prefix = "batch_"
+    is_deleted = False
     ends = ("completed", "expired", "cancelled", "failed")
 
     def __init__(self):
@@ -138,7 +143,7 @@ def create(server, refuse, make):
         server.answer(200, state)
 
 
-def poll(server, refuse, id, kind, headers={}):
+def poll(server, refuse, id, kind):
     with lock:
         count("polls")
         job = jobs.get(id)
@@ -150,7 +155,7 @@ def poll(server, refuse, id, kind, headers={}):
             return
         job.advance()
         state = job.json()
-    server.answer(200, state, headers)
+    server.answer(200, state, {"Retry-After": str(options["retry_after"])} if "retry_after" in options else {})
 
 
 def cancel(server, refuse, id, kind):
@@ -169,17 +174,18 @@ def newest(kind):
     with lock:
         if take("late_list"):
             return []
-        return [job for job in reversed(jobs.values()) if isinstance(job, kind)]
+        return [job for job in reversed(jobs.values()) if isinstance(job, kind) and not job.is_deleted]
 
 
-def download(server, content, headers={}):
+def download(server, content, headers={}, kind="application/octet-stream"):
     """Answers with results, or with less."""
     if take("stall_download"):
         return server.stall()
-    if server.babble("download"):
+    # A file without lines can neither be cut nor be mistaken for another one.
+    if content and server.babble("download"):
         return
-    if not take("cut_download"):
-        return server.answer(200, content, headers, "application/octet-stream")
+    if not content or not take("cut_download"):
+        return server.answer(200, content, headers, kind)
     lines = content.split(b"\n")[:-1]
     # Without a length the end of the connection is the end of the body.
     server.send_response(200)

@@ -1,9 +1,7 @@
 """OpenAI's Files and Batches, and the same requests live."""
-import json, re
+import functools, json, re
 import common
 from common import KEY, Job, add_file, count, files, lock, options, outcome, shuffled, take
-
-PATH = "/v1"
 
 
 def is_authorized(server):
@@ -45,11 +43,13 @@ def answer_to(path, body):
 
 
 def live(server, body, query):
-    answer = answer_to(server.path, json.loads(body))
+    answer = answer_to(server.path.split("?")[0], json.loads(body))
     server.answer(*answer) if answer else server.hang_up()
 
 
 class Batch(Job):
+    shortest_expiry = 3_600
+
     def __init__(self, request):
         super().__init__()
         self.request, self.error = request, None
@@ -57,11 +57,11 @@ class Batch(Job):
         self.counts = {"total": 0, "completed": 0, "failed": 0}
 
     def read(self):
-        file = files.get(self.request.get("input_file_id"))
-        if file is None:
+        given = files.get(self.request.get("input_file_id"))
+        if given is None:
             return self.fail("invalid_request", "there is no such file")
         requests, ids, models = [], set(), set()
-        for number, line in enumerate(file["content"].split(b"\n")[:-1], 1):
+        for number, line in enumerate(given["content"].split(b"\n")[:-1], 1):
             try:
                 request = json.loads(line)
             except ValueError:
@@ -117,9 +117,9 @@ class Batch(Job):
 # Files.
 
 def file_json(id):
-    file = files[id]
-    return {"id": id, "object": "file", "bytes": len(file["content"]), "created_at": file["created_at"],
-            "filename": file["name"], "purpose": file["purpose"], "status": "processed"}
+    kept = files[id]
+    return {"id": id, "object": "file", "bytes": len(kept["content"]), "created_at": kept["created_at"],
+            "filename": kept.get("name"), "purpose": kept["purpose"], "status": "processed"}
 
 
 def form(server, body):
@@ -133,11 +133,14 @@ def form(server, body):
     return parts
 
 
-def upload(server, body, query):
+def upload(kind, server, body, query):
     parts = form(server, body)
     if parts.get("purpose", (b"",))[0] != b"batch" or "file" not in parts:
         return refuse(server, 400, "purpose or file is missing")
     content, name = parts["file"]
+    expiry = int(parts.get("expires_after[seconds]", (b"2592000",))[0])
+    if not kind.shortest_expiry <= expiry <= 2_592_000:
+        return refuse(server, 400, f"expires_after.seconds must be from {kind.shortest_expiry} to 2592000")
     if not name.endswith(".jsonl"):
         return refuse(server, 400, "Invalid file format for Batch API. Must be .jsonl")
     with lock:
@@ -149,55 +152,79 @@ def upload(server, body, query):
         server.answer(200, file_json(id))
 
 
+def file(server, body, query, id):
+    with lock:
+        server.answer(200, file_json(id)) if id in files else refuse(server, 404, f"No such File object: {id}")
+
+
+def list_files(server, body, query):
+    with lock:
+        kept = [id for id in reversed(files) if files[id]["purpose"] == query.get("purpose", files[id]["purpose"])]
+        start = kept.index(query["after"]) + 1 if query.get("after") in kept else 0
+        page = kept[start:start + int(query.get("limit", "10000"))]
+        server.answer(200, {"object": "list", "data": [file_json(id) for id in page],
+                            "has_more": start + len(page) < len(kept), "first_id": page[0] if page else None,
+                            "last_id": page[-1] if page else None})
+
+
 def delete(server, body, query, id):
     with lock:
         count("deletes")
         if files.pop(id, None) is None:
             return refuse(server, 404, f"No such File object: {id}")
-        files[id + "-deleted"] = {"content": b"", "purpose": "deleted"}  # ids are not used again
+        files[id + "-deleted"] = {"content": b"", "purpose": "deleted", "created_at": 0}  # ids are not used again
     server.answer(200, {"id": id, "object": "file", "deleted": True})
 
 
 def content(server, body, query, id):
     with lock:
         count("downloads")
-        file = files.get(id)
-    if file is None:
+        kept = files.get(id)
+    if kept is None:
         return refuse(server, 404, f"No such File object: {id}")
     if options.get("redirect") and not server.is_elsewhere:
         return server.answer(302, b"", {"Location": f"{options['redirect']}/elsewhere{server.path}"})
-    common.download(server, file["content"])
+    common.download(server, kept["content"])
 
 
 # Batches.
 
-def create(server, body, query):
-    common.create(server, refuse, lambda: Batch(json.loads(body)))
+def create(kind, server, body, query):
+    common.create(server, refuse, lambda: kind(json.loads(body)))
 
 
-def list_batches(server, body, query):
+def list_batches(kind, server, body, query):
     if server.babble("list"):
         return
     limit, after = int(query.get("limit", "20")), query.get("after")
     with lock:
         count("lists")
-        newest = common.newest(Batch)
+        newest = common.newest(kind)
         start = next((place + 1 for place, batch in enumerate(newest) if batch.id == after), 0)
         data = [batch.json() for batch in newest[start:start + limit]]
     server.answer(200, {"object": "list", "data": data, "has_more": start + limit < len(newest),
                         "first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None})
 
 
-def poll(server, body, query, id):
-    common.poll(server, refuse, id, Batch)
+def poll(kind, server, body, query, id):
+    common.poll(server, refuse, id, kind)
 
 
-def cancel(server, body, query, id):
-    common.cancel(server, refuse, id, Batch)
+def cancel(kind, server, body, query, id):
+    common.cancel(server, refuse, id, kind)
 
 
-ROUTES = [(method, PATH + pattern, handler) for method, pattern, handler in [
-    ("POST", "/files", upload), ("DELETE", "/files/([^/]+)", delete), ("GET", "/files/([^/]+)/content", content),
-    ("POST", "/batches", create), ("GET", "/batches", list_batches), ("GET", "/batches/([^/]+)", poll),
-    ("POST", "/batches/([^/]+)/cancel", cancel), ("POST", "/chat/completions", live), ("POST", "/embeddings", live),
-]]
+def routes(path, kind):
+    """Returns the routes below a path, for batches of a kind."""
+    return [(method, path + pattern, functools.partial(handler, kind) if handler in KINDS else handler)
+            for method, pattern, handler in [
+                ("POST", "/files", upload), ("GET", "/files/([^/]+)", file), ("DELETE", "/files/([^/]+)", delete),
+                ("GET", "/files/([^/]+)/content", content), ("GET", "/files", list_files),
+                ("POST", "/batches", create), ("GET", "/batches", list_batches), ("GET", "/batches/([^/]+)", poll),
+                ("POST", "/batches/([^/]+)/cancel", cancel), ("POST", "/chat/completions", live),
+                ("POST", "/embeddings", live),
+            ]]
+
+
+KINDS = {upload, create, list_batches, poll, cancel}
+ROUTES = routes("/v1", Batch)

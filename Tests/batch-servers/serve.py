@@ -29,19 +29,21 @@ junk              answers of the given kinds are HTML: {"upload": 1, "create": 1
 errors            answers of the given kinds are a success with an error inside
 fail_poll         polls get 500
 unknown_state     batches have a state that does not exist
-redirect          downloads are redirected to this URL, followed by the path
+redirect          downloads are redirected to this URL, followed by the path; or results_url leads there
+relative          results_url is a path
+retry_after       polls ask for so many seconds until the next one
 plain             no request fails
 """
 import json, pathlib, re, sys, time, urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
-import common, openai
+import anthropic, azure, common, openai
 from common import ERROR, JUNK, lock, log, options
-from listener import Handler, listen, serve
+from listener import Handler, announce, listen
 
 # Each has ROUTES, lists of a method, a pattern of the path and a handler; `is_authorized` and `refuse`.
-PROVIDERS = [openai]
+PROVIDERS = [anthropic, azure, openai]
 
 
 class Server(Handler):
@@ -51,6 +53,9 @@ class Server(Handler):
     def given_key(self):
         names = "Authorization", "x-api-key", "api-key", "x-goog-api-key"
         return next((self.headers[name] for name in names if name in self.headers), None)
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(common.now() if timestamp is None else timestamp)
 
     def stall(self):
         while options.get("stalling", True):
@@ -69,8 +74,21 @@ class Server(Handler):
                 return True
         return False
 
+    def answer(self, status, body, headers={}, kind="application/json"):
+        super().answer(status, body, {"x-request-id": "req_1", "request-id": "req_1", **headers}, kind)
+
+    def body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
     def handle_any(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/control":
             return self.control(body)
@@ -108,4 +126,6 @@ class Server(Handler):
 
 # Another port is another host.
 log["elsewhere"] = f"http://127.0.0.1:{listen(Server)}"
-serve(Server)
+port = listen(Server)
+common.url = f"http://127.0.0.1:{port}"
+announce(port)

@@ -9,7 +9,6 @@ enum BulkReader {
     private static let keys = ["queue_threshold", "time_threshold", "time_interval", "wait_time", "max_bytes"]
     private static let defaultWaitTime = Duration.seconds(60)
     private static let shortestWaitTime = Duration.milliseconds(100)
-    private static let largestSubmission = 200_000_000
 
     /// Returns the flow that submits the requests of a flow; the same flow if its entry has no `bulk`.
     static func flow(
@@ -27,27 +26,43 @@ enum BulkReader {
             }
             if !isOn { return flow }
         }
-        if provider != .openai {
-            throw bulk.error("only provider: openai, and services with the same API, can run tasks in bulk")
+        guard let (defaults, largest, batches) = Self.batches(provider) else {
+            throw bulk.error("provider: \(provider.rawValue) cannot run tasks in bulk")
         }
-        var limits = OpenAIBatches.limits
+        var limits = defaults
         var thresholds = SubmissionThresholds()
         thresholds.tasks = try keys["queue_threshold"]?.int(in: 1...limits.requests)
         if let member = keys["time_threshold"] { thresholds.age = try member.duration() }
         if let member = keys["time_interval"] { thresholds.interval = try member.duration() }
-        if let member = keys["max_bytes"] { limits.bytes = try size(member) }
+        if let member = keys["max_bytes"] { limits.bytes = try size(member, largest) }
         return SubmissionFlow(
-            OpenAIBatches(flow, limits: limits),
+            batches(flow, limits),
             thresholds: thresholds,
             pace: SubmissionPace(longest: try waitTime(keys["wait_time"]))
         )
     }
 
-    private static func size(_ member: SettingsReader) throws(SettingsError) -> Int {
+    private typealias Batches = (any ModelFlow, BatchLimits) -> any BatchProvider
+
+    /// Returns the limits of a provider's submissions, the most bytes that it accepts, and what makes its client.
+    private static func batches(
+        _ provider: ChatProvider
+    ) -> (limits: BatchLimits, largest: String, make: Batches)? {
+        switch provider {
+        case .openai: (OpenAIBatches.limits, "200MB", { OpenAIBatches($0, limits: $1) })
+        case .azure: (OpenAIBatches.azureLimits, "200MB", { OpenAIBatches($0, dialect: .azure, limits: $1) })
+        case .anthropic: (AnthropicBatches.limits, "256MB", { AnthropicBatches($0, limits: $1) })
+        case .gemini, .mistral: nil
+        }
+    }
+
+    private static func size(_ member: SettingsReader, _ largest: String) throws(SettingsError) -> Int {
         guard let size = SizeText.parse(try member.text(SizeText.rule)), size > 0 else {
             throw member.expected(SizeText.rule)
         }
-        if size > largestSubmission { throw member.error("more than 200MB, which no provider accepts") }
+        if let limit = SizeText.parse(largest), size > limit {
+            throw member.error("more than \(largest), the most that the provider accepts")
+        }
         return size
     }
 
