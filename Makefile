@@ -1,6 +1,7 @@
 # make demo          a first batch on a fresh machine
 # make test          every test but the long ones, with private RabbitMQ nodes
 # make test-faults   the long tests of what happens when things break, with private RabbitMQ nodes
+# make test-sdks    the imitations of providers against the newest versions of the providers' own libraries
 # make fuzz          libFuzzer against every decoder, FUZZ_SECONDS each
 # make bench         Sheaf's cost beside other programs; BENCH_ROWS="1 2" BENCH_RECORDS=20000 BENCH_ROUNDS=1 for a quick look
 # make               the release build, .build/release/sheaf
@@ -35,7 +36,7 @@ define install
 	fi
 endef
 
-.PHONY: build demo test test-faults fuzz bench lint format docs install-build-packages install-test-packages clean
+.PHONY: build demo test test-faults test-sdks fuzz bench lint format docs install-build-packages install-test-packages clean
 
 install-build-packages:
 	@command -v $(SWIFT) >/dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install"; exit 1; }
@@ -57,6 +58,10 @@ test: install-test-packages
 test-faults: install-test-packages
 	$(SWIFT) build --build-tests
 	SWIFT='$(SWIFT)' TEST_OPTIONS=--no-parallel Tests/each $(FAULT_TARGETS)
+
+test-sdks: install-test-packages
+	$(SWIFT) build --build-tests
+	SHEAF_NEWEST_SDKS=1 $(SWIFT) test --skip-build --disable-xctest --filter '^SheafProvidersTests\.SDKTests'
 
 fuzz: install-build-packages
 	SWIFT='$(SWIFT)' Tests/fuzz $(FUZZ_SECONDS) $(FUZZ_DECODERS)

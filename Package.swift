@@ -175,7 +175,8 @@ let package = Package(
             [
                 "SheafProviders", "sheaf-cli", "Sheaf", "SheafCore", "SheafFlows", "SheafTestSupport", "SheafTestTools",
                 logging,
-            ]
+            ],
+            exclude: ["SDKs"]
         ),
         tests(
             "SheafSettingsTests",
