@@ -29,11 +29,12 @@ package struct SheafCommand: AsyncParsableCommand {
             """,
         version: SheafVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Work", subcommands: [Create.self, Run.self, Serve.self]),
+            CommandGroup(name: "Work", subcommands: [Create.self, Adopt.self, Run.self, Serve.self]),
             CommandGroup(
                 name: "See",
                 subcommands: [
                     Status.self, List.self, Watch.self, Wait.self, Results.self, Errors.self, Events.self, Tap.self,
+                    Submissions.self,
                 ]
             ),
             CommandGroup(name: "Answer", subcommands: [Questions.self, Answer.self]),

@@ -148,6 +148,7 @@ extension FlowDefinition {
     /// - Parameters:
     ///   - tasks: What to work on. If the flow is no ``BulkFlow``, each gets a single attempt, one after the other.
     ///   - memo: The memo that the tasks' lease holds; nil if they have none.
+    ///   - recorder: Keeps what the flow reports about its submissions; nil if nothing does.
     ///   - remember: Stores a memo on the lease and returns when it is durable.
     ///   - ended: Reports the result of the task at a position in `tasks`; may be called concurrently.
     /// - Returns: The positions of the tasks without a result; empty unless the calling task was cancelled or
@@ -156,6 +157,7 @@ extension FlowDefinition {
     package func attempt(
         bulk tasks: [FlowTask],
         resuming memo: BulkMemo?,
+        recorder: (any SubmissionRecorder)? = nil,
         remember: @escaping @Sendable (BulkMemo) async throws -> Void,
         ended: @escaping @Sendable (Int, AttemptResult) async -> Void
     ) async -> [Int] {
@@ -167,7 +169,7 @@ extension FlowDefinition {
             }
             return []
         }
-        let run = BulkAttempt(definition: self, flow: bulkFlow, memo: memo, count: tasks.count)
+        let run = BulkAttempt(definition: self, flow: bulkFlow, memo: memo, recorder: recorder, count: tasks.count)
         return await run.run(tasks, remember: remember, ended: ended)
     }
 }
@@ -183,11 +185,19 @@ private final class BulkAttempt: Sendable {
 
     private let definition: FlowDefinition
     private let flow: any BulkFlow
+    private let recorder: (any SubmissionRecorder)?
     private let state: Mutex<State>
 
-    init(definition: FlowDefinition, flow: any BulkFlow, memo: BulkMemo?, count: Int) {
+    init(
+        definition: FlowDefinition,
+        flow: any BulkFlow,
+        memo: BulkMemo?,
+        recorder: (any SubmissionRecorder)?,
+        count: Int
+    ) {
         self.definition = definition
         self.flow = flow
+        self.recorder = recorder
         self.state = Mutex(State(memo: memo, unreported: Set(0..<count)))
     }
 
@@ -200,7 +210,8 @@ private final class BulkAttempt: Sendable {
         let end = await withTaskGroup(of: AttemptResult?.self) { group in
             group.addTask { [self] in
                 do {
-                    try await flow.run(tasks.map(definition.withDefaults), resuming: memo) { memo in
+                    let tasks = tasks.map(definition.withDefaults)
+                    try await flow.run(tasks, resuming: memo, recordingTo: recorder) { memo in
                         do {
                             try await remember(memo)
                         } catch {
@@ -233,7 +244,7 @@ private final class BulkAttempt: Sendable {
         let last = state.withLock { $0 }
         let rest = last.unreported.sorted()
         if Task.isCancelled || last.isDetached { return rest }
-        if end == nil, !rest.isEmpty, let memo = last.memo { await flow.discard(memo) }
+        if end == nil, !rest.isEmpty, let memo = last.memo { await flow.discard(memo, recordingTo: recorder) }
         for position in rest { await ended(position, end ?? .failure(definition.overdue)) }
         return []
     }

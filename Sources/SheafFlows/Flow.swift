@@ -43,6 +43,8 @@ public struct FlowTask: Sendable {
     /// Nil if there is no time-out, or if the task was handed over together with others: its time-out then begins when
     /// the task before it has ended.
     public var deadline: ContinuousClock.Instant?
+    /// A submission that was made by other means and has the request of this task; nil for most tasks.
+    package var adopted: AdoptedSubmission?
     /// The place of the attempt in a trace, to pass on to what the flow calls, or nil if it is not traced.
     public var trace: TraceContext?
 

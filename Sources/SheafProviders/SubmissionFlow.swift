@@ -1,11 +1,13 @@
 package import Logging
+import SheafCore
 package import SheafFlows
+package import SystemPackage
 
 /// Runs the tasks of a model flow as submissions to a provider's batch API.
 ///
 /// The results are those of the model flow. If a worker dies at any time, the next one finds the submission by its
 /// memo, so that no request is paid for twice.
-package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
+package struct SubmissionFlow: SubmittingFlow, ExaminableFlow, LoggingFlow {
     /// How long ``discard(_:)`` tries.
     private static let discardTries = 3
 
@@ -41,20 +43,25 @@ package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
     package func run(
         _ tasks: [FlowTask],
         resuming memo: BulkMemo?,
+        recorder: (any SubmissionRecorder)?,
         remember: @Sendable (BulkMemo) async throws -> Void,
         ended: @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
     ) async throws {
         try await withoutActuallyEscaping(remember) { remember in
             try await withoutActuallyEscaping(ended) { ended in
-                let run = try SubmissionRun(provider, pace, logger, tasks, memo, remember, ended)
+                let run = try SubmissionRun(provider, pace, logger, tasks, memo, recorder, remember, ended)
                 try await run.run()
             }
         }
     }
 
-    package func discard(_ memo: BulkMemo) async {
-        guard let memo = SubmissionMemo(memo), memo.address == provider.address, let preparation = memo.preparation
-        else { return }
+    package func discard(_ memo: BulkMemo, recorder: (any SubmissionRecorder)?) async {
+        guard let memo = SubmissionMemo(memo), memo.address == provider.address, !memo.isAdopted else { return }
+        guard let preparation = memo.preparation else {
+            // Nothing was created.
+            await recorder?.record(.dropped, of: memo.key)
+            return
+        }
         for attempt in 0..<Self.discardTries {
             do {
                 var ids = [memo.id].compactMap { $0 }
@@ -71,14 +78,27 @@ package struct SubmissionFlow: BulkFlow, ExaminableFlow, LoggingFlow {
                     }
                 }
                 for id in ids { try await provider.cancel(id) }
+                if !ids.isEmpty { await recorder?.record(.discarded, of: memo.key) }
                 return
             } catch ProviderFailure.absent, ProviderFailure.refused {
                 // It has ended already.
+                await recorder?.record(.discarded, of: memo.key)
                 return
             } catch {
                 logger.warning("cannot cancel submission \(memo.id ?? memo.key) of batch API \(memo.address): \(error)")
                 try? await Task.sleep(for: pace.pause(after: attempt))
             }
+        }
+    }
+
+    package func downloadRequests(of id: String, to file: FileDescriptor) async throws {
+        guard let provider = provider as? any AdoptableProvider else {
+            throw FlowError(type: "unsupported", message: "a submission to \(provider.address) cannot be adopted")
+        }
+        do {
+            try await provider.downloadRequests(of: id, to: file)
+        } catch let failure as ProviderFailure {
+            throw FlowError(type: "unavailable", message: failure.message)
         }
     }
 

@@ -63,8 +63,8 @@ package struct SubmissionMemo: Sendable, Equatable {
             if let preparation {
                 json["file"] = .string(preparation.id)
                 json["uploaded"] = .integer(preparation.createdAt)
-                json["requests"] = .integer(requests)
             }
+            if requests > 0 { json["requests"] = .integer(requests) }
             if let id { json["id"] = .string(id) }
             if misses > 0 { json["misses"] = .integer(misses) }
             if !earlier.isEmpty {
@@ -94,6 +94,18 @@ package struct SubmissionMemo: Sendable, Equatable {
 
     /// Whether the submission may have been created without its id being known.
     var isUnclear: Bool { preparation != nil && id == nil }
+
+    /// Turns to a submission that was made by other means.
+    mutating func adopt(_ id: String, requests: Int) {
+        (key, self.id, self.requests) = ("\(Self.adopted)\(Self.newKey())", id, requests)
+    }
+
+    /// Whether the submission was made by other means: its requests have the names of the tasks' records.
+    var isAdopted: Bool { Self.isAdopted(key) }
+
+    static func isAdopted(_ key: String) -> Bool { key.hasPrefix(adopted) }
+
+    private static let adopted = "adopted-"
 
     /// Returns the name of a task's request in a submission.
     static func requestID(_ key: String, _ index: Int) -> String { "\(key)_\(index)" }

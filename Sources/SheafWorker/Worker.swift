@@ -126,6 +126,7 @@ struct WorkerContext: Sendable {
     let ledger: SharedTaskLedger
     let inbox = TaskInbox()
     let followers: FoldFollowers
+    let submissions: SubmissionLog
 
     init(
         client: SheafClient,
@@ -141,6 +142,7 @@ struct WorkerContext: Sendable {
         self.lifecycle = lifecycle
         ledger = SharedTaskLedger(changed: lifecycle.changed)
         followers = FoldFollowers(client: client, journal: journal)
+        submissions = SubmissionLog(client: client, worker: configuration.name, timing: configuration.timing)
     }
 
     /// How long its parts wait for what.

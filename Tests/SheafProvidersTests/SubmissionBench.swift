@@ -58,6 +58,30 @@ final class SubmissionBench: Sendable {
         )
     }
 
+    /// A task whose record is a full request.
+    static func requestTask(_ index: Int) throws -> FlowTask {
+        let request: JSONValue = [
+            "custom_id": .string("request \(index)"), "method": "POST", "url": "/v1/chat/completions",
+            "body": ["model": "other", "messages": [["role": "user", "content": .string("\(index)")]]],
+        ]
+        let record = Record(id: "request \(index)", kind: .json, bytes: request.bytes)
+        return FlowTask(batch: "b1", index: index, record: record)
+    }
+
+    /// Submits the records of tasks as another program does; returns the file with the requests.
+    @discardableResult
+    func submitByHand(_ tasks: [FlowTask]) async throws -> Preparation {
+        let (provider, file) = (try provider(), try SpoolFile())
+        var writer = SpoolFile.Writer(file)
+        for task in tasks { try writer.add(task.record.bytes) }
+        try writer.flush()
+        let requests = BatchRequests(spool: file, size: writer.size, count: writer.lines)
+        let preparation = try await provider.prepare(requests, key: "by-hand")
+        _ = try await provider.create(preparation, nil, key: "by-hand", batch: "none")
+        await provider.shutDown()
+        return preparation
+    }
+
     /// Runs the tasks once, from the newest memo on.
     ///
     /// - Parameters:
@@ -69,16 +93,28 @@ final class SubmissionBench: Sendable {
         _ indices: some Collection<Int>,
         by provider: (any BatchProvider)? = nil,
         stoppingAfter memos: Int? = nil,
-        timeout: Duration? = nil
+        timeout: Duration? = nil,
+        recorder: (any SubmissionRecorder)? = nil
+    ) async throws {
+        let tasks = indices.filter { results[$0] == nil }.map(Self.task)
+        try await run(tasks: tasks, by: provider, stoppingAfter: memos, timeout: timeout, recorder: recorder)
+    }
+
+    /// Runs tasks once, from the newest memo on.
+    func run(
+        tasks: [FlowTask],
+        by provider: (any BatchProvider)? = nil,
+        stoppingAfter memos: Int? = nil,
+        timeout: Duration? = nil,
+        recorder: (any SubmissionRecorder)? = nil
     ) async throws {
         let provider = try provider ?? self.provider()
         var pace = SubmissionPace(longest: .milliseconds(200))
         pace.tries = 3
         let definition = FlowDefinition(name: "f", flow: SubmissionFlow(provider, pace: pace), timeout: timeout)
-        let tasks = indices.filter { results[$0] == nil }.map(Self.task)
         let resumed = self.memos.last
         state.withLock { state in state.stop = memos.map { state.memos.count + $0 } }
-        _ = await definition.attempt(bulk: tasks, resuming: resumed) { memo in
+        _ = await definition.attempt(bulk: tasks, resuming: resumed, recorder: recorder) { memo in
             try self.state.withLock { state in
                 if let stop = state.stop, state.memos.count >= stop { throw CancellationError() }
                 state.memos.append(memo)

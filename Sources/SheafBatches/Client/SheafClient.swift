@@ -108,6 +108,8 @@ public final class SheafClient: Sendable {
         try await broker.declareLog(LogDeclaration(name: names.progress, maximumBytes: 64 << 20))
         try await broker.declareLog(LogDeclaration(name: names.heartbeats, maximumBytes: 16 << 20))
         try await broker.declareLog(LogDeclaration(name: names.limits, maximumBytes: 16 << 20))
+        // The memos with the leases decide what happens, so it does no harm that the oldest entries are trimmed.
+        try await broker.declareLog(LogDeclaration(name: names.submissions, maximumBytes: 64 << 20))
     }
 }
 

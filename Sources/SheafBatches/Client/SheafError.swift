@@ -83,6 +83,8 @@ public enum Advice: Sendable, Hashable {
     case showDeadLetter(Int64)
     /// Look the task up in the list of open questions.
     case listQuestions
+    /// Look the submission up in the list of submissions.
+    case listSubmissions
 }
 
 /// The stable words that the reason of a stop in the journal begins with if the broker has lost something.

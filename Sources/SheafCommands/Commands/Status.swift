@@ -26,16 +26,21 @@ extension SheafCommand {
 
         @concurrent
         func run(in session: Session) async throws {
-            let summary = try await session.withClient { client in try await client.batch(batch) }
+            let (summary, submissions) = try await session.withClient { client in
+                let summary = try await client.batch(batch)
+                return (summary, json.isOn ? [] : try await client.submissions(of: summary.info.id.text))
+            }
             let cost = session.settings.flows[summary.info.flow]?.pricing?.cost(of: summary.usage)
-            if json.isOn {
-                try session.console.print(summary.json.adding(["cost": cost?.json ?? .null]).text)
-            } else {
-                let style = Style(isOn: session.console.output.hasColour)
-                let shown = summary.usage.isEmpty ? nil : cost?.description
-                for line in BatchDetails.lines(summary, cost: shown, style: style, now: .now) {
-                    try session.console.print(styled: line)
-                }
+            if json.isOn { return try session.console.print(summary.json.adding(["cost": cost?.json ?? .null]).text) }
+            let lines = BatchDetails.lines(
+                summary,
+                submissions: submissions,
+                cost: summary.usage.isEmpty ? nil : cost?.description,
+                style: Style(isOn: session.console.output.hasColour),
+                now: .now
+            )
+            for line in lines {
+                try session.console.print(styled: line)
             }
         }
     }

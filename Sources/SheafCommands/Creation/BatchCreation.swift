@@ -23,9 +23,18 @@ struct BatchCreation: Sendable {
 
     /// Publishes; returns when every task is confirmed.
     func run(_ request: BatchRequest, source: RecordSource, skip: BatchInput.Skip? = nil) async throws -> Report {
+        let plan = request.plan(source.fingerprint, skip: skip)
         let total = source.count.map { $0 * request.variants.variants.count }
-        let created = try await showingProgress(total: total, readsStream: source.readsStandardInput) { events in
-            var plan = request.plan(source.fingerprint, skip: skip)
+        let created = try await run(plan, source: source, total: total)
+        let skipped = skip == nil ? nil : await source.skipped
+        report(created, skipped: skipped, of: skip)
+        return Report(batch: created, skipped: skipped)
+    }
+
+    /// Publishes a batch as it is planned; returns when every task is confirmed.
+    func run(_ plan: BatchPlan, source: RecordSource, total: Int?) async throws -> CreatedBatch {
+        try await showingProgress(total: total, readsStream: source.readsStandardInput) { events in
+            var plan = plan
             plan.trace = session.traceParent
             return try await session.tracingBatches { traces in
                 try await traces.recording(plan) { plan in
@@ -33,9 +42,6 @@ struct BatchCreation: Sendable {
                 }
             }
         }
-        let skipped = skip == nil ? nil : await source.skipped
-        report(created, skipped: skipped, of: skip)
-        return Report(batch: created, skipped: skipped)
     }
 
     /// Publishes and shows the progress; prints how to continue if publishing fails.
@@ -80,7 +86,7 @@ struct BatchCreation: Sendable {
         console.complain("sheaf: \(stall.reason); waiting up to \(Wording.duration(stall.patience))")
     }
 
-    private func report(_ created: CreatedBatch, skipped: Int?, of skip: BatchInput.Skip?) {
+    func report(_ created: CreatedBatch, skipped: Int? = nil, of skip: BatchInput.Skip? = nil) {
         console.say("created batch \(created.id) of \(created.flow): \(Wording.count(created.total, "task"))")
         if let skipped, let skip {
             console.say("left out \(Wording.count(skipped, "record")) that succeeded in batch \(skip.batch)")

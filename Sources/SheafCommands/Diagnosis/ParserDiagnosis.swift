@@ -29,6 +29,9 @@ extension Diagnosis {
     }
 }
 
+/// A command whose default subcommand takes an argument, so that a word after it need not be a subcommand.
+protocol TakesArgument: ParsableCommand {}
+
 /// The names of the commands.
 enum CommandNames {
     /// Returns the name of a command, as it is typed.
@@ -54,8 +57,8 @@ enum CommandNames {
                 path.append(word)
                 continue
             }
-            // `sheaf NAME` may create a batch of a flow.
-            if path.isEmpty, arguments.first != "help" { return nil }
+            // `sheaf NAME` may create a batch of a flow, and other commands take an argument too.
+            if path.isEmpty || command is any TakesArgument.Type, arguments.first != "help" { return nil }
             return Diagnosis(
                 .usage,
                 "there is no command '\((path + [word]).joined(separator: " "))'"

@@ -6,8 +6,19 @@ import SheafCore
 enum BatchDetails {
     /// Returns the lines, each with a label and a value.
     ///
-    /// - Parameter cost: What the tasks have cost, or why that is unknown; nil leaves the line out.
-    static func lines(_ batch: BatchSummary, cost: String? = nil, style: Style, now: Timestamp) -> [String] {
+    /// - Parameters:
+    ///   - batch: The batch.
+    ///   - submissions: Its submissions to a provider.
+    ///   - cost: What the tasks have cost, or why that is unknown; nil leaves the line out.
+    ///   - style: Whether colours are on.
+    ///   - now: The time.
+    static func lines(
+        _ batch: BatchSummary,
+        submissions: [Submission] = [],
+        cost: String? = nil,
+        style: Style,
+        now: Timestamp
+    ) -> [String] {
         var entries: [(label: String, text: String)] = [
             ("batch", batch.info.id.text),
             ("flow", batch.info.flow.text),
@@ -19,6 +30,9 @@ enum BatchDetails {
         if batch.questions > 0 {
             let wait = Wording.count(batch.questions, "open question")
             entries.append(("asking", "\(wait); 'sheaf questions \(batch.info.id)' lists them"))
+        }
+        if let text = Wording.submissions(submissions) {
+            entries.append(("bulk", "\(text); 'sheaf submissions \(batch.info.id)' lists them"))
         }
         if let started = batch.startedAt { entries.append(("started", time(started, now: now))) }
         if let finished = batch.finishedAt {
@@ -41,6 +55,11 @@ enum BatchDetails {
         for position in entries.indices where entries[position].label != "status" {
             entries[position].text = SafeText.line(entries[position].text)
         }
+        return aligned(entries)
+    }
+
+    /// Returns a line for each label with its text, the texts below each other.
+    static func aligned(_ entries: [(label: String, text: String)]) -> [String] {
         let width = entries.map(\.label.count).max() ?? 0
         return entries.map { entry in
             entry.label + String(repeating: " ", count: width - entry.label.count + 2) + entry.text

@@ -60,6 +60,16 @@ enum Wording {
         return text + ", which is paused for another \(duration(until - now))"
     }
 
+    /// Returns how many submissions are under way, by state; nil if none is.
+    static func submissions(_ submissions: [Submission]) -> String? {
+        let open = submissions.filter { !$0.state.isFinal }
+        let parts = Submission.State.allCases.compactMap { state in
+            let count = open.count { $0.state == state }
+            return count > 0 ? "\(count) \(state.rawValue)" : nil
+        }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
+    }
+
     /// Returns the status and the counts of a batch, as its result.
     static func conclusion(_ summary: BatchSummary) -> String {
         let text = "batch \(summary.info.id) \(summary.status.rawValue): \(counts(summary.counts))"
@@ -186,6 +196,7 @@ extension Wording {
         case .listDeadLetters: "'sheaf dead list' shows the existing ones"
         case .showDeadLetter(let number): "'sheaf dead show \(number)' shows what it holds"
         case .listQuestions: "'sheaf questions' lists the open ones"
+        case .listSubmissions: "'sheaf submissions' lists them"
         }
     }
 

@@ -19,6 +19,9 @@ public struct BatchOptions: Sendable, Equatable {
     /// The URLs that are notified when the batch has ended: at most ``maximumURLs``.
     public var notify: [String]
 
+    /// The provider's id of a submission that was made by other means and whose results the tasks get; nil for most.
+    package var adoptedSubmission: String?
+
     /// The maximum number of URLs that are notified.
     package static let maximumURLs = 8
     /// The range of ``maxRunning``; each task that may run is a message in the queue of permits.
@@ -57,6 +60,7 @@ public struct BatchOptions: Sendable, Equatable {
         ]
         if !tags.isEmpty { members["tags"] = tagsJSON }
         if !notify.isEmpty { members["notify"] = .array(notify.map(JSONValue.string)) }
+        if let adoptedSubmission { members["adopted_submission"] = .string(adoptedSubmission) }
         return .object(members)
     }
 
@@ -84,5 +88,6 @@ public struct BatchOptions: Sendable, Equatable {
             tags: Tags.decode(json["tags"]),
             notify: (json["notify"]?.arrayValue ?? []).compactMap(\.stringValue).prefix(Self.maximumURLs).map { $0 }
         )
+        adoptedSubmission = json["adopted_submission"]?.stringValue
     }
 }

@@ -43,6 +43,9 @@ package struct WireNames: Sendable, Hashable {
     /// The bounded log of shared rate limits: their rates, and the pauses that services asked for.
     package var limits: String { "\(namespace).limits" }
 
+    /// The bounded log of submissions: what happened to the jobs that providers run for bulk flows.
+    package var submissions: String { "\(namespace).submissions" }
+
     /// Returns the queue of a rate's tokens; each token allows one call.
     package func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
 

@@ -105,6 +105,15 @@ package struct ChatFlow: ModelFlow {
     private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, request: ModelRequest) {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
+            if let request = try RequestLine.request(
+                of: scope.record,
+                to: provider,
+                asking: OpenAIChat.path,
+                at: path,
+                model: { () throws(TemplateError) in try RequestParts.rendered(model, scope, "model") }
+            ) {
+                return (scope, request)
+            }
             let model = try RequestParts.rendered(model, scope, "model")
             let messages = try ModelTemplates.rendered(messages, scope, "messages")
             guard let list = messages.arrayValue, !list.isEmpty, list.allSatisfy({ $0["role"] != nil }) else {

@@ -101,6 +101,15 @@ package struct EmbeddingFlow: ModelFlow {
     private func parts(for task: FlowTask) throws(FlowError) -> (scope: TemplateScope, request: ModelRequest) {
         do throws(TemplateError) {
             let scope = try TemplateScope(task)
+            if let request = try RequestLine.request(
+                of: scope.record,
+                to: provider,
+                asking: EmbeddingFormat.path(of: provider),
+                at: path,
+                model: { () throws(TemplateError) in try RequestParts.rendered(model, scope, "model") }
+            ) {
+                return (scope, request)
+            }
             let input = try ModelTemplates.rendered(input, scope, "input")
             var request = try EmbeddingFormat.request(
                 to: provider,

@@ -38,6 +38,7 @@ extension Problem.Remedy {
         case .listDeadLetters: "GET \(api)/dead lists the dead letters"
         case .showDeadLetter(let number): "GET \(api)/dead/\(number) shows the dead letter"
         case .listQuestions: "GET \(api)/questions lists the open questions"
+        case .listSubmissions: "GET \(api)/batches/BATCH/submissions lists those of a batch"
         }
     }
 }

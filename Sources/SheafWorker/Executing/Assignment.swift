@@ -111,7 +111,7 @@ struct Assignment: Sendable {
                 throw FlowError(type: Outcome.Failure.invalidRecord, message: message)
             }
         }
-        return FlowTask(
+        var flowTask = FlowTask(
             batch: task.batch,
             index: task.index,
             record: task.record,
@@ -119,6 +119,11 @@ struct Assignment: Sendable {
             attempt: attempts,
             asker: asker
         )
+        if let id = info.options.adoptedSubmission {
+            // A delivery to a worker that died is no retry.
+            flowTask.adopted = AdoptedSubmission(id: id, isRetry: task.generation > 0 || task.attempt > 1)
+        }
+        return flowTask
     }
 }
 

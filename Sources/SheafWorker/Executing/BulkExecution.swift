@@ -17,6 +17,7 @@ struct BulkExecution: Sendable {
     private let settler: TaskSettler
     private let fetcher: TaskFetcher
     private let leases: BulkLeases
+    private let submissions: SubmissionLog
     private let timing: WorkerTiming
 
     init(_ context: WorkerContext, settler: TaskSettler, fetcher: TaskFetcher, leases: BulkLeases) {
@@ -28,6 +29,7 @@ struct BulkExecution: Sendable {
         self.settler = settler
         self.fetcher = fetcher
         self.leases = leases
+        self.submissions = context.submissions
         self.timing = context.timing
     }
 
@@ -190,7 +192,8 @@ struct BulkExecution: Sendable {
                 let (handedNow, beginning) = (positions, Moment())
                 let rest = await first.definition.attempt(
                     bulk: handedNow.compactMap { handed[$0] },
-                    resuming: progress.memo
+                    resuming: progress.memo,
+                    recorder: recorder(of: bulk, members)
                 ) { memo in
                     do {
                         let ended = try await leases.remember(memo, of: bulk) { progress.unreported }
@@ -229,6 +232,11 @@ struct BulkExecution: Sendable {
             failure = error
         }
         try await leave(members, bulk, progress, failure ?? progress.failure, executor)
+    }
+
+    /// Records what becomes of the submissions of a bulk.
+    private func recorder(of bulk: HeldBulk, _ members: [Assignment]) -> BulkRecorder? {
+        members.first.map { BulkRecorder(log: submissions, bulk: bulk.id, batch: bulk.batch, flow: $0.task.flow) }
     }
 
     /// Waits as long as the provider asks for, in the slot: the bulk stays together.
@@ -274,7 +282,10 @@ struct BulkExecution: Sendable {
             return
         }
         if progress.isCancelled {
-            if let memo, let flow = first.definition.bulkFlow { await Task { await flow.discard(memo) }.value }
+            if let memo, let flow = first.definition.bulkFlow {
+                let recorder = recorder(of: bulk, members)
+                await Task { await flow.discard(memo, recordingTo: recorder) }.value
+            }
             for assignment in open { try await executor.conclude(assignment, .cancelled, progress.beginning) }
         } else if memo != nil {
             // This worker may receive the task that stands for the bulk, which must not be taken for a copy then.
