@@ -41,6 +41,7 @@ public final class BatchDirectory: Service {
     private let client: SheafClient
     private let journal: Journal
     private let questions: FoldFollowers
+    private let submissions: SubmissionReader
     private let isAggregating: Bool
     /// The only batch that matters, or nil for all.
     private let focus: Name?
@@ -69,6 +70,7 @@ public final class BatchDirectory: Service {
         self.isAggregating = isAggregating
         self.journal = try await Journal.read(from: client)
         self.questions = FoldFollowers(client: client, journal: journal)
+        self.submissions = SubmissionReader(client: client)
         self.focus = try reference.map { [journal] in try journal.find($0).id }
         var progress = LatestProgress()
         var start = LogPosition.last
@@ -132,6 +134,14 @@ public final class BatchDirectory: Service {
 
     /// The workers that are known to live, by name; complete once the directory has run for ``Heartbeat/idleInterval``.
     package var workers: [LiveWorker] { contents.withLock { $0.roster.live } }
+
+    /// The submissions of a batch, oldest first; reads what is new of their log.
+    ///
+    /// - Throws: ``SheafError`` with `notFound` if the batch does not exist.
+    package func submissions(of reference: String) async throws -> [Submission] {
+        let batch = try journal.find(reference)
+        return try await submissions.catchUp().all.filter { $0.batch == batch.id }.map { $0.seen(in: batch) }
+    }
 
     /// The open questions of one batch, or of all batches that have not ended, oldest batch first.
     ///

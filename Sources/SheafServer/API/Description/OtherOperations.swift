@@ -42,6 +42,21 @@ extension QuestionRoutes {
     ]
 }
 
+extension SubmissionRoutes {
+    static let operations = [
+        Operation(
+            method: .get,
+            path: "/api/batches/{batch}/submissions",
+            id: "listSubmissions",
+            summary: "Lists the submissions of a batch to providers' batch APIs",
+            tag: "Batches",
+            parameters: [.batch],
+            answers: [.json("The submissions.", .object(["submissions": .list(of: .shape(.submission))]))],
+            problems: [404]
+        )
+    ]
+}
+
 extension DeadLetterRoutes {
     private static let number = Operation.Parameter.path("number", .integer(), "The number of the dead letter.")
 

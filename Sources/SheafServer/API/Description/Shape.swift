@@ -25,6 +25,7 @@ enum Shape: String, CaseIterable {
     case result = "Result"
     case mergedResult = "MergedResult"
     case question = "Question"
+    case submission = "Submission"
     case deadLetter = "DeadLetter"
     case deadLetterInFull = "DeadLetterInFull"
     case requeuedLetter = "RequeuedLetter"
@@ -56,6 +57,7 @@ enum Shape: String, CaseIterable {
         case .result: Self.resultSchema
         case .mergedResult: Self.mergedResultSchema
         case .question: Self.questionSchema
+        case .submission: Self.submissionSchema
         case .deadLetter: Self.deadLetterSchema
         case .deadLetterInFull: Self.deadLetterInFullSchema
         case .requeuedLetter: Self.requeuedLetterSchema
@@ -85,6 +87,29 @@ extension Shape {
         "default": .string.orNull.about("What an empty answer stands for."),
         "worker": .string,
         "asked_at": .time,
+    ])
+
+    private static let submissionSchema = Schema.object([
+        "key": .string.about("Sheaf's name of it."),
+        "id": .string.orNull.about("The provider's id; null if it is not known."),
+        "batch_id": .shape(.name),
+        "flow": .shape(.name),
+        "state": .word(SheafCore.Submission.State.self),
+        "requests": .integer(),
+        "results": .integer().about("The results so far."),
+        "missing": .integer().about("The requests that ended without a result and are submitted again."),
+        "usage": .map(of: .integer()).about("The usage of the results that were read."),
+        "address": .string.about("The URL of the service."),
+        "file": .string.orNull.about("The provider's id of the uploaded requests."),
+        "message": .string.orNull.about("What is wrong."),
+        "worker": .string.about("The worker that wrote about it last."),
+        "announced_at": .time,
+        "changed_at": .time,
+        "rejection": .string.orNull.about("Why the last decision about it could not be followed."),
+        "cancelled_by": .string.orNull.about("The user who wants it to be cancelled."),
+        "resolution": Schema.object([
+            "id": .string.orNull.about("The provider's id; null if it was not created.")
+        ]).orNull.about("What a user decided while it was unclear."),
     ])
 
     private static let deadLetterSchema = Schema.object([
