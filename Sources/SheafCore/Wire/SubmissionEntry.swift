@@ -123,7 +123,7 @@ package struct SubmissionEntry: Sendable, Equatable {
             flow: flow,
             bulk: Self.id(body["bulk"]),
             at: at,
-            by: body["by"]?.stringValue ?? "",
+            by: Self.id(body["by"]) ?? "",
             event: event
         )
     }

@@ -9,7 +9,8 @@ extension Decoder {
         "task", "outcomes", "started", "progress", "heartbeat", "created", "published", "sealed", "stopped",
         "cancelled",
         "paused", "resumed", "finished", "mark", "", "limit", "throttled", "asked", "answered", "withdrawn",
-        "journal", "retried", "changed", "deleted",
+        "journal", "retried", "changed", "deleted", "announced", "uploaded", "counted", "unclear", "ended", "refused",
+        "lost", "discarded", "rejected", "dropped", "cancel", "resolved",
     ]
     private static let contentTypes = ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""]
 
@@ -73,6 +74,12 @@ extension Decoder {
                 QuestionEntry(question.message(batch: "b")) == question,
                 "a question entry is not decoded as it was encoded"
             )
+        }
+        if let entry = SubmissionEntry(message) {
+            try require(SubmissionEntry(entry.message) == entry, "a submission entry is not decoded as it was encoded")
+            var submissions = Submissions()
+            submissions.apply(entry)
+            try require(submissions.all.allSatisfy { $0.results >= 0 }, "a submission has a negative number of results")
         }
         var dead = message
         dead.type = DeadLetterSighting.messageType
