@@ -68,7 +68,7 @@ struct TaskLedger: Sendable {
         guard candidate.mayRun, !isStalled, halted[task.batch] != candidate.continuations else { return .giveBack }
         if isPaused { return .wait }
         guard let place = held.index(forKey: token) else { return .none }
-        var attempt = Attempt(task: task)
+        var attempt = Attempt(task: task, number: candidate.attempt)
         switch held.values[place].state {
         case .waiting: break
         case .deferred(let earlier): attempt.lease = earlier.lease
@@ -89,12 +89,14 @@ struct TaskLedger: Sendable {
     /// Attaches a redelivery to the task that is already running here, so that both are settled together.
     ///
     /// After a lost connection the broker delivers a task again that its worker still runs, often to the same worker.
+    /// A later attempt is no redelivery: it was published when the running one had failed, and may arrive before that
+    /// one is settled.
     ///
-    /// - Returns: False if that delivery does not run the same task.
+    /// - Returns: False if that delivery does not run the same task, or runs an earlier attempt at it.
     private mutating func attach(_ candidate: Candidate, to runner: Token) -> Bool {
         let token = candidate.delivery.token
         guard runner != token, case .running(let attempt) = held[runner]?.state, attempt.task == candidate.task,
-            let since = held[token]?.since
+            candidate.attempt <= attempt.number, let since = held[token]?.since
         else { return false }
         forget(token)
         held[runner]?.redeliveries.append(Redelivery(delivery: candidate.delivery, since: since))
@@ -281,28 +283,21 @@ struct TaskLedger: Sendable {
     /// from the log, and settles its own delivery.
     ///
     /// - Parameters:
-    ///   - message: The task's message.
     ///   - task: The task.
     ///   - lease: Its lease.
     ///   - queue: The name of the task's queue, to which it returns if it is not run.
     ///   - now: The time.
     /// - Returns: What stands for its delivery.
-    mutating func adopt(
-        _ message: Message,
-        of task: TaskKey,
-        lease: TaskLease,
-        queue: String,
-        now: Instant
-    ) -> TaskDelivery {
+    mutating func adopt(_ task: BatchTask, lease: TaskLease, queue: String, now: Instant) -> TaskDelivery {
         adoptions += 1
         // No broker has such an epoch; nothing is ever owed to it, because the task is on its lease.
         let token = Token(epoch: .max, channel: 0, tag: adoptions)
         let delivery = TaskDelivery(
-            Delivery(message: message, queue: queue, earlierDeliveries: 0, token: token),
+            Delivery(message: task.message, queue: queue, earlierDeliveries: 0, token: token),
             from: QueueKey(batch: task.batch, generation: task.generation)
         )
         var entry = Entry(delivery, now)
-        entry.state = .running(Attempt(task: task, lease: .written(lease)))
+        entry.state = .running(Attempt(task: TaskKey(task), number: task.attempt, lease: .written(lease)))
         hold(entry)
         bulked.insert(token)
         running[task.batch, default: RunningTasks()].insert(task.index, token, in: lease.bulk)

@@ -34,6 +34,8 @@ extension TaskLedger {
 
     struct Attempt: Sendable {
         let task: TaskKey
+        /// The number that the message has; each retry is a new message with the next one.
+        let number: Int
         var lease = Lease.none
         /// Cancels the attempt, once it is being made.
         var cancel: (@Sendable () -> Void)?
@@ -199,6 +201,8 @@ extension TaskLedger {
     struct Candidate: Sendable {
         let delivery: TaskDelivery
         let task: TaskKey
+        /// The number of the attempt that its message has.
+        let attempt: Int
         /// Whether its batch may run it.
         let mayRun: Bool
         /// How often its batch was resumed after a halt.

@@ -37,15 +37,21 @@ import Testing
         _ delivery: TaskDelivery,
         _ index: Int,
         generation: Int = 0,
+        attempt: Int = 1,
         mayRun: Bool = true,
         continuations: Int = 0
     ) -> TaskLedger.Candidate {
         TaskLedger.Candidate(
             delivery: delivery,
             task: TaskKey(batch: batch, index: index, generation: generation),
+            attempt: attempt,
             mayRun: mayRun,
             continuations: continuations
         )
+    }
+
+    private func task(_ index: Int) -> BatchTask {
+        BatchTask(flow: "f", batch: batch, index: index, record: Record(id: "r", kind: .text, bytes: []))
     }
 
     private func lease(_ id: String) -> TaskLease { TaskLease(id: id, index: 0, generation: 0, worker: "w") }
@@ -169,6 +175,34 @@ import Testing
         #expect(admission == .begin(isFirst: false))
         _ = confirm([first])
         #expect(ledger.runningTasks == [batch: [0]], "the second one still runs")
+    }
+
+    @Test(
+        "The next attempt at a task is not attached to the failed one, which is not settled yet",
+        arguments: [false, true]
+    )
+    mutating func nextAttempt(isLeased: Bool) {
+        let (first, second) = (delivery(1), delivery(2))
+        begin(first)
+        if isLeased {
+            let isOffered = ledger.offer(lease("l"), to: first)
+            let isLeased = ledger.completeLease(of: first) != nil
+            #expect(isOffered && isLeased)
+        }
+        ledger.receive([second], now: start)
+        let admission = ledger.admit(candidate(second, 0, attempt: 2), isStalled: false, isPaused: false)
+        #expect(admission == .begin(isFirst: false))
+        let closed = ledger.close([first])
+        #expect(closed.first?.settlement.owed == (isLeased ? [] : [token(1)]), "the second one is not settled with it")
+        ledger.release([token(1)], now: start)
+        #expect(ledger.runningTasks == [batch: [0]], "the second one still runs")
+        // A copy of the first attempt changes nothing.
+        let copy = delivery(3)
+        ledger.receive([copy], now: start)
+        let copied = ledger.admit(candidate(copy, 0, attempt: 1), isStalled: false, isPaused: false)
+        #expect(copied == .none)
+        let settlement = confirm([second])
+        #expect(Set(settlement.owed) == [token(2), token(3)])
     }
 
     @Test("A task whose outcome was written before a lost connection is acknowledged at its redelivery")
@@ -351,10 +385,9 @@ import Testing
     mutating func adoption(succeeds: Bool) throws {
         let first = delivery(1)
         begin(first)
-        let task = TaskKey(batch: batch, index: 5)
         let copy = delivery(2)
         begin(copy, 5)
-        let adopted = ledger.adopt(Message(), of: task, lease: lease("l"), queue: "home", now: start)
+        let adopted = ledger.adopt(task(5), lease: lease("l"), queue: "home", now: start)
         #expect(adopted.queue == first.queue && adopted.token != first.token && adopted.delivery.queue == "home")
         // Another slot had a copy of it, and its end changes nothing.
         let dropped = PendingSettlement(ledger.close([copy]))
@@ -466,8 +499,7 @@ import Testing
                     var lease = lease("a")
                     lease.bulk = "x0"
                     tag += 1
-                    let task = TaskKey(batch: batch, index: 1000 + Int(tag))
-                    _ = ledger.adopt(Message(), of: task, lease: lease, queue: "home", now: start)
+                    _ = ledger.adopt(task(1000 + Int(tag)), lease: lease, queue: "home", now: start)
                 }
             default:
                 _ = ledger.detach(some)

@@ -110,7 +110,7 @@ package struct ChatFlow: ModelFlow {
                 to: provider,
                 asking: OpenAIChat.path,
                 at: path,
-                model: { () throws(TemplateError) in try RequestParts.rendered(model, scope, "model") }
+                model: { () throws(TemplateError) in try RequestParts.rendered(self.model, scope, "model") }
             ) {
                 return (scope, request)
             }

@@ -89,6 +89,7 @@ struct Assignment: Sendable {
         return TaskLedger.Candidate(
             delivery: delivery,
             task: TaskKey(storage.task),
+            attempt: storage.task.attempt,
             mayRun: info.isRunnable && isPermitted,
             continuations: info.continuations
         )

@@ -277,7 +277,7 @@ struct BulkLeases: Sendable {
             }
             let queue = client.names.tasks(flow: task.flow, batch: batch, generation: task.generation)
             let delivery = ledger.withLock {
-                $0.adopt(task.message, of: TaskKey(task), lease: lease, queue: queue, now: .now)
+                $0.adopt(task, lease: lease, queue: queue, now: .now)
             }
             let (definition, info) = (first.definitionReference, first.infoReference)
             members.append(Assignment(task, delivery, definition, info, revision: first.revision))
