@@ -39,7 +39,7 @@ extension FlowError {
     public static let workerLostType = Outcome.Failure.workerLost
 
     /// The type of a template that a task does not fit into.
-    static let templateType = "template"
+    package static let templateType = "template"
     /// The type of an output with more bytes than the flow allows.
     static let outputTooLargeType = "output-too-large"
     /// The type of an output that is neither JSON nor UTF-8.

@@ -100,11 +100,14 @@ package struct BatchRequests: Sendable {
     package var size: Int
     /// How many requests there are.
     package var count: Int
+    /// The model that all of them ask.
+    package var model: String
 
-    package init(spool: SpoolFile, size: Int, count: Int) {
+    package init(spool: SpoolFile, size: Int, count: Int, model: String) {
         self.spool = spool
         self.size = size
         self.count = count
+        self.model = model
     }
 }
 
@@ -114,10 +117,13 @@ package struct Preparation: Sendable, Equatable {
     package var id: String
     /// The time of the preparation, in seconds since 1970 by the provider's clock; 0 if it is unknown.
     package var createdAt: Int
+    /// The model that is asked, if the creation must name it.
+    package var model: String
 
-    package init(id: String, createdAt: Int) {
+    package init(id: String, createdAt: Int, model: String = "") {
         self.id = id
         self.createdAt = createdAt
+        self.model = model
     }
 }
 

@@ -52,9 +52,9 @@ extension ModelBatches {
 
     /// Returns whether a 400 reports a quota that is used up for now, as Azure does.
     private static func isOverQuota(_ answer: ModelAnswer) -> Bool {
-        guard answer.status == 400, let error = answer.json?["error"] else { return false }
+        guard answer.status == 400 else { return false }
         return ["token_limit_exceeded", "quotaExceeded"].contains { name in
-            error["code"]?.stringValue == name || error["message"]?.stringValue?.contains(name) == true
+            answer.json?["error"]?["code"]?.stringValue == name || answer.reason?.contains(name) == true
         }
     }
 

@@ -44,7 +44,11 @@ package struct SubmissionMemo: Sendable, Equatable {
         self.address = address
         self.key = key
         preparation = json["file"]?.stringValue.map {
-            Preparation(id: $0, createdAt: min(max(0, json["uploaded"]?.intValue ?? 0), 1 << 40))
+            Preparation(
+                id: $0,
+                createdAt: min(max(0, json["uploaded"]?.intValue ?? 0), 1 << 40),
+                model: json["model"]?.stringValue ?? ""
+            )
         }
         requests = max(0, json["requests"]?.intValue ?? 0)
         id = json["id"]?.stringValue
@@ -63,6 +67,7 @@ package struct SubmissionMemo: Sendable, Equatable {
             if let preparation {
                 json["file"] = .string(preparation.id)
                 json["uploaded"] = .integer(preparation.createdAt)
+                if !preparation.model.isEmpty { json["model"] = .string(preparation.model) }
             }
             if requests > 0 { json["requests"] = .integer(requests) }
             if let id { json["id"] = .string(id) }

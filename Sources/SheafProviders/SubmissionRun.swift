@@ -162,7 +162,8 @@ final class SubmissionRun {
             try add(line.bytes, to: &writer)
         }
         do { try writer.flush() } catch { throw cannotSpool(error) }
-        return writer.lines == 0 ? nil : BatchRequests(spool: file, size: writer.size, count: writer.lines)
+        guard let model, writer.lines > 0 else { return nil }
+        return BatchRequests(spool: file, size: writer.size, count: writer.lines, model: model)
     }
 
     private func add(_ line: [UInt8], to writer: inout SpoolFile.Writer) throws {

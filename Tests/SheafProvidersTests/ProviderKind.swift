@@ -6,7 +6,7 @@ import Testing
 
 /// A provider whose client must pass the tests of all providers.
 enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
-    case openai, azure, anthropic
+    case openai, azure, anthropic, gemini, mistral
     /// Azure with a version of its API.
     case datedAzure
 
@@ -18,6 +18,8 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         case .openai: .openai
         case .azure, .datedAzure: .azure
         case .anthropic: .anthropic
+        case .gemini: .gemini
+        case .mistral: .mistral
         }
     }
 
@@ -27,7 +29,8 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
     func base(_ server: BatchServer) -> String {
         switch self {
         case .openai: "\(server.url)/v1"
-        case .azure, .datedAzure, .anthropic: server.url
+        case .azure, .datedAzure, .anthropic, .gemini: server.url
+        case .mistral: "\(server.url)/mistral/v1"
         }
     }
 
@@ -36,7 +39,20 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
     /// Whether submissions end after a day, whatever is left.
     var expires: Bool { provider != .azure }
     /// The beginning of the provider's ids of submissions.
-    var prefix: String { self == .anthropic ? "msgbatch_" : "batch_" }
+    var prefix: String {
+        switch self {
+        case .anthropic: "msgbatch_"
+        case .gemini: "g"
+        case .mistral: "job-"
+        case .openai, .azure, .datedAzure: "batch_"
+        }
+    }
+    /// Whether the results have a row for each request that did not run.
+    var reportsUnrun: Bool { ![.gemini, .mistral].contains(self) }
+    /// The error of a request with a wrong key.
+    var wrongKey: String { self == .gemini ? "http-400" : "http-401" }
+    /// Whether a full queue is reported before anything is created.
+    var refusesAtOnce: Bool { [.anthropic, .mistral].contains(self) }
     /// How many memos there are until a submission has been created.
     var memos: Int { 3 }
 
@@ -60,6 +76,8 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         case .azure, .datedAzure:
             OpenAIBatches(flow, dialect: .azure, limits: limits ?? OpenAIBatches.azureLimits)
         case .anthropic: AnthropicBatches(flow, limits: limits ?? AnthropicBatches.limits)
+        case .gemini: GeminiBatches(flow, limits: limits ?? GeminiBatches.limits)
+        case .mistral: MistralBatches(flow, limits: limits ?? MistralBatches.limits)
         }
     }
 

@@ -8,6 +8,8 @@ import Testing
     enum Library: String, CaseIterable {
         case openai = "openai==3.57.0"
         case anthropic = "anthropic==2.14.0"
+        case gemini = "google-genai==3.6.1"
+        case mistral = "mistralai==3.7.0"
 
         var name: String { String(rawValue.prefix { $0 != "=" }) }
     }

@@ -107,16 +107,17 @@ import Testing
     ) func fullQuota(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "token_limit": 2, "quota_400": 1, "throttle": 1]) { server in
             let bench = SubmissionBench(server, kind)
+            let full = kind == .anthropic ? "the queue of requests is full" : "Enqueued token limit reached"
             let reasons =
-                kind == .anthropic
-                ? ["the queue of requests is full", "the queue of requests is full", "too many batches"]
+                kind.refusesAtOnce
+                ? [full, full, "too many batches"]
                 : ["too many batches", "token_limit_exceeded", "Enqueued token limit reached"]
             for reason in reasons {
                 try await bench.run(0..<10)
                 #expect(bench.throttle(0)?.contains(reason) == true)
             }
             try await bench.runToTheEnd(0..<10)
-            try await complete(bench, 0..<10, creates: kind == .anthropic ? 1 : 3)
+            try await complete(bench, 0..<10, creates: kind.refusesAtOnce ? 1 : 3)
         }
     }
 

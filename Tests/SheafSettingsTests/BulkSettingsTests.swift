@@ -86,10 +86,25 @@ import Testing
         #expect(try SettingsFixtures.error(Self.chat + "    \(line)\n") == "sheaf.yaml:4: flows.f.\(message)")
     }
 
-    @Test("A flow or a provider without a batch API cannot run in bulk") func otherFlows() throws {
-        let gemini = "flows:\n  f:\n    chat: { provider: gemini, model: m, prompt: x }\n    bulk: true\n"
-        let expected = "provider: gemini cannot run tasks in bulk"
-        #expect(try SettingsFixtures.error(gemini) == "sheaf.yaml:4: flows.f.bulk: \(expected)")
+    @Test(
+        "The size of a submission is bounded by its provider",
+        arguments: [("gemini", "2GB", 50_000), ("mistral", "512MB", 90_000)]
+    ) func limits(provider: String, largest: String, requests: Int) throws {
+        let chat = "flows:\n  f:\n    chat: { provider: \(provider), model: m, prompt: x }\n"
+        let flow = try SettingsFixtures.load(chat + "    bulk: { max_bytes: \(largest) }\n").flow(named: "f").flow
+        #expect((flow as? SubmissionFlow)?.maximumTasks == requests)
+        let expected = "bulk.max_bytes: more than \(largest), the most that the provider accepts"
+        #expect(
+            try SettingsFixtures.error(chat + "    bulk: { max_bytes: 3GB }\n") == "sheaf.yaml:4: flows.f.\(expected)"
+        )
+    }
+
+    @Test("Anthropic has no embeddings") func noEmbeddings() throws {
+        let yaml = "flows:\n  f:\n    embedding: { provider: anthropic, model: m, input: x }\n"
+        #expect(try SettingsFixtures.error(yaml).contains("Anthropic has no embeddings"))
+    }
+
+    @Test("A flow without a model cannot run in bulk") func otherFlows() throws {
         let exec = "flows:\n  f:\n    exec: [a]\n    bulk: true\n"
         #expect(try SettingsFixtures.error(exec).contains("only a flow with chat or embedding can have this key"))
     }

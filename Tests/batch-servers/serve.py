@@ -32,18 +32,20 @@ unknown_state     batches have a state that does not exist
 redirect          downloads are redirected to this URL, followed by the path; or results_url leads there
 relative          results_url is a path
 retry_after       polls ask for so many seconds until the next one
+late_output       ended batches of Gemini name no file with results yet
+upload_host       the host that Gemini names for an upload
 plain             no request fails
 """
 import json, pathlib, re, sys, time, urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
-import anthropic, azure, common, openai
+import anthropic, azure, common, gemini, mistral, openai
 from common import ERROR, JUNK, lock, log, options
 from listener import Handler, announce, listen
 
 # Each has ROUTES, lists of a method, a pattern of the path and a handler; `is_authorized` and `refuse`.
-PROVIDERS = [anthropic, azure, openai]
+PROVIDERS = [anthropic, azure, gemini, mistral, openai]
 
 
 class Server(Handler):

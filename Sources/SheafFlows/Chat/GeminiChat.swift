@@ -4,7 +4,7 @@ import SheafCore
 /// The format of Gemini's `generateContent`.
 ///
 /// The format is that of Google's documentation, <https://ai.google.dev/api/generate-content>.
-enum GeminiChat {
+package enum GeminiChat {
     static let path = "/{model}:generateContent"
     /// The version of the API if the base URL names none.
     static let version = "v1beta"
@@ -24,8 +24,10 @@ enum GeminiChat {
         return last.wholeMatch(of: /v[0-9]+(alpha|beta)?[0-9]*/) == nil ? "\(url)/\(version)" : url
     }
 
-    /// Returns a path with the name of the model in the place of `{model}`.
-    static func filled(_ path: String, model: String) throws(TemplateError) -> String {
+    /// Returns a path with the name of a model in the place of `{model}`.
+    ///
+    /// - Throws: ``TemplateError`` if the name cannot be that of a model.
+    package static func filled(_ path: String, model: String) throws(TemplateError) -> String {
         let name = resource(model)
         // The name is a part of the URL, and may be made of a record.
         guard name.wholeMatch(of: /(models|tunedModels)\/[A-Za-z0-9][A-Za-z0-9._\-]*/) != nil else {

@@ -16,6 +16,11 @@ package struct ModelAnswer: Sendable {
     package var reason: String?
     /// The method and the URL of the request, without secrets.
     package var request: String
+    /// The headers.
+    var headers: [(name: String, value: String)] = []
+
+    /// Returns the first header of that name, which is given in lower case.
+    package func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
 }
 
 extension ModelService {
@@ -84,6 +89,32 @@ extension ModelService {
             size: size,
             tail: Array("\r\n--\(boundary)--\r\n".utf8)
         )
+        let request = call
+        return try await answer(to: request, within: limit) { try await caller.send(request, body) }
+    }
+
+    /// Sends the content of a file as the body.
+    ///
+    /// - Parameters:
+    ///   - method: The method.
+    ///   - path: The path below the base URL, with its query.
+    ///   - file: The content, read from its beginning.
+    ///   - size: The bytes of the content.
+    ///   - headers: Headers besides those of the flow, with `Content-Type`.
+    ///   - limit: How long the exchange may take.
+    /// - Throws: ``FlowError`` if there is no answer.
+    package func send(
+        _ method: String,
+        _ path: String,
+        file: SystemPackage.FileDescriptor,
+        size: Int,
+        headers: [(name: String, value: String)],
+        within limit: Duration
+    ) async throws -> ModelAnswer {
+        var call = try call(method, path, .withoutTask)
+        call.headers.removeAll { $0.name.lowercased() == "content-type" }
+        call.headers += headers
+        let body = StreamedBody(head: [], file: file, size: size, tail: [])
         let request = call
         return try await answer(to: request, within: limit) { try await caller.send(request, body) }
     }
@@ -206,7 +237,8 @@ extension ModelService {
                 failure: failure,
                 retryAfter: answer.header("retry-after").flatMap { RetryAfter.parse($0) },
                 reason: json.flatMap { Self.reason(in: $0) }.map { secrets.masked($0) },
-                request: call.description
+                request: call.description,
+                headers: answer.headers
             )
         } catch {
             throw secrets.masked(error)

@@ -3,7 +3,7 @@ import SheafCore
 /// Sends requests to a service of models.
 package struct ModelService: Sendable {
     /// The URL of the service, without a slash at its end.
-    package let base: String
+    package private(set) var base: String
     /// The most bytes of an answer's body.
     package let maximumOutput: Int
     let secrets: Secrets
@@ -34,6 +34,22 @@ package struct ModelService: Sendable {
         self.headers = try RequestParts.headers(headers, variables)
         self.secrets = Secrets(variables)
         self.caller = HTTPCaller(HTTPCaller.Rules(maximumBody: maximumOutput))
+    }
+
+    /// The path of the base URL, such as `/v1`; empty if it has none.
+    package var path: String { String(base.dropFirst(origin.count)) }
+
+    /// The scheme, host and port of the base URL.
+    private var origin: Substring {
+        let start = base.firstRange(of: "://")?.upperBound ?? base.startIndex
+        return base[..<(base[start...].firstIndex(of: "/") ?? base.endIndex)]
+    }
+
+    /// Returns the service with another path below which requests are sent; scheme, host and port stay the same.
+    package func at(path: String) -> ModelService {
+        var service = self
+        service.base = origin + path
+        return service
     }
 
     /// Sends a request and returns the body of the answer.

@@ -26,9 +26,7 @@ enum BulkReader {
             }
             if !isOn { return flow }
         }
-        guard let (defaults, largest, batches) = Self.batches(provider) else {
-            throw bulk.error("provider: \(provider.rawValue) cannot run tasks in bulk")
-        }
+        let (defaults, largest, batches) = Self.batches(provider)
         var limits = defaults
         var thresholds = SubmissionThresholds()
         thresholds.tasks = try keys["queue_threshold"]?.int(in: 1...limits.requests)
@@ -47,12 +45,13 @@ enum BulkReader {
     /// Returns the limits of a provider's submissions, the most bytes that it accepts, and what makes its client.
     private static func batches(
         _ provider: ChatProvider
-    ) -> (limits: BatchLimits, largest: String, make: Batches)? {
+    ) -> (limits: BatchLimits, largest: String, make: Batches) {
         switch provider {
         case .openai: (OpenAIBatches.limits, "200MB", { OpenAIBatches($0, limits: $1) })
         case .azure: (OpenAIBatches.azureLimits, "200MB", { OpenAIBatches($0, dialect: .azure, limits: $1) })
         case .anthropic: (AnthropicBatches.limits, "256MB", { AnthropicBatches($0, limits: $1) })
-        case .gemini, .mistral: nil
+        case .gemini: (GeminiBatches.limits, "2GB", { GeminiBatches($0, limits: $1) })
+        case .mistral: (MistralBatches.limits, "512MB", { MistralBatches($0, limits: $1) })
         }
     }
 

@@ -10,6 +10,12 @@ extension Decoder {
         let messages = AnthropicBatches(
             try ChatFlow(provider: .anthropic, baseURL: "http://h", model: "m", messages: prompt)
         )
+        let gemini = GeminiBatches(
+            try ChatFlow(provider: .gemini, baseURL: "http://h", model: "m", messages: prompt)
+        )
+        let mistral = MistralBatches(
+            try ChatFlow(provider: .mistral, baseURL: "http://h/v1", model: "m", messages: prompt)
+        )
         let embedding = OpenAIBatches(try EmbeddingFlow(baseURL: "http://h/v1", model: "m", input: ["{{n}}"]))
         let record = Record(id: "r", kind: .json, bytes: Array(#"{"n":"1"}"#.utf8))
         let task = FlowTask(batch: "b", index: 0, record: record)
@@ -26,8 +32,18 @@ extension Decoder {
             {
                 try JSON.validate(output.json)
             }
+            for (row, client) in [(GeminiBatches.row(Array(line)), gemini), (MistralBatches.row(Array(line)), mistral)]
+                as [(BatchRow?, any BatchProvider)]
+            {
+                guard let row, case .success(let output) = client.result(of: row, for: task) else { continue }
+                try JSON.validate(output.json)
+            }
             guard let json = try? JSON.parse(Array(line)) else { continue }
-            for state in [OpenAIBatches.state(json, nil), AnthropicBatches.state(json, nil)].compactMap({ $0 }) {
+            let states = [
+                OpenAIBatches.state(json, nil), AnthropicBatches.state(json, nil), GeminiBatches.state(json),
+                MistralBatches.state(json),
+            ]
+            for state in states.compactMap({ $0 }) {
                 try require(state.counted >= 0 && state.createdAt >= 0, "an amount is negative")
                 try require(!state.id.isEmpty && !state.files.contains(""), "an id is empty")
             }
