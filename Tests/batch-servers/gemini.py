@@ -203,6 +203,8 @@ def create(server, body, query, model, method):
     batch = json.loads(body)["batch"]
     name = batch["inputConfig"].get("fileName") or batch["inputConfig"]["file_name"]
     batch["inputConfig"] = {"fileName": name}
+    if "displayName" not in batch:
+        return refuse(server, 400, "batch.displayName is required")
     if model == "no-such-model":
         return refuse(server, 404, f"models/{model} is not found for API version v1beta")
     kept = files.get(name.removeprefix("files/"))
@@ -218,13 +220,13 @@ def create(server, body, query, model, method):
 def list_batches(server, body, query):
     if server.babble("list"):
         return
-    size, start = int(query.get("pageSize", "10")), int(query.get("pageToken", "page=0").removeprefix("page="))
+    size, start = int(query.get("pageSize", "10")), int(query.get("pageToken", "p0").removeprefix("p"))
     with lock:
         count("lists")
         newest = common.newest(Batch)
         data = [batch.json() for batch in newest[start:start + size]]
     # Without entries, the list is an empty object.
-    more = {"nextPageToken": f"page={start + size}"} if start + size < len(newest) else {}
+    more = {"nextPageToken": f"p{start + size}"} if start + size < len(newest) else {}
     server.answer(200, {**({"operations": data} if data else {}), **more})
 
 

@@ -48,10 +48,12 @@ assert len(parsed) == 17 and all(answer.text.startswith("gemini-x: ") for answer
 # One bad line refuses all.
 bad = client.files.upload(file=io.BytesIO(b'{"key":"a","request":{"nonsense":1}}\n'),
                           config={"mime_type": "application/jsonl"})
-assert "nonsense" in refused(400, client.batches.create, model="gemini-x", src=bad.name)
-refused(404, client.batches.create, model="no-such-model", src=file.name)
+assert "nonsense" in refused(400, client.batches.create, model="gemini-x", src=bad.name,
+                            config={"display_name": "bad"})
+named = {"display_name": "a name"}
+refused(404, client.batches.create, model="no-such-model", src=file.name, config=named)
 
-names = [client.batches.create(model="gemini-x", src=file.name).name for _ in range(4)]
+names = [client.batches.create(model="gemini-x", src=file.name, config=named).name for _ in range(4)]
 listed = [job.name for job in client.batches.list(config={"page_size": 2})]
 assert listed[:4] == names[::-1] and len(set(listed)) == len(listed) == 5, listed
 client.batches.cancel(name=names[0])
