@@ -236,6 +236,8 @@ import Testing
     ) func endings(kind: ProviderKind) async throws {
         try await BatchServer.with(["plain": true, "hold": true]) { server in
             let bench = SubmissionBench(server, kind)
+            // It must have been created before the time is over.
+            try await bench.run(0..<3, stoppingAfter: kind.memos)
             try await bench.run(0..<3, timeout: .milliseconds(400))
             #expect(bench.error(0)?.type == "timeout")
             #expect(try await server.count("cancels") == 1)
