@@ -75,7 +75,7 @@ final class SubmissionBench: Sendable {
         var writer = SpoolFile.Writer(file)
         for task in tasks { try writer.add(task.record.bytes) }
         try writer.flush()
-        let requests = BatchRequests(spool: file, size: writer.size, count: writer.lines)
+        let requests = BatchRequests(spool: file, size: writer.size, count: writer.lines, model: "other")
         let preparation = try await provider.prepare(requests, key: "by-hand")
         _ = try await provider.create(preparation, nil, key: "by-hand", batch: "none")
         await provider.shutDown()
