@@ -121,57 +121,16 @@ final class SubmissionRun {
         }
         try await store()
         await record(.announced(address: memo.address))
-        guard let requests = try await encode() else { return await record(.dropped) }
+        let writer = RequestWriter(provider: provider, key: memo.key)
+        let waiting = open.sorted { $0.key < $1.key }.map { tasks[$0.value] }
+        guard let requests = try await writer.write(waiting, failed: { await end($0.index, .failure($1)) }) else {
+            return await record(.dropped)
+        }
         let preparation = try await prepare(requests)
         (memo.preparation, memo.requests) = (preparation, requests.count)
         try await store()
         await recordPreparation(preparation)
         try await create(preparation, requests)
-    }
-
-    /// Writes the requests of as many tasks as fit into a submission; returns nil if there are none.
-    private func encode() async throws -> BatchRequests? {
-        let (file, limits) = (try SpoolFile(), provider.limits)
-        var writer = SpoolFile.Writer(file)
-        var (model, inputs) = (String?.none, 0)
-        for (index, position) in open.sorted(by: { $0.key < $1.key }) {
-            try Task.checkCancellation()
-            let line: BatchLine
-            do throws(FlowError) {
-                line = try provider.encode(tasks[position], id: SubmissionMemo.requestID(memo.key, index))
-            } catch {
-                await end(index, .failure(error))
-                continue
-            }
-            if line.bytes.count + 1 > limits.bytes || line.inputs > limits.inputs {
-                let message = """
-                    the request has \(line.bytes.count) bytes and \(line.inputs) inputs; a submission can have \
-                    \(limits.bytes) bytes and \(limits.inputs) inputs
-                    """
-                await end(index, .failure(FlowError(type: "request-too-large", message: message)))
-                continue
-            }
-            if let model, model != line.model { continue }
-            if writer.lines >= limits.requests || inputs + line.inputs > limits.inputs
-                || writer.size + line.bytes.count + 1 > limits.bytes
-            {
-                break
-            }
-            model = line.model
-            inputs += line.inputs
-            try add(line.bytes, to: &writer)
-        }
-        do { try writer.flush() } catch { throw cannotSpool(error) }
-        guard let model, writer.lines > 0 else { return nil }
-        return BatchRequests(spool: file, size: writer.size, count: writer.lines, model: model)
-    }
-
-    private func add(_ line: [UInt8], to writer: inout SpoolFile.Writer) throws {
-        do { try writer.add(line) } catch { throw cannotSpool(error) }
-    }
-
-    private func cannotSpool(_ error: any Error) -> FlowThrottle {
-        FlowThrottle(message: "cannot write the requests of a submission to a temporary file: \(error)")
     }
 
     /// Prepares the submission; that costs nothing, so it is simply tried again.
@@ -363,23 +322,22 @@ final class SubmissionRun {
     }
 
     private func finish(_ state: SubmissionState) async throws {
+        // The last result may let the worker leave, so nothing that has to be done comes after it.
+        await removeRequests()
         let answered = try await collect(state, memo.key)
         let requests = memo.requests
         switch state.phase {
         case .refusedForNow(let reason):
             await record(.refused(reason))
             let message = "\(name) was refused for now: \(reason)"
-            await removeRequests()
             memo.renew(keepingResults: answered > 0)
             try await store()
             throw FlowThrottle(message: message)
         case .refused(let reason):
-            await removeRequests()
             await record(.refused(reason))
             if isRetryOfAdopted { return memo.renew(keepingResults: false) }
             throw FlowError(type: "submission-failed", message: "\(name) was refused: \(reason)")
         case .running, .ended:
-            await removeRequests()
             await record(.ended(answered: answered, missing: max(0, requests - answered), usage: usage))
             if open.isEmpty { return }
             memo.misses = answered < requests && !memo.isAdopted ? memo.misses + 1 : 0
