@@ -13,16 +13,17 @@ import Testing
     @Test("An unclear submission is shown with how to decide about it, and its text is escaped") func unclear() {
         var submission = Submission(key: "sheafk", batch: "b", flow: "f", announcedAt: now)
         (submission.state, submission.message) = (.unclear, "\u{1B}[31mno answer")
-        let lines = SubmissionTable.lines([submission], now: now + .seconds(90))
+        let lines = SubmissionTable.lines([submission], costs: [nil], now: now + .seconds(90))
         #expect(lines.count == 2 && lines[1].contains("sheafk") && lines[1].contains("1 min 30 s ago"))
         #expect(lines[1].contains("'sheaf submissions resolve sheafk' decides about it"))
-        let details = SubmissionTable.details(submission, now: now)
+        let details = SubmissionTable.details(submission, cost: nil, now: now)
         #expect((lines + details).allSatisfy { !$0.contains("\u{1B}") })
         #expect(Wording.submissions([submission]) == "1 unclear")
         submission.rejection = "it is not batch_9"
-        #expect(SubmissionTable.lines([submission], now: now)[1].contains("it is not batch_9"))
+        #expect(SubmissionTable.lines([submission], costs: [nil], now: now)[1].contains("it is not batch_9"))
         submission.resolution = .notCreated
-        #expect(SubmissionTable.details(submission, now: now).contains { $0.hasSuffix("it was not created") })
+        let decided = SubmissionTable.details(submission, cost: nil, now: now)
+        #expect(decided.contains { $0.hasSuffix("it was not created") })
         (submission.state, submission.id) = (.ended, "batch_1")
         #expect(Wording.submissions([submission]) == nil && submission.json["id"] == "batch_1")
     }

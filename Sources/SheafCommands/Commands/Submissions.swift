@@ -1,8 +1,10 @@
 import ArgumentParser
 import Foundation
+import OrderedCollections
 import Sheaf
 import SheafCore
 import SheafFormats
+import SheafSettings
 
 extension SheafCommand {
     /// Looks at submissions.
@@ -48,12 +50,16 @@ extension SheafCommand.Submissions {
         @concurrent
         func run(in session: Session) async throws {
             let submissions = try await session.withClient { client in try await client.submissions(of: batch) }
+            let costs = submissions.map { session.cost(of: $0) }
             if json.isOn {
-                try session.console.print(JSONValue.array(submissions.map(\.json)).text)
+                let all = zip(submissions, costs).map { $0.json.adding(["cost": $1?.json ?? .null]) }
+                try session.console.print(JSONValue.array(all).text)
             } else if submissions.isEmpty {
                 session.console.say("there are no submissions")
             } else {
-                for line in SubmissionTable.lines(submissions, now: .now) { try session.console.print(line) }
+                for line in SubmissionTable.lines(submissions, costs: costs, now: .now) {
+                    try session.console.print(line)
+                }
             }
         }
     }
@@ -92,8 +98,13 @@ extension SheafCommand.Submissions {
                         try session.console.print(try task.requestJSON.text)
                     }
                 }
-                if json.isOn { return try session.console.print(submission.json.text) }
-                for line in SubmissionTable.details(submission, now: .now) { try session.console.print(line) }
+                let cost = session.cost(of: submission)
+                if json.isOn {
+                    return try session.console.print(submission.json.adding(["cost": cost?.json ?? .null]).text)
+                }
+                for line in SubmissionTable.details(submission, cost: cost, now: .now) {
+                    try session.console.print(line)
+                }
             }
         }
     }
@@ -174,5 +185,12 @@ extension SheafCommand.Submissions {
             session.console.say("submission \(submission.name) is decided: \(next)")
             if json.isOn { try session.console.print(submission.json.text) }
         }
+    }
+}
+
+extension Session {
+    /// What the results of a submission have cost; nil if the configuration does not have its flow.
+    fileprivate func cost(of submission: Submission) -> Cost? {
+        settings.flows[submission.flow]?.pricing?.cost(of: submission.usage)
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Sheaf
 import SheafCore
+import SheafSettings
 
 /// Formats submissions, whose ids and messages are untrusted.
 enum SubmissionTable {
@@ -8,14 +9,19 @@ enum SubmissionTable {
     static var author: String { "\(NSUserName())@\(ProcessInfo.processInfo.hostName)" }
 
     /// Returns a table, one submission per line.
-    static func lines(_ submissions: [Submission], now: Timestamp) -> [String] {
+    ///
+    /// - Parameters:
+    ///   - submissions: The submissions.
+    ///   - costs: What the results of each have cost; nil for one whose flow the configuration does not have.
+    ///   - now: The time.
+    static func lines(_ submissions: [Submission], costs: [Cost?], now: Timestamp) -> [String] {
         var table = TextTable(columns: [
             .init(heading: "SUBMISSION"), .init(heading: "BATCH"), .init(heading: "STATE"),
             .init(heading: "REQUESTS", isNumeric: true), .init(heading: "RESULTS", isNumeric: true),
-            .init(heading: "MISSING", isNumeric: true), .init(heading: "ANNOUNCED"), .init(heading: "USAGE"),
+            .init(heading: "MISSING", isNumeric: true), .init(heading: "ANNOUNCED"), .init(heading: "COST"),
             .init(heading: "NOTE"),
         ])
-        for submission in submissions {
+        for (submission, cost) in zip(submissions, costs) {
             table.add([
                 .init(TerminalText.line(submission.name, limit: 80)),
                 .init(submission.batch.text),
@@ -24,15 +30,23 @@ enum SubmissionTable {
                 .init(String(submission.results)),
                 .init(String(submission.missing)),
                 .init(Wording.ago(submission.announcedAt, now: now)),
-                .init(usage(submission)),
+                .init(short(cost, of: submission)),
                 .init(TerminalText.line(note(submission), limit: 120)),
             ])
         }
         return table.lines
     }
 
+    private static func short(_ cost: Cost?, of submission: Submission) -> String {
+        switch cost {
+        case _ where submission.usage.isEmpty: "-"
+        case .amount: cost?.description ?? "-"
+        case .unknown, nil: "unknown"
+        }
+    }
+
     /// Returns one submission in full.
-    static func details(_ submission: Submission, now: Timestamp) -> [String] {
+    static func details(_ submission: Submission, cost: Cost?, now: Timestamp) -> [String] {
         var entries: [(label: String, text: String)] = [
             ("submission", submission.id ?? "the provider's id is not known"), ("key", submission.key),
             ("batch", submission.batch.text), ("flow", submission.flow.text), ("state", submission.state.rawValue),
@@ -43,7 +57,10 @@ enum SubmissionTable {
             ("changed", "\(submission.changedAt) (\(Wording.ago(submission.changedAt, now: now)))"),
             ("worker", submission.worker),
         ]
-        if !submission.usage.isEmpty { entries.append(("usage", usage(submission))) }
+        if !submission.usage.isEmpty {
+            entries.append(("usage", usage(submission)))
+            if let cost { entries.append(("cost", cost.description)) }
+        }
         if let user = submission.cancelledBy { entries.append(("cancelled", "by \(user)")) }
         switch submission.resolution {
         case .created(let id): entries.append(("decided", "it is \(id)"))
