@@ -186,10 +186,10 @@ extension TaskLedger {
 
         mutating func remove(_ index: Int) {
             if single.removeValue(forKey: index) != nil { return }
-            for id in bulks.keys where bulks[id]?.removeValue(forKey: index) != nil {
-                if bulks[id]?.isEmpty == true { bulks[id] = nil }
-                return
-            }
+            // While the bulks are gone through, a change would copy one of them as a whole.
+            guard let id = bulks.first(where: { $0.value[index] != nil })?.key else { return }
+            bulks[id]?.removeValue(forKey: index)
+            if bulks[id]?.isEmpty == true { bulks[id] = nil }
         }
     }
 }
