@@ -1,6 +1,6 @@
 import OrderedCollections
 import SheafCore
-package import SheafFlows
+import SheafFlows
 
 /// What a submission is found by, as it is kept with the lease on its tasks.
 ///
@@ -84,21 +84,6 @@ package struct SubmissionMemo: Sendable, Equatable {
         if let id, keepingResults { earlier.append(Earlier(key: key, id: id)) }
         (key, preparation, requests, id) = (Self.newKey(), nil, 0, nil)
     }
-
-    /// Decides which submission the memo stands for, if it is unclear whether the submission was created.
-    ///
-    /// - Parameters:
-    ///   - memo: The memo as it is stored.
-    ///   - id: The provider's id of the submission; nil if it was not created, so that it is submitted anew.
-    /// - Returns: The memo to store instead; nil if nothing is unclear, or if the id is invalid.
-    package static func decide(_ memo: BulkMemo, asProviderID id: String?) throws(FlowError) -> BulkMemo? {
-        guard var memo = SubmissionMemo(memo), memo.isUnclear, id.map(ProviderID.isValid) ?? true else { return nil }
-        if let id { memo.id = id } else { memo.renew(keepingResults: false) }
-        return try memo.bulkMemo
-    }
-
-    /// Whether the submission may have been created without its id being known.
-    var isUnclear: Bool { preparation != nil && id == nil }
 
     /// Turns to a submission that was made by other means.
     mutating func adopt(_ id: String, requests: Int) {

@@ -2,7 +2,6 @@ import SheafCore
 import SheafFlows
 import SheafTestSupport
 import SheafTestTools
-import Synchronization
 import Testing
 
 @testable import SheafProviders
@@ -11,7 +10,7 @@ import Testing
 @Suite("Records of submissions", .timeLimit(.minutes(2))) struct SubmissionRecordTests {
     @Test("Each step is recorded, and a worker that takes over records how far it is") func steps() async throws {
         try await BatchServer.with { server in
-            let (bench, records) = (SubmissionBench(server), Records())
+            let (bench, records) = (SubmissionBench(server), SubmissionRecords())
             try await bench.run(0..<100, stoppingAfter: 2, recorder: records)
             // It was lost with the memo that has the file, before it could record that.
             #expect(records.all.map(\.state) == [.uploading] && records.all.first?.file == nil)
@@ -28,12 +27,12 @@ import Testing
 
     @Test("A refusal, and a discarded submission, are recorded with their reason") func refusals() async throws {
         try await BatchServer.with(["plain": true]) { server in
-            let (bench, records) = (SubmissionBench(server), Records())
+            let (bench, records) = (SubmissionBench(server), SubmissionRecords())
             try await bench.run(0..<3, by: bench.provider(model: "no-such-model"), recorder: records)
             #expect(records.all.first?.state == .refused)
             #expect(records.all.first?.message.contains("model_not_found") == true)
             try await server.set(["hold": true])
-            let (held, discarded) = (SubmissionBench(server), Records())
+            let (held, discarded) = (SubmissionBench(server), SubmissionRecords())
             try await held.run(0..<3, stoppingAfter: 3, recorder: discarded)
             let flow = SubmissionFlow(try held.provider(), pace: SubmissionPace(longest: .milliseconds(200)))
             await flow.discard(try #require(held.memos.last), recorder: discarded)
@@ -45,7 +44,7 @@ import Testing
 
     @Test("An unclear submission waits for the decision which one it is") func decidedToExist() async throws {
         try await BatchServer.with(["plain": true, "lose_create": 1, "junk": ["list": 99]]) { server in
-            let (bench, records) = (SubmissionBench(server), Records())
+            let (bench, records) = (SubmissionBench(server), SubmissionRecords())
             for _ in 0..<2 { try await bench.run(0..<10, recorder: records) }
             let unclear = try #require(records.all.first)
             #expect(unclear.state == .unclear && unclear.message.contains("not JSON") && records.all.count == 1)
@@ -68,7 +67,7 @@ import Testing
     {
         // The upload is accepted, and the first creation never reaches the provider.
         try await BatchServer.with(["plain": true, "junk": ["list": 99]]) { server in
-            let (bench, records) = (SubmissionBench(server), Records())
+            let (bench, records) = (SubmissionBench(server), SubmissionRecords())
             try await bench.run(0..<10, stoppingAfter: 2, recorder: records)
             try await bench.run(0..<10, recorder: records)
             let unclear = try #require(records.all.first)
@@ -91,7 +90,7 @@ import Testing
     @Test("A submission that a user wants to end is cancelled, and what did not run is submitted again")
     func cancelling() async throws {
         try await BatchServer.with(["plain": true, "hold": true]) { server in
-            let (bench, records) = (SubmissionBench(server), Records())
+            let (bench, records) = (SubmissionBench(server), SubmissionRecords())
             async let running: Void = bench.run(0..<10, recorder: records)
             try await until("it runs") { records.all.first?.state == .running }
             records.record(.cancelRequested, key: try #require(records.all.first).key)
@@ -161,31 +160,4 @@ import Testing
             await flow.shutDown()
         }
     }
-}
-
-/// Keeps records in memory, folded as readers of the log do.
-private final class Records: SubmissionRecorder {
-    private struct State {
-        var submissions = Submissions()
-        var events: [String] = []
-    }
-
-    private let state = Mutex(State())
-
-    var all: [Submission] { state.withLock { Array($0.submissions.all) } }
-
-    func events(of type: String) -> Int { state.withLock { $0.events.count { $0 == type } } }
-
-    func record(_ event: SubmissionEntry.Event, of key: String) async { record(event, key: key) }
-
-    func record(_ event: SubmissionEntry.Event, key: String) {
-        let time = Timestamp(milliseconds: 0)
-        let entry = SubmissionEntry(key: key, batch: "b1", flow: "f", bulk: "x", at: time, by: "me", event: event)
-        state.withLock { state in
-            state.submissions.apply(entry)
-            state.events.append(event.type)
-        }
-    }
-
-    func submission(_ key: String) async -> Submission? { state.withLock { $0.submissions[key] } }
 }

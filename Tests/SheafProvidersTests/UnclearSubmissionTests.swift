@@ -87,23 +87,30 @@ import Testing
             try await bench.run(0..<5, stoppingAfter: 3)
             // The memo before the provider's id was known.
             let unclear = try #require(bench.memos.dropLast().last)
-            let memo = try #require(try SubmissionMemo.decide(unclear, asProviderID: "\(kind.prefix)0000"))
-            let decided = SubmissionBench(server, kind, memo: memo)
-            try await decided.run(0..<5)
+            let decided = SubmissionBench(server, kind, memo: unclear)
+            try await decided.run(0..<5, recorder: records(of: unclear, decided: "\(kind.prefix)0000"))
             complete(decided, 0..<5)
-            #expect(try SubmissionMemo.decide(unclear, asProviderID: "a/b") == nil)
-            #expect(try SubmissionMemo.decide(memo, asProviderID: nil) == nil, "it is clear")
+            #expect(try await server.count("creates") == 1)
 
             let lost = SubmissionBench(server, kind)
             try await lost.run(5..<10, stoppingAfter: 2)
             let last = try #require(lost.memos.last)
-            let denied = try #require(try SubmissionMemo.decide(last, asProviderID: nil))
-            #expect(SubmissionMemo(denied)?.preparation == nil)
-            let again = SubmissionBench(server, kind, memo: denied)
-            try await again.run(5..<10)
+            let again = SubmissionBench(server, kind, memo: last)
+            try await again.run(5..<10, recorder: records(of: last, decided: nil))
             complete(again, 5..<10)
             #expect(try await server.count("creates") == 2)
         }
+    }
+
+    /// The log of an unclear submission, about which a user has decided.
+    private func records(of memo: BulkMemo, decided id: String?) throws -> SubmissionRecords {
+        let (records, memo) = (SubmissionRecords(), try #require(SubmissionMemo(memo)))
+        for event in [.announced(address: memo.address), .unclear("no answer"), .resolved(id: id)]
+            as [SubmissionEntry.Event]
+        {
+            records.record(event, key: memo.key)
+        }
+        return records
     }
 
     @Test("The path of results, and another version of the API with the key as a bearer, are understood")
