@@ -30,9 +30,10 @@ package struct JournalHistory: Sendable {
 
     /// Where the counts of published tasks of a batch are.
     private struct Published {
-        var last: Int?
         /// Those that its publishing times come from.
         var points: [Int] = []
+        /// Those after them that have the newest count, in order.
+        var newest: [Int] = []
     }
 
     package init() {}
@@ -67,7 +68,7 @@ package struct JournalHistory: Sendable {
     }
 
     private mutating func add(_ entry: JournalEntry, _ new: Kept) {
-        let points = state[entry.batch]?.publishingTimes.count ?? 0
+        let before = state[entry.batch].map { ($0.published, $0.publishingTimes.count) } ?? (0, 0)
         guard state.apply(entry) else { return }
         switch entry.event {
         case .deleted:
@@ -76,14 +77,19 @@ package struct JournalHistory: Sendable {
         case .published:
             // The entry changed the state: its count is higher, or equal with a different digest.
             var places = published[entry.batch] ?? Published()
-            if let place = places.last, place != places.points.last { drop(place) }
-            places.last = kept.count
-            if state[entry.batch]?.publishingTimes.count ?? 0 > points { places.points.append(kept.count) }
+            let after = state[entry.batch].map { ($0.published, $0.publishingTimes.count) } ?? before
+            // Without an entry of the same count, a point would be made of this one.
+            if after.0 > before.0 || state[entry.batch]?.sealedTotal != nil {
+                for place in places.newest { drop(place) }
+                places.newest = []
+            }
+            if after.1 > before.1 { places.points.append(kept.count) } else { places.newest.append(kept.count) }
             published[entry.batch] = places
         case .sealed:
-            guard let places = published[entry.batch] else { break }
-            for place in places.points where place != places.last { drop(place) }
-            published[entry.batch]?.points = []
+            // The last of them has the count and the digest.
+            let places = published[entry.batch].map { $0.points + $0.newest } ?? []
+            for place in places.dropLast() { drop(place) }
+            published[entry.batch] = Published(newest: places.suffix(1))
         default: break
         }
         keep(new, of: entry.batch)
