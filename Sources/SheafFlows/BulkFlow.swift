@@ -32,7 +32,7 @@ public protocol BulkFlow: Flow {
     /// How many bytes the records of one job have before it begins without more tasks; no limit by default.
     var maximumBytes: Int { get }
     /// The age of the oldest task with which a job begins although more tasks of the batch may be published; zero, the
-    /// default, means that nobody waits for tasks that are not published yet.
+    /// default, means that a job does not wait for tasks that are not published yet.
     ///
     /// The age counts from the publishing of the task as the batch's journal has it, whichever worker holds it.
     var maximumWait: Duration { get }

@@ -161,7 +161,7 @@ def delete(server, body, query, id):
     with lock:
         count("deletes")
         if files.pop(id, None) is None:
-            # It cannot be told from a file of somebody else.
+            # It cannot be told from a file of another account.
             return refuse(server, 404, f"You do not have permission to access the File {id} or it may not exist.")
         files[id + "-deleted"] = {"content": b"", "purpose": "deleted", "created_at": 0}  # ids are not used again
     server.answer(200, {})
