@@ -12,7 +12,7 @@ package struct AnthropicBatches: ModelBatches {
     /// The limits of Anthropic, 100,000 requests and 256 MB, of which a tenth is kept free.
     package static let limits = BatchLimits(requests: 90_000, inputs: .max, bytes: 230_000_000)
 
-    private static let path = "/v1/messages/batches"
+    package static let path = "/v1/messages/batches"
     /// The most entries of a page of the list.
     private static let page = 100
     /// What is noted if there is no batch before ours.
@@ -132,19 +132,7 @@ package struct AnthropicBatches: ModelBatches {
         return Self.requestID(in: beginning).map { SubmissionMemo.key(of: $0) ?? "" }
     }
 
-    // MARK: Following
-
-    package func poll(_ id: String) async throws -> SubmissionState {
-        try Self.state(
-            await attempt { try await service.exchange("GET", "\(Self.path)/\(id)", within: Self.patience.exchange) }
-        )
-    }
-
-    package func cancel(_ id: String) async throws {
-        _ = try await attempt {
-            try await service.exchange("POST", "\(Self.path)/\(id)/cancel", within: Self.patience.exchange)
-        }
-    }
+    // MARK: Cleaning up
 
     package func remove(_ preparation: Preparation) async throws {}
 
@@ -197,7 +185,7 @@ package struct AnthropicBatches: ModelBatches {
 
     // MARK: Answers
 
-    private static func state(_ answer: ModelAnswer) throws -> SubmissionState {
+    package static func state(_ answer: ModelAnswer) throws -> SubmissionState {
         guard let state = answer.json.flatMap({ state($0, answer.retryAfter) }) else {
             throw junk(answer, "a batch's id and status")
         }

@@ -16,6 +16,9 @@ package struct GeminiBatches: ModelBatches {
     /// The most entries of a page of the list.
     private static let page = 100
 
+    package static let path = "/batches"
+    package static let cancelSuffix = ":cancel"
+
     package let limits: BatchLimits
     package let flow: any ModelFlow
 
@@ -111,7 +114,7 @@ package struct GeminiBatches: ModelBatches {
         var seen: Set<String> = []
         var token: String?
         while true {
-            let path = "/batches?pageSize=\(Self.page)" + (token.map { "&pageToken=\($0)" } ?? "")
+            let path = "\(Self.path)?pageSize=\(Self.page)" + (token.map { "&pageToken=\($0)" } ?? "")
             let answer = try await attempt { try await service.exchange("GET", path, within: Self.patience.exchange) }
             // A list without entries is an empty object.
             guard let list = answer.json, list.objectValue != nil, list["error"] == nil else {
@@ -142,19 +145,7 @@ package struct GeminiBatches: ModelBatches {
         return SubmissionMatches(certain: found.sorted { $0.createdAt < $1.createdAt })
     }
 
-    // MARK: Following
-
-    package func poll(_ id: String) async throws -> SubmissionState {
-        try Self.state(
-            await attempt { try await service.exchange("GET", "/batches/\(id)", within: Self.patience.exchange) }
-        )
-    }
-
-    package func cancel(_ id: String) async throws {
-        _ = try await attempt {
-            try await service.exchange("POST", "/batches/\(id):cancel", within: Self.patience.exchange)
-        }
-    }
+    // MARK: Cleaning up
 
     package func remove(_ preparation: Preparation) async throws {
         _ = try await attempt {
@@ -227,7 +218,7 @@ package struct GeminiBatches: ModelBatches {
 
     // MARK: Answers
 
-    private static func state(_ answer: ModelAnswer) throws -> SubmissionState {
+    package static func state(_ answer: ModelAnswer) throws -> SubmissionState {
         guard var state = answer.json.flatMap({ state($0) }) else { throw junk(answer, "a batch's name and state") }
         state.retryAfter = answer.retryAfter
         return state

@@ -17,6 +17,8 @@ package struct MistralBatches: ModelBatches {
     /// After how many hours a submission ends, whatever is left.
     private static let hours = 24
 
+    package static let path = "/batch/jobs"
+
     package let limits: BatchLimits
     package let flow: any ModelFlow
 
@@ -70,7 +72,7 @@ package struct MistralBatches: ModelBatches {
             "metadata": [Self.metadata.key: .string(key), Self.metadata.batch: .string(batch.text)],
         ]
         let answer = try await attempt {
-            try await service.exchange("POST", "/batch/jobs", body: body, within: Self.patience.exchange)
+            try await service.exchange("POST", Self.path, body: body, within: Self.patience.exchange)
         }
         return try Self.state(answer)
     }
@@ -79,7 +81,7 @@ package struct MistralBatches: ModelBatches {
         var found: [SubmissionState] = []
         var seen: Set<String> = []
         for page in 0... {
-            let path = "/batch/jobs?page=\(page)&page_size=\(Self.page)&order_by=-created"
+            let path = "\(Self.path)?page=\(page)&page_size=\(Self.page)&order_by=-created"
             let answer = try await attempt { try await service.exchange("GET", path, within: Self.patience.exchange) }
             guard let json = answer.json, json["error"] == nil,
                 let entries = json["data"]?.arrayValue ?? (json["total"] == 0 ? [] : nil)
@@ -106,19 +108,7 @@ package struct MistralBatches: ModelBatches {
         return SubmissionMatches(certain: found.sorted { $0.createdAt < $1.createdAt })
     }
 
-    // MARK: Following
-
-    package func poll(_ id: String) async throws -> SubmissionState {
-        try Self.state(
-            await attempt { try await service.exchange("GET", "/batch/jobs/\(id)", within: Self.patience.exchange) }
-        )
-    }
-
-    package func cancel(_ id: String) async throws {
-        _ = try await attempt {
-            try await service.exchange("POST", "/batch/jobs/\(id)/cancel", within: Self.patience.exchange)
-        }
-    }
+    // MARK: Cleaning up
 
     package func remove(_ preparation: Preparation) async throws {
         _ = try await attempt {
@@ -148,7 +138,7 @@ package struct MistralBatches: ModelBatches {
 
     // MARK: Answers
 
-    private static func state(_ answer: ModelAnswer) throws -> SubmissionState {
+    package static func state(_ answer: ModelAnswer) throws -> SubmissionState {
         guard var state = answer.json.flatMap({ state($0) }) else { throw junk(answer, "a job's id and status") }
         state.retryAfter = answer.retryAfter
         return state

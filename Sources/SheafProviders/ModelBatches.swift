@@ -4,8 +4,13 @@ package import SheafFlows
 
 /// A batch API that runs the requests of a ``ModelFlow``; what the clients of all providers share.
 package protocol ModelBatches: BatchProvider {
-    /// Builds the requests and reads the answers.
-    var flow: any ModelFlow { get }
+    /// The path of the submissions below the base URL; that of one of them has its id, too.
+    static var path: String { get }
+    /// What follows on the path of a submission that is to be cancelled.
+    static var cancelSuffix: String { get }
+
+    /// Reads the state of a submission from an answer; throws a ``ProviderFailure`` if it has none.
+    static func state(_ answer: ModelAnswer) throws -> SubmissionState
 }
 
 extension ModelBatches {
@@ -20,6 +25,22 @@ extension ModelBatches {
     package var use: String { "\(flow.examine().use), by its batch API" }
 
     package func shutDown() async { await flow.shutDown() }
+
+    // MARK: Following
+
+    package static var cancelSuffix: String { "/cancel" }
+
+    package func poll(_ id: String) async throws -> SubmissionState {
+        try Self.state(
+            await attempt { try await service.exchange("GET", "\(Self.path)/\(id)", within: Self.patience.exchange) }
+        )
+    }
+
+    package func cancel(_ id: String) async throws {
+        _ = try await attempt {
+            try await service.exchange("POST", "\(Self.path)/\(id)\(Self.cancelSuffix)", within: Self.patience.exchange)
+        }
+    }
 
     // MARK: Calls
 

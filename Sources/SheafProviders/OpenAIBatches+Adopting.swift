@@ -14,7 +14,7 @@ extension OpenAIBatches: AdoptableProvider {
             throw ProviderFailure.refused(FlowError(type: "id", message: "'\(id)' is not the id of a batch"))
         }
         let batch = try await attempt {
-            try await service.exchange("GET", "/batches/\(id)", within: Self.patience.exchange)
+            try await service.exchange("GET", "\(Self.path)/\(id)", within: Self.patience.exchange)
         }
         guard let input = batch.json?["input_file_id"]?.stringValue, Self.isID(input) else {
             throw Self.junk(batch, "the id of its input file")

@@ -24,6 +24,8 @@ package struct OpenAIBatches: ModelBatches {
     /// The most entries of a page of the list.
     private static let page = 100
 
+    package static let path = "/batches"
+
     package let limits: BatchLimits
     package let flow: any ModelFlow
     private let dialect: Dialect
@@ -99,7 +101,7 @@ package struct OpenAIBatches: ModelBatches {
         let answer = try await attempt {
             try await service.exchange(
                 "POST",
-                "/batches",
+                Self.path,
                 body: request,
                 headers: [("Idempotency-Key", key)],
                 within: Self.patience.exchange
@@ -113,7 +115,7 @@ package struct OpenAIBatches: ModelBatches {
         var seen: Set<String> = []
         var after: String?
         while true {
-            let path = "/batches?limit=\(Self.page)" + (after.map { "&after=\($0)" } ?? "")
+            let path = "\(Self.path)?limit=\(Self.page)" + (after.map { "&after=\($0)" } ?? "")
             let answer = try await attempt { try await service.exchange("GET", path, within: Self.patience.exchange) }
             guard let entries = answer.json?["data"]?.arrayValue ?? answer.json?.arrayValue else {
                 throw Self.junk(answer, "a list of batches")
@@ -138,19 +140,7 @@ package struct OpenAIBatches: ModelBatches {
         return SubmissionMatches(certain: found.sorted { $0.createdAt < $1.createdAt })
     }
 
-    // MARK: Following
-
-    package func poll(_ id: String) async throws -> SubmissionState {
-        try Self.state(
-            await attempt { try await service.exchange("GET", "/batches/\(id)", within: Self.patience.exchange) }
-        )
-    }
-
-    package func cancel(_ id: String) async throws {
-        _ = try await attempt {
-            try await service.exchange("POST", "/batches/\(id)/cancel", within: Self.patience.exchange)
-        }
-    }
+    // MARK: Cleaning up
 
     package func remove(_ preparation: Preparation) async throws {
         _ = try await attempt {
@@ -203,7 +193,7 @@ package struct OpenAIBatches: ModelBatches {
 
     // MARK: Answers
 
-    private static func state(_ answer: ModelAnswer) throws -> SubmissionState {
+    package static func state(_ answer: ModelAnswer) throws -> SubmissionState {
         guard let state = answer.json.flatMap({ state($0, answer.retryAfter) }) else {
             throw junk(answer, "a batch's id and status")
         }
