@@ -174,7 +174,7 @@ let package = Package(
             "SheafProvidersTests",
             [
                 "SheafProviders", "sheaf-cli", "Sheaf", "SheafCore", "SheafFlows", "SheafTestSupport", "SheafTestTools",
-                logging,
+                logging, orderedCollections,
             ],
             exclude: ["SDKs"]
         ),

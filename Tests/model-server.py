@@ -207,6 +207,8 @@ class Server(Handler):
             # A wrong key is a bad request, and the time to wait is in the body.
             details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo",
                         "retryDelay": headers["Retry-After"] + "s"}] if headers else []
+            if status == 401:
+                details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
             return self.gemini_error(400 if status == 401 else status, message, details)
         if method == "embedContent":
             return self.answer(200, {"embedding": {"values": [float(texts[0]), 0.25, -1e-05]}})

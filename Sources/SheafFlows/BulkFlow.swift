@@ -135,6 +135,20 @@ public struct BulkMemo: Sendable, Equatable {
     public var json: JSONValue? { try? JSON.parse(bytes) }
 }
 
+/// What became of the run of a bulk, besides the results of its tasks.
+package struct BulkEnd: Sendable, Equatable {
+    /// The positions of the tasks without a result; empty unless the calling task was cancelled, the memo could not be
+    /// stored, or the flow returns them.
+    package var rest: [Int] = []
+    /// Whether the rest returns to its queue: the job is over, or was never submitted.
+    package var returnsRest = false
+
+    package init(rest: [Int] = [], returnsRest: Bool = false) {
+        self.rest = rest
+        self.returnsRest = returnsRest
+    }
+}
+
 extension FlowDefinition {
     /// Runs one attempt at each task as one job of the bulk flow, or re-attaches to their job, and never throws.
     ///
@@ -148,28 +162,32 @@ extension FlowDefinition {
     /// - Parameters:
     ///   - tasks: What to work on. If the flow is no ``BulkFlow``, each gets a single attempt, one after the other.
     ///   - memo: The memo that the tasks' lease holds; nil if they have none.
-    ///   - recorder: Keeps what the flow reports about its submissions; nil if nothing does.
+    ///   - context: What a flow that submits to a provider needs besides.
     ///   - remember: Stores a memo on the lease and returns when it is durable.
     ///   - ended: Reports the result of the task at a position in `tasks`; may be called concurrently.
-    /// - Returns: The positions of the tasks without a result; empty unless the calling task was cancelled or
-    ///   `remember` threw.
     @concurrent
     package func attempt(
-        bulk tasks: [FlowTask],
+        bulk tasks: BulkTasks,
         resuming memo: BulkMemo?,
-        recorder: (any SubmissionRecorder)? = nil,
+        context: SubmissionContext = SubmissionContext(),
         remember: @escaping @Sendable (BulkMemo) async throws -> Void,
         ended: @escaping @Sendable (Int, AttemptResult) async -> Void
-    ) async -> [Int] {
+    ) async -> BulkEnd {
         guard let bulkFlow else {
-            for (position, task) in tasks.enumerated() {
-                let result = Task.isCancelled ? .cancelled : await attempt(task)
-                if result == .cancelled { return Array(tasks.indices[position...]) }
+            for position in 0..<tasks.count {
+                let result: AttemptResult
+                do throws(FlowError) {
+                    let task = try tasks.task(at: position)
+                    result = Task.isCancelled ? .cancelled : await attempt(task)
+                } catch {
+                    result = .failure(error)
+                }
+                if result == .cancelled { return BulkEnd(rest: Array(position..<tasks.count)) }
                 await ended(position, result)
             }
-            return []
+            return BulkEnd()
         }
-        let run = BulkAttempt(definition: self, flow: bulkFlow, memo: memo, recorder: recorder, count: tasks.count)
+        let run = BulkAttempt(definition: self, flow: bulkFlow, memo: memo, context: context, count: tasks.count)
         return await run.run(tasks, remember: remember, ended: ended)
     }
 }
@@ -181,37 +199,40 @@ private final class BulkAttempt: Sendable {
         var unreported: Set<Int>
         /// Whether a memo could not be stored: another worker may have the tasks now.
         var isDetached = false
+        /// Whether the flow returns the rest to its queue.
+        var returnsRest = false
     }
 
     private let definition: FlowDefinition
     private let flow: any BulkFlow
-    private let recorder: (any SubmissionRecorder)?
+    private let context: SubmissionContext
     private let state: Mutex<State>
 
     init(
         definition: FlowDefinition,
         flow: any BulkFlow,
         memo: BulkMemo?,
-        recorder: (any SubmissionRecorder)?,
+        context: SubmissionContext,
         count: Int
     ) {
         self.definition = definition
         self.flow = flow
-        self.recorder = recorder
+        self.context = context
         self.state = Mutex(State(memo: memo, unreported: Set(0..<count)))
     }
 
     func run(
-        _ tasks: [FlowTask],
+        _ tasks: BulkTasks,
         remember: @escaping @Sendable (BulkMemo) async throws -> Void,
         ended: @escaping @Sendable (Int, AttemptResult) async -> Void
-    ) async -> [Int] {
+    ) async -> BulkEnd {
         let memo = state.withLock { $0.memo }
+        let definition = definition
+        let tasks = tasks.selecting(Array(0..<tasks.count)) { definition.withDefaults($0) }
         let end = await withTaskGroup(of: AttemptResult?.self) { group in
             group.addTask { [self] in
                 do {
-                    let tasks = tasks.map(definition.withDefaults)
-                    try await flow.run(tasks, resuming: memo, recordingTo: recorder) { memo in
+                    try await flow.run(tasks, resuming: memo, context) { memo in
                         do {
                             try await remember(memo)
                         } catch {
@@ -223,6 +244,9 @@ private final class BulkAttempt: Sendable {
                     } ended: { position, result in
                         if take(position) { await ended(position, AttemptResult(result)) }
                     }
+                    return .failure(.withoutResult)
+                } catch is BulkRemainder {
+                    state.withLock { $0.returnsRest = true }
                     return .failure(.withoutResult)
                 } catch {
                     return AttemptResult(failure: error)
@@ -243,10 +267,12 @@ private final class BulkAttempt: Sendable {
         }
         let last = state.withLock { $0 }
         let rest = last.unreported.sorted()
-        if Task.isCancelled || last.isDetached { return rest }
-        if end == nil, !rest.isEmpty, let memo = last.memo { await flow.discard(memo, recordingTo: recorder) }
+        if last.returnsRest || last.isDetached || Task.isCancelled {
+            return BulkEnd(rest: rest, returnsRest: last.returnsRest)
+        }
+        if end == nil, !rest.isEmpty, let memo = last.memo { await flow.discard(memo, context) }
         for position in rest { await ended(position, end ?? .failure(definition.overdue)) }
-        return []
+        return BulkEnd()
     }
 
     /// Notes that a task has a result; returns false if it had one before, or if there is no such task.

@@ -54,6 +54,16 @@ public struct FlowDefinition: Sendable {
     /// The limit that tasks of this flow wait for when its service asks for a pause.
     package var rateLimitKey: RateLimitKey { rateLimit?.key ?? .flow(name) }
 
+    /// The definition of what a task runs as that is not submitted with others.
+    package var single: FlowDefinition {
+        guard let bulkFlow, let submitting = bulkFlow as? any SubmittingFlow, submitting.liveAge != nil else {
+            return self
+        }
+        var definition = self
+        definition.flow = submitting.liveFlow
+        return definition
+    }
+
     /// How often a task is retried by default.
     public static let defaultRetries = 2
 

@@ -10,6 +10,8 @@ public struct FlowError: Error, Sendable, Equatable, CustomStringConvertible {
     public var isRetryable: Bool
     /// The exit code, if a program failed with one.
     public var exitCode: Int?
+    /// Whether a request was certainly not sent, because there was no connection.
+    package var isUnsent = false
 
     /// Makes an error.
     public init(type: String, message: String, isRetryable: Bool = false, exitCode: Int? = nil) {
@@ -79,6 +81,10 @@ public struct FlowThrottle: Error, Sendable, Equatable {
     public var delay: Duration?
     /// What the service answered, for people.
     public var message: String
+    /// Whether only the tasks of the call wait, and not all that share the flow's rate limit.
+    package var isOwn = false
+    /// Whether it lasts until people have done something, such as correcting a key.
+    package var needsPeople = false
 
     /// Makes a throttle.
     public init(delay: Duration? = nil, message: String) {

@@ -159,5 +159,8 @@ private final class GroupAttempt: Sendable {
 
 extension FlowError {
     /// The error of a task whose flow ended without a result for it.
-    static let withoutResult = FlowError(type: noResultType, message: "the flow ended without a result for the task")
+    package static let withoutResult = FlowError(
+        type: noResultType,
+        message: "the flow ended without a result for the task"
+    )
 }

@@ -102,12 +102,15 @@ package struct BatchRequests: Sendable {
     package var count: Int
     /// The model that all of them ask.
     package var model: String
+    /// About how many tokens they have at most.
+    package var tokens: Int
 
-    package init(spool: SpoolFile, size: Int, count: Int, model: String) {
+    package init(spool: SpoolFile, size: Int, count: Int, model: String, tokens: Int = 0) {
         self.spool = spool
         self.size = size
         self.count = count
         self.model = model
+        self.tokens = tokens
     }
 }
 

@@ -50,18 +50,24 @@ extension ModelBatches {
         do {
             answer = try await send()
         } catch let error as FlowError {
-            // Without a connection, nothing can be known; a header that cannot be built is the flow's own mistake.
+            if error.isUnsent { throw ProviderFailure.later(FlowThrottle(message: error.message)) }
+            // Once it was sent, nothing can be known; a header that cannot be built is the flow's own mistake.
             throw error.isRetryable ? ProviderFailure.unclear(error) : ProviderFailure.refused(error)
         }
         switch answer.failure {
         case nil: return answer
         // Anthropic answers 529 if it is overloaded, before it does anything.
-        case let throttle as FlowThrottle where answer.status == 429 || answer.status == 529:
+        case let throttle as FlowThrottle where throttle.needsPeople || [429, 529].contains(answer.status):
             throw ProviderFailure.later(throttle)
         case let throttle as FlowThrottle:
             let error = FlowError(type: "http-\(answer.status)", message: throttle.message, isRetryable: true)
             throw ProviderFailure.unclear(error)
         case let error as FlowError where answer.status == 404: throw ProviderFailure.absent(error)
+        case let error as FlowError where answer.status == 403:
+            // The account may not do this, whatever the requests are.
+            var throttle = FlowThrottle(message: error.message)
+            throttle.needsPeople = true
+            throw ProviderFailure.later(throttle)
         case let error as FlowError where answer.status == 529 || Self.isOverQuota(answer):
             throw ProviderFailure.later(FlowThrottle(delay: answer.retryAfter, message: error.message))
         case let error as FlowError:

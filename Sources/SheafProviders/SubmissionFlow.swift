@@ -36,26 +36,38 @@ package struct SubmissionFlow: SubmittingFlow, ExaminableFlow, LoggingFlow {
     package var modelFlow: any ModelFlow { provider.flow }
 
     package var maximumTasks: Int { min(thresholds.tasks ?? .max, provider.limits.requests) }
-    package var maximumBytes: Int { provider.limits.bytes }
+    package var maximumBytes: Int {
+        min(provider.limits.bytes, thresholds.tokens.map { TokenEstimate.bytes(of: $0) } ?? .max)
+    }
     package var maximumWait: Duration { thresholds.age }
     package var waitInterval: Duration { thresholds.interval }
+    package var liveAge: Duration? { thresholds.liveAge }
+    package var liveFlow: any Flow { provider.flow }
 
     package func run(
-        _ tasks: [FlowTask],
+        _ tasks: BulkTasks,
         resuming memo: BulkMemo?,
-        recorder: (any SubmissionRecorder)?,
+        _ context: SubmissionContext,
         remember: @Sendable (BulkMemo) async throws -> Void,
         ended: @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
     ) async throws {
         try await withoutActuallyEscaping(remember) { remember in
             try await withoutActuallyEscaping(ended) { ended in
-                let run = try SubmissionRun(provider, pace, logger, tasks, memo, recorder, remember, ended)
-                try await run.run()
+                let surroundings = SubmissionRun.Surroundings(
+                    provider: provider,
+                    pace: pace,
+                    logger: logger,
+                    tokens: thresholds.tokens,
+                    context: context,
+                    remember: remember
+                )
+                try await SubmissionRun(surroundings, OpenTasks(tasks, ended), memo).run()
             }
         }
     }
 
-    package func discard(_ memo: BulkMemo, recorder: (any SubmissionRecorder)?) async {
+    package func discard(_ memo: BulkMemo, _ context: SubmissionContext) async {
+        let recorder = context.recorder
         guard let memo = SubmissionMemo(memo), memo.address == provider.address, !memo.isAdopted else { return }
         guard let preparation = memo.preparation else {
             // Nothing was created.

@@ -2,40 +2,36 @@ import Logging
 import SheafCore
 import SheafFlows
 
-/// One run of a bulk: submits its tasks, or finds their submission, and reports the results.
+/// One run of a bulk: submits its tasks, or finds their submission, and waits for its end.
 ///
 /// The order is: memo with our key, preparation (an upload), memo with the preparation, creation, memo with the
 /// provider's id, results. So a submission without an id in its memo may exist only if it was prepared.
 final class SubmissionRun {
     typealias Remember = @Sendable (BulkMemo) async throws -> Void
-    typealias Ended = @Sendable (Int, Result<FlowOutput, FlowError>) async -> Void
+
+    /// What a run works with.
+    struct Surroundings {
+        let provider: any BatchProvider
+        let pace: SubmissionPace
+        let logger: Logger
+        /// How many tokens of input the provider accepts in all submissions that have not ended.
+        let tokens: Int?
+        let context: SubmissionContext
+        let remember: Remember
+    }
 
     private let provider: any BatchProvider
     private let pace: SubmissionPace
     private let logger: Logger
-    private let tasks: [FlowTask]
-    private let recorder: (any SubmissionRecorder)?
+    private let quota: Int?
+    private let context: SubmissionContext
     private let remember: Remember
-    private let ended: Ended
+    private let tasks: OpenTasks
     private let isResumed: Bool
     private var memo: SubmissionMemo
-    /// The positions of the tasks without a result, by index.
-    private var open: [Int: Int]
-    /// The indices of the tasks by the ids of their records, as an adopted submission names its requests.
-    private lazy var indices = Dictionary(tasks.map { ($0.record.id, $0.index) }) { first, _ in first }
-    /// The usage of the results that were read of the present submission.
-    private var usage = Usage()
 
-    init(
-        _ provider: any BatchProvider,
-        _ pace: SubmissionPace,
-        _ logger: Logger,
-        _ tasks: [FlowTask],
-        _ memo: BulkMemo?,
-        _ recorder: (any SubmissionRecorder)?,
-        _ remember: @escaping Remember,
-        _ ended: @escaping Ended
-    ) throws {
+    init(_ surroundings: Surroundings, _ tasks: OpenTasks, _ memo: BulkMemo?) throws {
+        provider = surroundings.provider
         if let memo {
             guard let known = SubmissionMemo(memo) else {
                 throw FlowThrottle(message: "the submission was made by another version of Sheaf; run that version")
@@ -52,27 +48,25 @@ final class SubmissionRun {
         } else {
             self.memo = SubmissionMemo(address: provider.address)
         }
-        self.isResumed = memo != nil
-        self.provider = provider
-        self.pace = pace
-        self.logger = logger
+        isResumed = memo != nil
+        pace = surroundings.pace
+        logger = surroundings.logger
+        quota = surroundings.tokens
+        context = surroundings.context
+        remember = surroundings.remember
         self.tasks = tasks
-        self.recorder = recorder
-        self.remember = remember
-        self.ended = ended
-        self.open = Dictionary(tasks.enumerated().map { ($1.index, $0) }) { first, _ in first }
     }
 
     func run() async throws {
         if isResumed {
             await recordStanding()
             for earlier in memo.earlier { try await recollect(earlier) }
-        } else if let adopted = tasks.first?.adopted {
+        } else if let adopted = tasks.adopted {
             memo.adopt(adopted.id, requests: tasks.count)
             try await store()
             await recordStanding()
         }
-        while !open.isEmpty {
+        while !tasks.isEmpty {
             if memo.id == nil { try await submit() }
             // Without an id, no task could be a request.
             guard let id = memo.id else { return }
@@ -87,13 +81,30 @@ final class SubmissionRun {
     private static let goneTypes = ["submission-gone", "results-gone"]
 
     /// Whether all that is wanted of an adopted submission is results of tasks that it has failed before.
-    private var isRetryOfAdopted: Bool { memo.isAdopted && tasks.allSatisfy { $0.adopted?.isRetry == true } }
+    private var isRetryOfAdopted: Bool { memo.isAdopted && tasks.areRetries }
+
+    /// Whether the tasks have waited long enough for the provider.
+    private var isLate: Bool { context.liveAt.map { .now >= $0 } ?? false }
+
+    /// Waits, but not longer than until the tasks have waited long enough.
+    private func pause(_ time: Duration) async throws {
+        let left = context.liveAt.map { ContinuousClock.now.duration(to: $0) } ?? .zero
+        try await Task.sleep(for: left > .zero ? min(time, left) : time)
+    }
 
     private var name: String { "submission \(memo.id ?? memo.key)" }
 
     private func store() async throws { try await remember(memo.bulkMemo) }
 
-    private func record(_ event: SubmissionEntry.Event) async { await recorder?.record(event, of: memo.key) }
+    private func record(_ event: SubmissionEntry.Event) async {
+        await context.recorder?.record(event, of: memo.key)
+    }
+
+    /// Records why the submission waits, unless that is known.
+    private func recordWaiting(_ reason: String) async {
+        if await context.recorder?.submission(memo.key)?.message == reason { return }
+        await record(.waiting(reason))
+    }
 
     /// Records how far the submission is, for a log that may know another worker or nothing.
     private func recordStanding() async {
@@ -111,21 +122,27 @@ final class SubmissionRun {
 
     private func submit() async throws {
         if let preparation = memo.preparation {
-            if let decision = await recorder?.submission(memo.key)?.resolution { return try await obey(decision) }
+            if let decision = await context.recorder?.submission(memo.key)?.resolution {
+                return try await obey(decision)
+            }
             if let found = try await find(preparation) { return try await adopt(found) }
+            if isLate {
+                await record(.dropped)
+                await removeRequests()
+                throw BulkRemainder()
+            }
             if provider.hasHandle { return try await create(preparation, nil) }
             // Its requests were in the memory of a worker that is gone.
             logger.warning("\(name) was not created at \(memo.address), so its requests are submitted again")
             await record(.dropped)
             memo.renew(keepingResults: false)
         }
+        if isLate { throw BulkRemainder() }
         try await store()
         await record(.announced(address: memo.address))
-        let writer = RequestWriter(provider: provider, key: memo.key)
-        let waiting = open.sorted { $0.key < $1.key }.map { tasks[$0.value] }
-        guard let requests = try await writer.write(waiting, failed: { await end($0.index, .failure($1)) }) else {
-            return await record(.dropped)
-        }
+        let writer = RequestWriter(provider: provider, key: memo.key, tokens: quota)
+        guard let requests = try await writer.write(tasks) else { return await record(.dropped) }
+        try await waitForRoom(requests)
         let preparation = try await prepare(requests)
         (memo.preparation, memo.requests) = (preparation, requests.count)
         try await store()
@@ -133,7 +150,29 @@ final class SubmissionRun {
         try await create(preparation, requests)
     }
 
-    /// Prepares the submission; that costs nothing, so it is simply tried again.
+    /// Waits until the provider accepts so many tokens more, if the flow has a limit for them.
+    ///
+    /// The log of submissions says in which order they wait, whichever worker has them.
+    private func waitForRoom(_ requests: BatchRequests) async throws {
+        guard let quota, let recorder = context.recorder else { return }
+        await record(.reserved(tokens: requests.tokens, model: requests.model))
+        while let ahead = await recorder.tokens(before: memo.key), ahead > 0, ahead + requests.tokens > quota {
+            if isLate {
+                await record(.dropped)
+                throw BulkRemainder()
+            }
+            let reason = """
+                it waits for other submissions: they have about \(ahead) tokens, it has \(requests.tokens), and \
+                max_enqueued_tokens is \(quota)
+                """
+            await recordWaiting(reason)
+            logger.debug("\(name): \(reason)")
+            try await pause(pace.longest)
+        }
+    }
+
+    /// Prepares the submission; that costs nothing, so it is simply tried again, and never a failure of its tasks
+    /// unless the provider says so.
     private func prepare(_ requests: BatchRequests) async throws -> Preparation {
         var tries = 0
         while true {
@@ -143,12 +182,13 @@ final class SubmissionRun {
                 await record(.refused(error.message))
                 throw error
             } catch ProviderFailure.later(let throttle) {
+                await recordWaiting(throttle.message)
                 throw throttle
             } catch ProviderFailure.unclear(let error) {
                 tries += 1
                 if tries >= pace.tries {
-                    await record(.refused(error.message))
-                    throw error
+                    await recordWaiting(error.message)
+                    throw FlowThrottle(message: error.message)
                 }
                 logger.info("\(name): its preparation is tried again: \(error.message)")
                 try await Task.sleep(for: pace.pause(after: tries))
@@ -161,13 +201,13 @@ final class SubmissionRun {
         var tries = 0
         while true {
             do {
-                let batch = tasks.first?.batch ?? "none"
-                return try await adopt(provider.create(preparation, requests, key: memo.key, batch: batch))
+                return try await adopt(provider.create(preparation, requests, key: memo.key, batch: tasks.batch))
             } catch ProviderFailure.refused(let error), ProviderFailure.absent(let error) {
                 await record(.refused(error.message))
                 await removeRequests()
                 throw error
             } catch ProviderFailure.later(let throttle) {
+                await recordWaiting(throttle.message)
                 if !provider.hasHandle {
                     // Nothing was created, and to find that out later would take long.
                     await record(.dropped)
@@ -214,14 +254,13 @@ final class SubmissionRun {
 
     /// Records why the submission is unclear, unless that is known.
     private func recordUnclear(_ reason: String) async {
-        if await recorder?.submission(memo.key).map({ ($0.state, $0.message) != (.unclear, reason) }) ?? true {
-            await record(.unclear(reason))
-        }
+        let known = await context.recorder?.submission(memo.key)
+        if known.map({ ($0.state, $0.message) != (.unclear, reason) }) ?? true { await record(.unclear(reason)) }
     }
 
     private func unclear(_ reason: String) async -> FlowThrottle {
         await recordUnclear(reason)
-        return FlowThrottle(message: "\(name) may have been accepted, so it is looked for again later: \(reason)")
+        return own("\(name) may have been accepted, so it is looked for again later: \(reason)")
     }
 
     /// Does what a user decided about the submission while it was unclear.
@@ -236,7 +275,7 @@ final class SubmissionRun {
             } catch ProviderFailure.absent(let error), ProviderFailure.refused(let error) {
                 let reason = "it was decided that it is \(id), which cannot be used: \(error.message)"
                 await record(.rejected(reason))
-                throw FlowThrottle(message: "\(name): \(reason)")
+                throw own("\(name): \(reason)")
             } catch let failure as ProviderFailure {
                 throw await unclear(failure.message)
             }
@@ -252,14 +291,20 @@ final class SubmissionRun {
     private func undecided(_ possible: [SubmissionState]) async -> FlowThrottle {
         let ids = possible.map(\.id).joined(separator: ", ")
         await recordUnclear("it may be one of \(ids)")
-        return FlowThrottle(
-            delay: pace.longest,
-            message: """
-                \(name) with \(memo.requests) requests is unclear: its creation at \(memo.address) was not confirmed, \
-                and it may be one of \(ids). Its tasks wait until these have \
-                ended and their results tell, or until it is decided which one it is
-                """
+        return own(
+            """
+            \(name) with \(memo.requests) requests is unclear: its creation at \(memo.address) was not confirmed, and \
+            it may be one of \(ids). Its tasks wait until these have ended and their results tell, or until it is \
+            decided which one it is
+            """
         )
+    }
+
+    /// A pause for these tasks only.
+    private func own(_ message: String) -> FlowThrottle {
+        var throttle = FlowThrottle(delay: pace.longest, message: message)
+        throttle.isOwn = true
+        return throttle
     }
 
     private func adopt(_ state: SubmissionState) async throws {
@@ -275,9 +320,11 @@ final class SubmissionRun {
     private func follow(_ id: String) async throws {
         var (pause, absences, counted, isCancelled) = (pace.first, 0, 0, false)
         while true {
-            try await Task.sleep(for: pause)
-            if !isCancelled, let user = await recorder?.submission(memo.key)?.cancelledBy {
-                isCancelled = await cancel(id, for: user)
+            try await self.pause(pause)
+            if !isCancelled, isLate {
+                isCancelled = await cancel(id, "its tasks have waited long enough")
+            } else if !isCancelled, let user = await context.recorder?.submission(memo.key)?.cancelledBy {
+                isCancelled = await cancel(id, "\(user) wants it")
             }
             pause = min(pause * 3 / 2, pace.longest)
             do {
@@ -306,11 +353,11 @@ final class SubmissionRun {
         }
     }
 
-    /// Asks the provider to end the submission, because a user wants it; returns whether that needs no repetition.
-    private func cancel(_ id: String, for user: String) async -> Bool {
+    /// Asks the provider to end the submission; returns whether that needs no repetition.
+    private func cancel(_ id: String, _ reason: String) async -> Bool {
         do {
             try await provider.cancel(id)
-            logger.info("\(name) is cancelled for \(user)")
+            logger.info("\(name) is cancelled: \(reason)")
             return true
         } catch ProviderFailure.absent, ProviderFailure.refused {
             // It has ended already.
@@ -324,7 +371,7 @@ final class SubmissionRun {
     private func finish(_ state: SubmissionState) async throws {
         // The last result may let the worker leave, so nothing that has to be done comes after it.
         await removeRequests()
-        let answered = try await collect(state, memo.key)
+        let (answered, usage) = try await results.collect(state, memo.key)
         let requests = memo.requests
         switch state.phase {
         case .refusedForNow(let reason):
@@ -339,9 +386,10 @@ final class SubmissionRun {
             throw FlowError(type: "submission-failed", message: "\(name) was refused: \(reason)")
         case .running, .ended:
             await record(.ended(answered: answered, missing: max(0, requests - answered), usage: usage))
-            if open.isEmpty { return }
+            if tasks.isEmpty { return }
+            if isLate || memo.earlier.count + 1 >= SubmissionMemo.maximumEarlier { throw BulkRemainder() }
             memo.misses = answered < requests && !memo.isAdopted ? memo.misses + 1 : 0
-            if memo.misses >= pace.misses || memo.earlier.count + 1 >= SubmissionMemo.maximumEarlier {
+            if memo.misses >= pace.misses {
                 throw FlowError(
                     type: "not-run",
                     message: "\(name) ended without a result for the request",
@@ -367,73 +415,19 @@ final class SubmissionRun {
 
     // MARK: Results
 
+    private var results: SubmissionResults {
+        SubmissionResults(provider: provider, pace: pace, logger: logger, tasks: tasks)
+    }
+
     /// Reads the results of an earlier submission again: they may not have been stored before its worker died.
     private func recollect(_ earlier: SubmissionMemo.Earlier) async throws {
         do {
-            _ = try await collect(provider.poll(earlier.id), earlier.key)
+            _ = try await results.collect(provider.poll(earlier.id), earlier.key)
         } catch ProviderFailure.absent(let error) {
             logger.warning("submission \(earlier.id) does not exist any longer: \(error.message)")
         } catch let failure as ProviderFailure {
             throw FlowThrottle(message: "cannot read submission \(earlier.id) again: \(failure.message)")
         }
-    }
-
-    /// Reports the results of a submission; reads them again if some seem to be missing.
-    ///
-    /// - Returns: How many requests have a result.
-    private func collect(_ state: SubmissionState, _ key: String) async throws -> Int {
-        var tries = 0
-        usage = Usage()
-        while true {
-            var (answered, problem) = (0, "")
-            do {
-                let counts = try await provider.read(state) { row in
-                    if case .notRun = row.content { return }
-                    if await self.report(row, key) { answered += 1 }
-                }
-                if counts.damaged == 0, counts.rows >= state.counted { return answered }
-                problem = "\(counts.rows) of \(state.counted) results, \(counts.damaged) lines that are none"
-                if tries + 1 >= pace.tries, counts.rows > 0 || counts.damaged == 0 {
-                    logger.warning("submission \(state.id) has \(problem)")
-                    return answered
-                }
-            } catch let error as CancellationError {
-                throw error
-            } catch ProviderFailure.absent(let error) where tries + 1 >= pace.tries {
-                throw FlowError(
-                    type: "results-gone",
-                    message: "the results of submission \(state.id) do not exist any longer: \(error.message)"
-                )
-            } catch {
-                problem = (error as? ProviderFailure)?.message ?? "\(error)"
-            }
-            tries += 1
-            if tries >= pace.tries {
-                // They are paid for, so they are not given up.
-                throw FlowThrottle(message: "cannot read the results of submission \(state.id): \(problem)")
-            }
-            logger.info("submission \(state.id): its results are read again: \(problem)")
-            try await Task.sleep(for: pace.pause(after: tries))
-        }
-    }
-
-    /// Reports the result of a request; returns whether the request is one of these tasks.
-    private func report(_ row: BatchRow, _ key: String) async -> Bool {
-        let isAdopted = SubmissionMemo.isAdopted(key)
-        // An adopted submission may have requests that are tasks of other bulks.
-        guard let index = isAdopted ? indices[row.id] : SubmissionMemo.index(of: row.id, key) else { return false }
-        guard let position = open[index] else { return true }
-        let task = tasks[position]
-        let result = provider.result(of: row, for: task)
-        if isAdopted, task.adopted?.isRetry == true, case .failure = result { return false }
-        if case .success(let output) = result { usage += output.usage }
-        await end(index, result)
-        return true
-    }
-
-    private func end(_ index: Int, _ result: Result<FlowOutput, FlowError>) async {
-        guard let position = open.removeValue(forKey: index) else { return }
-        await ended(position, result)
     }
 }
 

@@ -6,14 +6,16 @@ import SheafProviders
 package struct FlowPricing: Sendable {
     private let flow: any ModelFlow
     private let isBulk: Bool
+    /// Whether some tasks may run by themselves, at the full price.
+    private let isMixed: Bool
     private let prices: PriceTable?
 
     /// Returns nil if the flow asks no model.
     init?(_ flow: any Flow, _ prices: PriceTable?) {
         if let flow = flow as? any ModelFlow {
-            (self.flow, isBulk) = (flow, false)
+            (self.flow, isBulk, isMixed) = (flow, false, false)
         } else if let flow = flow as? SubmissionFlow {
-            (self.flow, isBulk) = (flow.modelFlow, true)
+            (self.flow, isBulk, isMixed) = (flow.modelFlow, true, flow.liveAge != nil)
         } else {
             return nil
         }
@@ -26,6 +28,9 @@ package struct FlowPricing: Sendable {
     /// Returns what a usage costs.
     package func cost(of usage: Usage) -> Cost {
         guard let model = flow.fixedModel else { return .unknown("the tasks ask different models") }
+        if isMixed, prices?[model].map({ $0.bulk != 1 }) ?? false {
+            return .unknown("with 'fallback: live', some tasks may have been paid at the full price")
+        }
         return cost(of: model) { price in
             price.cost(
                 input: usage["input_tokens"],
@@ -62,8 +67,6 @@ package struct FlowPricing: Sendable {
         init(_ pricing: FlowPricing) { self.pricing = pricing }
 
         /// Adds the request of a task.
-        ///
-        /// A token of text is three to four bytes on average; the provider's count may differ.
         package mutating func add(_ task: FlowTask) {
             guard let request = try? pricing.flow.request(for: task) else {
                 failing += 1
@@ -71,8 +74,8 @@ package struct FlowPricing: Sendable {
             }
             let bytes = request.body.bytes.count
             var tokens = models[request.model] ?? Tokens()
-            tokens.least += bytes / 4
-            tokens.most += bytes / 3 + 1
+            tokens.least += TokenEstimate.least(bytes)
+            tokens.most += TokenEstimate.most(bytes)
             let output = pricing.flow.hasOutputTokens ? Self.limit(of: request.body) : 0
             tokens.output = tokens.output.flatMap { sum in output.map { sum + $0 } }
             models[request.model] = tokens

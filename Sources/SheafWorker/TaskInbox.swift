@@ -130,7 +130,7 @@ final class TaskInbox: Sendable {
             state.queues[batch] = nil
             var (taken, size): ([TaskDelivery], Int) = ([], 0)
             while taken.count < count, let item = waiting.first, state.mayGo(item) {
-                size += item.delivery.message.body.count
+                size += item.bodySize
                 if size > bytes { break }
                 taken.append(item)
                 waiting.removeFirst()
@@ -297,62 +297,4 @@ struct TaskKey: Sendable, Hashable {
     }
 
     init(_ task: BatchTask) { self.init(batch: task.batch, index: task.index, generation: task.generation) }
-}
-
-/// A delivery of a task, with the permit that was taken for it.
-///
-/// It never changes, and copying it counts one reference: it is handed on about ten times.
-struct TaskDelivery: Sendable {
-    private final class Storage: Sendable {
-        let delivery: Delivery
-        let batch: Name?
-        let generation: Int
-        let permit: Delivery?
-        let limit: RateLimitKey?
-        let consumer: Int?
-
-        init(_ delivery: Delivery, _ queue: QueueKey?, _ permit: Delivery?, _ limit: RateLimitKey?, _ consumer: Int?) {
-            self.delivery = delivery
-            self.batch = queue?.batch
-            self.generation = queue?.generation ?? 0
-            self.permit = permit
-            self.limit = limit
-            self.consumer = consumer
-        }
-    }
-
-    private let storage: Storage
-
-    /// Creates a delivery.
-    ///
-    /// - Parameters:
-    ///   - delivery: What the broker delivered.
-    ///   - queue: The task queue it came from; nil for a suspect.
-    ///   - permit: The permit that was taken for it, if its batch is capped.
-    ///   - limit: The rate limit that its call has to keep.
-    ///   - consumer: The number of the consumer that brought it; nil if it was taken alone.
-    init(
-        _ delivery: Delivery,
-        from queue: QueueKey? = nil,
-        permit: Delivery? = nil,
-        limit: RateLimitKey? = nil,
-        consumer: Int? = nil
-    ) {
-        storage = Storage(delivery, queue, permit, limit, consumer)
-    }
-
-    /// What the broker delivered.
-    var delivery: Delivery { storage.delivery }
-    /// Identifies the delivery to the broker.
-    var token: Delivery.Token { storage.delivery.token }
-    /// The batch whose queue it came from; nil for a suspect.
-    var batch: Name? { storage.batch }
-    /// The task queue it came from; nil for a suspect.
-    var queue: QueueKey? { storage.batch.map { QueueKey(batch: $0, generation: storage.generation) } }
-    /// The permit that was taken with it.
-    var permit: Delivery? { storage.permit }
-    /// The rate limit that its call has to keep.
-    var limit: RateLimitKey? { storage.limit }
-    /// The number of the consumer that brought it; nil if it was taken alone.
-    var consumer: Int? { storage.consumer }
 }

@@ -268,6 +268,7 @@ struct TaskLedger: Sendable {
             running[attempt.task.batch]?.insert(attempt.task.index, delivery.token, in: lease.bulk)
         }
         held[delivery.token]?.redeliveries = []
+        keep([delivery])
         if lease.bulk == nil {
             leased.insert(delivery.token)
         } else {
@@ -302,6 +303,11 @@ struct TaskLedger: Sendable {
         bulked.insert(token)
         running[task.batch, default: RunningTasks()].insert(task.index, token, in: lease.bulk)
         return delivery
+    }
+
+    /// Keeps deliveries in the form that is given now: their messages may have been written to a file.
+    mutating func keep(_ deliveries: [TaskDelivery]) {
+        for delivery in deliveries { held[delivery.token]?.delivery = delivery }
     }
 
     /// The lease of a task that has begun.

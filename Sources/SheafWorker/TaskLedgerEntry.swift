@@ -59,7 +59,7 @@ extension TaskLedger {
     }
 
     struct Entry: Sendable {
-        let delivery: TaskDelivery
+        var delivery: TaskDelivery
         let since: Instant
         var state = State.waiting
         var permit: PermitHold

@@ -21,7 +21,7 @@ public struct ObservedTask: Sendable {
     /// The number of this attempt, from 1, including those whose worker was lost.
     public var attempt: Int { assignment.attempts }
     /// Whether the broker has delivered this attempt before: a worker returned the task or was lost.
-    public var isRedelivered: Bool { assignment.delivery.delivery.earlierDeliveries > 0 }
+    public var isRedelivered: Bool { assignment.delivery.earlierDeliveries > 0 }
     /// When its batch was created, by the clock of the creator.
     public var batchCreatedAt: Timestamp { assignment.info.createdAt }
     /// The place of its creation in a trace, or nil if that is not traced.

@@ -89,6 +89,26 @@ import Testing
         #expect(checkpoint.history.state.isDeleted(deleted) && checkpoint.history.state[deleted] == nil)
     }
 
+    @Test("Tasks wait since they were published, and again since the batch was sealed, retried or resumed")
+    func waitingTimes() throws {
+        let batch = Self.batches[0]
+        var history = JournalHistory()
+        func since(_ event: JournalEntry.Event, at second: Int) -> Int64? {
+            history.add(Self.entry(batch, event, at: second).message)
+            return history.state[batch]?.waitingSince(task: 3).map { $0.milliseconds / 1_000 }
+        }
+        #expect(since(.created(options: .init(), source: "", nonce: ""), at: 0) == nil)
+        #expect(since(.published(count: 10), at: 100) == 100)
+        #expect(since(.paused, at: 150) == 100)
+        #expect(since(.resumed(tolerated: 0), at: 160) == 100)
+        #expect(since(.sealed(total: 10), at: 200) == 200)
+        #expect(since(.sealed(total: 10), at: 210) == 200)
+        #expect(since(.resumed(tolerated: 0), at: 300) == 300)
+        let checkpoint = try #require(JournalCheckpoint(JournalCheckpoint(nextOffset: 7, history: history).message))
+        #expect(checkpoint.history.state == history.state)
+        #expect(since(.retried(generation: 1, nonce: "n", count: 2, tolerated: 0), at: 400) == 400)
+    }
+
     @Test("A checkpoint keeps entries of a later version") func entriesOfALaterVersionStay() throws {
         var history = JournalHistory()
         var strange = Self.entry(Self.batches[0], .paused, at: 1).message

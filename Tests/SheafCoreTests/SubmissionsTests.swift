@@ -28,7 +28,8 @@ import Testing
             SubmissionEntry.Event.announced(address: "http://h/v1"), .uploaded(file: "file-1", requests: 3),
             .created(id: "batch_1", requests: 3), .counted(2), .unclear("why"), .refused("no"), .lost("gone"),
             .ended(answered: 2, missing: 1, usage: usage), .discarded, .rejected("no such id"), .dropped,
-            .cancelRequested, .resolved(id: "batch_2"), .resolved(id: nil),
+            .cancelRequested, .resolved(id: "batch_2"), .resolved(id: nil), .waiting("why"),
+            .reserved(tokens: 30_000_000_000, model: "m"),
         ] {
             #expect(SubmissionEntry(entry(event).message) == entry(event))
         }
@@ -38,6 +39,30 @@ import Testing
         for body in ["", "[]", "{}", #"{"key":"k","batch":"no name","flow":"f","at":"2026-01-01T00:00:00Z"}"#] {
             #expect(SubmissionEntry(Message(type: "discarded", body: Array(body.utf8))) == nil)
         }
+    }
+
+    @Test("Tokens wait for those that were reserved earlier, and for those that the provider has")
+    func tokensAreReserved() {
+        var submissions = Submissions()
+        func apply(_ key: String, _ events: SubmissionEntry.Event...) {
+            for event in events { submissions.apply(entry(event, key: key)) }
+        }
+        func ahead(_ key: String) -> [String] { submissions.ahead(of: key).map(\.key) }
+        apply("late", .announced(address: "h"))
+        apply("first", .announced(address: "h"), .reserved(tokens: 5, model: "m"))
+        apply("other", .announced(address: "h"), .reserved(tokens: 5, model: "n"))
+        apply("elsewhere", .announced(address: "i"), .reserved(tokens: 5, model: "m"))
+        #expect(ahead("late").isEmpty && ahead("first").isEmpty)
+        apply("second", .announced(address: "h"), .reserved(tokens: 6, model: "m"))
+        apply("late", .reserved(tokens: 7, model: "m"))
+        #expect(ahead("first").isEmpty && ahead("second") == ["first"] && ahead("late") == ["first", "second"])
+        // The next worker reserves its tokens again, and keeps its place.
+        apply("first", .announced(address: "h"), .reserved(tokens: 5, model: "m"), .waiting("for a key"))
+        #expect(ahead("second") == ["first"] && submissions["first"]?.message == "for a key")
+        apply("late", .created(id: "batch_1", requests: 3))
+        #expect(ahead("first") == ["late"])
+        apply("first", .ended(answered: 3, missing: 0, usage: Usage()))
+        #expect(ahead("second") == ["late"] && submissions["late"]?.tokens == 7)
     }
 
     @Test("A submission goes from its announcement to its end") func theWholeWay() {

@@ -65,20 +65,6 @@ struct StorageTests {
         #expect(!file.contains("/") && file != "." && file != "..")
     }
 
-    @Test("Headers are encoded and decoded unchanged, and damaged bytes are an error")
-    func headers() throws {
-        let headers = [
-            Message.Header("a", .string("ü")), Message.Header("", .integer(.min)), Message.Header("b", .integer(.max)),
-            Message.Header("c", .integer(-1)), Message.Header("d", .bool(true)), Message.Header("e", .bool(false)),
-            Message.Header(String(repeating: "n", count: 255), .string(String(repeating: "v", count: 70_000))),
-        ]
-        let bytes = HeaderCoding.encode(headers)
-        #expect(try HeaderCoding.decode(bytes) == headers)
-        for count in [1, 2, bytes.count - 1] {
-            #expect(throws: BrokerError.self) { try HeaderCoding.decode(Array(bytes.prefix(count))) }
-        }
-    }
-
     @Test("Opening completes deletions of a killed process")
     func sweeping() async throws {
         let folder = try TemporaryFolder()

@@ -102,11 +102,12 @@ import Testing
                 timeout: timeout,
                 parameters: ["lang": "en"]
             )
-            return await definition.attempt(bulk: tasks, resuming: memo.withLock { $0 }) { memo in
+            let end = await definition.attempt(bulk: BulkTasks(tasks), resuming: memo.withLock { $0 }) { memo in
                 self.memo.withLock { $0 = memo }
             } ended: { position, result in
                 self.results.withLock { $0[tasks[position].index, default: []].append(result) }
             }
+            return end.rest
         }
     }
 
@@ -215,12 +216,12 @@ import Testing
     func lostLease() async throws {
         struct Lost: Error {}
         let definition = FlowDefinition(name: try FlowFixtures.name("f"), flow: ProviderFlow(provider: Provider()))
-        let rest = await definition.attempt(bulk: try tasks(0..<2), resuming: nil) { _ in
+        let end = await definition.attempt(bulk: BulkTasks(try tasks(0..<2)), resuming: nil) { _ in
             throw Lost()
         } ended: { _, _ in
             Issue.record("reported")
         }
-        #expect(rest == [0, 1])
+        #expect(end == BulkEnd(rest: [0, 1]))
     }
 
     @Test("A memo has at most 4 KiB")

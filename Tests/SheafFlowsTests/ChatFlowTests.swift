@@ -201,9 +201,9 @@ import Testing
             #expect(throttle.delay == .milliseconds(50))
             #expect(throttle.message.hasSuffix("too fast"))
             let denied = try #require(
-                await #expect(throws: FlowError.self) { try await run(flow(provider, server, key: "${KEY}-x"), 1) }
+                await #expect(throws: FlowThrottle.self) { try await run(flow(provider, server, key: "${KEY}-x"), 1) }
             )
-            #expect(denied.type == (provider == .gemini ? "http-400" : "http-401"))
+            #expect(denied.needsPeople && denied.message.contains("answered \(provider == .gemini ? 400 : 401)"))
             #expect(!denied.message.contains(ModelServer.key) && denied.message.contains("***"))
         }
     }

@@ -185,16 +185,30 @@ import Testing
         }
     }
 
-    @Test("A wrong key is refused, and no message shows it", arguments: ProviderKind.allCases)
+    @Test("A wrong key lets all tasks wait for people, and no message shows it", arguments: ProviderKind.allCases)
     func wrongKey(kind: ProviderKind) async throws {
         try await with(kind, key: "sk-wrong") { provider, _ in
             let failure = await Self.failure { _ = try await Self.submit(provider, 0..<1) }
-            guard case .refused(let error) = failure else {
+            guard case .later(let throttle) = failure else {
                 Issue.record("\(String(describing: failure))")
                 return
             }
-            #expect(error.type == kind.wrongKey && !error.message.contains("sk-wrong") && error.message.contains("***"))
+            #expect(throttle.needsPeople && throttle.message.contains("answered \(kind.wrongKey)"))
+            #expect(!throttle.message.contains("sk-wrong") && throttle.message.contains("***"))
         }
+    }
+
+    @Test("Without a connection nothing was done, so nothing is unclear", arguments: ProviderKind.allCases)
+    func noConnection(kind: ProviderKind) async throws {
+        let gone = BatchServer(url: "http://127.0.0.1:1")
+        let provider = kind.client(try kind.chat(gone, key: "k", model: "m"))
+        let failure = await Self.failure { _ = try await Self.submit(provider, 0..<1) }
+        guard case .later(let throttle) = failure else {
+            Issue.record("\(String(describing: failure))")
+            return
+        }
+        #expect(throttle.message.contains("Connection refused") && !throttle.needsPeople)
+        await provider.shutDown()
     }
 
     @Test("A submission can be cancelled, and requests that did not run say so", arguments: ProviderKind.allCases)

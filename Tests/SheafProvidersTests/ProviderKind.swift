@@ -49,8 +49,8 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
     }
     /// Whether the results have a row for each request that did not run.
     var reportsUnrun: Bool { ![.gemini, .mistral].contains(self) }
-    /// The error of a request with a wrong key.
-    var wrongKey: String { self == .gemini ? "http-400" : "http-401" }
+    /// The status of a request with a wrong key.
+    var wrongKey: Int { self == .gemini ? 400 : 401 }
     /// Whether a full queue is reported before anything is created.
     var refusesAtOnce: Bool { [.anthropic, .mistral].contains(self) }
     /// How many memos there are until a submission has been created.

@@ -11,6 +11,7 @@ final class SubmissionBench: Sendable {
         var memos: [BulkMemo] = []
         var results: [Int: [AttemptResult]] = [:]
         var stop: Int?
+        var end = BulkEnd()
     }
 
     let server: BatchServer
@@ -30,6 +31,8 @@ final class SubmissionBench: Sendable {
 
     /// All memos, the newest at the end.
     var memos: [BulkMemo] { state.withLock { $0.memos } }
+    /// What the last run ended with.
+    var end: BulkEnd { state.withLock { $0.end } }
     /// All results, by the index of the task.
     var results: [Int: [AttemptResult]] { state.withLock { $0.results } }
 
@@ -94,10 +97,20 @@ final class SubmissionBench: Sendable {
         by provider: (any BatchProvider)? = nil,
         stoppingAfter memos: Int? = nil,
         timeout: Duration? = nil,
-        recorder: (any SubmissionRecorder)? = nil
+        recorder: (any SubmissionRecorder)? = nil,
+        tokens: Int? = nil,
+        liveAt: ContinuousClock.Instant? = nil
     ) async throws {
         let tasks = indices.filter { results[$0] == nil }.map(Self.task)
-        try await run(tasks: tasks, by: provider, stoppingAfter: memos, timeout: timeout, recorder: recorder)
+        try await run(
+            tasks: tasks,
+            by: provider,
+            stoppingAfter: memos,
+            timeout: timeout,
+            recorder: recorder,
+            tokens: tokens,
+            liveAt: liveAt
+        )
     }
 
     /// Runs tasks once, from the newest memo on.
@@ -106,15 +119,21 @@ final class SubmissionBench: Sendable {
         by provider: (any BatchProvider)? = nil,
         stoppingAfter memos: Int? = nil,
         timeout: Duration? = nil,
-        recorder: (any SubmissionRecorder)? = nil
+        recorder: (any SubmissionRecorder)? = nil,
+        tokens: Int? = nil,
+        liveAt: ContinuousClock.Instant? = nil
     ) async throws {
         let provider = try provider ?? self.provider()
         var pace = SubmissionPace(longest: .milliseconds(200))
         pace.tries = 3
-        let definition = FlowDefinition(name: "f", flow: SubmissionFlow(provider, pace: pace), timeout: timeout)
+        var thresholds = SubmissionThresholds()
+        thresholds.tokens = tokens
+        let flow = SubmissionFlow(provider, thresholds: thresholds, pace: pace)
+        let definition = FlowDefinition(name: "f", flow: flow, timeout: timeout)
+        let context = SubmissionContext(recorder: recorder, liveAt: liveAt)
         let resumed = self.memos.last
         state.withLock { state in state.stop = memos.map { state.memos.count + $0 } }
-        _ = await definition.attempt(bulk: tasks, resuming: resumed, recorder: recorder) { memo in
+        let end = await definition.attempt(bulk: BulkTasks(tasks), resuming: resumed, context: context) { memo in
             try self.state.withLock { state in
                 if let stop = state.stop, state.memos.count >= stop { throw CancellationError() }
                 state.memos.append(memo)
@@ -126,6 +145,7 @@ final class SubmissionBench: Sendable {
             }
             self.state.withLock { $0.results[tasks[position].index, default: []].append(result) }
         }
+        state.withLock { $0.end = end }
         await provider.shutDown()
     }
 

@@ -221,12 +221,16 @@ import Testing
             #expect(bench.error(0)?.message.contains("model_not_found: there is no such model") == true)
             let wrong = SubmissionBench(server)
             try await wrong.run(0..<3, by: wrong.provider(key: "sk-wrong"))
-            #expect(wrong.error(0)?.type == "http-401" && wrong.error(0)?.message.contains("sk-wrong") == false)
-            try await server.set(["junk": ["upload": 9]])
+            #expect(wrong.results[0] == nil)
+            let refusal = try #require(wrong.throttle(0))
+            #expect(refusal.contains("answered 401") && !refusal.contains("sk-wrong"))
+            try await server.set(["junk": ["upload": 3]])
             let html = SubmissionBench(server)
             try await html.run(0..<3)
-            #expect(html.error(0)?.type == "output-not-json")
+            #expect(html.results[0] == nil && html.throttle(0)?.contains("with a body that is not JSON") == true)
             #expect(try await server.count("creates") == 1)
+            try await html.run(0..<3)
+            #expect(html.results.count == 6 && html.results[0]?.first?.isSuccess == true)
         }
     }
 

@@ -35,7 +35,7 @@ import Testing
             let (held, discarded) = (SubmissionBench(server), SubmissionRecords())
             try await held.run(0..<3, stoppingAfter: 3, recorder: discarded)
             let flow = SubmissionFlow(try held.provider(), pace: SubmissionPace(longest: .milliseconds(200)))
-            await flow.discard(try #require(held.memos.last), recorder: discarded)
+            await flow.discard(try #require(held.memos.last), SubmissionContext(recorder: discarded))
             await flow.shutDown()
             #expect(try await server.count("cancels") == 1)
             #expect(discarded.all.map(\.state) == [.discarded])

@@ -27,4 +27,8 @@ final class SubmissionRecords: SubmissionRecorder {
     }
 
     func submission(_ key: String) async -> Submission? { state.withLock { $0.submissions[key] } }
+
+    func tokens(before key: String) async -> Int? {
+        state.withLock { $0.submissions.ahead(of: key).reduce(0) { $0 + $1.tokens } }
+    }
 }

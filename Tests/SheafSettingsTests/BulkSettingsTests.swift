@@ -55,6 +55,15 @@ import Testing
         #expect(try SettingsFixtures.error(openai).contains("only provider: azure has versions"))
     }
 
+    @Test("The tokens in the provider's queue, and the age at which tasks run live, are read") func waiting() throws {
+        for (text, tokens) in [("2M", 2_000_000), ("1500", 1_500), ("200k", 200_000), ("30G", 30_000_000_000)] {
+            let yaml = Self.chat + "    bulk: { max_enqueued_tokens: \(text), fallback: live, after: 20h }\n"
+            let flow = try #require(try SettingsFixtures.load(yaml).flow(named: "f").flow as? SubmissionFlow)
+            #expect(flow.thresholds.tokens == tokens && flow.liveAge == .seconds(72_000))
+            #expect(flow.maximumBytes <= tokens * 3)
+        }
+    }
+
     @Test("Embeddings can be made in bulk") func embeddings() throws {
         let yaml = "flows:\n  f:\n    embedding: { model: m, input: \"{{n}}\" }\n    bulk: true\n"
         #expect(try SettingsFixtures.load(yaml).flow(named: "f").flow is SubmissionFlow)
@@ -67,7 +76,25 @@ import Testing
             (
                 "bulk: { max_rows: 2 }",
                 "bulk.max_rows: unknown key; known keys are queue_threshold, time_threshold, time_interval, wait_time, "
-                    + "max_bytes"
+                    + "max_bytes, max_enqueued_tokens, fallback, after"
+            ),
+            (
+                "bulk: { max_enqueued_tokens: 2T }",
+                "bulk.max_enqueued_tokens: expected a number of tokens such as 2000000, 200k or 2M, found '2T'"
+            ),
+            (
+                "bulk: { max_enqueued_tokens: 0 }",
+                "bulk.max_enqueued_tokens: expected a number of tokens such as 2000000, 200k or 2M, found the number 0"
+            ),
+            (
+                "bulk: { fallback: live }",
+                "bulk.fallback: 'after' is missing, the time after which tasks run live"
+            ),
+            ("bulk: { after: 20h }", "bulk.after: it has no effect without 'fallback: live'"),
+            (
+                "bulk: { fallback: wait, after: 20h }",
+                "bulk.fallback: expected live: the tasks run by themselves once they have waited as long as 'after' says, "
+                    + "found 'wait'"
             ),
             (
                 "bulk: { time_threshold: 2 }",

@@ -10,6 +10,9 @@ package struct BatchServer: Sendable {
     /// The address, such as `http://127.0.0.1:8080`.
     package let url: String
 
+    /// Names a server, which need not run.
+    package init(url: String) { self.url = url }
+
     /// The base URL of its API.
     package var base: String { "\(url)/v1" }
 

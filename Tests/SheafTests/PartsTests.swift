@@ -138,7 +138,7 @@ import Testing
         inbox.put((0..<4).map { item($0, first) })
         inbox.put((10..<12).map { item($0, second) })
         var tags: [UInt64] = []
-        for _ in 0..<6 { tags.append(try #require(await inbox.next()).delivery.token.tag) }
+        for _ in 0..<6 { tags.append(try #require(await inbox.next()).token.tag) }
         #expect(tags == [0, 10, 1, 11, 2, 3])
         inbox.close()
         let end = await inbox.next()
@@ -150,9 +150,9 @@ import Testing
         let (first, second) = (Name("a"), Name("b"))
         let inbox = TaskInbox()
         inbox.put([item(0, first), item(1, second), item(2, first)])
-        #expect(inbox.drain(first).map(\.delivery.token.tag) == [0, 2])
+        #expect(inbox.drain(first).map(\.token.tag) == [0, 2])
         let next = await inbox.next()
-        #expect(next?.delivery.token.tag == 1)
+        #expect(next?.token.tag == 1)
         #expect(inbox.drainAll().isEmpty)
     }
 
@@ -175,7 +175,7 @@ import Testing
         #expect(more(inbox, 9, bytes: -1).isEmpty)
         #expect(more(inbox, 9) == [4, 5])
         let left = await inbox.next()
-        #expect(left?.delivery.token.tag == 1)
+        #expect(left?.token.tag == 1)
         inbox.put([item(6, first)])
         #expect(more(inbox, 9, onlyBatch: true) == [6])
     }
@@ -189,7 +189,7 @@ import Testing
         async let again = inbox.demand()
         inbox.put([item(7, nil)], fulfilling: 1)
         let taken = await slot
-        #expect(taken?.delivery.token.tag == 7)
+        #expect(taken?.token.tag == 7)
         inbox.close()
         let isDemandedAgain = await again
         #expect(!isDemandedAgain, "no slot has waited since")

@@ -388,7 +388,7 @@ import Testing
         let copy = delivery(2)
         begin(copy, 5)
         let adopted = ledger.adopt(task(5), lease: lease("l"), queue: "home", now: start)
-        #expect(adopted.queue == first.queue && adopted.token != first.token && adopted.delivery.queue == "home")
+        #expect(adopted.queue == first.queue && adopted.token != first.token && adopted.home == "home")
         // Another slot had a copy of it, and its end changes nothing.
         let dropped = PendingSettlement(ledger.close([copy]))
         #expect(dropped.owed == [token(2)])

@@ -20,10 +20,13 @@ def is_authorized(server):
 
 
 def refuse(server, status, message, code=None, headers={}):
-    # A wrong key is a bad request.
-    status = 400 if status == 401 else status
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{headers['Retry-After']}s"}
                ] if "Retry-After" in headers else []
+    if status == 401:
+        # A wrong key is a bad request.
+        status = 400
+        details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID",
+                    "domain": "googleapis.com"}]
     server.answer(status, {"error": {"code": status, "message": message, "status": NAMES[status][0],
                                      "details": details}})
 

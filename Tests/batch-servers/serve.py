@@ -106,6 +106,7 @@ class Server(Handler):
                 if not match or method != self.command:
                     continue
                 if not self.is_elsewhere and not provider.is_authorized(self):
+                    common.count("refused")
                     return provider.refuse(self, 401, f"the key {self.given_key()} is wrong", "invalid_api_key")
                 return handler(self, body, dict(urllib.parse.parse_qsl(url.query)), *match.groups())
         self.answer(404, {"error": {"message": f"there is no path {self.path}"}})

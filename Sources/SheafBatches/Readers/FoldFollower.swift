@@ -123,11 +123,8 @@ extension FoldFollower {
         return memo
     }
 
-    /// The tasks of a bulk that have no outcome, with their leases.
-    package func tasks(of bulk: Bulks.Bulk, in state: BatchState) async throws -> [(lease: TaskLease, task: BatchTask)]
-    {
-        let leases = bulk.tasks.compactMap { state.leases[$0] }
-            .filter { $0.generation == state.generation(of: $0.index) }
+    /// Returns the tasks of some leases of a state, read from the log; those that are not there are left out.
+    package func tasks(of leases: some Collection<TaskLease>) async throws -> [(lease: TaskLease, task: BatchTask)] {
         let byOffset = Dictionary(leases.map { ($0.offset, $0) }, uniquingKeysWith: { $1 })
         var tasks: [(lease: TaskLease, task: BatchTask)] = []
         try await read(byOffset.keys.sorted()) { entry in

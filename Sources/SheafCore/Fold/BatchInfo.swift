@@ -97,6 +97,9 @@ public struct BatchInfo: Sendable, Equatable {
     /// When tasks were published; empty once the batch is sealed.
     private(set) var publishingTimes = PublishingTimes()
 
+    /// When the batch was sealed, retried or resumed last; nil until it is sealed.
+    private var releasedAt: Timestamp?
+
     /// More webhooks than any batch sends; entries come from foreign programs, too.
     private static let maximumNotified = 10_000
 
@@ -135,6 +138,11 @@ public struct BatchInfo: Sendable, Equatable {
     /// over.
     package func publishingTime(ofTask index: Int) -> Timestamp? { publishingTimes.time(ofTask: index) }
 
+    /// Returns since when a task could have been run at the latest; nil if that was not long ago.
+    ///
+    /// That is when it was published, or when the batch was sealed, retried or resumed, whatever came last.
+    package func waitingSince(task index: Int) -> Timestamp? { releasedAt ?? publishingTime(ofTask: index) }
+
     /// Returns the status of the batch.
     ///
     /// The journal does not record task starts, so the caller passes `hasStarted` from the batch's results.
@@ -148,7 +156,7 @@ public struct BatchInfo: Sendable, Equatable {
 
     mutating func apply(_ entry: JournalEntry) {
         if case .retried(let generation, let nonce, let count, let tolerated) = entry.event {
-            reopen(Reopening(generation: generation, nonce: nonce, count: count), tolerated: tolerated)
+            reopen(Reopening(generation: generation, nonce: nonce, count: count), tolerated: tolerated, at: entry.at)
         }
         if case .notified(let id) = entry.event, notified.count < Self.maximumNotified { notified.insert(id) }
         guard ending == nil else { return }  // The first end counts; a cancel after it is too late.
@@ -159,7 +167,7 @@ public struct BatchInfo: Sendable, Equatable {
             if count > published, sealedTotal == nil { publishingTimes.add(count, at: entry.at) }
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
         case .sealed(let total):
-            sealedTotal = sealedTotal ?? total
+            if sealedTotal == nil { (sealedTotal, releasedAt) = (total, entry.at) }
             publishingTimes.clear()
         case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = Stop(reason: reason, at: entry.at) }
         case .cancelled(let now):
@@ -171,6 +179,7 @@ public struct BatchInfo: Sendable, Equatable {
         case .paused: isPaused = true
         case .resumed(let tolerated):
             isPaused = false
+            if sealedTotal != nil { releasedAt = entry.at }
             go(tolerating: tolerated)
         case .changed(let maxRunning): permits.change(to: maxRunning)
         case .finished(let generation, let endOffset, let counts, let startedAt, let usage):
@@ -187,13 +196,14 @@ public struct BatchInfo: Sendable, Equatable {
     }
 
     /// Begins the next generation; a retry that was prepared for a different state of the batch changes nothing.
-    private mutating func reopen(_ reopening: Reopening, tolerated: Int) {
+    private mutating func reopen(_ reopening: Reopening, tolerated: Int, at time: Timestamp) {
         guard reopening.generation == generation + 1, cancelled == nil, sealedTotal != nil else { return }
         generation = reopening.generation
         reopenings.append(reopening)
         // The queues of an ended batch are deleted, or will be.
         if let ending { (oldestQueue, previousEnd) = (generation, ending.endOffset) }
         ending = nil
+        releasedAt = time
         go(tolerating: tolerated)
     }
 

@@ -80,6 +80,12 @@ public struct Submission: Sendable, Equatable {
     public var resolution: Resolution?
     /// The id of the bulk whose tasks it has, as in their leases.
     package var bulk: String?
+    /// About how many tokens it has; 0 if it has reserved none.
+    package fileprivate(set) var tokens = 0
+    /// The model that it asks; empty if it has reserved no tokens.
+    fileprivate var model = ""
+    /// Which submission it is of those that have reserved tokens; nil if it is none of them.
+    fileprivate var place: Int?
 
     init(_ entry: SubmissionEntry) {
         key = entry.key
@@ -106,6 +112,7 @@ package struct Submissions: Sendable, Equatable {
 
     private var submissions: OrderedDictionary<String, Submission> = [:]
     private var finalCount = 0
+    private var reservations = 0
 
     package init() {}
 
@@ -114,6 +121,18 @@ package struct Submissions: Sendable, Equatable {
 
     /// The submissions, the oldest first.
     package var all: some Sequence<Submission> { submissions.values }
+
+    /// Returns the submissions whose tokens come before those of another one with the same model: the provider has them,
+    /// or they have reserved theirs earlier.
+    package func ahead(of key: String) -> [Submission] {
+        guard let own = submissions[key], let place = own.place else { return [] }
+        return submissions.values.filter { other in
+            guard other.key != key, other.model == own.model, other.address == own.address, !other.state.isFinal,
+                let otherPlace = other.place
+            else { return false }
+            return otherPlace < place || other.state == .running || other.state == .unclear
+        }
+    }
 
     /// Applies an entry.
     package mutating func apply(_ entry: SubmissionEntry) {
@@ -127,6 +146,10 @@ package struct Submissions: Sendable, Equatable {
             var submission = submissions[entry.key] ?? Submission(entry)
             if submission.state.isFinal { return }
             submission.report(entry)
+            if case .reserved = entry.event, submission.place == nil {
+                submission.place = reservations
+                reservations += 1
+            }
             submissions[entry.key] = submission
             if submission.state.isFinal { finalCount += 1 }
         }
@@ -161,9 +184,11 @@ extension Submission {
         bulk = entry.bulk ?? bulk
         switch entry.event {
         case .announced(let address): self.address = address
+        case .reserved(let tokens, let model): (self.tokens, self.model) = (tokens, model)
+        case .waiting(let message): self.message = message
         case .uploaded(let file, let requests):
             (self.file, self.requests) = (file, requests)
-            if state == .uploading { state = .creating }
+            if state == .uploading { (state, message) = (.creating, "") }
         case .created(let id, let requests):
             (self.id, self.requests) = (id, requests)
             (state, message, rejection) = (.running, "", "")

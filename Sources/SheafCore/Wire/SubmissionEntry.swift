@@ -5,6 +5,10 @@ package struct SubmissionEntry: Sendable, Equatable {
     package enum Event: Sendable, Equatable {
         /// The requests are uploaded next; `address` is that of the service.
         case announced(address: String)
+        /// The submission has about so many tokens of a model, for which it waits until the provider has room.
+        case reserved(tokens: Int, model: String)
+        /// The submission waits; the reason is for people.
+        case waiting(String)
         /// The submission is created next; `file` is the provider's id of the requests, nil if it takes no files.
         case uploaded(file: String?, requests: Int)
         /// The submission has an id of the provider, who works on `requests` of the batch's tasks.
@@ -33,6 +37,8 @@ package struct SubmissionEntry: Sendable, Equatable {
         package var type: String {
             switch self {
             case .announced: "announced"
+            case .reserved: "reserved"
+            case .waiting: "waiting"
             case .uploaded: "uploaded"
             case .created: "created"
             case .counted: "counted"
@@ -52,6 +58,7 @@ package struct SubmissionEntry: Sendable, Equatable {
     /// The maximum length of a key, an id, an address or a file in bytes.
     package static let longestID = 512
     private static let longestMessage = 1_000
+    private static let mostTokens = 1 << 48
 
     /// Our name of the submission.
     package var key: String
@@ -91,6 +98,9 @@ package struct SubmissionEntry: Sendable, Equatable {
         ]
         switch event {
         case .announced(let address): body["address"] = .string(address)
+        case .reserved(let tokens, let model):
+            body["tokens"] = .integer(tokens)
+            body["model"] = .string(model)
         case .uploaded(let file, let requests):
             body["file"] = .optional(file)
             body["requests"] = .integer(requests)
@@ -98,7 +108,8 @@ package struct SubmissionEntry: Sendable, Equatable {
             body["id"] = .string(id)
             body["requests"] = .integer(requests)
         case .counted(let results): body["results"] = .integer(results)
-        case .unclear(let message), .refused(let message), .lost(let message), .rejected(let message):
+        case .waiting(let message), .unclear(let message), .refused(let message), .lost(let message),
+            .rejected(let message):
             body["message"] = .string(String(message.prefix(Self.longestMessage)))
         case .ended(let answered, let missing, let usage):
             body["answered"] = .integer(answered)
@@ -132,6 +143,10 @@ package struct SubmissionEntry: Sendable, Equatable {
         let message = String((body["message"]?.stringValue ?? "").prefix(longestMessage))
         switch type {
         case "announced": return id(body["address"]).map { .announced(address: $0) }
+        case "reserved":
+            let tokens = min(max(0, body["tokens"]?.intValue ?? 0), mostTokens)
+            return id(body["model"]).map { .reserved(tokens: tokens, model: $0) }
+        case "waiting": return .waiting(message)
         case "uploaded": return .uploaded(file: id(body["file"]), requests: count(body["requests"]))
         case "created": return id(body["id"]).map { .created(id: $0, requests: count(body["requests"])) }
         case "counted": return .counted(count(body["results"]))

@@ -111,6 +111,12 @@ package struct ModelService: Sendable {
         let body = (try? JSON.parse(answer.body)) ?? .null
         let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: Self.reason(in: body))
         guard let failure else { return }
+        if answer.status == 401 || Self.hasWrongKey(body) {
+            // Every task would fail like this one, so all wait until the key is right.
+            var throttle = FlowThrottle(message: "\((failure as? FlowError)?.message ?? "\(failure)"); \(Self.advice)")
+            throttle.needsPeople = true
+            throw throttle
+        }
         guard var throttle = failure as? FlowThrottle else { throw failure }
         // Waiting does not help if the account's quota is used up.
         if answer.status == 429, Self.hasNoQuota(body) { throw FlowError(type: "http-429", message: throttle.message) }
@@ -138,6 +144,13 @@ package struct ModelService: Sendable {
         if body["error"]?["code"] == "insufficient_quota" { return true }
         // Gemini reports a quota of 0 like one that is used up for a minute.
         return body["error"]?["message"]?.stringValue?.contains(/\blimit: 0(?![0-9.])/) == true
+    }
+
+    private static let advice = "correct the key of the flow and start the worker again"
+
+    /// Returns whether a body with Google's errors, whose status is 400, reports that the key is wrong.
+    private static func hasWrongKey(_ body: JSONValue) -> Bool {
+        (body["error"]?["details"]?.arrayValue ?? []).contains { $0["reason"] == "API_KEY_INVALID" }
     }
 
     /// Returns the time that a service with Google's errors asks to wait, such as `"34.07s"`.

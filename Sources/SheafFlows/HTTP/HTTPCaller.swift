@@ -172,11 +172,13 @@ final class HTTPCaller: Sendable {
             throw error
         } catch {
             try Task.checkCancellation()
-            throw FlowError(
+            var failure = FlowError(
                 type: FlowError.connectionType,
                 message: "\(call.description): \(Self.explain(error))",
                 isRetryable: true
             )
+            failure.isUnsent = Self.isWithoutConnection(error)
+            throw failure
         }
     }
 
@@ -237,6 +239,16 @@ final class HTTPCaller: Sendable {
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
         configuration.dnsOverride = addresses
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    /// Whether an error means that there was no connection, so that nothing can have been sent.
+    private static func isWithoutConnection(_ error: any Error) -> Bool {
+        switch error {
+        case is NIOConnectionError: true
+        case let error as IOError: [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode)
+        case let error as HTTPClientError: error == .connectTimeout
+        default: false
+        }
     }
 
     private static func explain(_ error: any Error) -> String {

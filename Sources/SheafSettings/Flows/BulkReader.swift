@@ -6,7 +6,10 @@ import SheafProviders
 enum BulkReader {
     static let key = "bulk"
 
-    private static let keys = ["queue_threshold", "time_threshold", "time_interval", "wait_time", "max_bytes"]
+    private static let keys = [
+        "queue_threshold", "time_threshold", "time_interval", "wait_time", "max_bytes", "max_enqueued_tokens",
+        "fallback", "after",
+    ]
     private static let defaultWaitTime = Duration.seconds(60)
     private static let shortestWaitTime = Duration.milliseconds(100)
 
@@ -32,6 +35,8 @@ enum BulkReader {
         thresholds.tasks = try keys["queue_threshold"]?.int(in: 1...limits.requests)
         if let member = keys["time_threshold"] { thresholds.age = try member.duration() }
         if let member = keys["time_interval"] { thresholds.interval = try member.duration() }
+        if let member = keys["max_enqueued_tokens"] { thresholds.tokens = try tokens(member) }
+        thresholds.liveAge = try liveAge(keys["fallback"], keys["after"])
         if let member = keys["max_bytes"] { limits.bytes = try size(member, largest) }
         return SubmissionFlow(
             batches(flow, limits),
@@ -63,6 +68,36 @@ enum BulkReader {
             throw member.error("more than \(largest), the most that the provider accepts")
         }
         return size
+    }
+
+    /// Reads a number of tokens, such as 500000, 200k, 2M or 30G.
+    private static func tokens(_ member: SettingsReader) throws(SettingsError) -> Int {
+        let rule = "a number of tokens such as 2000000, 200k or 2M"
+        let text = try member.text(rule)
+        let factors: [Character: Int] = ["k": 1_000, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000]
+        let factor = text.last.flatMap { factors[$0] }
+        let digits = factor == nil ? text[...] : text.dropLast()
+        guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int(digits), count > 0,
+            case let (tokens, isTooMany) = count.multipliedReportingOverflow(by: factor ?? 1), !isTooMany
+        else { throw member.expected(rule) }
+        return tokens
+    }
+
+    /// Reads after which time tasks run live; nil if they never do.
+    private static func liveAge(
+        _ fallback: SettingsReader?,
+        _ after: SettingsReader?
+    ) throws(SettingsError) -> Duration? {
+        guard let fallback else {
+            if let after { throw after.error("it has no effect without 'fallback: live'") }
+            return nil
+        }
+        let rule = "live: the tasks run by themselves once they have waited as long as 'after' says"
+        guard try fallback.text(rule) == "live" else { throw fallback.expected(rule) }
+        guard let after else { throw fallback.error("'after' is missing, the time after which tasks run live") }
+        let age = try after.duration()
+        guard age > .zero else { throw after.expected("a duration such as 20h") }
+        return age
     }
 
     private static func waitTime(_ member: SettingsReader?) throws(SettingsError) -> Duration {

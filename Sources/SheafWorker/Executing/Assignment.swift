@@ -41,6 +41,12 @@ struct Assignment: Sendable {
         storage = Storage(task, delivery, definition, info, revision)
     }
 
+    /// Makes the assignment of a task whose flow and batch are those of another one.
+    init(_ task: BatchTask, _ delivery: TaskDelivery, like other: Assignment) {
+        let (definition, info) = (other.definitionReference, other.infoReference)
+        self.init(task, delivery, definition, info, revision: other.revision)
+    }
+
     /// The task.
     var task: BatchTask { storage.task }
     /// How it came here.
@@ -57,7 +63,7 @@ struct Assignment: Sendable {
     var revision: Int { storage.revision }
 
     /// How many attempts have been made at it, with the one that is made now.
-    var attempts: Int { storage.task.attempt + storage.delivery.delivery.earlierDeliveries }
+    var attempts: Int { storage.task.attempt + storage.delivery.earlierDeliveries }
 
     /// How many tasks of its batch its flow may be handed at once.
     ///
@@ -72,7 +78,18 @@ struct Assignment: Sendable {
     }
 
     /// How many workers were lost with it in a bulk without a memo.
-    var lostBulks: Int { TaskLease.losses(of: delivery.delivery.message) }
+    var lostBulks: Int { (try? delivery.message()).map { TaskLease.losses(of: $0) } ?? 0 }
+
+    /// Whether it stands for a bulk that is to be taken over.
+    var handOver: BulkHandOver? { (try? delivery.message()).flatMap { BulkHandOver($0) } }
+
+    /// Whether it has waited so long for a submission that it is to run by itself.
+    var isLate: Bool {
+        guard let flow = definition.bulkFlow as? any SubmittingFlow, let age = flow.liveAge, handOver == nil,
+            let since = info.waitingSince(task: storage.task.index)
+        else { return false }
+        return .now - since >= age
+    }
 
     /// Whether its batch has ended, was cancelled, or has moved to a later generation, so that its outcome no longer
     /// counts.
@@ -143,7 +160,7 @@ struct AssignmentReader: Sendable {
     /// - Returns: Nil if the batch no longer exists.
     /// - Throws: `UnreadableMessage` if the message is not a task for this worker.
     func read(_ delivery: TaskDelivery) async throws -> Assignment? {
-        let task = try BatchTask(delivery.delivery.message)
+        let task = try BatchTask(message(of: delivery))
         if let batch = delivery.batch, task.batch != batch {
             throw UnreadableMessage("it belongs to another batch, '\(task.batch)'")
         }
@@ -157,7 +174,7 @@ struct AssignmentReader: Sendable {
 
     /// Reads a task that is to follow on one of the same batch; returns nil if more has to be found out about it.
     func read(_ delivery: TaskDelivery, like first: Assignment) throws(UnreadableMessage) -> Assignment? {
-        let task = try BatchTask(delivery.delivery.message)
+        let task = try BatchTask(message(of: delivery))
         let revision = journal.revision
         guard task.batch == first.task.batch, task.flow == first.task.flow, delivery.permit == nil,
             let info = revision == first.revision ? first.infoReference : journal.boxed(task.batch),
@@ -167,6 +184,14 @@ struct AssignmentReader: Sendable {
             Assignment(task, delivery, first.definitionReference, info, revision: revision)
         )
         return assignment.isOver ? nil : assignment
+    }
+
+    private func message(of delivery: TaskDelivery) throws(UnreadableMessage) -> Message {
+        do {
+            return try delivery.message()
+        } catch {
+            throw UnreadableMessage(error.message)
+        }
     }
 
     /// Returns a task that its batch can contain; throws if it cannot.

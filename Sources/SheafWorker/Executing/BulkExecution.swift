@@ -3,7 +3,6 @@ import SheafBatches
 import SheafBroker
 import SheafCore
 import SheafFlows
-import Synchronization
 
 /// Lets a bulk flow run many tasks of one batch as one job, in the slot that the first of them came to.
 ///
@@ -37,7 +36,7 @@ struct BulkExecution: Sendable {
     /// task stands for.
     func run(_ first: Assignment, _ executor: TaskExecutor) async throws {
         guard let flow = first.definition.bulkFlow else { return }
-        if let handOver = BulkHandOver(first.delivery.delivery.message) {
+        if let handOver = first.handOver {
             return try await takeOver(handOver, first, executor)
         }
         // A suspect runs alone.
@@ -45,14 +44,15 @@ struct BulkExecution: Sendable {
         guard let gathering = ledger.gathering.join(first, limit: limit) else { return }
         defer { ledger.gathering.close(gathering) }
         let bulk = leases.makeBulk(of: first.task.batch)
-        let members: [Assignment]
+        var members: [BulkMember] = []
         do {
-            members = try await keepConfirmed(try await gather(gathering, like: first, flow, bulk, executor), in: bulk)
+            try await gather(gathering, like: first, flow, bulk, executor, into: &members)
+            members = try await keepConfirmed(members, in: bulk)
         } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
             // Without its log the batch is over, or lost; the aggregator handles that.
             client.logger.debug("batch \(first.task.batch): a bulk does not run: \(error)")
             ledger.gathering.close(gathering)
-            return try await fetcher.giveBack(gathering.tasks.map(\.delivery))
+            return try await fetcher.giveBack(members.map(\.delivery) + gathering.takeArrived().map(\.delivery))
         }
         guard journal[first.task.batch]?.isRunnable == true, !lifecycle.isShuttingDown else {
             return try await fetcher.giveBack(members.map(\.delivery))
@@ -68,10 +68,10 @@ struct BulkExecution: Sendable {
         like first: Assignment,
         _ flow: any BulkFlow,
         _ bulk: HeldBulk,
-        _ executor: TaskExecutor
-    ) async throws -> [Assignment] {
+        _ executor: TaskExecutor,
+        into members: inout [BulkMember]
+    ) async throws {
         fetcher.reviewSoon()
-        var members: [Assignment] = []
         var wait = BulkWait(flow, timing.bulkGathering.patience)
         var isLast = false
         while !isLast {
@@ -88,7 +88,6 @@ struct BulkExecution: Sendable {
                 try await Task.sleep(for: wait.isQuiet ? timing.bulkGathering.quietLook : timing.bulkGathering.look)
             }
         }
-        return members
     }
 
     /// Adds what waits in the inbox; returns whether a task has to wait that stands for another bulk.
@@ -108,25 +107,25 @@ struct BulkExecution: Sendable {
             if let assignment = try await executor.begin(delivery) { found.append(assignment) }
         }
         gathering.unreserve(room)
-        let others = found.filter { BulkHandOver($0.delivery.delivery.message) != nil || !gathering.add($0) }
+        let others = found.filter { $0.handOver != nil || $0.isLate || !gathering.add($0) }
         try await executor.putBack(others)
         return !others.isEmpty
     }
 
     /// Drops tasks that another worker has in a bulk of its own.
-    private func keepConfirmed(_ gathered: [Assignment], in bulk: HeldBulk) async throws -> [Assignment] {
+    private func keepConfirmed(_ gathered: [BulkMember], in bulk: HeldBulk) async throws -> [BulkMember] {
         let members = try await leases.confirmed(gathered, in: bulk)
         let kept = Set(members.map(\.delivery.token))
-        try await letGo(gathered.filter { !kept.contains($0.delivery.token) })
+        try await letGo(gathered.map(\.delivery).filter { !kept.contains($0.token) })
         return members
     }
 
     // MARK: Taking over
 
     private func takeOver(_ handOver: BulkHandOver, _ first: Assignment, _ executor: TaskExecutor) async throws {
-        guard ledger.gathering.claim(handOver) else { return try await letGo([first]) }
+        guard ledger.gathering.claim(handOver) else { return try await letGo([first.delivery]) }
         defer { ledger.gathering.unclaim(handOver) }
-        let adopted: (bulk: HeldBulk, memo: BulkMemo?, members: [Assignment])?
+        let adopted: (bulk: HeldBulk, memo: BulkMemo?, members: [BulkMember])?
         do {
             adopted = try await leases.adopt(handOver, with: first)
         } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
@@ -134,7 +133,9 @@ struct BulkExecution: Sendable {
             return try await fetcher.giveBack([first.delivery])
         }
         let members = adopted?.members ?? []
-        if !members.contains(where: { $0.delivery.token == first.delivery.token }) { try await letGo([first]) }
+        if !members.contains(where: { $0.delivery.token == first.delivery.token }) {
+            try await letGo([first.delivery])
+        }
         guard let adopted, !members.isEmpty else { return }
         fetcher.noteAdopted(members.count { $0.delivery.token != first.delivery.token })
         client.logger.info("batch \(first.task.batch): took over a bulk with \(members.count) tasks")
@@ -151,7 +152,7 @@ struct BulkExecution: Sendable {
     }
 
     private func run(
-        _ members: [Assignment],
+        _ members: [BulkMember],
         _ bulk: HeldBulk,
         resuming memo: BulkMemo?,
         _ executor: TaskExecutor
@@ -162,18 +163,8 @@ struct BulkExecution: Sendable {
         fetcher.reviewSoon()
         let (events, continuation) = AsyncStream.makeStream(of: Ended.self)
         let (control, progress) = (AttemptControl(), BulkProgress(members, memo: memo))
-        var tasks: [Int: FlowTask] = [:]
-        for (position, member) in members.enumerated() {
-            do throws(FlowError) {
-                tasks[position] = try executor.flowTask(of: member)
-            } catch {
-                _ = progress.report(position)
-                continuation.yield(Ended(position: position, result: .failure(error)))
-            }
-        }
-        let handed = tasks
-        executor.noteBeginning(of: handed.keys.sorted().map { members[$0] })
-        executor.setAttempt(of: members) {
+        try executor.noteBeginning(of: members)
+        executor.setAttempt(of: members.map(\.delivery), in: first.batch, since: first.revision) {
             progress.cancel()
             control.end()
         }
@@ -186,37 +177,45 @@ struct BulkExecution: Sendable {
         }
         defer { watch.cancel() }
         let attempts = Task.immediate {
-            var positions = handed.keys.sorted()
+            let tasks = tasks(of: members, executor)
+            var positions = Array(members.indices)
             while !positions.isEmpty, !control.isEnded, !Task.isCancelled {
                 // After a pause that its provider asked for, it begins anew.
-                let (handedNow, beginning) = (positions, Moment())
-                let rest = await first.definition.attempt(
-                    bulk: handedNow.compactMap { handed[$0] },
+                let (handed, beginning) = (positions, Moment())
+                let end = await first.definition.attempt(
+                    bulk: tasks.selecting(handed) { $0 },
                     resuming: progress.memo,
-                    recorder: recorder(of: bulk, members)
+                    context: context(of: bulk, members)
                 ) { memo in
                     do {
                         let ended = try await leases.remember(memo, of: bulk) { progress.unreported }
                         progress.remember(memo)
-                        try await letGo(progress.drop(ended))
+                        try await letGo(progress.drop(ended).map(\.delivery))
                     } catch {
                         progress.fail(error)
                         throw error
                     }
                 } ended: { place, result in
-                    let position = handedNow[place]
+                    let position = handed[place]
                     if case .throttled(let throttle) = result { return progress.throttle(position, throttle) }
                     guard progress.report(position) else { return }
-                    if case .success(let output) = result {
+                    guard case .success(let output) = result else {
+                        _ = continuation.yield(Ended(position: position, result: result, beginning: beginning))
+                        return
+                    }
+                    do {
+                        try executor.succeed(members[position].assignment(), output, beginning)
                         progress.end(position)
-                        executor.succeed(members[position], output, beginning)
-                    } else {
-                        continuation.yield(Ended(position: position, result: result, beginning: beginning))
+                    } catch {
+                        // Without its file the worker cannot go on; another one reads the result again.
+                        progress.fail(error)
+                        control.end()
                     }
                 }
+                if end.returnsRest { progress.returnRest() }
                 let throttled = progress.takeThrottled()
                 positions = throttled.positions
-                guard rest.isEmpty, let throttle = throttled.throttle else { break }
+                guard end.rest.isEmpty, let throttle = throttled.throttle else { break }
                 await wait(throttle, positions.map { members[$0] }, begun: beginning.instant, executor)
             }
             continuation.finish()
@@ -225,7 +224,7 @@ struct BulkExecution: Sendable {
         do {
             try await control.run(attempts, events) { event in
                 if Task.isCancelled { return }
-                try await executor.conclude(members[event.position], event.result, event.beginning)
+                try await executor.conclude(members[event.position].assignment(), event.result, event.beginning)
                 progress.end(event.position)
             }
         } catch {
@@ -234,21 +233,43 @@ struct BulkExecution: Sendable {
         try await leave(members, bulk, progress, failure ?? progress.failure, executor)
     }
 
-    /// Records what becomes of the submissions of a bulk.
-    private func recorder(of bulk: HeldBulk, _ members: [Assignment]) -> BulkRecorder? {
-        members.first.map { BulkRecorder(log: submissions, bulk: bulk.id, batch: bulk.batch, flow: $0.task.flow) }
+    /// The tasks as their flow sees them, each loaded when it is needed.
+    private func tasks(of members: [BulkMember], _ executor: TaskExecutor) -> BulkTasks {
+        let adopted = (try? members.first?.assignment().flowTask(nil))?.adopted
+        return BulkTasks(of: members.first?.batch ?? "none", indices: members.map(\.index), adopted: adopted) {
+            position throws(FlowError) in try executor.flowTask(of: members[position].assignment())
+        }
+    }
+
+    /// What the flow needs besides the tasks.
+    private func context(of bulk: HeldBulk, _ members: [BulkMember]) -> SubmissionContext {
+        guard let first = members.first else { return SubmissionContext() }
+        var context = SubmissionContext()
+        context.recorder = BulkRecorder(
+            log: submissions,
+            journal: journal,
+            bulk: bulk.id,
+            batch: bulk.batch,
+            flow: first.definition.name
+        )
+        if let age = (first.definition.bulkFlow as? any SubmittingFlow)?.liveAge, let info = journal[bulk.batch] {
+            let since = members.lazy.compactMap { info.waitingSince(task: $0.index) }.min()
+            context.liveAt = since.map { .now + max(.zero, age - (.now - $0)) }
+        }
+        return context
     }
 
     /// Waits as long as the provider asks for, in the slot: the bulk stays together.
     private func wait(
         _ throttle: FlowThrottle,
-        _ assignments: [Assignment],
+        _ members: [BulkMember],
         begun start: ContinuousClock.Instant,
         _ executor: TaskExecutor
     ) async {
-        guard let key = assignments.first?.definition.rateLimitKey else { return }
+        guard let key = members.first?.definition.rateLimitKey else { return }
         do {
-            try await executor.pauseService(for: assignments, throttle, begun: start)
+            try await executor.pauseService(for: members, throttle, begun: start)
+            if throttle.isOwn { return }
             while let end = limits[key].pause() { try await Task.sleep(until: end, clock: .continuous) }
         } catch {
             // It is cancelled, which the caller notices.
@@ -260,7 +281,7 @@ struct BulkExecution: Sendable {
 
     /// Decides about the tasks that have no result after the flow has ended.
     private func leave(
-        _ members: [Assignment],
+        _ members: [BulkMember],
         _ bulk: HeldBulk,
         _ progress: BulkProgress,
         _ failure: (any Error)?,
@@ -274,7 +295,7 @@ struct BulkExecution: Sendable {
             // They may have taken only some of its tasks.
             (open, failure) = (try await keepConfirmed(open, in: bulk), nil)
         case let error as BrokerError where error.code == .notFound || error.code == .queueGone:
-            return try await letGo(open)
+            return try await letGo(open.map(\.delivery))
         default: break
         }
         guard let first = open.first else {
@@ -283,16 +304,16 @@ struct BulkExecution: Sendable {
         }
         if progress.isCancelled {
             if let memo, let flow = first.definition.bulkFlow {
-                let recorder = recorder(of: bulk, members)
-                await Task { await flow.discard(memo, recordingTo: recorder) }.value
+                let context = context(of: bulk, members)
+                await Task { await flow.discard(memo, context) }.value
             }
-            for assignment in open { try await executor.conclude(assignment, .cancelled, progress.beginning) }
-        } else if memo != nil {
+            for member in open { try await executor.conclude(member.assignment(), .cancelled, progress.beginning) }
+        } else if memo != nil, !progress.returnsRest {
             // This worker may receive the task that stands for the bulk, which must not be taken for a copy then.
             ledger.withLock { [open] in _ = $0.close(open.map(\.delivery)) }
-            await leases.handOver(bulk, by: first.task)
+            await leases.handOver(bulk, by: try first.assignment().task)
             lifecycle.noteReturned(open.map(\.delivery))
-            try await letGo(open)
+            try await letGo(open.map(\.delivery))
         } else if !Task.isCancelled, failure == nil || failure is CancellationError {
             // Otherwise, the end of the worker returns them.
             try await fetcher.giveBack(open.map(\.delivery))
@@ -303,81 +324,12 @@ struct BulkExecution: Sendable {
     /// Forgets tasks that the results log has elsewhere.
     ///
     /// A later delivery may be that of the task itself, after it was returned, or may stand for a bulk.
-    private func letGo(_ assignments: [Assignment]) async throws {
-        let (settler, fetcher, deliveries) = (settler, fetcher, assignments.map(\.delivery))
+    private func letGo(_ deliveries: [TaskDelivery]) async throws {
+        let (settler, fetcher) = (settler, fetcher)
         let later = ledger.withLock { $0.detach(deliveries) }
         try await withoutCancellation {
             try await settler.settle(deliveries, as: .acknowledged)
             if !later.isEmpty { try await fetcher.giveBack(later) }
-        }
-    }
-}
-
-/// What is known of the tasks of a bulk while its flow runs.
-private final class BulkProgress: Sendable {
-    private struct State {
-        var memo: BulkMemo?
-        /// The positions without a result of the flow.
-        var unreported: Set<Int>
-        /// The positions whose result was not handled yet.
-        var open: Set<Int>
-        var throttled: [Int] = []
-        var throttle: FlowThrottle?
-        var failure: (any Error)?
-        var isCancelled = false
-    }
-
-    let beginning = Moment()
-    private let members: [Assignment]
-    private let state: Mutex<State>
-
-    init(_ members: [Assignment], memo: BulkMemo?) {
-        self.members = members
-        state = Mutex(State(memo: memo, unreported: Set(members.indices), open: Set(members.indices)))
-    }
-
-    /// The newest memo that is stored.
-    var memo: BulkMemo? { state.withLock { $0.memo } }
-    /// Why a memo could not be stored.
-    var failure: (any Error)? { state.withLock { $0.failure } }
-    /// Whether the batch was cancelled.
-    var isCancelled: Bool { state.withLock { $0.isCancelled } }
-    /// The tasks without a result.
-    var unreported: [Assignment] { state.withLock { state in state.unreported.map { members[$0] } } }
-    /// The positions of the tasks whose result was not handled.
-    var open: [Int] { state.withLock { $0.open.sorted() } }
-
-    func remember(_ memo: BulkMemo) { state.withLock { $0.memo = memo } }
-    func fail(_ error: any Error) { state.withLock { $0.failure = error } }
-    func cancel() { state.withLock { $0.isCancelled = true } }
-    /// Records that a task has a result; returns false if it needs none, because it has an outcome already.
-    func report(_ position: Int) -> Bool { state.withLock { $0.unreported.remove(position) != nil } }
-    func end(_ position: Int) { state.withLock { _ = $0.open.remove(position) } }
-
-    /// Records that tasks have outcomes already; returns those that had no result meanwhile.
-    func drop(_ ended: [Assignment]) -> [Assignment] {
-        let tokens = Set(ended.map(\.delivery.token))
-        return state.withLock { state in
-            let dropped = state.unreported.filter { tokens.contains(members[$0].delivery.token) }
-            state.unreported.subtract(dropped)
-            state.open.subtract(dropped)
-            return dropped.map { members[$0] }
-        }
-    }
-
-    /// Records that a task has to wait because the provider asked for a pause.
-    func throttle(_ position: Int, _ throttle: FlowThrottle) {
-        state.withLock { state in
-            state.throttled.append(position)
-            state.throttle = throttle
-        }
-    }
-
-    /// Returns which tasks have to wait since the last call, and why.
-    func takeThrottled() -> (positions: [Int], throttle: FlowThrottle?) {
-        state.withLock { state in
-            defer { (state.throttled, state.throttle) = ([], nil) }
-            return (state.throttled.filter(state.unreported.contains).sorted(), state.throttle)
         }
     }
 }

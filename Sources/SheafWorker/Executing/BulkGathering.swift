@@ -20,9 +20,8 @@ final class BulkGathering: Sendable {
         private struct State {
             /// How many tasks have joined, or have room kept for them.
             var count = 0
-            var tasks: [Assignment] = []
-            /// How many of those were taken to be leased.
-            var taken = 0
+            /// Those that were not taken yet.
+            var arrived: [Assignment] = []
             var isClosed = false
         }
 
@@ -45,7 +44,7 @@ final class BulkGathering: Sendable {
             return state.withLock { state in
                 if state.isClosed || state.count >= limit { return false }
                 state.count += 1
-                state.tasks.append(assignment)
+                state.arrived.append(assignment)
                 return true
             }
         }
@@ -63,15 +62,12 @@ final class BulkGathering: Sendable {
         func unreserve(_ count: Int) { state.withLock { $0.count -= count } }
 
         /// Returns the tasks that were added since the last call.
-        func takeArrived() -> ArraySlice<Assignment> {
+        func takeArrived() -> [Assignment] {
             state.withLock { state in
-                defer { state.taken = state.tasks.count }
-                return state.tasks[state.taken...]
+                defer { state.arrived = [] }
+                return state.arrived
             }
         }
-
-        /// All tasks that were added.
-        var tasks: [Assignment] { state.withLock { $0.tasks } }
 
         /// Whether there is no more room.
         var isFull: Bool { state.withLock { $0.count >= limit } }

@@ -30,7 +30,7 @@ struct BulkWait {
     }
 
     /// Notes tasks that have come.
-    mutating func note(_ tasks: ArraySlice<Assignment>) {
+    mutating func note(_ tasks: [Assignment]) {
         last = .now
         for task in tasks.map(\.task) {
             oldest = min(oldest, task.index)

@@ -69,7 +69,7 @@ struct TaskExecutor: Sendable {
 
     private func handle(_ delivery: TaskDelivery) async throws {
         guard let first = try await begin(delivery) else { return }
-        if first.definition.bulkFlow != nil { return try await bulks.run(first, self) }
+        if first.definition.bulkFlow != nil, !first.isLate { return try await bulks.run(first, self) }
         guard let size = first.groupSize, size > 1 else { return try await attempt(first) }
         let (begun, uncertain) = takeMore(after: first, atMost: size - 1, isRunning: false)
         var group = [first] + begun
@@ -89,7 +89,7 @@ struct TaskExecutor: Sendable {
             assignment = try await reader.read(delivery)
         } catch let error as UnreadableMessage {
             client.logger.warning(
-                "a message in queue \(delivery.delivery.queue) is rejected to the dead letters: \(error)"
+                "a message in queue \(delivery.home) is rejected to the dead letters: \(error)"
             )
             try await settler.settle([delivery], as: .rejected)
             return nil
@@ -153,7 +153,7 @@ struct TaskExecutor: Sendable {
             let task = try flowTask(of: assignment, asker)
             observer?.taskBegan(ObservedTask(assignment))
             // Runs on this thread until it first waits: a flow that never waits costs no switch between tasks.
-            let attempt = Task.immediate { await assignment.definition.attempt(task) }
+            let attempt = Task.immediate { await assignment.definition.single.attempt(task) }
             setAttempt(of: [assignment]) { attempt.cancel() }
             result = await withTaskCancellationHandler {
                 await attempt.value
@@ -190,9 +190,19 @@ struct TaskExecutor: Sendable {
     /// Records how the attempts at tasks of one batch are cancelled, and cancels them if the batch already is.
     func setAttempt(of assignments: [Assignment], cancelledBy cancel: @escaping @Sendable () -> Void) {
         guard let first = assignments.first else { return }
-        ledger.withLock { $0.begin(assignments.map(\.delivery), cancelledBy: cancel) }
+        setAttempt(of: assignments.map(\.delivery), in: first.task.batch, since: first.revision, cancelledBy: cancel)
+    }
+
+    /// The same for deliveries of tasks whose batch was looked up at a revision of the journal.
+    func setAttempt(
+        of deliveries: [TaskDelivery],
+        in batch: Name,
+        since revision: Int,
+        cancelledBy cancel: @escaping @Sendable () -> Void
+    ) {
+        ledger.withLock { $0.begin(deliveries, cancelledBy: cancel) }
         // The batch may have been cancelled since the tasks were admitted, before the ledger knew that they run.
-        if journal.revision != first.revision, journal.isCancelledNow(first.task.batch) { cancel() }
+        if journal.revision != revision, journal.isCancelledNow(batch) { cancel() }
     }
 
     /// Whether more tasks may be handed to a flow that runs.
@@ -205,6 +215,12 @@ struct TaskExecutor: Sendable {
     func noteBeginning(of assignments: [Assignment]) {
         guard let observer else { return }
         for assignment in assignments { observer.taskBegan(ObservedTask(assignment)) }
+    }
+
+    /// Notifies the observer that tasks of a bulk begin.
+    func noteBeginning(of members: [BulkMember]) throws(FlowError) {
+        guard let observer else { return }
+        for member in members { observer.taskBegan(ObservedTask(try member.assignment())) }
     }
 
     /// The task as its flow sees it; throws what is wrong with its parameters or its record.
@@ -356,25 +372,47 @@ struct TaskExecutor: Sendable {
         _ throttle: FlowThrottle,
         begun start: ContinuousClock.Instant
     ) async throws {
-        try await pauseService(for: [assignment], throttle, begun: start)
+        try await pauseService(for: assignment, throttle, begun: start)
         ledger.withLock { $0.deferTask(of: assignment.delivery) }
         try await waitForLimit(assignment.delivery)
     }
 
-    /// Pauses the rate limit of the flow of some tasks for all workers.
-    func pauseService(
-        for assignments: [Assignment],
+    /// Pauses the rate limit of a task's flow for all workers.
+    private func pauseService(
+        for assignment: Assignment,
         _ throttle: FlowThrottle,
         begun start: ContinuousClock.Instant
     ) async throws {
-        guard let first = assignments.first else { return }
-        let (key, more) = (first.definition.rateLimitKey, assignments.count - 1)
-        let tasks = more == 0 ? "task \(first.task.id) waits" : "task \(first.task.id) and \(more) others wait"
-        client.logger.info("\(tasks) because the service asked \(key) to pause: \(throttle.message)")
-        for assignment in assignments {
-            observer?.taskThrottled(ObservedTask(assignment), by: key, throttle: throttle)
+        log(throttle, "task \(assignment.task.id) waits", assignment.definition.rateLimitKey)
+        observer?.taskThrottled(ObservedTask(assignment), by: assignment.definition.rateLimitKey, throttle: throttle)
+        try await limits.pause(assignment.definition.rateLimitKey, for: throttle, begun: start)
+    }
+
+    /// Lets the tasks of a bulk wait, and pauses their rate limit for all workers unless only they have to wait.
+    func pauseService(
+        for members: [BulkMember],
+        _ throttle: FlowThrottle,
+        begun start: ContinuousClock.Instant
+    ) async throws {
+        guard let first = members.first else { return }
+        let key = first.definition.rateLimitKey
+        log(throttle, "\(members.count) tasks of batch \(first.batch) wait", key)
+        if let observer {
+            for member in members {
+                observer.taskThrottled(ObservedTask(try member.assignment()), by: key, throttle: throttle)
+            }
         }
-        try await limits.pause(key, for: throttle, begun: start)
+        if throttle.isOwn {
+            try await Task.sleep(for: throttle.delay ?? timing.servicePause.first)
+        } else {
+            try await limits.pause(key, for: throttle, begun: start)
+        }
+    }
+
+    private func log(_ throttle: FlowThrottle, _ tasks: String, _ key: RateLimitKey) {
+        let level: Logger.Level = throttle.needsPeople ? .warning : .info
+        let reason = throttle.isOwn ? "" : " because the service asked \(key) to pause"
+        client.logger.log(level: level, "\(tasks)\(reason): \(throttle.message)")
     }
 
     /// Puts a task back into the inbox, where it waits for its rate limit.

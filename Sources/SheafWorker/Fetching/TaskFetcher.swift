@@ -309,7 +309,7 @@ actor TaskFetcher {
         let numbers = Set(surplus.map(\.number))
         // A task that is published again begins anew: one that may have ended its worker must not.
         let items = inbox.drain { item in
-            item.delivery.earlierDeliveries == 0 && item.consumer.map(numbers.contains) == true
+            item.earlierDeliveries == 0 && item.consumer.map(numbers.contains) == true
         }
         try await giveBackUnstarted(items, publishing: true)
     }

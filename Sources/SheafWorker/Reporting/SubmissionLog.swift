@@ -42,11 +42,25 @@ struct SubmissionLog: Sendable {
             return nil
         }
     }
+
+    /// Returns the tokens that come before those of a submission; nil if the log cannot be read.
+    func tokens(before key: String, _ journal: Journal) async -> Int? {
+        do {
+            let ahead = try await reader.catchUp().ahead(of: key)
+            // The submissions of a batch that is over are cancelled, if they still run.
+            let live = ahead.filter { journal[$0.batch].map { $0.ending == nil } ?? false }
+            return live.reduce(0) { $0 + $1.tokens }
+        } catch {
+            client.logger.debug("cannot read the log of submissions: \(error)")
+            return nil
+        }
+    }
 }
 
 /// Records what becomes of the submissions of one bulk.
 struct BulkRecorder: SubmissionRecorder {
     let log: SubmissionLog
+    let journal: Journal
     let bulk: String
     let batch: Name
     let flow: Name
@@ -58,4 +72,6 @@ struct BulkRecorder: SubmissionRecorder {
     }
 
     func submission(_ key: String) async -> Submission? { await log.submission(key) }
+
+    func tokens(before key: String) async -> Int? { await log.tokens(before: key, journal) }
 }

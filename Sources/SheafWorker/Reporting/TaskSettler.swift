@@ -79,7 +79,7 @@ final class TaskSettler: Sendable {
         let closed = ledger.withLock { $0.close(deliveries) }
         let mustBePublished = { (closed: TaskLedger.Closed) in
             let delivery = closed.delivery
-            return publishing || closed.isLeased || delivery.batch == nil || delivery.delivery.earlierDeliveries > 0
+            return publishing || closed.isLeased || delivery.batch == nil || delivery.earlierDeliveries > 0
         }
         try await giveBackUnpublished(closed.filter { !mustBePublished($0) })
         for (queue, group) in Dictionary(grouping: closed.filter(mustBePublished), by: home) {
@@ -105,10 +105,10 @@ final class TaskSettler: Sendable {
 
     /// The queue that a returned task waits in; for a suspect whose batch is only halted, that of its batch.
     private func home(of closed: TaskLedger.Closed) -> String {
-        let delivery = closed.delivery.delivery
-        guard closed.delivery.batch == nil, let task = try? BatchTask(delivery.message), let info = journal[task.batch],
+        let delivery = closed.delivery
+        guard delivery.batch == nil, let task = try? BatchTask(delivery.message()), let info = journal[task.batch],
             info.ending == nil, info.cancelled == nil, !info.isRunnable, info.generations.contains(task.generation)
-        else { return delivery.queue }
+        else { return delivery.home }
         return client.names.tasks(flow: info.flow, batch: task.batch, generation: task.generation)
     }
 
@@ -118,7 +118,7 @@ final class TaskSettler: Sendable {
     /// A leased task cannot be returned in another way before this worker ends, so it is tried until then.
     private func publish(_ tasks: [TaskLedger.Closed], to queue: String) async throws -> Bool {
         let broker = client.broker
-        let messages = tasks.map { TaskLease.returning($0.delivery.delivery.message, from: $0.lease?.id) }
+        let messages = try tasks.map { TaskLease.returning(try $0.delivery.message(), from: $0.lease?.id) }
         let mustSucceed = tasks.contains(where: \.isLeased)
         do {
             repeat {

@@ -1,5 +1,4 @@
 import Foundation
-package import SheafFlows
 package import SystemPackage
 
 /// A temporary file without a name, which is gone when it is released or the process ends.
@@ -89,6 +88,35 @@ package final class SpoolFile: Sendable {
             line += rest.prefix(max(0, limit - line.count))
         }
         if !line.isEmpty { try await each(line, isTooLong) }
+    }
+
+    /// Adds bytes at an offset, which is the end of what was added before.
+    package func write(_ bytes: [UInt8], at offset: Int64) throws(FlowError) {
+        do {
+            _ = try descriptor.writeAll(toAbsoluteOffset: offset, bytes)
+        } catch {
+            throw FlowError(type: "spool", message: "cannot write to a temporary file: \(error)", isRetryable: true)
+        }
+    }
+
+    /// Returns the given number of bytes from an offset on.
+    package func read(_ count: Int, at offset: Int64) throws(FlowError) -> [UInt8] {
+        do {
+            let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                while filled < count {
+                    let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
+                    let read = try descriptor.read(fromAbsoluteOffset: offset + Int64(filled), into: rest)
+                    if read == 0 { break }
+                    filled += read
+                }
+            }
+            if bytes.count == count { return bytes }
+            throw FlowError(type: "spool", message: "a temporary file is shorter than it was", isRetryable: true)
+        } catch let error as FlowError {
+            throw error
+        } catch {
+            throw FlowError(type: "spool", message: "cannot read a temporary file: \(error)", isRetryable: true)
+        }
     }
 
     /// Returns the first bytes of the file, at most the given number.

@@ -1,0 +1,146 @@
+import SheafBatches
+import SheafBroker
+import SheafCore
+import SheafFlows
+
+/// A delivery of a task, with the permit that was taken for it.
+///
+/// It never changes, and copying it counts one reference: it is handed on about ten times.
+struct TaskDelivery: Sendable {
+    private final class Loaded: Sendable {
+        let delivery: Delivery
+        let batch: Name?
+        let generation: Int
+        let permit: Delivery?
+        let limit: RateLimitKey?
+        let consumer: Int?
+
+        init(_ delivery: Delivery, _ queue: QueueKey?, _ permit: Delivery?, _ limit: RateLimitKey?, _ consumer: Int?) {
+            self.delivery = delivery
+            self.batch = queue?.batch
+            self.generation = queue?.generation ?? 0
+            self.permit = permit
+            self.limit = limit
+            self.consumer = consumer
+        }
+    }
+
+    /// What is left in memory of a delivery whose message is in a file.
+    private final class Spilled: Sendable {
+        let message: SpilledMessage
+        let token: Delivery.Token
+        let home: String
+        let earlierDeliveries: Int
+        let batch: Name?
+        let generation: Int
+        let consumer: Int?
+
+        init(_ loaded: Loaded, _ message: SpilledMessage) {
+            self.message = message
+            token = loaded.delivery.token
+            home = loaded.delivery.queue
+            earlierDeliveries = loaded.delivery.earlierDeliveries
+            batch = loaded.batch
+            generation = loaded.generation
+            consumer = loaded.consumer
+        }
+    }
+
+    private enum Storage: Sendable {
+        case loaded(Loaded)
+        case spilled(Spilled)
+    }
+
+    private let storage: Storage
+
+    /// Creates a delivery.
+    ///
+    /// - Parameters:
+    ///   - delivery: What the broker delivered.
+    ///   - queue: The task queue it came from; nil for a suspect.
+    ///   - permit: The permit that was taken for it, if its batch is capped.
+    ///   - limit: The rate limit that its call has to keep.
+    ///   - consumer: The number of the consumer that brought it; nil if it was taken alone.
+    init(
+        _ delivery: Delivery,
+        from queue: QueueKey? = nil,
+        permit: Delivery? = nil,
+        limit: RateLimitKey? = nil,
+        consumer: Int? = nil
+    ) {
+        storage = .loaded(Loaded(delivery, queue, permit, limit, consumer))
+    }
+
+    private init(_ storage: Storage) { self.storage = storage }
+
+    /// Returns the delivery with its message in a file; the same delivery if it has a permit or a limit, or is spilled
+    /// already.
+    func spilled(to message: SpilledMessage) -> TaskDelivery {
+        guard case .loaded(let loaded) = storage, loaded.permit == nil, loaded.limit == nil else { return self }
+        return TaskDelivery(.spilled(Spilled(loaded, message)))
+    }
+
+    /// The message; throws only if it is in a file that cannot be read.
+    func message() throws(FlowError) -> Message {
+        switch storage {
+        case .loaded(let loaded): loaded.delivery.message
+        case .spilled(let spilled): try spilled.message.load()
+        }
+    }
+
+    /// How many bytes the body of the message has; 0 if it is not in memory.
+    var bodySize: Int { if case .loaded(let loaded) = storage { loaded.delivery.message.body.count } else { 0 } }
+
+    /// Identifies the delivery to the broker.
+    var token: Delivery.Token {
+        switch storage {
+        case .loaded(let loaded): loaded.delivery.token
+        case .spilled(let spilled): spilled.token
+        }
+    }
+
+    /// The name of the queue that delivered it.
+    var home: String {
+        switch storage {
+        case .loaded(let loaded): loaded.delivery.queue
+        case .spilled(let spilled): spilled.home
+        }
+    }
+
+    /// The number of earlier deliveries of the message: 0 for the first one.
+    var earlierDeliveries: Int {
+        switch storage {
+        case .loaded(let loaded): loaded.delivery.earlierDeliveries
+        case .spilled(let spilled): spilled.earlierDeliveries
+        }
+    }
+
+    /// The batch whose queue it came from; nil for a suspect.
+    var batch: Name? {
+        switch storage {
+        case .loaded(let loaded): loaded.batch
+        case .spilled(let spilled): spilled.batch
+        }
+    }
+
+    /// The task queue it came from; nil for a suspect.
+    var queue: QueueKey? {
+        switch storage {
+        case .loaded(let loaded): loaded.batch.map { QueueKey(batch: $0, generation: loaded.generation) }
+        case .spilled(let spilled): spilled.batch.map { QueueKey(batch: $0, generation: spilled.generation) }
+        }
+    }
+
+    /// The permit that was taken with it.
+    var permit: Delivery? { if case .loaded(let loaded) = storage { loaded.permit } else { nil } }
+    /// The rate limit that its call has to keep.
+    var limit: RateLimitKey? { if case .loaded(let loaded) = storage { loaded.limit } else { nil } }
+
+    /// The number of the consumer that brought it; nil if it was taken alone.
+    var consumer: Int? {
+        switch storage {
+        case .loaded(let loaded): loaded.consumer
+        case .spilled(let spilled): spilled.consumer
+        }
+    }
+}
