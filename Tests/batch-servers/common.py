@@ -127,7 +127,8 @@ class Job:
 def create(server, refuse, make):
     """Makes a job and answers, as far as the options allow."""
     if take("throttle"):
-        return refuse(server, 429, "too many batches", "rate_limit_exceeded", {"Retry-After": "1"})
+        after = str(options.get("throttle_after", 1))
+        return refuse(server, 429, "too many batches", "rate_limit_exceeded", {"Retry-After": after})
     if take("quota_400"):
         return refuse(server, 400, "token_limit_exceeded: the enqueued tokens are over the quota")
     with lock:

@@ -15,7 +15,7 @@ clock             seconds by which the provider's clock is ahead
 hold              batches stay in progress
 token_limit       batches fail with token_limit_exceeded
 quota_400         creations are refused with 400 (as Azure does)
-throttle          creations are refused with 429 and Retry-After
+throttle          creations are refused with 429 and a Retry-After of 1 second, or of the seconds in throttle_after
 lose_create       creations are accepted, and the connection is closed without an answer
 lose_every        the same for every n-th creation, for as long as it is set
 stall_create      creations are accepted and never answered
