@@ -23,6 +23,7 @@
 @_exported public import enum SheafCore.JSONValue
 @_exported public import struct SheafCore.Name
 @_exported public import struct SheafCore.Outcome
+@_exported public import struct SheafCore.Pilot
 @_exported public import struct SheafCore.Question
 @_exported public import struct SheafCore.QuestionID
 @_exported public import struct SheafCore.RateLimit

@@ -9,16 +9,14 @@ import SheafFlows
 struct TaskDelivery: Sendable {
     private final class Loaded: Sendable {
         let delivery: Delivery
-        let batch: Name?
-        let generation: Int
+        let queue: QueueKey?
         let permit: Delivery?
         let limit: RateLimitKey?
         let consumer: Int?
 
         init(_ delivery: Delivery, _ queue: QueueKey?, _ permit: Delivery?, _ limit: RateLimitKey?, _ consumer: Int?) {
             self.delivery = delivery
-            self.batch = queue?.batch
-            self.generation = queue?.generation ?? 0
+            self.queue = queue
             self.permit = permit
             self.limit = limit
             self.consumer = consumer
@@ -31,8 +29,7 @@ struct TaskDelivery: Sendable {
         let token: Delivery.Token
         let home: String
         let earlierDeliveries: Int
-        let batch: Name?
-        let generation: Int
+        let queue: QueueKey?
         let consumer: Int?
 
         init(_ loaded: Loaded, _ message: SpilledMessage) {
@@ -40,8 +37,7 @@ struct TaskDelivery: Sendable {
             token = loaded.delivery.token
             home = loaded.delivery.queue
             earlierDeliveries = loaded.delivery.earlierDeliveries
-            batch = loaded.batch
-            generation = loaded.generation
+            queue = loaded.queue
             consumer = loaded.consumer
         }
     }
@@ -116,18 +112,13 @@ struct TaskDelivery: Sendable {
     }
 
     /// The batch whose queue it came from; nil for a suspect.
-    var batch: Name? {
-        switch storage {
-        case .loaded(let loaded): loaded.batch
-        case .spilled(let spilled): spilled.batch
-        }
-    }
+    var batch: Name? { queue?.batch }
 
     /// The task queue it came from; nil for a suspect.
     var queue: QueueKey? {
         switch storage {
-        case .loaded(let loaded): loaded.batch.map { QueueKey(batch: $0, generation: loaded.generation) }
-        case .spilled(let spilled): spilled.batch.map { QueueKey(batch: $0, generation: spilled.generation) }
+        case .loaded(let loaded): loaded.queue
+        case .spilled(let spilled): spilled.queue
         }
     }
 

@@ -278,10 +278,14 @@ final class TaskInbox: Sendable {
     func count(of batch: Name) -> Int { state.withLock { $0.queues[batch]?.count ?? 0 } }
 }
 
-/// The task queue of one batch in one generation.
+/// One of the task queues of a batch.
 struct QueueKey: Sendable, Hashable {
     let batch: Name
-    let generation: Int
+    let queue: TaskQueue
+
+    init(batch: Name, queue: TaskQueue) { (self.batch, self.queue) = (batch, queue) }
+
+    init(batch: Name, generation: Int) { self.init(batch: batch, queue: .generation(generation)) }
 }
 
 /// Identifies a task and the generation it runs for.

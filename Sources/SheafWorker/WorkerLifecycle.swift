@@ -233,8 +233,8 @@ struct StopCondition: Sendable {
             guard info.cancelled == nil else { return false }
             let isInterrupted = try await BatchReader(client: client).isInterrupted(info.id, journal)
             guard interruptions.note(info.id, isInterrupted: isInterrupted) else { return false }
-            for generation in info.generations {
-                let queue = client.names.tasks(flow: info.flow, batch: info.id, generation: generation)
+            for queue in info.openQueues {
+                let queue = client.names.tasks(flow: info.flow, batch: info.id, queue: queue)
                 if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return false }
             }
             interrupted.append(info.id)

@@ -14,6 +14,8 @@ package actor Aggregator {
     private var workers = LiveWorkers()
     /// The generation whose end is being written, by batch.
     private var ending: [Name: Int] = [:]
+    /// The batches for which the end of the pilot is being written.
+    private var piloted: Set<Name> = []
     private var cancelSeen: [Name: ContinuousClock.Instant] = [:]
     /// The last report of the previous aggregator, for batches that this one has not read yet.
     private var inherited: [Name: BatchProgress] = [:]
@@ -65,6 +67,7 @@ package actor Aggregator {
     private func lead(_ lock: any BrokerLock) async throws {
         folds = [:]
         ending = [:]
+        piloted = []
         cancelSeen = [:]
         missing = [:]
         try await inheritProgress()
@@ -134,6 +137,7 @@ package actor Aggregator {
     private func forget(_ batch: Name) {
         folds[batch] = nil
         ending[batch] = nil
+        piloted.remove(batch)
         cancelSeen[batch] = nil
         inherited[batch] = nil
         missing[batch] = nil
@@ -341,6 +345,29 @@ extension Aggregator {
             try await endCancelled(info)
         } else if let total = info.sealedTotal, settled.count == total {
             try await end(info, total: total)
+        } else if info.isPiloting {
+            try await endPilot(info, fold.state)
+        }
+    }
+
+    /// Pauses a batch whose pilot has ended, or lets it go on if enough tasks of the pilot have succeeded.
+    private func endPilot(_ batch: BatchInfo, _ state: BatchState) async throws {
+        let settled = state.settledOfPilot
+        guard let pilot = batch.options.pilot, settled.count >= pilot.tasks, piloted.insert(batch.id).inserted else {
+            return
+        }
+        let result = Pilot.Result(
+            tasks: pilot.tasks,
+            succeeded: settled.succeeded,
+            failed: settled.failed,
+            usage: state.usage,
+            isPassed: pilot.isPassed(succeeded: settled.succeeded)
+        )
+        do {
+            try await journal.append(.piloted(result), to: batch.id, flow: batch.flow)
+        } catch {
+            piloted.remove(batch.id)
+            throw error
         }
     }
 
@@ -395,10 +422,10 @@ extension Aggregator {
     }
 
     private func purgeQueues(of batch: BatchInfo) async throws {
-        for generation in batch.generations {
+        for queue in batch.queues {
             do {
                 try await client.broker.purgeQueue(
-                    client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
+                    client.names.tasks(flow: batch.flow, batch: batch.id, queue: queue)
                 )
             } catch let error as BrokerError where error.code == .notFound {
                 continue
@@ -413,10 +440,8 @@ extension Aggregator {
             try await Task.sleep(for: timing.interval)
         }
         // A retry in the meantime uses queues of its own generation, so these are unused whatever has happened.
-        for generation in info.generations {
-            try await client.broker.deleteQueue(
-                client.names.tasks(flow: info.flow, batch: batch, generation: generation)
-            )
+        for queue in info.queues {
+            try await client.broker.deleteQueue(client.names.tasks(flow: info.flow, batch: batch, queue: queue))
         }
         try await client.broker.deleteQueue(client.names.permits(batch: batch, generation: info.oldestQueue))
     }

@@ -217,9 +217,9 @@ actor LostTasks {
     }
 
     private func missingTasks(of batch: BatchInfo) async throws -> Int {
-        guard let before = await quietFold(of: batch), let total = batch.sealedTotal else { return 0 }
-        for generation in batch.generations {
-            let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
+        guard let before = await quietFold(of: batch) else { return 0 }
+        for queue in batch.openQueues {
+            let queue = client.names.tasks(flow: batch.flow, batch: batch.id, queue: queue)
             if let status = try await client.broker.queueStatus(queue), status.ready > 0 { return 0 }
         }
         if let suspects = try await client.broker.queueStatus(client.names.suspects(flow: batch.flow)),
@@ -228,13 +228,19 @@ actor LostTasks {
             return 0
         }
         guard let after = await quietFold(of: batch), after.nextOffset == before.nextOffset else { return 0 }
-        return total - after.state.settled.count
+        return Self.unsettled(of: batch, after.state)
+    }
+
+    /// How many of the tasks that should be running have no outcome.
+    private static func unsettled(of batch: BatchInfo, _ state: BatchState) -> Int {
+        if batch.isPiloting { return state.pilotCount - state.settledOfPilot.count }
+        return (batch.sealedTotal ?? 0) - state.settled.count
     }
 
     /// The state of a batch that should be running and of which no sign of life was seen; nil for any other batch.
     private func quietFold(of batch: BatchInfo) async -> BatchFold? {
-        guard batch.isRunnable, let total = batch.sealedTotal, let fold = await aggregator.fold(of: batch.id),
-            fold.state.settled.count < total, fold.state.hasReopened(batch.reopenings), fold.state.leases.isEmpty,
+        guard batch.isRunnable, batch.sealedTotal != nil, let fold = await aggregator.fold(of: batch.id),
+            Self.unsettled(of: batch, fold.state) > 0, fold.state.hasReopened(batch.reopenings), fold.state.leases.isEmpty,
             !fold.isDelayed(), .now - fold.lastChange >= timing.missingGrace, await !aggregator.isHeld(batch.id)
         else { return nil }
         return fold

@@ -94,6 +94,9 @@ struct Deleter {
                 try await broker.deleteQueue(names.permits(batch: id, generation: generation))
             }
         }
+        try await retrying(for: .seconds(30)) {
+            try await broker.deleteQueue(names.restOfTasks(flow: flow, batch: id))
+        }
         try await retrying(for: .seconds(30)) { try await broker.deleteLog(names.results(batch: id)) }
     }
 }

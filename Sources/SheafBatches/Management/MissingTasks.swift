@@ -13,7 +13,8 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
     func choose(_ batch: BatchInfo, _ results: FoldedResults) async throws -> ChosenTasks {
         var chosen = ChosenTasks()
         for index in 0..<(batch.sealedTotal ?? 0) where results.state.standing(of: index) == .open {
-            chosen.tasks.append(index)
+            // The others would run at once if they were published again.
+            if batch.isPastPilot || results.state.isOfPilot(index) { chosen.tasks.append(index) }
         }
         if chosen.tasks.isEmpty || isForced { return chosen }
         let traces = try await TaskTraces(client: client).find(of: batch, results)
@@ -56,10 +57,8 @@ struct MissingTasks<Items: AsyncSequence>: Reopening where Items.Element == [Sou
 
     /// Declares the queues of earlier generations again, so that workers do not report them as lost.
     private func restoreQueues(of batch: BatchInfo) async throws {
-        for generation in batch.generations {
-            try await client.broker.declareQueue(
-                .tasks(of: batch.id, flow: batch.flow, generation: generation, client.names)
-            )
+        for queue in batch.queues {
+            try await client.broker.declareQueue(.tasks(of: batch.id, flow: batch.flow, queue, client.names))
         }
         let permits = Permits(of: batch.id, from: batch.oldestQueue, client: client)
         if batch.maxRunning != nil, try await client.broker.queueStatus(permits.queue) == nil {
@@ -122,8 +121,8 @@ struct TaskTraces {
     func find(of batch: BatchInfo, _ results: FoldedResults) async throws -> [String] {
         var traces: [String] = []
         var waiting = 0
-        for generation in batch.generations {
-            waiting += try await ready(client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation))
+        for queue in batch.openQueues {
+            waiting += try await ready(client.names.tasks(flow: batch.flow, batch: batch.id, queue: queue))
         }
         if waiting > 0 { traces.append("\(waiting) wait in their queue") }
         let suspects = try await ready(client.names.suspects(flow: batch.flow))

@@ -70,14 +70,13 @@ struct Canceller {
             // A retry may have come first too, and then there is another queue.
             batch = journal[batch.id] ?? batch
         }
-        for generation in batch.generations { try await purge(batch, generation) }
+        for queue in batch.queues { try await purge(batch, queue) }
         return try await client.batch(batch.id.text)
     }
 
-    private func purge(_ batch: BatchInfo, _ generation: Int) async throws {
+    private func purge(_ batch: BatchInfo, _ queue: TaskQueue) async throws {
         do {
-            let queue = client.names.tasks(flow: batch.flow, batch: batch.id, generation: generation)
-            try await client.broker.purgeQueue(queue)
+            try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, queue: queue))
         } catch let error as BrokerError where error.code == .notFound {
             // A queue that does not exist has no messages.
         }

@@ -27,6 +27,7 @@ struct BatchCreator: Sendable {
             throw SheafError(.invalid, error.description)
         }
         if let problem = Tags.problem(of: plan.options.tags) { throw SheafError(.invalid, problem) }
+        if let problem = plan.options.pilot?.problem { throw SheafError(.invalid, problem) }
         if let problem = BatchOptions.problem(ofMaxRunning: plan.options.maxRunning) {
             throw SheafError(.invalid, problem)
         }
@@ -43,7 +44,7 @@ struct BatchCreator: Sendable {
                 try await BatchOpening(client: client, plan: plan, id: id, journal: journal, lock: lock, stalls: stalls)
                     .run()
                 events.onCreated(id)
-                var publisher = publisher(id, plan.flow, variants, journal, lock)
+                var publisher = publisher(id, plan.flow, plan.options, variants, journal, lock)
                 publisher.trace = plan.trace
                 let sum = try await publisher.publish(first, &iterator, startingAt: 0, digest: ItemDigest())
                 return CreatedBatch(id: id, flow: plan.flow, total: sum.total, invalid: sum.invalid)
@@ -71,7 +72,7 @@ struct BatchCreator: Sendable {
                 events.onCreated(id)
                 events.onConfirmed(start)
                 var iterator = try await items(comparing ? 0 : position).makeAsyncIterator()
-                var publisher = publisher(id, batch.flow, variants, journal, lock)
+                var publisher = publisher(id, batch.flow, batch.options, variants, journal, lock)
                 publisher.trace = trace
                 var (rest, digest): ([SourceItem]?, ItemDigest?) = (nil, start == 0 ? ItemDigest() : nil)
                 if comparing, start > 0 {
@@ -100,6 +101,7 @@ struct BatchCreator: Sendable {
     private func publisher(
         _ id: Name,
         _ flow: Name,
+        _ options: BatchOptions,
         _ variants: ParameterVariants,
         _ journal: Journal,
         _ lock: CreatingLock
@@ -109,6 +111,7 @@ struct BatchCreator: Sendable {
             flow: flow,
             batch: id,
             variants: variants,
+            pilot: options.pilot,
             journal: journal,
             lock: lock,
             stalls: stalls,

@@ -11,6 +11,7 @@ struct BatchOpening: Sendable {
     let stalls: StallWatch
 
     private var tasks: String { client.names.tasks(flow: plan.flow, batch: id, generation: 0) }
+    private var rest: String { client.names.restOfTasks(flow: plan.flow, batch: id) }
     private var permits: String { client.names.permits(batch: id, generation: 0) }
 
     func run() async throws {
@@ -41,6 +42,10 @@ struct BatchOpening: Sendable {
         try await stalls.during { try await broker.declareQueue(.suspects(of: plan.flow, names)) }
         try await stalls.during { try await broker.declareQueue(.tasks(of: id, flow: plan.flow, generation: 0, names)) }
         try await stalls.during { _ = try await broker.purgeQueue(tasks) }
+        if plan.options.pilot != nil {
+            try await stalls.during { try await broker.declareQueue(.restOfTasks(of: id, flow: plan.flow, names)) }
+            try await stalls.during { _ = try await broker.purgeQueue(rest) }
+        }
         guard let limit = plan.options.maxRunning else { return }
         // Minted under the creating lock and before the batch is known, so no other process mints or takes them.
         try await stalls.during {
@@ -69,8 +74,12 @@ struct BatchOpening: Sendable {
         }
         try await stalls.during { try await journal.catchUp() }
         guard journal[id]?.nonce == nonce else {
-            // A batch of another flow was first: the results log belongs to it, but this task queue is unused.
-            if let winner = journal[id], winner.flow != plan.flow { try await client.broker.deleteQueue(tasks) }
+            // A batch of another flow was first: the results log belongs to it, but these task queues are unused.
+            if let winner = journal[id] {
+                let isOfOtherFlow = winner.flow != plan.flow
+                if isOfOtherFlow { try await client.broker.deleteQueue(tasks) }
+                if isOfOtherFlow || winner.options.pilot == nil { try await client.broker.deleteQueue(rest) }
+            }
             throw taken
         }
     }
@@ -80,6 +89,7 @@ struct BatchOpening: Sendable {
         try await journal.catchUp()
         guard journal[id] == nil else { return }
         try await client.broker.deleteQueue(tasks)
+        try await client.broker.deleteQueue(rest)
         try await client.broker.deleteQueue(permits)
         try await client.broker.deleteLog(client.names.results(batch: id))
     }
@@ -95,10 +105,20 @@ extension QueueDeclaration {
     /// How often a task is delivered before it is dead-lettered: in each of the two queues once more than its limit.
     static let deliveriesBeforeDeath = returnsOfTasks + 1 + returnsOfSuspects + 1
 
-    /// The task queue of a batch; a task that is returned too often becomes a suspect.
+    /// The task queue of a generation of a batch.
     static func tasks(of batch: Name, flow: Name, generation: Int, _ names: WireNames) -> QueueDeclaration {
+        tasks(of: batch, flow: flow, .generation(generation), names)
+    }
+
+    /// The queue of the tasks after the pilot of a batch.
+    static func restOfTasks(of batch: Name, flow: Name, _ names: WireNames) -> QueueDeclaration {
+        tasks(of: batch, flow: flow, .rest, names)
+    }
+
+    /// A task queue of a batch; a task that is returned too often becomes a suspect.
+    static func tasks(of batch: Name, flow: Name, _ queue: TaskQueue, _ names: WireNames) -> QueueDeclaration {
         QueueDeclaration(
-            name: names.tasks(flow: flow, batch: batch, generation: generation),
+            name: names.tasks(flow: flow, batch: batch, queue: queue),
             kind: .work(
                 deliveryLimit: returnsOfTasks,
                 deadLetter: .queue(names.suspects(flow: flow)),

@@ -8,6 +8,8 @@ struct BatchPublisher: Sendable {
     let flow: Name
     let batch: Name
     let variants: ParameterVariants
+    /// The tasks that are published first, to a queue of their own.
+    let pilot: Pilot?
     var trace: TraceContext?
     let journal: Journal
     let lock: CreatingLock
@@ -36,12 +38,12 @@ struct BatchPublisher: Sendable {
         startingAt start: Int,
         digest: ItemDigest?
     ) async throws -> Sum where Iterator.Element == [SourceItem] {
-        let tasks = TaskBuilder(flow: flow, batch: batch, variants: variants, trace: trace)
+        let tasks = TaskBuilder(flow: flow, batch: batch, variants: variants, pilot: pilot, trace: trace)
         let ledger = PublishingLedger(startingAt: start, onConfirmed: onConfirmed) { count, digest in
             try await append(.published(count: count, digest: digest))
         }
         var digest = digest
-        var invalid = 0
+        var (position, invalid) = (start, 0)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await attend(to: ledger) }
             var inFlight = 0
@@ -55,7 +57,8 @@ struct BatchPublisher: Sendable {
                     }
                     try await ledger.waitForJournal()
                     for item in items { digest?.add(item) }
-                    let built = tasks.build(items)
+                    let built = tasks.build(items, startingAt: position)
+                    position += built.count
                     invalid += built.invalid
                     let mine = await ledger.open(count: built.count, digest: digest?.text)
                     group.addTask {
@@ -89,11 +92,21 @@ struct BatchPublisher: Sendable {
     private func send(_ built: TaskBuilder.Built) async throws {
         try await stalls.during {
             try await lock.hold()
+            if !built.pilot.isEmpty {
+                // Before its tasks, so that their outcomes are counted for the pilot wherever a reader begins.
+                try await client.broker.append(
+                    ResultMessage.pilot(batch: batch, tasks: IndexRanges(rising: built.pilot.sorted())),
+                    to: client.names.results(batch: batch)
+                )
+            }
             if !built.tasks.isEmpty {
                 try await client.broker.publish(
                     built.tasks,
                     to: client.names.tasks(flow: flow, batch: batch, generation: 0)
                 )
+            }
+            if !built.rest.isEmpty {
+                try await client.broker.publish(built.rest, to: client.names.restOfTasks(flow: flow, batch: batch))
             }
             if !built.outcomes.isEmpty {
                 try await client.broker.append(

@@ -7,6 +7,10 @@ struct TaskBuilder: Sendable {
     struct Built: Sendable {
         /// Tasks to publish.
         var tasks: [Message] = []
+        /// Tasks that wait until the pilot is over.
+        var rest: [Message] = []
+        /// The indices of the tasks of the pilot, including those without a readable record.
+        var pilot: [Int] = []
         /// Lines of outcomes for items that are not records.
         var outcomes: [UInt8] = []
         /// How many tasks have no readable record.
@@ -18,20 +22,26 @@ struct TaskBuilder: Sendable {
     let flow: Name
     let batch: Name
     let variants: ParameterVariants
+    private let pilot: Pilot?
     private let trace: TraceContext?
     private let worker = processName
 
-    init(flow: Name, batch: Name, variants: ParameterVariants, trace: TraceContext? = nil) {
+    init(flow: Name, batch: Name, variants: ParameterVariants, pilot: Pilot? = nil, trace: TraceContext? = nil) {
         self.flow = flow
         self.batch = batch
         self.variants = variants
+        self.pilot = pilot
         self.trace = trace
     }
 
-    func build(_ items: some Sequence<SourceItem>) -> Built {
+    /// Converts items; `position` is how many tasks are published before them.
+    func build(_ items: some Sequence<SourceItem>, startingAt position: Int = 0) -> Built {
         var built = Built()
         for item in items {
             let first = item.index * variants.variants.count
+            // How many tasks of the item are of the pilot.
+            let share = pilot.map { min(max(0, $0.tasks - position - built.count), variants.variants.count) }
+            if let share { built.pilot += first..<first + share }
             built.count += variants.variants.count
             switch problem(of: item) {
             case nil:
@@ -45,7 +55,7 @@ struct TaskBuilder: Sendable {
                         parameters: parameters,
                         trace: trace
                     )
-                    built.tasks.append(task.message)
+                    if offset < share ?? .max { built.tasks.append(task.message) } else { built.rest.append(task.message) }
                 }
             case let problem?:
                 built.invalid += variants.variants.count

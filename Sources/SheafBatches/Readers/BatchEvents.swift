@@ -168,6 +168,10 @@ private struct BatchEventReader {
             event.detail =
                 "\(counts.succeeded) succeeded, \(counts.failed) failed, \(counts.cancelled) cancelled; "
                 + "results up to offset \(end)"
+        case .piloted(let result):
+            event.detail =
+                "\(result.succeeded) of \(Self.tasks(result.tasks)) succeeded, \(result.failed) failed; "
+                + (result.isPassed ? "the batch goes on" : "the batch is paused")
         case .paused, .deleted: break
         }
         return [event]
@@ -194,6 +198,10 @@ private struct BatchEventReader {
         case .reopened(let generation, _, let tasks):
             if let index, !tasks.contains(index) { return [] }
             event.generation = generation
+            event.index = index
+            event.detail = "tasks \(tasks)"
+        case .pilot(let tasks):
+            if let index, !tasks.contains(index) { return [] }
             event.index = index
             event.detail = "tasks \(tasks)"
         case .leased(let lease):

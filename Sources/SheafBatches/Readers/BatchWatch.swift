@@ -1,6 +1,6 @@
 import SheafCore
 
-/// Follows one batch until it ends, is stopped or cannot go on, and aggregates if no other process does.
+/// Follows one batch until it ends, is stopped, has paused after its pilot or cannot go on, and aggregates if no other process does.
 struct BatchWatch: Sendable {
     let client: SheafClient
     let reference: String
@@ -28,7 +28,8 @@ struct BatchWatch: Sendable {
                 for await _ in directory.changes() {
                     let summary = try directory.summary(of: batch.text)
                     emit(summary)
-                    if summary.info.ending != nil || summary.info.stopped != nil { return }
+                    let info = summary.info
+                    if info.ending != nil || info.stopped != nil || info.awaitsResume { return }
                     try Self.refuseLost(summary)
                 }
             }

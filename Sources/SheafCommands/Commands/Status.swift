@@ -30,12 +30,18 @@ extension SheafCommand {
                 let summary = try await client.batch(batch)
                 return (summary, json.isOn ? [] : try await client.submissions(of: summary.info.id.text))
             }
-            let cost = session.settings.flows[summary.info.flow]?.pricing?.cost(of: summary.usage)
-            if json.isOn { return try session.console.print(summary.json.adding(["cost": cost?.json ?? .null]).text) }
+            let pricing = session.settings.flows[summary.info.flow]?.pricing
+            let cost = pricing?.cost(of: summary.usage)
+            let pilotCosts = PilotCosts(of: summary, pricing)
+            if json.isOn {
+                let json = summary.json.adding(["cost": cost?.json ?? .null])
+                return try session.console.print((pilotCosts?.added(to: json) ?? json).text)
+            }
             let lines = BatchDetails.lines(
                 summary,
                 submissions: submissions,
                 cost: summary.usage.isEmpty ? nil : cost?.description,
+                pilotCosts: pilotCosts,
                 style: Style(isOn: session.console.output.hasColour),
                 now: .now
             )

@@ -27,7 +27,7 @@ struct BatchCreation: Sendable {
         let total = source.count.map { $0 * request.variants.variants.count }
         let created = try await run(plan, source: source, total: total)
         let skipped = skip == nil ? nil : await source.skipped
-        report(created, skipped: skipped, of: skip)
+        report(created, pilot: plan.options.pilot, skipped: skipped, of: skip)
         return Report(batch: created, skipped: skipped)
     }
 
@@ -86,8 +86,14 @@ struct BatchCreation: Sendable {
         console.complain("sheaf: \(stall.reason); waiting up to \(Wording.duration(stall.patience))")
     }
 
-    func report(_ created: CreatedBatch, skipped: Int? = nil, of skip: BatchInput.Skip? = nil) {
+    func report(
+        _ created: CreatedBatch,
+        pilot: Pilot? = nil,
+        skipped: Int? = nil,
+        of skip: BatchInput.Skip? = nil
+    ) {
         console.say("created batch \(created.id) of \(created.flow): \(Wording.count(created.total, "task"))")
+        if let text = Wording.startOfPilot(pilot, of: created) { console.say(text) }
         if let skipped, let skip {
             console.say("left out \(Wording.count(skipped, "record")) that succeeded in batch \(skip.batch)")
         }

@@ -100,6 +100,7 @@ extension BatchSummary {
         case .cancelled: .cancelled
         case .failed: .unsuccessful
         case .completed: counts.failed > 0 ? .unsuccessful : .success
+        case .paused where info.awaitsResume: pilot.map { $0.failed > 0 } == true ? .unsuccessful : .success
         case .pending, .processing, .paused: lacksCreator ? .unsuccessful : .success
         }
     }

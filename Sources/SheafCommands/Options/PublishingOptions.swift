@@ -39,6 +39,27 @@ struct PublishingOptions: ParsableArguments {
     var concurrency: Int?
 
     @Option(
+        help: ArgumentHelp(
+            "Run the first N tasks of the order, then pause; 'sheaf status' shows what the whole batch would cost, and "
+                + "'sheaf resume' runs the rest. Default: no pilot.",
+            valueName: "n"
+        )
+    )
+    var pilot: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --pilot: go on without a pause if at least this percentage of the pilot has succeeded, such as 95%.",
+            valueName: "percentage"
+        ),
+        transform: { text in
+            guard let percentage = Pilot.percentage(text) else { throw ValidationError("it must be \(Pilot.passRule)") }
+            return percentage
+        }
+    )
+    var pilotPass: Double?
+
+    @Option(
         help: ArgumentHelp("The id of the batch; default: a new one.", valueName: "id"),
         transform: { text in
             guard let name = Name(text) else { throw ValidationError("it must be \(Name.rule)") }
@@ -116,6 +137,10 @@ struct PublishingOptions: ParsableArguments {
         if notify.count > BatchOptions.maximumURLs {
             throw ValidationError("--notify may be given \(BatchOptions.maximumURLs) times at most")
         }
+        if let pilot, !Pilot.sizes.contains(pilot) {
+            throw ValidationError("--pilot must be from 1 to \(Pilot.sizes.upperBound)")
+        }
+        if pilotPass != nil, pilot == nil { throw ValidationError("--pilot-pass needs --pilot") }
         if let problem = Tags.problem(of: tags) { throw ValidationError(problem) }
         if let concurrency, !BatchOptions.runningLimits.contains(concurrency) {
             throw ValidationError("--concurrency must be from 1 to \(BatchOptions.runningLimits.upperBound)")
@@ -150,6 +175,7 @@ extension BatchChoices {
         (errorPolicy, concurrency, batchID) = (publishing.errorPolicy, publishing.concurrency, publishing.batchId)
         (strict, interactive, tags) = (publishing.strict, publishing.interactive, publishing.tags)
         notify = publishing.notify
+        pilot = publishing.pilot.map { Pilot(tasks: $0, pass: publishing.pilotPass) }
         publishTimeout = publishing.publishTimeout?.duration
     }
 }

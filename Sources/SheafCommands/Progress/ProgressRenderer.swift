@@ -89,8 +89,20 @@ struct ProgressSample: Sendable, Equatable {
         self.waiting = waiting
     }
 
-    /// Creates a sample of a batch; cancelled tasks count as done.
+    /// Creates a sample of a batch, or of its pilot while that runs; cancelled tasks count as done.
     init(of summary: BatchSummary) {
+        if summary.info.isPiloting, let pilot = summary.pilot {
+            self.init(
+                title: "\(summary.info.id), pilot",
+                done: pilot.succeeded + pilot.failed,
+                total: pilot.tasks,
+                failed: pilot.failed,
+                running: summary.counts.running,
+                questions: summary.questions,
+                waiting: summary.limited.map { "waits for \($0.key)" }
+            )
+            return
+        }
         self.init(
             title: summary.info.id.text,
             done: summary.counts.settled + summary.counts.cancelled,

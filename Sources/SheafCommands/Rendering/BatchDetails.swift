@@ -1,6 +1,30 @@
 import OrderedCollections
 import Sheaf
 import SheafCore
+import SheafFormats
+import SheafSettings
+
+/// What the pilot of a batch has cost, and what the whole batch costs at the same rate.
+struct PilotCosts {
+    let pilot: Cost
+    let projection: Cost
+
+    /// Returns nil if the batch has no pilot, or its flow asks no model.
+    init?(of batch: BatchSummary, _ pricing: FlowPricing?) {
+        guard let pricing, let pilot = batch.pilot else { return nil }
+        self.pilot = pricing.cost(of: pilot.usage)
+        projection = pricing.cost(of: pilot.projectedUsage(of: batch.total))
+    }
+
+    /// Returns the JSON of the batch with the costs in its pilot.
+    func added(to batch: JSONValue) -> JSONValue {
+        var shown = (batch["pilot"] ?? [:]).adding(["cost": pilot.json])
+        if let projected = shown["projection"], projected != .null {
+            shown = shown.adding(["projection": projected.adding(["cost": projection.json])])
+        }
+        return batch.adding(["pilot": shown])
+    }
+}
 
 /// Formats one batch in full.
 enum BatchDetails {
@@ -10,12 +34,14 @@ enum BatchDetails {
     ///   - batch: The batch.
     ///   - submissions: Its submissions to a provider.
     ///   - cost: What the tasks have cost, or why that is unknown; nil leaves the line out.
+    ///   - pilotCosts: What the pilot has cost, and what the batch costs at the same rate.
     ///   - style: Whether colours are on.
     ///   - now: The time.
     static func lines(
         _ batch: BatchSummary,
         submissions: [Submission] = [],
         cost: String? = nil,
+        pilotCosts: PilotCosts? = nil,
         style: Style,
         now: Timestamp
     ) -> [String] {
@@ -49,6 +75,10 @@ enum BatchDetails {
             entries.append(("usage", amounts.joined(separator: ", ")))
         }
         if let cost { entries.append(("cost", cost)) }
+        if let pilot = Wording.pilot(batch, cost: pilotCosts?.pilot) { entries.append(("pilot", pilot)) }
+        if let projection = Wording.projection(batch, cost: pilotCosts?.projection) {
+            entries.append(("projection", projection))
+        }
         if !batch.info.source.isEmpty { entries.append(("source", batch.info.source)) }
         if !batch.info.options.tags.isEmpty { entries.append(("tags", Wording.tags(batch.info.options.tags))) }
         entries.append(("options", options(batch.info)))
@@ -77,6 +107,9 @@ enum BatchDetails {
             return " (the broker has lost \(tasks); \(Wording.commandLine(for: .retryMissing(batch.info.id))))"
         }
         if batch.isTrimmed { return " (the broker removed outcomes from its results log before they were counted)" }
+        if batch.info.awaitsResume {
+            return " (the pilot is over; \(Wording.commandLine(for: .resumeBatch(batch.info.id))))"
+        }
         guard batch.lacksCreator else { return "" }
         // The journal records progress only every 10,000 tasks, so a short creation has recorded none.
         let progress = batch.total > 0 ? " after at least \(Wording.count(batch.total, "task"))" : ""
@@ -89,6 +122,9 @@ enum BatchDetails {
         var parts = ["error policy \(options.errorPolicy)"]
         if let maxRunning = batch.maxRunning { parts.append("at most \(maxRunning) at once") }
         parts.append(options.seed.map { "shuffled with seed \($0)" } ?? "in the order of the input")
+        if let pilot = options.pilot {
+            parts.append("pilot \(pilot.tasks)" + (pilot.passText.map { ", goes on at \($0)" } ?? ""))
+        }
         if options.isInteractive { parts.append("interactive") }
         if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }
         if let given = options.parameters.objectValue, !given.isEmpty {
@@ -116,7 +152,7 @@ enum BatchTable {
             var cells: [TextTable.Cell] = [
                 .init(batch.info.id.text),
                 .init(batch.info.flow.text),
-                .init(status.rawValue + (batch.lacksCreator ? " (interrupted)" : "")) { style.paint(status, $0) },
+                .init(status.rawValue + remark(on: batch)) { style.paint(status, $0) },
                 .init(String(batch.counts.settled)),
                 .init(batch.isSealed ? String(batch.total) : "\(batch.total)+"),
                 .init(String(batch.counts.failed)) { hasFailures ? style.paint($0, .red) : $0 },
@@ -128,5 +164,10 @@ enum BatchTable {
             table.add(cells)
         }
         return table.lines
+    }
+
+    private static func remark(on batch: BatchSummary) -> String {
+        if batch.lacksCreator { return " (interrupted)" }
+        return batch.info.awaitsResume ? " (pilot over)" : batch.info.isPiloting ? " (pilot)" : ""
     }
 }

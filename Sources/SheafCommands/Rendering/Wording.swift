@@ -1,6 +1,7 @@
 import Sheaf
 import SheafCore
 import SheafFormats
+import SheafSettings
 
 /// Numbers, times, results and advice in the words of the command.
 enum Wording {
@@ -74,6 +75,50 @@ enum Wording {
     static func conclusion(_ summary: BatchSummary) -> String {
         let text = "batch \(summary.info.id) \(summary.status.rawValue): \(counts(summary.counts))"
         return text + (stop(of: summary).map { " (\($0))" } ?? "")
+    }
+
+    /// Returns that the pilot of a batch is over and how to go on; nil if the batch does not wait for that.
+    static func endOfPilot(_ summary: BatchSummary) -> String? {
+        guard summary.info.awaitsResume, let pilot = summary.pilot else { return nil }
+        let id = summary.info.id
+        return "the pilot is over: \(pilot.succeeded) of \(count(pilot.tasks, "task")) succeeded\n"
+            + "'sheaf status \(id)' shows what the whole batch comes to, \(commandLine(for: .resumeBatch(id))), "
+            + "'sheaf cancel \(id)' drops the rest"
+    }
+
+    /// Returns how a new batch begins if it has a pilot, or nil if it has none.
+    static func startOfPilot(_ pilot: Pilot?, of created: CreatedBatch) -> String? {
+        guard let pilot else { return nil }
+        if created.total <= pilot.tasks { return "the pilot has all its tasks, so the batch does not pause" }
+        let pass = pilot.passText.map { " unless \($0) of them succeed" } ?? ""
+        return "the first \(count(pilot.tasks, "task")) run as a pilot, then the batch pauses\(pass)"
+    }
+
+    /// Returns how a pilot ended or how far it is, and what it has cost.
+    static func pilot(_ summary: BatchSummary, cost: Cost?) -> String? {
+        guard let pilot = summary.pilot else { return nil }
+        var text = "\(count(pilot.tasks, "task")): \(pilot.succeeded) succeeded, \(pilot.failed) failed"
+        if summary.info.pilotResult != nil {
+            text += " (\(percent(pilot.failed, of: pilot.tasks)))"
+        } else if summary.info.isPiloting {
+            text += ", \(max(0, pilot.tasks - pilot.succeeded - pilot.failed)) open"
+        }
+        return ([text] + amounts(pilot.usage, cost)).joined(separator: "; ")
+    }
+
+    /// Returns what the whole batch comes to, as its pilot lets expect; nil if there is nothing to expect yet.
+    static func projection(_ summary: BatchSummary, cost: Cost?) -> String? {
+        guard let pilot = summary.info.pilotResult else { return nil }
+        let total = summary.total
+        let text =
+            "\(count(total, "task"))\(summary.isSealed ? "" : " so far"): about \(pilot.projectedFailures(of: total)) failed"
+        return ([text] + amounts(pilot.projectedUsage(of: total), cost)).joined(separator: "; ")
+    }
+
+    private static func amounts(_ usage: Usage, _ cost: Cost?) -> [String] {
+        if usage.isEmpty { return [] }
+        let amounts = usage.sorted.map { "\($0.amount) \($0.name)" }.joined(separator: ", ")
+        return [amounts] + (cost.map { ["cost \($0)"] } ?? [])
     }
 
     /// Returns why a batch is stopped, or nil if it is not.

@@ -7,7 +7,9 @@ struct BatchFollower: Sendable {
     let client: SheafClient
     let console: Console
 
-    /// Follows until the batch ends or the time is over; returns its last state, and whether it has ended.
+    /// Follows until the batch ends, has paused after its pilot, or the time is over.
+    ///
+    /// - Returns: Its last state, and whether the time was sufficient.
     func follow(_ reference: String, timeout: Duration?) async throws -> (last: BatchSummary, isOver: Bool) {
         let latest = Latest<BatchSummary>()
         let display = ProgressDisplay(console: console)
@@ -54,6 +56,7 @@ struct BatchFollower: Sendable {
             )
         }
         console.say(Wording.conclusion(last))
+        if let pilot = Wording.endOfPilot(last) { console.say(pilot) }
         if let advice = Wording.afterFailures(last) { console.say(advice) }
         if last.verdict != .success { throw Diagnosis.silent(last.verdict) }
     }

@@ -109,7 +109,9 @@ final class WorkerSession: Sendable {
             guard configuration.untilEmpty, let batch = configuration.batch, watch.interruption == nil else {
                 return .success
             }
-            return try await client.batch(batch.text).verdict
+            let last = try await client.batch(batch.text)
+            if let pilot = Wording.endOfPilot(last) { session.console.say(pilot) }
+            return last.verdict
         }
     }
 

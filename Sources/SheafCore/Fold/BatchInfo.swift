@@ -74,6 +74,10 @@ public struct BatchInfo: Sendable, Equatable {
     package private(set) var cancelled: Cancellation?
     /// Whether the batch is paused.
     public private(set) var isPaused = false
+    /// How the pilot ended; nil if it has not, or there is none.
+    public private(set) var pilotResult: Pilot.Result?
+    /// Whether the tasks after the pilot may run; true if there are none.
+    package private(set) var isPastPilot: Bool
     /// The end of the batch, if it has ended.
     package private(set) var ending: Ending?
     /// The offset of the results log at which the previous generation ended; 0 if there is none.
@@ -97,7 +101,7 @@ public struct BatchInfo: Sendable, Equatable {
     /// When tasks were published; empty once the batch is sealed.
     private(set) var publishingTimes = PublishingTimes()
 
-    /// When the batch was sealed, retried or resumed last; nil until it is sealed.
+    /// When the batch was sealed, retried or resumed last, or went on after its pilot; nil if none of that happened.
     private var releasedAt: Timestamp?
 
     /// More webhooks than any batch sends; entries come from foreign programs, too.
@@ -105,6 +109,18 @@ public struct BatchInfo: Sendable, Equatable {
 
     /// Whether workers may start tasks of the batch.
     package var isRunnable: Bool { stopped == nil && cancelled == nil && !isPaused && ending == nil }
+
+    /// Whether the pilot is not over yet: only its tasks run.
+    public var isPiloting: Bool { !isPastPilot && pilotResult == nil && ending == nil && cancelled == nil }
+
+    /// Whether the batch has paused itself after its pilot, and waits to be resumed or cancelled.
+    public var awaitsResume: Bool { !isPastPilot && pilotResult != nil && ending == nil && cancelled == nil }
+
+    /// Whether the creator may still publish tasks that workers may take before anything else happens.
+    package var expectsTasks: Bool {
+        if sealedTotal != nil { return false }
+        return isPastPilot || published < options.pilot?.tasks ?? 0
+    }
 
     /// Whether tasks that run may still ask questions: a cancelled batch lets them finish, unless they are cancelled
     /// too.
@@ -114,6 +130,16 @@ public struct BatchInfo: Sendable, Equatable {
     public var maxRunning: Int? { permits.limit }
     /// The generations whose queues may still hold tasks.
     package var generations: ClosedRange<Int> { oldestQueue...generation }
+
+    /// The queues that may still hold tasks, the oldest first.
+    package var queues: [TaskQueue] {
+        generations.flatMap { generation -> [TaskQueue] in
+            generation == 0 && options.pilot != nil ? [.generation(0), .rest] : [.generation(generation)]
+        }
+    }
+
+    /// The queues from which workers may take tasks: without those after a pilot that is not over.
+    package var openQueues: [TaskQueue] { isPastPilot ? queues : queues.filter { $0 != .rest } }
 
     init(
         id: Name,
@@ -132,6 +158,7 @@ public struct BatchInfo: Sendable, Equatable {
         self.nonce = nonce
         self.createdAt = createdAt
         self.permits = PermitRules(limit: options.maxRunning)
+        self.isPastPilot = options.pilot == nil
     }
 
     /// Returns when a task was published, up to a minute later; nil if the batch is sealed, or if that minute is not
@@ -140,8 +167,12 @@ public struct BatchInfo: Sendable, Equatable {
 
     /// Returns since when a task could have been run at the latest; nil if that was not long ago.
     ///
-    /// That is when it was published, or when the batch was sealed, retried or resumed, whatever came last.
-    package func waitingSince(task index: Int) -> Timestamp? { releasedAt ?? publishingTime(ofTask: index) }
+    /// That is when it was published, or when the batch was sealed, retried or resumed, or went on after its pilot,
+    /// whatever came last.
+    package func waitingSince(task index: Int) -> Timestamp? {
+        if sealedTotal != nil { return releasedAt }
+        return publishingTime(ofTask: index).map { max($0, releasedAt ?? $0) }
+    }
 
     /// Returns the status of the batch.
     ///
@@ -168,6 +199,8 @@ public struct BatchInfo: Sendable, Equatable {
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
         case .sealed(let total):
             if sealedTotal == nil { (sealedTotal, releasedAt) = (total, entry.at) }
+            // All tasks are of the pilot, so the batch just ends.
+            if let pilot = options.pilot, sealedTotal ?? 0 <= pilot.tasks, pilotResult == nil { isPastPilot = true }
             publishingTimes.clear()
         case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = Stop(reason: reason, at: entry.at) }
         case .cancelled(let now):
@@ -177,9 +210,14 @@ public struct BatchInfo: Sendable, Equatable {
                 cancelled?.now = true
             }
         case .paused: isPaused = true
+        case .piloted(let result):
+            guard pilotResult == nil, !isPastPilot else { return }
+            pilotResult = result
+            if result.isPassed { (isPastPilot, releasedAt) = (true, entry.at) } else { isPaused = true }
         case .resumed(let tolerated):
             isPaused = false
-            if sealedTotal != nil { releasedAt = entry.at }
+            releasedAt = entry.at
+            if pilotResult != nil { isPastPilot = true }
             go(tolerating: tolerated)
         case .changed(let maxRunning): permits.change(to: maxRunning)
         case .finished(let generation, let endOffset, let counts, let startedAt, let usage):

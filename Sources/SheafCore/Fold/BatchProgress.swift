@@ -31,6 +31,8 @@ package struct BatchProgress: Sendable, Equatable {
     package var leased: Int
     /// The tasks that wait for their next attempt, soonest first.
     package var delayed: [DueTasks]
+    /// How many tasks of the pilot have ended; nil if the batch has none.
+    package var pilot: BatchState.Settled?
 
     package init(
         batch: Name,
@@ -47,7 +49,8 @@ package struct BatchProgress: Sendable, Equatable {
         questions: Int = 0,
         usage: Usage = Usage(),
         leased: Int = 0,
-        delayed: [DueTasks] = []
+        delayed: [DueTasks] = [],
+        pilot: BatchState.Settled? = nil
     ) {
         self.batch = batch
         self.total = total
@@ -64,6 +67,7 @@ package struct BatchProgress: Sendable, Equatable {
         self.usage = usage
         self.leased = leased
         self.delayed = delayed
+        self.pilot = pilot
     }
 
     /// Sums up the state of a batch.
@@ -79,13 +83,14 @@ package struct BatchProgress: Sendable, Equatable {
             offset: offset,
             questions: state.questions.openCount,
             usage: state.usage,
-            leased: state.leases.count
+            leased: state.leases.count,
+            pilot: state.pilotCount > 0 ? state.settledOfPilot : nil
         )
     }
 
     /// The progress as a JSON object.
     package var json: JSONValue {
-        [
+        var members: OrderedDictionary<String, JSONValue> = [
             "batch": .string(batch.text), "total": .integer(total), "sealed": .bool(isSealed),
             "succeeded": .integer(settled.succeeded), "failed": .integer(settled.failed),
             "invalid": .integer(settled.invalid), "running": .integer(running),
@@ -95,6 +100,8 @@ package struct BatchProgress: Sendable, Equatable {
             "questions": .integer(questions), "usage": usage.json, "leased": .integer(leased),
             "delayed": .array(delayed.map { [.integer($0.at.milliseconds), .integer($0.count)] }),
         ]
+        if let pilot { members["pilot"] = pilot.json }
+        return .object(members)
     }
 
     /// Decodes progress; returns nil if the JSON is not valid progress.
@@ -106,11 +113,7 @@ package struct BatchProgress: Sendable, Equatable {
             batch: batch,
             total: json.count("total"),
             isSealed: json["sealed"]?.boolValue ?? false,
-            settled: BatchState.Settled(
-                succeeded: json.count("succeeded"),
-                failed: json.count("failed"),
-                invalid: json.count("invalid")
-            ),
+            settled: BatchState.Settled(json: json),
             running: json.count("running"),
             startedAt: json["started_at"]?.stringValue.flatMap { Timestamp($0) },
             offset: Int64(json["offset"]?.intValue ?? 0),
@@ -121,7 +124,22 @@ package struct BatchProgress: Sendable, Equatable {
             questions: json.count("questions"),
             usage: Usage(json: json["usage"]),
             leased: json.count("leased"),
-            delayed: (json["delayed"]?.arrayValue ?? []).compactMap { DueTasks(json: $0) }
+            delayed: (json["delayed"]?.arrayValue ?? []).compactMap { DueTasks(json: $0) },
+            pilot: json["pilot"].flatMap { $0.objectValue == nil ? nil : BatchState.Settled(json: $0) }
+        )
+    }
+}
+
+extension BatchState.Settled {
+    fileprivate var json: JSONValue {
+        ["succeeded": .integer(succeeded), "failed": .integer(failed), "invalid": .integer(invalid)]
+    }
+
+    fileprivate init(json: JSONValue) {
+        self.init(
+            succeeded: json.count("succeeded"),
+            failed: json.count("failed"),
+            invalid: json.count("invalid")
         )
     }
 }

@@ -30,6 +30,8 @@ package struct BatchState: Sendable, Equatable {
     private var reopened: [Int: [String: BitSet]] = [:]
     /// The nonce that the journal has committed, by generation.
     private var committed: [Int: String] = [:]
+    /// The tasks of the pilot.
+    private var pilot = BitSet()
     /// The leases of tasks that have no outcome, by task index.
     package private(set) var leases: [Int: TaskLease] = [:]
     /// The tasks on a lease of their own, in no bulk, by the worker that holds it.
@@ -54,6 +56,7 @@ package struct BatchState: Sendable, Equatable {
         let known = BitSet(0..<max(0, total))
         low.formIntersection(known)
         high.formIntersection(known)
+        pilot.formIntersection(known)
         early = early.filter { $0.key < total }
         generations = generations.filter { $0.key < total }
         questions.keep(below: total)
@@ -123,6 +126,27 @@ package struct BatchState: Sendable, Equatable {
     package var settled: Settled {
         let both = low.intersection(high).count
         return Settled(succeeded: low.count - both, failed: high.count, invalid: both)
+    }
+
+    /// The numbers of settled tasks of the pilot.
+    package var settledOfPilot: Settled {
+        let (succeeded, failed) = (low.intersection(pilot), high.intersection(pilot))
+        let both = succeeded.intersection(failed).count
+        return Settled(succeeded: succeeded.count - both, failed: failed.count, invalid: both)
+    }
+
+    /// The number of tasks known to be of the pilot.
+    package var pilotCount: Int { pilot.count }
+
+    /// Returns whether a task is of the pilot.
+    package func isOfPilot(_ index: Int) -> Bool { pilot.contains(index) }
+
+    /// Records which tasks are of the pilot.
+    package mutating func applyPilot(_ tasks: IndexRanges) {
+        let limit = sealedTotal ?? Self.maximumTasks
+        for range in tasks.ranges where range.lowerBound < limit {
+            pilot.insert(all: range.clamped(to: 0..<limit))
+        }
     }
 
     /// The numbers of settled tasks, by how they ended.
@@ -240,6 +264,7 @@ package struct BatchState: Sendable, Equatable {
         case .outcomes(let outcomes, _): for outcome in outcomes { apply(outcome) }
         case .reopened(let generation, let nonce, let tasks):
             applyReopened(generation: generation, nonce: nonce, tasks: tasks)
+        case .pilot(let tasks): applyPilot(tasks)
         case .leased(var lease):
             lease.offset = offset
             applyLeased(lease)
@@ -279,7 +304,7 @@ package struct BatchState: Sendable, Equatable {
         }
     }
 
-    private static let version: UInt8 = 3
+    private static let version: UInt8 = 4
 
     /// The state as bytes for a checkpoint: runs of tasks in the same state, then the rarer parts, then a checksum.
     ///
@@ -313,6 +338,7 @@ package struct BatchState: Sendable, Equatable {
         bulks.write(leases.values, to: &writer)
         questions.write(to: &writer)
         writer.usage(usage)
+        writer.runs(upTo: (pilot.max() ?? -1) + 1) { pilot.contains($0) ? 1 : 0 }
         return writer.finished
     }
 
@@ -365,6 +391,7 @@ package struct BatchState: Sendable, Equatable {
         }
         questions = QuestionState(from: &reader)
         usage = reader.usage()
+        reader.runs { range, state in if state & 1 != 0 { pilot.insert(all: range) } }
         guard reader.isWhole else { return nil }
     }
 }

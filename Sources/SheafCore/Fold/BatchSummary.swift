@@ -25,6 +25,9 @@ public struct BatchSummary: Sendable, Equatable {
     /// The pending tasks that wait for their next attempt, soonest first.
     package var delayed: [DueTasks] = []
 
+    /// How many tasks of the pilot have ended.
+    var pilotSettled = BatchState.Settled()
+
     /// Combines the journal's entry and progress; final counts in the journal take precedence over progress.
     package init(info: BatchInfo, progress: BatchProgress?) {
         self.info = info
@@ -35,6 +38,7 @@ public struct BatchSummary: Sendable, Equatable {
             if info.mayAsk { questions = progress.questions }
             leased = progress.leased
             delayed = progress.delayed
+            pilotSettled = progress.pilot ?? BatchState.Settled()
         }
         let total = max(info.sealedTotal ?? info.published, progress?.total ?? 0)
         if let ending = info.ending {
@@ -84,6 +88,7 @@ public struct BatchSummary: Sendable, Equatable {
             "questions": .integer(questions),
             "counts": counts.json,
             "usage": usage.json,
+            "pilot": pilotJSON,
             "created_at": .string(info.createdAt.description),
             "started_at": .optional(startedAt?.description),
             "finished_at": .optional(finishedAt?.description),

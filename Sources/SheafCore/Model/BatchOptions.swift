@@ -19,6 +19,9 @@ public struct BatchOptions: Sendable, Equatable {
     /// The URLs that are notified when the batch has ended: at most ``maximumURLs``.
     public var notify: [String]
 
+    /// The tasks that run first, before the batch pauses itself; nil if there is no pilot.
+    public var pilot: Pilot?
+
     /// The provider's id of a submission that was made by other means and whose results the tasks get; nil for most.
     package var adoptedSubmission: String?
 
@@ -36,7 +39,8 @@ public struct BatchOptions: Sendable, Equatable {
         parameters: JSONValue = [:],
         isInteractive: Bool = false,
         tags: [String: String] = [:],
-        notify: [String] = []
+        notify: [String] = [],
+        pilot: Pilot? = nil
     ) {
         self.errorPolicy = errorPolicy
         self.maxRunning = maxRunning
@@ -46,6 +50,7 @@ public struct BatchOptions: Sendable, Equatable {
         self.isInteractive = isInteractive
         self.tags = tags
         self.notify = notify
+        self.pilot = pilot
     }
 
     /// The options as a JSON object.
@@ -60,6 +65,10 @@ public struct BatchOptions: Sendable, Equatable {
         ]
         if !tags.isEmpty { members["tags"] = tagsJSON }
         if !notify.isEmpty { members["notify"] = .array(notify.map(JSONValue.string)) }
+        if let pilot {
+            members["pilot"] = .integer(pilot.tasks)
+            if let pass = pilot.passText { members["pilot_pass"] = .string(pass) }
+        }
         if let adoptedSubmission { members["adopted_submission"] = .string(adoptedSubmission) }
         return .object(members)
     }
@@ -86,7 +95,11 @@ public struct BatchOptions: Sendable, Equatable {
             parameters: json["parameters"]?.objectValue.map { .object($0) } ?? [:],
             isInteractive: json["interactive"]?.boolValue ?? false,
             tags: Tags.decode(json["tags"]),
-            notify: (json["notify"]?.arrayValue ?? []).compactMap(\.stringValue).prefix(Self.maximumURLs).map { $0 }
+            notify: (json["notify"]?.arrayValue ?? []).compactMap(\.stringValue).prefix(Self.maximumURLs).map { $0 },
+            pilot: json["pilot"]?.intValue.flatMap { tasks in
+                let pilot = Pilot(tasks: tasks, pass: json["pilot_pass"]?.stringValue.flatMap(Pilot.percentage))
+                return pilot.problem == nil ? pilot : nil
+            }
         )
         adoptedSubmission = json["adopted_submission"]?.stringValue
     }

@@ -34,6 +34,8 @@ package struct JournalEntry: Sendable, Equatable {
             startedAt: Timestamp?,
             usage: Usage = Usage()
         )
+        /// The pilot has ended: the batch is paused, unless enough of its tasks have succeeded.
+        case piloted(Pilot.Result)
         /// A webhook about the end of the batch was sent, or given up.
         case notified(id: String)
 
@@ -50,6 +52,7 @@ package struct JournalEntry: Sendable, Equatable {
             case .changed: "changed"
             case .deleted: "deleted"
             case .finished: "finished"
+            case .piloted: "piloted"
             case .notified: "notified"
             }
         }
@@ -104,6 +107,12 @@ package struct JournalEntry: Sendable, Equatable {
                 "started_at": .optional(startedAt?.description),
             ])
             if !usage.isEmpty { add(["usage": usage.json]) }
+        case .piloted(let result):
+            add([
+                "tasks": .integer(result.tasks), "succeeded": .integer(result.succeeded),
+                "failed": .integer(result.failed), "passed": .bool(result.isPassed),
+            ])
+            if !result.usage.isEmpty { add(["usage": result.usage.json]) }
         case .notified(let id): add(["id": .string(id)])
         }
         return Message(
@@ -174,6 +183,14 @@ package struct JournalEntry: Sendable, Equatable {
                 counts: BatchCounts(json: counts),
                 startedAt: body["started_at"]?.stringValue.flatMap { Timestamp($0) },
                 usage: Usage(json: body["usage"])
+            )
+        case "piloted":
+            guard let tasks = count("tasks"), let succeeded = count("succeeded"), let failed = count("failed"),
+                let isPassed = body["passed"]?.boolValue
+            else { return nil }
+            let usage = Usage(json: body["usage"])
+            return .piloted(
+                Pilot.Result(tasks: tasks, succeeded: succeeded, failed: failed, usage: usage, isPassed: isPassed)
             )
         case "notified": return body["id"]?.stringValue.map { .notified(id: $0) }
         default: return nil

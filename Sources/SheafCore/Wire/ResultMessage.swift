@@ -6,6 +6,8 @@ package enum ResultMessage {
     package static let startedType = "started"
     /// The type of messages that open tasks for a retry.
     package static let reopenedType = "reopened"
+    /// The type of messages that name tasks of the pilot.
+    package static let pilotType = "pilot"
     /// The type of messages that contain a leased task; see ``TaskLease``.
     package static let leasedType = "leased"
     /// The type of messages that record the return of a leased task to its queue.
@@ -36,6 +38,12 @@ package enum ResultMessage {
             "generation": .integer(generation), "nonce": .string(nonce), "tasks": .string(tasks.description),
         ]
         return Message(type: reopenedType, contentType: "application/json", headers: header(batch), body: body.bytes)
+    }
+
+    /// Encodes which tasks are of the pilot; the creator appends it before it publishes them.
+    package static func pilot(batch: Name, tasks: IndexRanges) -> Message {
+        let body: JSONValue = ["tasks": .string(tasks.description)]
+        return Message(type: pilotType, contentType: "application/json", headers: header(batch), body: body.bytes)
     }
 
     /// Encodes the return of a leased task to its queue.
@@ -142,6 +150,8 @@ package enum ResultEvent: Sendable, Equatable {
     case outcomes([OutcomeSummary], unreadable: Int)
     /// Tasks run again as a later generation, once the journal has a `retried` entry with this nonce.
     case reopened(generation: Int, nonce: String, tasks: IndexRanges)
+    /// These tasks are of the pilot.
+    case pilot(tasks: IndexRanges)
     /// A worker leased a task; see ``TaskLease``.
     case leased(TaskLease)
     /// A leased task was returned to its queue.
@@ -175,6 +185,9 @@ package enum ResultEvent: Sendable, Equatable {
                 return
             }
             self = .reopened(generation: generation, nonce: nonce, tasks: tasks)
+        case ResultMessage.pilotType:
+            let tasks = (try? JSON.parse(message.body))?["tasks"]?.stringValue.flatMap { IndexRanges($0) }
+            self = tasks.map { .pilot(tasks: $0) } ?? .unknown
         case ResultMessage.leasedType:
             self = TaskLease(message).map { .leased($0) } ?? .unknown
         case ResultMessage.returnedType:

@@ -13,6 +13,17 @@ package struct WireNames: Sendable, Hashable {
         "\(namespace).tasks.\(flow).\(batch).\(generation)"
     }
 
+    /// Returns the queue of the tasks after a batch's pilot.
+    package func restOfTasks(flow: Name, batch: Name) -> String { "\(namespace).tasks.\(flow).\(batch).rest" }
+
+    /// Returns one of the queues of a batch's tasks.
+    package func tasks(flow: Name, batch: Name, queue: TaskQueue) -> String {
+        switch queue {
+        case .generation(let generation): tasks(flow: flow, batch: batch, generation: generation)
+        case .rest: restOfTasks(flow: flow, batch: batch)
+        }
+    }
+
     /// Returns the queue of a flow's tasks that were returned too often.
     package func suspects(flow: Name) -> String { "\(namespace).suspects.\(flow)" }
 

@@ -31,6 +31,8 @@ package struct BatchChoices: Sendable, Equatable {
     package var tags: [String: String] = [:]
     /// The URLs that are notified when the batch has ended; if empty, those of the flow.
     package var notify: [String] = []
+    /// The tasks that run first, before the batch pauses itself.
+    package var pilot: Pilot?
     /// How long publishing waits while the broker confirms nothing.
     package var publishTimeout: Duration?
 

@@ -46,7 +46,8 @@ package struct BatchRequest: Sendable, Equatable {
             parameters: choices.parameters,
             isInteractive: choices.interactive ?? flow.batch.isInteractive ?? false,
             tags: flow.batch.tags.merging(choices.tags) { $1 },
-            notify: choices.notify.isEmpty ? flow.batch.notify : choices.notify
+            notify: choices.notify.isEmpty ? flow.batch.notify : choices.notify,
+            pilot: choices.pilot
         )
     }
 

@@ -28,7 +28,7 @@ struct FlowLoad: Equatable {
         desired += batch.counts.running
         guard batch.info.isRunnable else { return }
         let later = batch.delayed.filter { $0.at > now }
-        let pending = max(0, batch.counts.pending - batch.missing)
+        let pending = max(0, batch.openPending - batch.missing)
         let put = min(pending, later.reduce(0) { $0 + $1.count })
         let room = batch.info.maxRunning.map { max(0, $0 - batch.counts.running) } ?? .max
         let free = min(pending - put, room)

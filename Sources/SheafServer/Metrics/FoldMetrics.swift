@@ -105,11 +105,11 @@ final class FoldMetrics: Sendable {
         levels.leased += batch.leased
         levels.questions += batch.questions
         guard batch.info.isRunnable else { return }
-        let delayed = min(batch.counts.pending, batch.delayed.filter { $0.at > now }.reduce(0) { $0 + $1.count })
+        let delayed = min(batch.openPending, batch.delayed.filter { $0.at > now }.reduce(0) { $0 + $1.count })
         levels.delayed += delayed
-        levels.waiting += batch.counts.pending - delayed
+        levels.waiting += batch.openPending - delayed
         levels.limited += batch.limited?.tasks ?? 0
-        if batch.counts.pending > delayed {
+        if batch.openPending > delayed {
             levels.oldest = min(levels.oldest ?? batch.info.createdAt, batch.info.createdAt)
         }
     }

@@ -171,9 +171,8 @@ struct BatchNote {
             notes.append(
                 BatchNote(
                     hue: "hold",
-                    head: "The batch is paused.",
-                    text: batch.counts.running > 0
-                        ? "Running tasks finish, and no other task starts." : "No task starts until it is resumed."
+                    head: batch.info.awaitsResume ? "The pilot is over." : "The batch is paused.",
+                    text: pauseText(of: batch)
                 )
             )
         }
@@ -210,5 +209,13 @@ struct BatchNote {
             )
         }
         return notes
+    }
+
+    private static func pauseText(of batch: BatchSummary) -> String {
+        if batch.counts.running > 0 { return "Running tasks finish, and no other task starts." }
+        guard batch.info.awaitsResume, let pilot = batch.pilot else { return "No task starts until it is resumed." }
+        let failures = Figures.number(pilot.projectedFailures(of: batch.total))
+        return "\(Figures.number(pilot.succeeded)) of \(Figures.count(pilot.tasks, "task")) succeeded. At this rate "
+            + "\(failures) of all \(Figures.count(batch.total, "task")) fail. No other task starts until it is resumed."
     }
 }

@@ -278,6 +278,10 @@ struct BatchView {
         options.append(
             Option(name: "Order", value: info.options.seed.map { "shuffled, seed \($0)" } ?? "as in the input")
         )
+        if let pilot = info.options.pilot {
+            let pass = pilot.passText.map { ", goes on at \($0)" } ?? ""
+            options.append(Option(name: "Pilot", value: Figures.count(pilot.tasks, "task") + pass))
+        }
         if info.options.isInteractive { options.append(Option(name: "Questions", value: "tasks may ask")) }
         if let most = info.options.maxRecords {
             options.append(Option(name: "Records", value: "at most \(Figures.number(most))"))

@@ -45,7 +45,7 @@ struct BulkWait {
     mutating func isOver(_ info: BatchInfo?) -> Bool {
         if bytes >= maximumBytes { return true }
         guard isQuiet else { return false }
-        guard let info, info.sealedTotal == nil, longest > .zero else { return true }
+        guard let info, info.expectsTasks, longest > .zero else { return true }
         let now = ContinuousClock.now
         guard now >= nextLook else { return false }
         nextLook = now + interval

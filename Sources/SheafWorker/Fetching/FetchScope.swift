@@ -84,14 +84,14 @@ final class FetchScope: Sendable {
     /// Whether a leased task occupies a slot, or bulks occupy all of them.
     var areSlotsLeased: Bool { ledger.leasedCount > 0 || ledger.gathering.running >= slots }
 
-    /// The task queues of a batch, oldest generation first.
+    /// The task queues of a batch that tasks may be taken from, oldest generation first.
     func keys(of info: BatchInfo) -> [QueueKey] {
-        info.generations.map { QueueKey(batch: info.id, generation: $0) }
+        info.openQueues.map { QueueKey(batch: info.id, queue: $0) }
     }
 
     /// The name of a task queue; nil if its batch is no longer known.
     func name(of key: QueueKey) -> String? {
-        journal[key.batch].map { client.names.tasks(flow: $0.flow, batch: key.batch, generation: key.generation) }
+        journal[key.batch].map { client.names.tasks(flow: $0.flow, batch: key.batch, queue: key.queue) }
     }
 
     /// The rate limit of a batch's tasks.
@@ -175,7 +175,7 @@ final class FetchScope: Sendable {
     /// end first; if the batch should still have the queue, it is lost, and the batch is halted.
     func queueIsMissing(_ queue: String, of key: QueueKey) async throws {
         guard try await passing({ try await journal.catchUp() }) != nil else { return }
-        guard let info = journal[key.batch], info.isRunnable, info.generations.contains(key.generation) else { return }
+        guard let info = journal[key.batch], info.isRunnable, info.openQueues.contains(key.queue) else { return }
         let (loss, what): (LossReason, String)
         if queue == name(of: key) {
             (loss, what) = (

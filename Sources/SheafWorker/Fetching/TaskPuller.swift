@@ -86,7 +86,7 @@ struct TaskPuller: Sendable {
 
     /// Takes a permit first, then a task; a permit without a task goes back.
     private func pullOne(of info: BatchInfo, _ key: QueueKey) async throws -> TaskDelivery? {
-        let tasks = client.names.tasks(flow: info.flow, batch: key.batch, generation: key.generation)
+        let tasks = client.names.tasks(flow: info.flow, batch: key.batch, queue: key.queue)
         var place = tasks
         var permit: Delivery?
         do {

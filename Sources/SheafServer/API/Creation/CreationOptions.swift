@@ -17,11 +17,12 @@ struct CreationOptions: Sendable {
     private(set) var isDryRun = false
     /// All options but `dry_run` as JSON, in an order that does not depend on the request.
     private(set) var canonical: JSONValue = [:]
+    private var pilotPass: Double?
 
     /// The members by their names in messages.
     static let names = [
         "flow", "records", "source", "parameters", "shuffle", "seed", "max_records", "concurrency", "error_policy",
-        "interactive", "strict", "tags", "notify", "batch_id", "format", "id_field", "dry_run",
+        "interactive", "strict", "tags", "notify", "batch_id", "format", "id_field", "dry_run", "pilot", "pilot_pass",
     ]
     private static let aliases = ["flow_name": "flow", "flow_parameters": "parameters"]
 
@@ -41,6 +42,10 @@ struct CreationOptions: Sendable {
         if flow.isEmpty { throw Self.refusal("flow", "it is missing") }
         if choices.shuffle == false, choices.seed != nil {
             throw Self.refusal("seed", "it has no meaning with \"shuffle\": false")
+        }
+        if let pilotPass {
+            guard choices.pilot != nil else { throw Self.refusal("pilot_pass", "it has no meaning without pilot") }
+            choices.pilot?.pass = pilotPass
         }
         known["dry_run"] = nil
         known = known.filter { $0.value != .null }
@@ -80,6 +85,13 @@ struct CreationOptions: Sendable {
         case "max_records": choices.maxRecords = try Self.count(name, value)
         case "concurrency":
             choices.concurrency = try Self.count(name, value, atMost: BatchOptions.runningLimits.upperBound)
+        case "pilot":
+            choices.pilot = Pilot(tasks: try Self.count(name, value, atMost: Pilot.sizes.upperBound))
+        case "pilot_pass":
+            guard let pass = Pilot.percentage(try Self.text(name, value)) else {
+                throw Self.refusal(name, "it must be \(Pilot.passRule)")
+            }
+            pilotPass = pass
         case "error_policy":
             guard let policy = ErrorPolicy(try Self.text(name, value)) else {
                 throw Self.refusal(name, "it must be \(ErrorPolicy.rule)")
@@ -186,7 +198,7 @@ extension CreationOptions {
                 }
             case "shuffle", "strict", "interactive", "source", "dry_run":
                 members.append((name, text == "true" ? true : text == "false" ? false : .string(text)))
-            case "seed", "max_records", "concurrency":
+            case "seed", "max_records", "concurrency", "pilot":
                 members.append((name, UInt64(text).map { .integer($0) } ?? .string(text)))
             default: members.append((name, .string(text)))
             }

@@ -21,10 +21,26 @@ extension Shape {
             "cancelled": .integer(),
         ]).about("The tasks in each state; they add up to `total`."),
         "usage": .map(of: .integer()).about("What the successful tasks used, such as tokens of a model."),
+        "pilot": pilotSchema.orNull.about("The tasks that run first, before the batch pauses itself."),
         "created_at": .time,
         "started_at": .time.orNull,
         "finished_at": .time.orNull,
         "reason": .string.orNull.about("Why the batch was stopped."),
+    ])
+
+    private static let pilotSchema = Schema.object([
+        "tasks": .integer().about("Their number."),
+        "pass": .string.orNull.about("The percentage of them that must succeed for the batch to go on by itself."),
+        "state": .words(["running", "waiting", "over"])
+            .about("Whether they run, the batch waits to be resumed, or its other tasks may run."),
+        "succeeded": .integer(),
+        "failed": .integer(),
+        "usage": .map(of: .integer()),
+        "projection": .object([
+            "total": .integer().about("The number of tasks of the batch, or of those so far."),
+            "failed": .integer(),
+            "usage": .map(of: .integer()),
+        ]).orNull.about("What the whole batch comes to at the same rate; null until the pilot has ended."),
     ])
 
     static let batchInFullSchema = batchSchema.adding([
@@ -39,6 +55,8 @@ extension Shape {
             "interactive": .boolean,
             "tags": .map(of: .string).optional,
             "notify": .list(of: .string).optional.about("The URLs that are notified of the end."),
+            "pilot": Schema.integer(Pilot.sizes).optional,
+            "pilot_pass": .string.optional,
         ]),
         "source": .string.about("Where the records came from."),
         "generation": .integer().about("How often the batch was retried."),

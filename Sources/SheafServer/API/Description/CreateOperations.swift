@@ -80,6 +80,10 @@ extension CreateRoutes {
             .about("At most so many records: a sample if shuffled, else the first ones."),
         "concurrency": Schema.integer(BatchOptions.runningLimits).optional
             .about("The most tasks of the batch at once, over all workers."),
+        "pilot": Schema.integer(Pilot.sizes).optional
+            .about("So many tasks run first, and then the batch pauses itself."),
+        "pilot_pass": Schema.string(matching: "^(100|[0-9]{1,2})%$").optional
+            .about("With `pilot`: the batch goes on if at least this percentage of them succeeded."),
         "error_policy": Schema.string(matching: "^(continue|stop|stop:[0-9]{1,7}|stop:[0-9]{1,2}%)$").optional
             .about("When failures stop the batch."),
         "interactive": Schema.boolean.optional.about("Whether tasks may ask questions."),
