@@ -15,6 +15,8 @@ import Testing
         for offset in 1...Int64.random(in: 1...60, using: &generator) {
             state.apply(bulkEvent(&generator), at: offset)
         }
+        let pilot = (0..<400).filter { _ in Int.random(in: 0..<9, using: &generator) == 0 }
+        if Bool.random(using: &generator) { state.apply(.pilot(tasks: IndexRanges(rising: pilot))) }
         for _ in 0..<Int.random(in: 0...40, using: &generator) { state.apply(.question(question(&generator))) }
         return state
     }

@@ -9,7 +9,8 @@ import Testing
             let response = try await bench.create(
                 """
                 {"flow": "echo", "shuffle": false, "concurrency": 3, "error_policy": "stop:2", "interactive": true,
-                 "tags": {"customer": "a & b <i>", "run": "7"}, "batch_id": "b1", "max_records": 3,
+                 "tags": {"customer": "a & b <i>", "run": "7"}, "batch_id": "b1", "max_records": 3, "pilot": 2,
+                 "pilot_pass": "95%",
                  "records": [{"id": "x", "html": "<script>alert(1)</script>", "n": 12345678901234567890, "f": 1.50},
                    {"id": "y",
                     "text": "a\\nb"}, "plain", {"id": "left out"}]}
@@ -23,13 +24,15 @@ import Testing
             #expect(try await bench.send("GET", "/api/batches/b1").json["tags"] == json["tags"])
             let options = try #require(try await bench.batches().first).options
             #expect(options.maxRunning == 3 && options.errorPolicy == .stop(above: 2) && options.isInteractive)
+            #expect(options.pilot == Pilot(tasks: 2, pass: 95))
+            #expect(json["pilot"]?["state"] == "running" && json["pilot"]?["pass"] == "95%", "\(json)")
             #expect(options.maxRecords == 3 && options.seed == nil && options.tags["run"] == "7")
             let tasks = try await bench.tasks(of: response)
-            #expect(tasks.map(\.record.id) == ["x", "y", "-:3"])
+            #expect(tasks.map(\.record.id) == ["x", "y"], "the third waits for the end of the pilot")
             #expect(
                 tasks.map { String(decoding: $0.record.bytes, as: UTF8.self) } == [
                     #"{"id": "x", "html": "<script>alert(1)</script>", "n": 12345678901234567890, "f": 1.50}"#,
-                    #"{"id": "y",     "text": "a\nb"}"#, #""plain""#,
+                    #"{"id": "y",     "text": "a\nb"}"#,
                 ]
             )
         }
@@ -66,6 +69,9 @@ import Testing
             (#"{"flow":"piped"}"#, 422, "records: they are missing, and flow 'piped' has no source"),
             (#"{"flow":"own","source":"/etc/passwd"}"#, 422, "source: it must be true"),
             (#"{"flow":"own","source":true,"records":[1]}"#, 422, "source: it cannot be combined"),
+            (#"{"flow":"echo","records":[1],"pilot":0}"#, 422, "pilot: it must be an integer from 1 to 100000"),
+            (#"{"flow":"echo","records":[1],"pilot":1,"pilot_pass":"9"}"#, 422, "pilot_pass: it must be a percentage"),
+            (#"{"flow":"echo","records":[1],"pilot_pass":"9%"}"#, 422, "pilot_pass: it has no meaning without pilot"),
             (#"{"flow":"echo","records":[1],"shuffle":"yes"}"#, 422, "shuffle: it must be true or false"),
             (
                 #"{"flow":"echo","records":[1],"max_records":0}"#, 422,

@@ -353,7 +353,10 @@ extension Aggregator {
     /// Pauses a batch whose pilot has ended, or lets it go on if enough tasks of the pilot have succeeded.
     private func endPilot(_ batch: BatchInfo, _ state: BatchState) async throws {
         let settled = state.settledOfPilot
-        guard let pilot = batch.options.pilot, settled.count >= pilot.tasks, piloted.insert(batch.id).inserted else {
+        // If there may be no other tasks, the batch perhaps just ends.
+        guard let pilot = batch.options.pilot, settled.count >= pilot.tasks,
+            batch.sealedTotal ?? batch.published > pilot.tasks, piloted.insert(batch.id).inserted
+        else {
             return
         }
         let result = Pilot.Result(

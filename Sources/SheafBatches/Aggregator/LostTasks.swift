@@ -240,7 +240,8 @@ actor LostTasks {
     /// The state of a batch that should be running and of which no sign of life was seen; nil for any other batch.
     private func quietFold(of batch: BatchInfo) async -> BatchFold? {
         guard batch.isRunnable, batch.sealedTotal != nil, let fold = await aggregator.fold(of: batch.id),
-            Self.unsettled(of: batch, fold.state) > 0, fold.state.hasReopened(batch.reopenings), fold.state.leases.isEmpty,
+            Self.unsettled(of: batch, fold.state) > 0, fold.state.hasReopened(batch.reopenings),
+            fold.state.leases.isEmpty,
             !fold.isDelayed(), .now - fold.lastChange >= timing.missingGrace, await !aggregator.isHeld(batch.id)
         else { return nil }
         return fold

@@ -55,7 +55,11 @@ struct TaskBuilder: Sendable {
                         parameters: parameters,
                         trace: trace
                     )
-                    if offset < share ?? .max { built.tasks.append(task.message) } else { built.rest.append(task.message) }
+                    if offset < share ?? .max {
+                        built.tasks.append(task.message)
+                    } else {
+                        built.rest.append(task.message)
+                    }
                 }
             case let problem?:
                 built.invalid += variants.variants.count

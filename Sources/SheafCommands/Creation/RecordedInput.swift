@@ -164,6 +164,8 @@ struct RecordedInputCheck: Sendable {
         }
         compare("--error-policy", publishing.errorPolicy?.description, info.options.errorPolicy.description)
         compare("--concurrency", publishing.concurrency, info.options.maxRunning)
+        compare("--pilot", publishing.pilot, info.options.pilot?.tasks)
+        compare("--pilot-pass", publishing.pilotPass, info.options.pilot?.pass)
         compare("--batch-id", publishing.batchId?.text, info.id.text)
         for tag in publishing.tag { compare("--tag \(tag.key)", tag.value, info.options.tags[tag.key]) }
         compare("--strict", publishing.strict, known.isStrict)

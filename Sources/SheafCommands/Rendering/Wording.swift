@@ -99,16 +99,18 @@ enum Wording {
         guard let pilot = summary.pilot else { return nil }
         var text = "\(count(pilot.tasks, "task")): \(pilot.succeeded) succeeded, \(pilot.failed) failed"
         if summary.info.pilotResult != nil {
-            text += " (\(percent(pilot.failed, of: pilot.tasks)))"
+            let tenths = (pilot.failureRate * 1000).rounded()
+            let isWhole = tenths.truncatingRemainder(dividingBy: 10) == 0
+            text += " (\(isWhole ? "\(Int(tenths / 10))" : "\(tenths / 10)")%)"
         } else if summary.info.isPiloting {
             text += ", \(max(0, pilot.tasks - pilot.succeeded - pilot.failed)) open"
         }
         return ([text] + amounts(pilot.usage, cost)).joined(separator: "; ")
     }
 
-    /// Returns what the whole batch comes to, as its pilot lets expect; nil if there is nothing to expect yet.
+    /// Returns what the whole batch comes to, as its pilot lets expect; nil before the pilot's end and after the batch's.
     static func projection(_ summary: BatchSummary, cost: Cost?) -> String? {
-        guard let pilot = summary.info.pilotResult else { return nil }
+        guard let pilot = summary.info.pilotResult, summary.info.ending == nil else { return nil }
         let total = summary.total
         let text =
             "\(count(total, "task"))\(summary.isSealed ? "" : " so far"): about \(pilot.projectedFailures(of: total)) failed"

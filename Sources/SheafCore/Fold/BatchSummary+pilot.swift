@@ -1,5 +1,3 @@
-import OrderedCollections
-
 extension BatchSummary {
     /// How far the pilot is, or how it ended; nil if the batch has none.
     ///
@@ -34,7 +32,8 @@ extension BatchSummary {
             "projection": info.pilotResult == nil
                 ? .null
                 : [
-                    "total": .integer(total), "failed": .integer(pilot.projectedFailures(of: total)),
+                    "failure_rate": .number("\(pilot.failureRate)"), "total": .integer(total),
+                    "failed": .integer(pilot.projectedFailures(of: total)),
                     "usage": pilot.projectedUsage(of: total).json,
                 ],
         ]

@@ -37,6 +37,7 @@ extension Shape {
         "failed": .integer(),
         "usage": .map(of: .integer()),
         "projection": .object([
+            "failure_rate": .number.about("The part of the pilot that failed, from 0 to 1."),
             "total": .integer().about("The number of tasks of the batch, or of those so far."),
             "failed": .integer(),
             "usage": .map(of: .integer()),
