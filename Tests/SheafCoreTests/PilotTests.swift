@@ -100,6 +100,28 @@ import Testing
         #expect(Self.info([.published(count: 5)], pilot: nil)?.expectsTasks == true)
     }
 
+    @Test("A task after a pilot waits since the pilot let it go, or since it was published later")
+    func waitingSince() throws {
+        func since(_ last: [JournalEntry.Event], task: Int) -> Int64? {
+            let first: [JournalEntry.Event] = [.published(count: 2), .published(count: 4)]
+            var state = JournalState()
+            let options = BatchOptions(pilot: Pilot(tasks: 2))
+            let created = JournalEntry.Event.created(options: options, source: "", nonce: "n")
+            for (minute, event) in ([created] + first + last).enumerated() {
+                let at = Timestamp(milliseconds: Int64(minute) * 60_000)
+                state.apply(JournalEntry(batch: Self.batch, flow: "echo", at: at, event: event))
+            }
+            return state[Self.batch]?.waitingSince(task: task).map { $0.milliseconds / 60_000 }
+        }
+        #expect(since([], task: 1) == 1)
+        #expect(since([], task: 3) == 2)
+        #expect(since([.piloted(Self.passed)], task: 3) == 3)
+        #expect(since([.piloted(Self.ended), .resumed(tolerated: 0)], task: 3) == 4)
+        #expect(since([.piloted(Self.passed), .published(count: 6)], task: 5) == 4)
+        #expect(since([.piloted(Self.passed)], task: 5) == nil, "it is not published yet")
+        #expect(since([.piloted(Self.ended), .sealed(total: 6), .resumed(tolerated: 0)], task: 3) == 5)
+    }
+
     @Test("Only outcomes of the pilot's own tasks count for it, in any order of the entries")
     func settled() {
         let events: [ResultEvent] = [

@@ -216,7 +216,7 @@ public struct BatchInfo: Sendable, Equatable {
             if result.isPassed { (isPastPilot, releasedAt) = (true, entry.at) } else { isPaused = true }
         case .resumed(let tolerated):
             isPaused = false
-            releasedAt = entry.at
+            if sealedTotal != nil || pilotResult != nil { releasedAt = entry.at }
             if pilotResult != nil { isPastPilot = true }
             go(tolerating: tolerated)
         case .changed(let maxRunning): permits.change(to: maxRunning)
