@@ -89,6 +89,7 @@ let package = Package(
     // Nothing imports upward: each target uses only targets above it.
     targets: [
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         library("AMQPClient", ["CRabbitMQ"]),
 
@@ -100,8 +101,8 @@ let package = Package(
         library(
             "SheafFlows",
             [
-                "SheafCore", asyncHTTPClient, logging, mustache, nioCore, nioHTTP1, nioPosix, orderedCollections,
-                subprocess, systemPackage,
+                "CCrypto", "SheafCore", asyncHTTPClient, logging, mustache, nioCore, nioHTTP1, nioPosix,
+                orderedCollections, subprocess, systemPackage,
             ]
         ),
 

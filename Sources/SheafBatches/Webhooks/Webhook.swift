@@ -1,4 +1,5 @@
 import SheafCore
+import SheafFlows
 
 /// How a process sends webhooks.
 public struct WebhookConfiguration: Sendable {
