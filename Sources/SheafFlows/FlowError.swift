@@ -54,6 +54,8 @@ extension FlowError {
     static let spawnType = "spawn"
     /// The type of a connection that failed.
     static let connectionType = "connection"
+    /// The type of credentials that are missing or invalid.
+    static let credentialsType = "credentials"
     /// The type of a call to an address of this machine or of a private network.
     package static let privateAddressType = "private-address"
     /// The type of redirects that are too many, or that lead to no URL.

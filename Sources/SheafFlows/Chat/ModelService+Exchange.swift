@@ -43,7 +43,7 @@ extension ModelService {
         headers: [(name: String, value: String)] = [],
         within limit: Duration
     ) async throws -> ModelAnswer {
-        var call = try call(method, path, .withoutTask)
+        var call = try call(method, path)
         call.headers += headers
         if let body {
             call.headers.removeAll { $0.name.lowercased() == "content-type" }
@@ -51,7 +51,9 @@ extension ModelService {
             call.body = body.bytes
         }
         let request = call
-        return try await answer(to: request, within: limit) { try await caller.send(request, isTrusted: true) }
+        return try await answer(to: request, within: limit) {
+            try await authenticating(request) { try await caller.send($0, isTrusted: true) }
+        }
     }
 
     /// Uploads a file as a form (`multipart/form-data`).
@@ -74,7 +76,7 @@ extension ModelService {
         boundary: String,
         within limit: Duration
     ) async throws -> ModelAnswer {
-        var call = try call("POST", path, .withoutTask)
+        var call = try call("POST", path)
         call.headers.removeAll { $0.name.lowercased() == "content-type" }
         call.headers.append(("Content-Type", "multipart/form-data; boundary=\(boundary)"))
         var head = ""
@@ -90,7 +92,9 @@ extension ModelService {
             tail: Array("\r\n--\(boundary)--\r\n".utf8)
         )
         let request = call
-        return try await answer(to: request, within: limit) { try await caller.send(request, body) }
+        return try await answer(to: request, within: limit) {
+            try await authenticating(request, body) { try await caller.send($0, body) }
+        }
     }
 
     /// Sends the content of a file as the body.
@@ -111,12 +115,14 @@ extension ModelService {
         headers: [(name: String, value: String)],
         within limit: Duration
     ) async throws -> ModelAnswer {
-        var call = try call(method, path, .withoutTask)
+        var call = try call(method, path)
         call.headers.removeAll { $0.name.lowercased() == "content-type" }
         call.headers += headers
         let body = StreamedBody(head: [], file: file, size: size, tail: [])
         let request = call
-        return try await answer(to: request, within: limit) { try await caller.send(request, body) }
+        return try await answer(to: request, within: limit) {
+            try await authenticating(request, body) { try await caller.send($0, body) }
+        }
     }
 
     /// Sends an object with one member: a list of the JSON values that are the lines of a file.
@@ -135,7 +141,7 @@ extension ModelService {
         size: Int,
         within limit: Duration
     ) async throws -> ModelAnswer {
-        var call = try call("POST", path, .withoutTask)
+        var call = try call("POST", path)
         call.headers.removeAll { $0.name.lowercased() == "content-type" }
         call.headers.append(("Content-Type", "application/json"))
         // A line break is no part of a JSON value, and the last one ends the list.
@@ -147,7 +153,9 @@ extension ModelService {
             lineBreak: UInt8(ascii: ",")
         )
         let request = call
-        return try await answer(to: request, within: limit) { try await caller.send(request, body) }
+        return try await answer(to: request, within: limit) {
+            try await authenticating(request, body) { try await caller.send($0, body) }
+        }
     }
 
     /// Downloads a file of any size.
@@ -167,7 +175,7 @@ extension ModelService {
         upTo size: Int? = nil,
         within limit: Duration
     ) async throws -> ModelAnswer {
-        let own = try call("GET", location.hasPrefix("/") ? location : "", .withoutTask)
+        let own = try call("GET", location.hasPrefix("/") ? location : "")
         var request = own
         if !location.hasPrefix("/") {
             guard let target = HTTPAddress(location) else {
@@ -178,12 +186,17 @@ extension ModelService {
         }
         let call = request
         return try await answer(to: call, within: limit) {
-            var left = size ?? .max
-            return try await caller.download(call, named: own.url, redirects: Self.redirects) { chunk in
-                _ = try file.writeAll(chunk.readableBytesView)
-                left -= chunk.readableBytes
-                return left > 0
+            let send = { (call: HTTPCall) in
+                var left = size ?? .max
+                return try await caller.download(call, named: own.url, redirects: Self.redirects) { chunk in
+                    _ = try file.writeAll(chunk.readableBytesView)
+                    left -= chunk.readableBytes
+                    return left > 0
+                }
             }
+            // Another server is given nothing that authenticates.
+            if !call.url.hasSameOrigin(as: own.url) { return try await send(call) }
+            return try await authenticating(call, nil, send)
         }
     }
 
@@ -206,28 +219,48 @@ extension ModelService {
         }
     }
 
+    /// Makes a request that belongs to no single task.
+    private func call(_ method: String, _ path: String) throws(FlowError) -> HTTPCall {
+        let scope: TemplateScope
+        do throws(TemplateError) {
+            scope = try .withoutTask
+        } catch {
+            throw FlowError(type: FlowError.templateType, message: error.description)
+        }
+        return try call(method, path, scope)
+    }
+
+    /// Sends a request; throws ``FlowError`` of type `timeout` if that takes too long.
+    static func withLimit(
+        _ limit: Duration,
+        _ call: HTTPCall,
+        _ send: @escaping @Sendable () async throws -> HTTPAnswer
+    ) async throws -> HTTPAnswer {
+        try await withThrowingTaskGroup(of: HTTPAnswer?.self) { group in
+            group.addTask { try await send() }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let answer = try await group.next() ?? nil else {
+                throw FlowError(
+                    type: FlowError.timeoutType,
+                    message: "\(call.description) took longer than \(limit)",
+                    isRetryable: true
+                )
+            }
+            return answer
+        }
+    }
+
     private func answer(
         to call: HTTPCall,
         within limit: Duration,
         _ send: @escaping @Sendable () async throws -> HTTPAnswer
     ) async throws -> ModelAnswer {
         do {
-            let answer = try await withThrowingTaskGroup(of: HTTPAnswer?.self) { group in
-                group.addTask { try await send() }
-                group.addTask {
-                    try await Task.sleep(for: limit)
-                    return nil
-                }
-                defer { group.cancelAll() }
-                guard let answer = try await group.next() ?? nil else {
-                    throw FlowError(
-                        type: FlowError.timeoutType,
-                        message: "\(call.description) took longer than \(limit)",
-                        isRetryable: true
-                    )
-                }
-                return answer
-            }
+            let answer = try await Self.withLimit(limit, call, send)
             var failure: (any Error)?
             do { try check(answer, to: call) } catch { failure = secrets.masked(error) }
             let json = try? JSON.parse(answer.body)
@@ -242,20 +275,6 @@ extension ModelService {
             )
         } catch {
             throw secrets.masked(error)
-        }
-    }
-}
-
-extension TemplateScope {
-    /// The values for headers of requests that belong to no single task: there are none.
-    fileprivate static var withoutTask: TemplateScope {
-        get throws(FlowError) {
-            do throws(TemplateError) {
-                let record = Record(id: "", kind: .json, bytes: Array("{}".utf8))
-                return try TemplateScope(FlowTask(batch: "none", index: 0, record: record))
-            } catch {
-                throw FlowError(type: FlowError.templateType, message: error.description)
-            }
         }
     }
 }

@@ -6,9 +6,10 @@ package struct ModelService: Sendable {
     package private(set) var base: String
     /// The most bytes of an answer's body.
     package let maximumOutput: Int
-    let secrets: Secrets
     let caller: HTTPCaller
-    private let headers: [(name: String, value: ArgumentTemplate)]
+    private let ownSecrets: Secrets
+    private var authenticator: (any RequestAuthenticator)?
+    private var headers: [(name: String, value: ArgumentTemplate)]
     /// What follows the path of each request, such as `api-version=2026-01-01`; nil if there is nothing.
     private let query: String?
 
@@ -19,6 +20,7 @@ package struct ModelService: Sendable {
         baseURL: String,
         query: String? = nil,
         headers: [(name: String, value: String)],
+        authenticator: (any RequestAuthenticator)? = nil,
         maximumOutput: Int,
         variables: [String: String]
     ) throws(FlowConfigurationProblem) {
@@ -32,7 +34,8 @@ package struct ModelService: Sendable {
         self.base = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
         self.maximumOutput = maximumOutput
         self.headers = try RequestParts.headers(headers, variables)
-        self.secrets = Secrets(variables)
+        self.authenticator = authenticator
+        self.ownSecrets = Secrets(variables)
         self.caller = HTTPCaller(HTTPCaller.Rules(maximumBody: maximumOutput))
     }
 
@@ -52,6 +55,43 @@ package struct ModelService: Sendable {
         return service
     }
 
+    /// Returns another service of the same owner, with the same credentials and without the flow's own headers.
+    ///
+    /// - Parameters:
+    ///   - url: The URL of the service, without a slash at its end.
+    ///   - name: The service's name in signatures of AWS.
+    package func at(url: String, named name: String = "") -> ModelService {
+        var service = self
+        service.base = url
+        service.headers = []
+        service.authenticator = authenticator?.serving(name)
+        return service
+    }
+
+    /// The values that no message shows.
+    var secrets: Secrets { authenticator.map { ownSecrets.adding($0.secrets) } ?? ownSecrets }
+
+    /// Returns why the credentials cannot work on this machine; nil if no problem was found.
+    var problem: String? { authenticator?.problem().map { ownSecrets.masked($0) } }
+
+    /// Sends a request with what authenticates it, and once more if it was refused for credentials that can be renewed.
+    ///
+    /// - Parameters:
+    ///   - call: The request.
+    ///   - body: The body, if it is streamed.
+    ///   - send: Sends the request that it is given.
+    func authenticating(
+        _ call: HTTPCall,
+        _ body: StreamedBody? = nil,
+        _ send: (HTTPCall) async throws -> HTTPAnswer
+    ) async throws -> HTTPAnswer {
+        guard let authenticator else { return try await send(call) }
+        let authenticated = try await authenticator.authenticated(call, body)
+        let answer = try await send(authenticated)
+        guard await authenticator.learn(from: answer, to: authenticated) else { return answer }
+        return try await send(authenticator.authenticated(call, body))
+    }
+
     /// Sends a request and returns the body of the answer.
     ///
     /// - Throws: ``FlowError`` or ``FlowThrottle``, with messages that contain no secrets.
@@ -64,7 +104,7 @@ package struct ModelService: Sendable {
             var bytes: [UInt8] = []
             request.body.write(to: &bytes)
             call.body = bytes
-            let answer = try await caller.send(call, isTrusted: true)
+            let answer = try await authenticating(call) { try await caller.send($0, isTrusted: true) }
             try check(answer, to: call)
             guard let value = try? JSON.parse(answer.body) else {
                 throw FlowError(
@@ -104,7 +144,10 @@ package struct ModelService: Sendable {
     }
 
     /// Closes the connections.
-    package func shutDown() async { await caller.shutDown() }
+    package func shutDown() async {
+        await authenticator?.shutDown()
+        await caller.shutDown()
+    }
 
     /// Throws the error for an answer that is no success.
     func check(_ answer: HTTPAnswer, to call: HTTPCall) throws {

@@ -95,13 +95,18 @@ enum RetryAfter {
             guard seconds >= 0 else { return nil }
             return min(.milliseconds((min(seconds, 1e6) * 1_000).rounded(.up)), longest)
         }
+        guard let date = date(text) else { return nil }
+        return min(max(.zero, .milliseconds((date.timeIntervalSince(now) * 1_000).rounded(.up))), longest)
+    }
+
+    /// Parses a date in one of the forms of HTTP; returns nil if it is none.
+    static func date(_ text: String) -> Date? {
         for format in ["EEE, dd MMM yyyy HH:mm:ss zzz", "EEEE, dd-MMM-yy HH:mm:ss zzz", "EEE MMM d HH:mm:ss yyyy"] {
             let formatter = DateFormatter()
             formatter.locale = Locale(identifier: "en_US_POSIX")
             formatter.timeZone = TimeZone(secondsFromGMT: 0)
             formatter.dateFormat = format
-            guard let date = formatter.date(from: text) else { continue }
-            return min(max(.zero, .milliseconds((date.timeIntervalSince(now) * 1_000).rounded(.up))), longest)
+            if let date = formatter.date(from: text) { return date }
         }
         return nil
     }

@@ -159,10 +159,15 @@ struct RequestBody: Sendable {
 struct Secrets: Sendable {
     private let values: [String]
 
-    init(_ variables: [String: String]) {
+    init(_ variables: [String: String]) { self.init(Array(variables.values)) }
+
+    private init(_ values: [String]) {
         // The longest first, so that no part of one is left if it contains another.
-        values = variables.values.filter { !$0.isEmpty }.sorted { $0.utf8.count > $1.utf8.count }
+        self.values = values.filter { !$0.isEmpty }.sorted { $0.utf8.count > $1.utf8.count }
     }
+
+    /// Returns these values and more.
+    func adding(_ more: [String]) -> Secrets { Secrets(values + more) }
 
     /// Returns the string with `${NAME}` replaced by the values of variables.
     static func filled(_ text: String, with variables: [String: String]) -> String {
