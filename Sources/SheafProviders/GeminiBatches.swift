@@ -196,24 +196,7 @@ package struct GeminiBatches: ModelBatches {
         let code = error["code"]?.intValue ?? 2
         // It was cancelled, which says nothing about the request.
         if code == 1 { return BatchRow(id: id, content: .notRun) }
-        return BatchRow(id: id, content: .answer(status: status(ofCode: code), body: ["error": error]))
-    }
-
-    /// Returns the status with which a live request would fail, for a code of `google.rpc.Code`, which may be a status.
-    private static func status(ofCode code: Int) -> Int {
-        switch code {
-        case 400..<600: code
-        case 3, 9, 11: 400
-        case 16: 401
-        case 7: 403
-        case 5: 404
-        case 6, 10: 409
-        case 8: 429
-        case 12: 501
-        case 14: 503
-        case 4: 504
-        default: 500
-        }
+        return BatchRow(id: id, content: .answer(status: GoogleCode.status(code), body: ["error": error]))
     }
 
     // MARK: Answers
@@ -252,7 +235,7 @@ package struct GeminiBatches: ModelBatches {
         case "SUCCEEDED", "PARTIALLY_SUCCEEDED", "EXPIRED", "CANCELLED": return .ended
         case "FAILED":
             let message = error?["message"]?.stringValue ?? "no reason is given"
-            let status = error?["code"]?.intValue.map(status(ofCode:)) ?? 400
+            let status = error?["code"]?.intValue.map(GoogleCode.status) ?? 400
             return [408, 409, 429].contains(status) || status >= 500 ? .refusedForNow(message) : .refused(message)
         default: return .running
         }

@@ -77,9 +77,11 @@ extension ModelBatches {
         }
     }
 
-    /// Returns whether a 400 reports a quota that is used up for now, as Azure does.
+    /// Returns whether a 400 reports a quota that is used up for now, as Azure and AWS do.
     private static func isOverQuota(_ answer: ModelAnswer) -> Bool {
         guard answer.status == 400 else { return false }
+        // AWS names its errors in a header, with a URL after some of them.
+        if answer.header("x-amzn-errortype")?.hasPrefix("ServiceQuotaExceededException") == true { return true }
         return ["token_limit_exceeded", "quotaExceeded"].contains { name in
             answer.json?["error"]?["code"]?.stringValue == name || answer.reason?.contains(name) == true
         }
@@ -122,22 +124,26 @@ extension ModelBatches {
     /// - Parameters:
     ///   - location: The path of the file below the base URL, or its URL.
     ///   - id: The member of a line that holds the request's id.
+    ///   - store: The service that has the file; nil means that of the models.
+    ///   - overhead: What a line has besides the answer, in bytes.
     ///   - counts: Is increased by what was read.
     ///   - row: Reads a line; returns nil if it is no result.
     ///   - each: Is given each result.
     func readLines(
         of location: String,
         id: String = "custom_id",
+        from store: ModelService? = nil,
+        overhead: Int = Self.lineOverhead,
         into counts: inout RowCounts,
         _ row: ([UInt8]) -> BatchRow?,
         _ each: (BatchRow) async throws -> Void
     ) async throws {
         let spool = try SpoolFile()
         _ = try await attempt {
-            try await service.download(location, to: spool.descriptor, within: Self.patience.transfer)
+            try await (store ?? service).download(location, to: spool.descriptor, within: Self.patience.transfer)
         }
         var read = RowCounts()
-        try await spool.readLines(atMost: service.maximumOutput + Self.lineOverhead) { line, isTooLong in
+        try await spool.readLines(atMost: service.maximumOutput + overhead) { line, isTooLong in
             if let row = isTooLong ? tooLong(line, id) : row(line) {
                 read.rows += 1
                 try await each(row)
