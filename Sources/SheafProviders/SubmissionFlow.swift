@@ -114,7 +114,9 @@ package struct SubmissionFlow: SubmittingFlow, ExaminableFlow, LoggingFlow {
         }
     }
 
-    package func examine() -> FlowExamination { FlowExamination(use: provider.use) }
+    package func examine() -> FlowExamination {
+        FlowExamination(use: provider.use, problem: modelFlow.examine().problem)
+    }
 
     package func shutDown() async { await provider.shutDown() }
 }
