@@ -24,6 +24,13 @@ class Server(Handler):
         gemini = re.fullmatch(r"/v1beta/models/([\w.-]+):(\w+)", url.path)
         if gemini:
             return self.on_gemini(*gemini.groups(), json.loads(body))
+        vertex = re.fullmatch(r"/v1/projects/p/locations/l/publishers/google/models/([\w.-]+):(\w+)", url.path)
+        if vertex:
+            self.is_vertex = True
+            return self.on_gemini(*vertex.groups(), json.loads(body))
+        bedrock = re.fullmatch(r"/model/([\w.%-]+)/converse", url.path)
+        if bedrock:
+            return self.on_bedrock(urllib.parse.unquote(bedrock.group(1)), json.loads(body))
         azure = re.fullmatch(r"/openai/deployments/([\w.-]+)/chat/completions", url.path)
         if azure and "api-version" in query:
             deployed = {**json.loads(body), "model": azure.group(1)}
@@ -201,9 +208,13 @@ class Server(Handler):
         else:
             texts = [part["content"]["parts"][0]["text"] for part in request.get("requests", [request])]
             number = int(texts[0])
-        refusal = self.refusal(number, self.headers.get("x-goog-api-key"))
+        is_vertex = getattr(self, "is_vertex", False)
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ") if is_vertex else None
+        refusal = self.refusal(number, key or self.headers.get("x-goog-api-key"))
         if refusal:
             status, _, message, headers = refusal
+            if is_vertex and status == 401:
+                return self.answer(401, {"error": {"code": 401, "message": message, "status": "UNAUTHENTICATED"}})
             # A wrong key is a bad request, and the time to wait is in the body.
             details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo",
                         "retryDelay": headers["Retry-After"] + "s"}] if headers else []
@@ -233,6 +244,30 @@ class Server(Handler):
         names = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
         self.answer(status, {"error": {"code": status, "message": message, "status": names[status],
                                        "details": details}})
+
+    def on_bedrock(self, model, request):
+        names = {400: "ValidationException", 401: "AccessDeniedException", 429: "ThrottlingException",
+                 500: "InternalServerException"}
+        if set(request) - {"messages", "system", "inferenceConfig", "toolConfig"}:
+            return self.answer(400, {"message": "an extraneous key is not permitted"})
+        number = int(request["messages"][-1]["content"][0]["text"])
+        credential = re.match(r"AWS4-HMAC-SHA256 Credential=([^/]+)/", self.headers.get("Authorization", ""))
+        refusal = self.refusal(number, credential and credential.group(1))
+        if refusal:
+            status, _, message, headers = refusal
+            headers = {"x-amzn-ErrorType": names[status], **headers}
+            return self.answer(403 if status == 401 else status, {"message": message}, headers)
+        system = request.get("system", [{"text": "-"}])[0]["text"]
+        content, reason = [{"text": f"{system}: "}, {"text": str(number)}], "end_turn"
+        if "toolConfig" in request:
+            tool = request["toolConfig"]["tools"][0]["toolSpec"]
+            assert tool["inputSchema"]["json"]["type"] == "object"
+            content, reason = [{"toolUse": {"toolUseId": "t1", "name": tool["name"], "input": {"n": number}}}], "tool_use"
+        self.answer(200, {
+            "output": {"message": {"role": "assistant", "content": content}}, "stopReason": reason,
+            "metrics": {"latencyMs": 1}, "usage": {"inputTokens": number, "outputTokens": number % 7 + 1,
+                                                   "totalTokens": number + number % 7 + 1, "cacheReadInputTokens": 1},
+        })
 
 
 

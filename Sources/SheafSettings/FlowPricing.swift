@@ -85,7 +85,7 @@ package struct FlowPricing: Sendable {
         private static func limit(of body: JSONValue) -> Int? {
             let limits = [
                 body["max_completion_tokens"], body["max_tokens"], body["max_output_tokens"],
-                body["generationConfig"]?["maxOutputTokens"],
+                body["generationConfig"]?["maxOutputTokens"], body["inferenceConfig"]?["maxTokens"],
             ]
             return limits.lazy.compactMap { $0?.intValue }.first.map { $0 * max(1, body["n"]?.intValue ?? 1) }
         }

@@ -231,7 +231,8 @@ package struct Settings: Sendable {
         let entries = try member?.members("a map of flows by name") ?? []
         // The secrets of one flow are kept from the programs of all flows.
         let withheld = entries.reduce(into: withheldVariables) { names, entry in
-            names.formUnion(FlowSecrets(in: entry.value.node, kinds: kinds).names)
+            let secrets = FlowSecrets(in: entry.value.node, kinds: kinds)
+            names.formUnion(secrets.names + secrets.optionalNames)
         }
         for entry in entries {
             guard let name = Name(entry.name) else {

@@ -18,9 +18,19 @@ import Testing
     private static func base(_ provider: ChatProvider, _ server: ModelServer) -> String {
         switch provider {
         case .openai: "\(server.url)/v1/"
-        case .anthropic, .gemini, .azure: server.url
+        case .anthropic, .gemini, .azure, .vertex, .bedrock: server.url
         case .mistral: "\(server.url)/mistral/v1"
         }
+    }
+
+    private static func cloud(_ provider: ChatProvider, key: String) -> CloudOptions {
+        var options = CloudOptions()
+        if provider == .vertex { (options.project, options.location) = ("p", "l") }
+        if provider == .bedrock {
+            options.region = "us-east-1"
+            (options.accessKey, options.secretKey) = (key, key)
+        }
+        return options
     }
 
     private func flow(
@@ -32,7 +42,8 @@ import Testing
         try ChatFlow(
             provider: provider,
             baseURL: Self.base(provider, server),
-            key: key,
+            cloud: Self.cloud(provider, key: key),
+            key: provider == .bedrock ? nil : key,
             model: "m-{{size}}",
             messages: Self.messages,
             options: options,
@@ -203,7 +214,8 @@ import Testing
             let denied = try #require(
                 await #expect(throws: FlowThrottle.self) { try await run(flow(provider, server, key: "${KEY}-x"), 1) }
             )
-            #expect(denied.needsPeople && denied.message.contains("answered \(provider == .gemini ? 400 : 401)"))
+            let status = [.gemini: 400, .bedrock: 403][provider] ?? 401
+            #expect(denied.needsPeople && denied.message.contains("answered \(status)"))
             #expect(!denied.message.contains(ModelServer.key) && denied.message.contains("***"))
         }
     }

@@ -10,8 +10,12 @@ import Testing
         case anthropic = "anthropic==2.14.0"
         case gemini = "google-genai==3.6.1"
         case mistral = "mistralai==3.7.0"
+        case bedrock = "boto3==1.44.8"
+        case vertex = "google-cloud-storage==3.17.1"
 
         var name: String { String(rawValue.prefix { $0 != "=" }) }
+        /// All that is installed: Vertex AI has one library for models and one for files.
+        var packages: [String] { self == .vertex ? [rawValue, Library.gemini.rawValue] : [rawValue] }
     }
 
     /// Whether `make test-sdks` asks for the newest versions.
@@ -33,19 +37,19 @@ import Testing
 
     /// Returns the Python of an environment with the library, kept between runs in the build folder.
     private static func python(_ library: Library, _ bench: Workbench) async throws -> String {
-        let package = isNewest ? library.name : library.rawValue
-        let home = "\(folder)/../../.build/python-\(package)"
+        let packages = library.packages.map { isNewest ? String($0.prefix { $0 != "=" }) : $0 }
+        let home = "\(folder)/../../.build/python-\(packages.joined(separator: "-"))"
         let isComplete = isNewest ? "false" : "[ -e '\(home)/is-complete' ]"
         let run = try await bench.shell(
             """
             \(isComplete) && exit 0
             [ -x '\(home)/bin/python' ] || python3 -m venv --clear '\(home)' &&
-            '\(home)/bin/python' -m pip install --quiet --disable-pip-version-check --upgrade '\(package)' &&
+            '\(home)/bin/python' -m pip install --quiet --disable-pip-version-check --upgrade \(packages.joined(separator: " ")) &&
             touch '\(home)/is-complete'
             """,
             limit: .seconds(180)
         )
-        try #require(run.code == 0, "\(package) cannot be installed from PyPI: \(run.output)\(run.talk)")
+        try #require(run.code == 0, "\(packages) cannot be installed from PyPI: \(run.output)\(run.talk)")
         return "\(home)/bin/python"
     }
 }

@@ -9,7 +9,7 @@ lock = threading.RLock()
 options = {"state_time": 0.02}
 files, jobs = {}, {}
 seen, paid = set(), {}
-log = {"uploads": 0, "creates": 0, "polls": 0, "cancels": 0, "deletes": 0, "downloads": 0, "lists": 0,
+log = {"uploads": 0, "creates": 0, "polls": 0, "cancels": 0, "deletes": 0, "downloads": 0, "lists": 0, "tokens": 0,
        "refused": 0, "strangers": []}
 
 

@@ -32,20 +32,26 @@ unknown_state     batches have a state that does not exist
 redirect          downloads are redirected to this URL, followed by the path; or results_url leads there
 relative          results_url is a path
 retry_after       polls ask for so many seconds until the next one
-late_output       ended batches of Gemini name no file with results yet
+late_output       ended batches of Gemini and Vertex AI name no file with results yet
 upload_host       the host that Gemini names for an upload
+vertex_key        the public key of the account of Vertex AI: {"n": HEX, "e": 65537}
+token_time        seconds for which a token is valid, and token_says the seconds that are reported instead
+fail_token        exchanges for a token get 503
+manifest_only     jobs of Bedrock have no counts, but their manifest has
+minimum           the fewest requests of a job of Bedrock
+token             the session token of Bedrock's access key
 plain             no request fails
 """
 import json, pathlib, re, sys, time, urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
-import anthropic, azure, common, gemini, mistral, openai
+import anthropic, azure, bedrock, common, gemini, mistral, openai, vertex
 from common import ERROR, JUNK, lock, log, options
 from listener import Handler, announce, listen
 
 # Each has ROUTES, lists of a method, a pattern of the path and a handler; `is_authorized` and `refuse`.
-PROVIDERS = [anthropic, azure, gemini, mistral, openai]
+PROVIDERS = [anthropic, azure, bedrock, gemini, mistral, openai, vertex]
 
 
 class Server(Handler):
@@ -90,7 +96,7 @@ class Server(Handler):
         return b"".join(chunks)
 
     def handle_any(self):
-        body = self.body()
+        body = self.content = self.body()
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/control":
             return self.control(body)

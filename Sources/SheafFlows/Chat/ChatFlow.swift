@@ -12,6 +12,7 @@ package struct ChatFlow: ModelFlow {
     private let options: JSONTemplate
     package let service: ModelService
     package let path: String
+    package let cloud: ModelCloud?
 
     /// Defines a flow.
     ///
@@ -19,6 +20,7 @@ package struct ChatFlow: ModelFlow {
     ///   - provider: The API that the service offers.
     ///   - baseURL: The URL of the service; nil means the provider's own.
     ///   - apiVersion: The version of Azure's API; nil means the one that has no versions.
+    ///   - cloud: What is configured about the cloud that runs the models.
     ///   - key: The API key, a template such as `${API_KEY}`; nil if the service needs none.
     ///   - model: The model, a template.
     ///   - messages: A list of messages with `role` and `content`, whose strings are templates; or a template that
@@ -33,6 +35,7 @@ package struct ChatFlow: ModelFlow {
         provider: ChatProvider = .openai,
         baseURL: String? = nil,
         apiVersion: String? = nil,
+        cloud: CloudOptions = CloudOptions(),
         key: String? = nil,
         model: String,
         messages: JSONValue,
@@ -48,7 +51,7 @@ package struct ChatFlow: ModelFlow {
                 ? "streamed answers are not supported" : "set it as a key of the flow, next to 'options'"
             throw FlowConfigurationProblem(.key("options.\(name)"), advice)
         }
-        if provider == .anthropic, options["response_format"] != nil {
+        if provider.hasMessages(model), options["response_format"] != nil {
             throw FlowConfigurationProblem(.key("options.response_format"), "Anthropic's Messages have no such option")
         }
         self.provider = provider
@@ -56,12 +59,15 @@ package struct ChatFlow: ModelFlow {
         self.messages = try ModelTemplates.json(messages, "messages")
         self.options = try ModelTemplates.json(options, "options")
         self.service = try ModelService(
-            baseURL: provider.base(baseURL, version: apiVersion),
+            baseURL: provider.base(baseURL, version: apiVersion, cloud: cloud),
             query: AzureChat.query(version: apiVersion),
             headers: provider.headers(key: key, and: headers),
+            authenticator: provider.authenticator(key: key, cloud: cloud, variables: variables),
             maximumOutput: maximumOutput,
-            variables: variables
+            // The path of a key file is no secret.
+            variables: variables.filter { cloud.credentials?.contains("${\($0.key)}") != true }
         )
+        self.cloud = try provider.cloud(cloud)
         self.path =
             switch provider {
             case .openai: OpenAIChat.path
@@ -69,6 +75,8 @@ package struct ChatFlow: ModelFlow {
             case .gemini: GeminiChat.path
             case .mistral: MistralChat.path
             case .azure: AzureChat.path(OpenAIChat.path, version: apiVersion)
+            case .vertex: VertexChat.path
+            case .bedrock: BedrockChat.path
             }
     }
 
@@ -90,6 +98,8 @@ package struct ChatFlow: ModelFlow {
             case .anthropic: try AnthropicChat.answer(answer).output
             case .gemini: try GeminiChat.answer(answer).output
             case .mistral: try MistralChat.answer(answer).output
+            case .vertex: try VertexChat.answer(answer).output
+            case .bedrock: try BedrockChat.answer(answer, model: fixedModel).output
             }
         } catch {
             throw service.masked(error)
@@ -97,7 +107,9 @@ package struct ChatFlow: ModelFlow {
     }
 
     /// Returns the model and the URL of the service, which was checked when the flow was defined.
-    package func examine() -> FlowExamination { FlowExamination(use: "asks \(model.text) at \(service.base)") }
+    package func examine() -> FlowExamination {
+        FlowExamination(use: "asks \(model.text) at \(service.base)", problem: service.problem)
+    }
 
     /// Closes the connections.
     package func shutDown() async { await service.shutDown() }
@@ -132,6 +144,8 @@ package struct ChatFlow: ModelFlow {
             case .azure:
                 path = try AzureChat.filled(path, model: model)
                 body = OpenAIChat.request(model: model, messages: messages, options: options)
+            case .vertex: return (scope, try VertexChat.request(model: model, messages: messages, options: options))
+            case .bedrock: return (scope, try BedrockChat.request(model: model, messages: messages, options: options))
             }
             return (scope, ModelRequest(model: model, path: path, body: body))
         } catch {

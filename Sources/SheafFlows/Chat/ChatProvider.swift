@@ -13,6 +13,10 @@ package enum ChatProvider: String, Sendable, CaseIterable {
     case mistral
     /// Azure OpenAI: OpenAI's chat completions and embeddings, at a resource of the user's.
     case azure
+    /// Models of Google and Anthropic in a project of Google Cloud.
+    case vertex
+    /// Models on Amazon Bedrock.
+    case bedrock
 
     /// The URL of the provider's own service; nil if it has none that all users share.
     package var baseURL: String? {
@@ -21,7 +25,7 @@ package enum ChatProvider: String, Sendable, CaseIterable {
         case .anthropic: "https://api.anthropic.com"
         case .gemini: "https://generativelanguage.googleapis.com"
         case .mistral: "https://api.mistral.ai/v1"
-        case .azure: nil
+        case .azure, .vertex, .bedrock: nil
         }
     }
 
@@ -30,9 +34,23 @@ package enum ChatProvider: String, Sendable, CaseIterable {
     /// - Parameters:
     ///   - configured: The configured URL; nil means the provider's own.
     ///   - version: The configured version of Azure's API.
-    func base(_ configured: String?, version: String?) throws(FlowConfigurationProblem) -> String {
+    ///   - cloud: What is configured about the cloud.
+    func base(
+        _ configured: String?,
+        version: String?,
+        cloud: CloudOptions = CloudOptions()
+    ) throws(FlowConfigurationProblem) -> String {
+        try cloud.check(for: self)
         if version != nil, self != .azure {
             throw FlowConfigurationProblem(.key("api_version"), "only provider: azure has versions")
+        }
+        if self == .vertex { return try VertexChat.base(configured, cloud) }
+        if self == .bedrock {
+            return try ModelCloud.url(
+                configured,
+                or: BedrockChat.url("bedrock-runtime", BedrockChat.region(cloud)),
+                "base_url"
+            )
         }
         guard let url = configured ?? baseURL else {
             throw FlowConfigurationProblem(
@@ -43,7 +61,46 @@ package enum ChatProvider: String, Sendable, CaseIterable {
         return switch self {
         case .gemini: GeminiChat.base(url)
         case .azure: AzureChat.base(url, version: version)
-        case .openai, .anthropic, .mistral: url
+        case .openai, .anthropic, .mistral, .vertex, .bedrock: url
+        }
+    }
+
+    /// Returns what authenticates requests, if that is no header that stays the same.
+    func authenticator(
+        key: String?,
+        cloud: CloudOptions,
+        variables: [String: String]
+    ) throws(FlowConfigurationProblem) -> (any RequestAuthenticator)? {
+        switch self {
+        case .vertex: return try VertexChat.authenticator(key: key, cloud, variables)
+        case .bedrock:
+            if key != nil {
+                throw FlowConfigurationProblem(
+                    .key("api_key"),
+                    "provider: bedrock has access_key and secret_key instead"
+                )
+            }
+            return try BedrockChat.authenticator(cloud, variables)
+        case .openai, .anthropic, .gemini, .mistral, .azure: return nil
+        }
+    }
+
+    /// Returns what jobs of many requests need; nil if that is nothing that is configured.
+    func cloud(_ options: CloudOptions) throws(FlowConfigurationProblem) -> ModelCloud? {
+        switch self {
+        case .vertex: try ModelCloud(options, scheme: "gs", storageURL: "https://storage.googleapis.com")
+        case .bedrock: try BedrockChat.cloud(options)
+        case .openai, .anthropic, .gemini, .mistral, .azure: nil
+        }
+    }
+
+    /// Returns whether a model is asked with Anthropic's Messages.
+    func hasMessages(_ model: String) -> Bool {
+        switch self {
+        case .anthropic: true
+        case .vertex: VertexChat.isClaude(model)
+        case .bedrock: BedrockChat.isClaude(model)
+        case .openai, .gemini, .mistral, .azure: false
         }
     }
 
@@ -59,6 +116,8 @@ package enum ChatProvider: String, Sendable, CaseIterable {
         case .anthropic: [("anthropic-version", "2023-06-01")] + (key.map { [("x-api-key", $0)] } ?? [])
         case .gemini: key.map { [("x-goog-api-key", $0)] } ?? []
         case .azure: key.map { [("api-key", $0)] } ?? []
+        // Requests are authenticated when they are sent.
+        case .vertex, .bedrock: []
         }
     }
 }

@@ -41,6 +41,9 @@ package struct EmbeddingFlow: ModelFlow {
         if provider == .anthropic {
             throw FlowConfigurationProblem(.key("provider"), "Anthropic has no embeddings")
         }
+        if provider == .vertex || provider == .bedrock {
+            throw FlowConfigurationProblem(.key("provider"), "embeddings of this provider are not supported")
+        }
         for name in ["model", "input"] where options[name] != nil {
             throw FlowConfigurationProblem(.key("options.\(name)"), "set it as a key of the flow, next to 'options'")
         }

@@ -13,6 +13,8 @@ package protocol ModelFlow: ExaminableFlow {
     var fixedModel: String? { get }
     /// Whether answers have tokens of their own that are paid for; embeddings have none.
     var hasOutputTokens: Bool { get }
+    /// What jobs of a cloud need; nil if the service needs nothing that is configured.
+    var cloud: ModelCloud? { get }
 
     /// Returns the request for a task.
     ///
@@ -20,6 +22,10 @@ package protocol ModelFlow: ExaminableFlow {
     func request(for task: FlowTask) throws(FlowError) -> ModelRequest
     /// Returns the output of a task for the body of a successful answer.
     func output(of answer: JSONValue, for task: FlowTask) throws(FlowError) -> FlowOutput
+}
+
+extension ModelFlow {
+    package var cloud: ModelCloud? { nil }
 }
 
 /// A request to a service of models.

@@ -57,6 +57,8 @@ enum BulkReader {
         case .anthropic: (AnthropicBatches.limits, "256MB", { AnthropicBatches($0, limits: $1) })
         case .gemini: (GeminiBatches.limits, "2GB", { GeminiBatches($0, limits: $1) })
         case .mistral: (MistralBatches.limits, "512MB", { MistralBatches($0, limits: $1) })
+        case .vertex: (VertexBatches.limits, "1GB", { VertexBatches($0, limits: $1) })
+        case .bedrock: (BedrockBatches.limits, "1GB", { BedrockBatches($0, limits: $1) })
         }
     }
 

@@ -12,6 +12,10 @@ package protocol FlowKind: Sendable {
     var options: [String] { get }
     /// Whether the value of the key may contain secrets as `${NAME}`.
     var hasSecrets: Bool { get }
+    /// Returns the variables of the environment that a value of the key uses without naming them.
+    ///
+    /// - Parameter parts: The strings and numbers in the value, by key.
+    func impliedVariables(in parts: [String: String]) -> ImpliedVariables
     /// The time-out of an attempt if the entry has none; nil means no time-out.
     var timeout: Duration? { get }
 
@@ -30,9 +34,20 @@ extension FlowKind {
     package var options: [String] { [] }
     package var hasSecrets: Bool { false }
     package var timeout: Duration? { nil }
+    package func impliedVariables(in parts: [String: String]) -> ImpliedVariables {
+        ImpliedVariables()
+    }
     package func isSelected(by value: SettingsReader) throws(SettingsError) -> Bool { true }
     package func warnings(of flow: any Flow, in entry: FlowEntry) -> [SettingsError] { [] }
     package func canFail(with type: String) -> Bool { false }
+}
+
+/// The variables of the environment that a flow uses without naming them.
+package struct ImpliedVariables: Sendable {
+    /// Those that a worker needs.
+    package var needed: [String] = []
+    /// Those that may be unset.
+    package var optional: [String] = []
 }
 
 /// The kinds of flow that a configuration may use.

@@ -194,17 +194,26 @@ package struct FlowEntry {
 struct FlowSecrets: Sendable {
     /// The names, in the order of the file.
     let names: [String]
+    /// The names of those that a flow can do without.
+    let optionalNames: [String]
 
     /// Finds the names in the parts of a flow in which they are replaced.
     init(in flow: SettingsNode, kinds: FlowKinds) {
         var names: [String] = []
+        var optional: [String] = []
         if case .mapping(let members) = flow.value {
             for kind in kinds.list where kind.hasSecrets {
                 guard let node = members[kind.key], case .mapping(let parts) = node.value else { continue }
                 for (key, part) in parts where !Self.literalKeys.contains(key) { Self.collect(part, into: &names) }
+                var texts: [String: String] = [:]
+                for (key, part) in parts { if case .scalar(let scalar) = part.value { texts[key] = scalar.text } }
+                let implied = kind.impliedVariables(in: texts)
+                names += implied.needed.filter { !names.contains($0) }
+                optional += implied.optional
             }
         }
         self.names = names
+        optionalNames = optional
     }
 
     /// The parts in which `${NAME}` is literal text.
@@ -212,7 +221,7 @@ struct FlowSecrets: Sendable {
 
     /// Returns the values of those that are set.
     func values(_ environment: [String: String]) -> [String: String] {
-        environment.filter { names.contains($0.key) }
+        environment.filter { names.contains($0.key) || optionalNames.contains($0.key) }
     }
 
     private static func collect(_ node: SettingsNode, into names: inout [String]) {

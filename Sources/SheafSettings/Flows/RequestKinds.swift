@@ -57,16 +57,22 @@ struct ChatKind: ModelKind {
         "provider", "base_url", "api_version", "api_key", "model", "system", "prompt", "messages", "options", "headers",
     ]
 
+    func impliedVariables(in parts: [String: String]) -> ImpliedVariables {
+        CloudReader.impliedVariables(in: parts)
+    }
+
     func read(_ entry: FlowEntry) throws(SettingsError) -> any Flow {
-        let request = try RequestReader(entry, knowing: Self.keys)
+        let request = try RequestReader(entry, knowing: Self.keys + CloudReader.keys)
         let provider = try request.provider()
         let model = try request.model()
+        let cloud = try CloudReader.options(request.keys, for: provider, entry)
         let messages = try Self.messages(entry.value, request.keys)
         let flow = try request.placing { () throws(FlowConfigurationProblem) in
             try ChatFlow(
                 provider: provider,
                 baseURL: model.baseURL,
                 apiVersion: model.apiVersion,
+                cloud: cloud,
                 key: model.key,
                 model: model.name,
                 messages: messages,
@@ -76,7 +82,9 @@ struct ChatKind: ModelKind {
                 variables: entry.variables
             )
         }
-        return try BulkReader.flow(flow, of: provider, entry)
+        let read = try BulkReader.flow(flow, of: provider, entry)
+        if read is any BulkFlow { try CloudReader.check(cloud, for: provider, entry) }
+        return read
     }
 
     /// Returns the messages: as they are, or made of `system` and `prompt`.
@@ -141,10 +149,17 @@ struct EmbeddingKind: ModelKind {
 protocol ModelKind: RequestKind {}
 
 extension ModelKind {
+    private static var types: [String] {
+        [
+            "credentials", "not-run", "request-failed", "request-too-large", "results-gone", "submission-failed",
+            "submission-gone", "submission-too-small",
+        ]
+    }
+
     var options: [String] { ["max_output", BulkReader.key] }
 
     func canFail(with type: String) -> Bool {
-        isStatus(type) || ["not-run", "request-failed", "submission-failed", "submission-gone"].contains(type)
+        isStatus(type) || Self.types.contains(type)
     }
 }
 
