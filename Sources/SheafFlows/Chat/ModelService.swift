@@ -154,7 +154,9 @@ package struct ModelService: Sendable {
         let body = (try? JSON.parse(answer.body)) ?? .null
         let failure = HTTPFailure.of(answer, to: call, secrets: secrets, reason: Self.reason(in: body))
         guard let failure else { return }
-        if answer.status == 401 || Self.hasWrongKey(body) {
+        // AWS, which names its errors in a header, has only 403 for keys.
+        let isRefusedByAWS = answer.status == 403 && answer.header("x-amzn-errortype") != nil
+        if answer.status == 401 || isRefusedByAWS || Self.hasWrongKey(body) {
             // Every task would fail like this one, so all wait until the key is right.
             var throttle = FlowThrottle(message: "\((failure as? FlowError)?.message ?? "\(failure)"); \(Self.advice)")
             throttle.needsPeople = true
