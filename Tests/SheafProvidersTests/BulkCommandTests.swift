@@ -40,9 +40,12 @@ import Testing
 
         var testDescription: String { "\(provider), \(point)" }
 
-        static let all = [ProviderKind.openai, .anthropic].flatMap { provider in
-            Point.allCases.filter { $0 != .upload || provider.hasFiles }.map { Killing(provider: provider, point: $0) }
-        } + [.vertex, .bedrock].map { Killing(provider: $0, point: .creation) }
+        static let all =
+            [ProviderKind.openai, .anthropic].flatMap { provider in
+                Point.allCases.filter { $0 != .upload || provider.hasFiles }.map {
+                    Killing(provider: provider, point: $0)
+                }
+            } + [.vertex, .bedrock].map { Killing(provider: $0, point: .creation) }
     }
 
     private static func configuration(_ server: BatchServer, _ provider: ProviderKind) -> String {
