@@ -72,7 +72,9 @@ struct PageTests {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         try configuration.write(to: folder.appending(path: "sheaf.yaml"), atomically: true, encoding: .utf8)
-        let keys = ["RABBITMQ_PASSWORD", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
+        let keys = [
+            "RABBITMQ_PASSWORD", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+        ]
         let secrets = Dictionary(uniqueKeysWithValues: keys.map { ($0, "secret") })
         let environment = secrets.merging(["ITEMS_PORT": "8080"]) { $1 }
         let settings = try Settings.load(environment: environment, directory: folder.path)
