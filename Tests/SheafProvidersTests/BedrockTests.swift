@@ -106,8 +106,8 @@ import Testing
             try await bench.run(0..<5, by: BedrockBatches(flow))
             #expect(bench.results.values.allSatisfy { $0[0].isSuccess } && bench.results.count == 5)
             let without = try Self.flow(server)
-            let error = await #expect(throws: FlowError.self) { try await without.run(SubmissionBench.task(1)) }
-            #expect(error?.type == "http-403" && error?.message.contains("security token") == true)
+            let error = await #expect(throws: FlowThrottle.self) { try await without.run(SubmissionBench.task(1)) }
+            #expect(error?.needsPeople == true && error?.message.contains("security token") == true)
             await without.shutDown()
         }
     }
@@ -116,12 +116,11 @@ import Testing
     func wrongSecret() async throws {
         try await BatchServer.with { server in
             let flow = try Self.flow(server) { $0.secretKey = "wrong" }
-            let error = await #expect(throws: FlowError.self) { try await flow.run(SubmissionBench.task(1)) }
-            #expect(error?.type == "http-403" && error?.message.contains("does not match") == true)
+            let error = await #expect(throws: FlowThrottle.self) { try await flow.run(SubmissionBench.task(1)) }
+            #expect(error?.needsPeople == true && error?.message.contains("does not match") == true)
             let bench = SubmissionBench(server, .bedrock)
             try await bench.run(0..<1, by: BedrockBatches(flow))
-            #expect(bench.error(0)?.type == "http-403")
-            #expect(bench.error(0)?.message.contains("SignatureDoesNotMatch") == true)
+            #expect(bench.results[0] == nil && bench.throttle(0)?.contains("SignatureDoesNotMatch") == true)
         }
     }
 

@@ -81,8 +81,8 @@ import Testing
     @Test("A token that is refused is replaced, once")
     func refusedTokens() async throws {
         try await with(["plain": true, "token_time": 0, "token_says": 3_600]) { flow, server in
-            let error = await #expect(throws: FlowError.self) { try await Self.text(flow, 1) }
-            #expect(error?.type == "http-401" && error?.message.contains("ya29") == false)
+            let error = await #expect(throws: FlowThrottle.self) { try await Self.text(flow, 1) }
+            #expect(error?.message.contains("answered 401") == true && error?.message.contains("ya29") == false)
             #expect(try await server.count("tokens") == 2)
             try await server.set(["token_time": 3_600])
             #expect(try await Self.text(flow, 2) == "m: 2")
