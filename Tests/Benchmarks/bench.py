@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 
+import bulking
 import children
 import copying
 import embedded
@@ -40,6 +41,7 @@ GROUPS = [
     ({"15"}, serving.measure_transfers),
     ({"16"}, serving.measure_answers),
     ({"17"}, observing.measure),
+    ({"18"}, bulking.measure),
 ]
 HEAD = ["row", "work", "figure", "target", "", "seen (medians)"]
 

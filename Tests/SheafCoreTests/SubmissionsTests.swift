@@ -4,12 +4,17 @@ import Testing
 @Suite("The log of submissions") struct SubmissionsTests {
     private let start = Timestamp(milliseconds: 1_700_000_000_000)
 
-    private func entry(_ event: SubmissionEntry.Event, key: String = "k", after seconds: Int = 0) -> SubmissionEntry {
+    private func entry(
+        _ event: SubmissionEntry.Event,
+        key: String = "k",
+        bulk: String = "bulk1",
+        after seconds: Int = 0
+    ) -> SubmissionEntry {
         SubmissionEntry(
             key: key,
             batch: "b",
             flow: "f",
-            bulk: "bulk1",
+            bulk: bulk,
             at: start + .seconds(seconds),
             by: "w",
             event: event
@@ -45,7 +50,7 @@ import Testing
     func tokensAreReserved() {
         var submissions = Submissions()
         func apply(_ key: String, _ events: SubmissionEntry.Event...) {
-            for event in events { submissions.apply(entry(event, key: key)) }
+            for event in events { submissions.apply(entry(event, key: key, bulk: key == "again" ? "late" : key)) }
         }
         func ahead(_ key: String) -> [String] { submissions.ahead(of: key).map(\.key) }
         apply("late", .announced(address: "h"))
@@ -63,6 +68,9 @@ import Testing
         #expect(ahead("first") == ["late"])
         apply("first", .ended(answered: 3, missing: 0, usage: Usage()))
         #expect(ahead("second") == ["late"] && submissions["late"]?.tokens == 7)
+        // The bulk of "late" goes on with another one: the end of the first was not recorded.
+        apply("again", .announced(address: "h"), .reserved(tokens: 1, model: "m"))
+        #expect(ahead("again") == ["second"])
     }
 
     @Test("A submission goes from its announcement to its end") func theWholeWay() {

@@ -19,7 +19,7 @@ final class SubmissionRecords: SubmissionRecorder {
 
     func record(_ event: SubmissionEntry.Event, key: String) {
         let time = Timestamp(milliseconds: 0)
-        let entry = SubmissionEntry(key: key, batch: "b1", flow: "f", bulk: "x", at: time, by: "me", event: event)
+        let entry = SubmissionEntry(key: key, batch: "b1", flow: "f", bulk: key, at: time, by: "me", event: event)
         state.withLock { state in
             state.submissions.apply(entry)
             state.events.append(event.type)

@@ -124,11 +124,13 @@ package struct Submissions: Sendable, Equatable {
 
     /// Returns the submissions whose tokens come before those of another one with the same model: the provider has them,
     /// or they have reserved theirs earlier.
+    ///
+    /// A bulk has one submission at a time, so an earlier one of the same bulk has ended, even if the log lacks that.
     package func ahead(of key: String) -> [Submission] {
         guard let own = submissions[key], let place = own.place else { return [] }
         return submissions.values.filter { other in
-            guard other.key != key, other.model == own.model, other.address == own.address, !other.state.isFinal,
-                let otherPlace = other.place
+            guard other.key != key, other.bulk == nil || other.bulk != own.bulk, !other.state.isFinal,
+                other.model == own.model, other.address == own.address, let otherPlace = other.place
             else { return false }
             return otherPlace < place || other.state == .running || other.state == .unclear
         }
