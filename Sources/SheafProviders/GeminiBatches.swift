@@ -217,33 +217,17 @@ package struct GeminiBatches: ModelBatches {
         let phrase = word.uppercased().split(separator: "STATE_", maxSplits: 1).last.map(String.init) ?? ""
         var state = SubmissionState(
             id: String(name.dropFirst("batches/".count)),
-            phase: phase(phrase, json["error"] ?? batch["error"])
+            phase: googlePhase(phrase, json["error"] ?? batch["error"])
         )
         let files = [batch["output"]?["responsesFile"], json["response"]?["responsesFile"]]
             .compactMap { self.name($0, "files/") }
         state.files = files.count == 2 && files[0] == files[1] ? [files[0]] : files
         let stats = batch["batchStats"]
-        let counted = count(stats?["successfulRequestCount"]) + count(stats?["failedRequestCount"])
+        let counted = googleCount(stats?["successfulRequestCount"]) + googleCount(stats?["failedRequestCount"])
         // What has expired or was cancelled may have no file.
         state.counted = state.files.isEmpty && !phrase.hasSuffix("SUCCEEDED") ? 0 : counted
         state.createdAt = time(batch["createTime"])
         return state
-    }
-
-    private static func phase(_ state: String, _ error: JSONValue?) -> SubmissionState.Phase {
-        switch state {
-        case "SUCCEEDED", "PARTIALLY_SUCCEEDED", "EXPIRED", "CANCELLED": return .ended
-        case "FAILED":
-            let message = error?["message"]?.stringValue ?? "no reason is given"
-            let status = error?["code"]?.intValue.map(GoogleCode.status) ?? 400
-            return [408, 409, 429].contains(status) || status >= 500 ? .refusedForNow(message) : .refused(message)
-        default: return .running
-        }
-    }
-
-    /// Reads an amount, which is written as a string.
-    private static func count(_ json: JSONValue?) -> Int {
-        amount(json?.stringValue.flatMap { Int($0) }.map { .integer($0) } ?? json)
     }
 
     /// Returns a name such as `files/abc`; nil if it has another beginning, or cannot be part of a URL.

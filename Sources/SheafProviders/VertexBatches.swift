@@ -242,33 +242,17 @@ package struct VertexBatches: CloudBatches {
             isID(String(match.1))
         else { return nil }
         let phrase = word.uppercased().split(separator: "STATE_", maxSplits: 1).last.map(String.init) ?? ""
-        var state = SubmissionState(id: String(match.1), phase: phase(phrase, json["error"]))
+        var state = SubmissionState(id: String(match.1), phase: googlePhase(phrase, json["error"]))
         if state.phase != .running {
             let directory = json["outputInfo"]?["gcsOutputDirectory"]?.stringValue
             state.files = directory.flatMap { object("\($0)/", "gs") == nil ? nil : [$0] } ?? []
         }
         let stats = json["completionStats"]
-        let counted = count(stats?["successfulCount"]) + count(stats?["failedCount"])
+        let counted = googleCount(stats?["successfulCount"]) + googleCount(stats?["failedCount"])
         // What has failed, expired or was cancelled may have no file.
         let hasSucceeded = phrase.hasSuffix("SUCCEEDED")
         state.counted = state.files.isEmpty && !hasSucceeded ? 0 : max(counted, hasSucceeded ? 1 : 0)
         state.createdAt = time(json["createTime"])
         return state
-    }
-
-    private static func phase(_ state: String, _ error: JSONValue?) -> SubmissionState.Phase {
-        switch state {
-        case "SUCCEEDED", "PARTIALLY_SUCCEEDED", "EXPIRED", "CANCELLED": return .ended
-        case "FAILED":
-            let message = error?["message"]?.stringValue ?? "no reason is given"
-            let status = error?["code"]?.intValue.map(GoogleCode.status) ?? 400
-            return [408, 409, 429].contains(status) || status >= 500 ? .refusedForNow(message) : .refused(message)
-        default: return .running
-        }
-    }
-
-    /// Reads an amount, which is written as a string, and is `-1` if it is unknown.
-    private static func count(_ json: JSONValue?) -> Int {
-        amount(json?.stringValue.flatMap { Int($0) }.map { .integer($0) } ?? json)
     }
 }
