@@ -48,8 +48,8 @@ extension SheafClient {
         return kept
     }
 
-    /// Writes the outcome of a task.
-    package func note(_ status: Outcome.Status, of task: BatchTask) async throws {
+    /// Writes the outcome of a task, at a time by the clock of its worker.
+    package func note(_ status: Outcome.Status, of task: BatchTask, at time: Timestamp = .now) async throws {
         let outcome = Outcome(
             index: task.index,
             generation: task.generation,
@@ -57,8 +57,8 @@ extension SheafClient {
             recordID: task.record.id,
             output: status == .succeeded ? Array("1".utf8) : nil,
             error: status == .failed ? Outcome.Failure(type: "broken", message: "on purpose") : nil,
-            startedAt: .now,
-            finishedAt: .now,
+            startedAt: time,
+            finishedAt: time,
             worker: "hand",
             record: status == .failed ? task.record : nil,
             parameters: status == .failed ? task.parameters : nil

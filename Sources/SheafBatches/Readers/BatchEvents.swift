@@ -116,13 +116,36 @@ private struct BatchEventReader {
     }
 
     func events(_ body: (BatchEvent) async throws -> Void) async throws {
-        var waiting = Self.inOrderOfTime(try await journal())[...]
+        // A batch begins and ends at an offset of its results log: times of the same millisecond, or of another clock, would say
+        // that it ended before its last task.
+        var ends: [Int64: Int64] = [:]
+        var recorded: [BatchEvent] = []
+        try await read(client.names.journal) { entry in
+            let events = journalEvents(entry)
+            recorded += events
+            guard !events.isEmpty else { return }
+            switch JournalEntry(entry.message)?.event {
+            case .created: ends[entry.offset] = 0
+            case .finished(_, let end, _, _, _): ends[entry.offset] = end
+            default: break
+            }
+        }
+        var waiting = Self.inOrderOfTime(recorded)[...]
         var fold = BatchState()
         fold.apply(batch)
         var leases: [String: TaskLease] = [:]
         try await read(client.names.results(batch: batch.id)) { entry in
             for event in resultEvents(entry, &fold, &leases) where concerns(event) {
-                while let next = waiting.first, let at = next.at, let now = event.at, at <= now {
+                while let next = waiting.first {
+                    let isEarlier =
+                        if let end = ends[next.offset] {
+                            end <= entry.offset
+                        } else if let at = next.at, let now = event.at {
+                            at <= now
+                        } else {
+                            false
+                        }
+                    guard isEarlier else { break }
                     try await body(waiting.removeFirst())
                 }
                 try await body(event)
