@@ -62,7 +62,30 @@ struct SchemathesisTests {
         }
     }
 
-    /// Creates dead letters, a batch that has ended with a failure, paused ones, and one whose tasks will ask.
+    /// Creates a batch that no worker runs, with submissions: one that a provider works on, and unclear ones.
+    private static func submit(on client: SheafClient) async throws {
+        let batch = try await client.create(BatchPlan(flow: "summarize", id: "submitted"), records: records(3))
+        let ends: [(key: String, event: SubmissionEntry.Event)] = [
+            ("running", .created(id: "batch_1", requests: 1)), ("unclear1", .unclear("no answer")),
+            ("unclear2", .unclear("no answer")),
+        ]
+        for (key, event) in ends {
+            for event in [SubmissionEntry.Event.announced(address: "http://127.0.0.1:9/v1"), event] {
+                let entry = SubmissionEntry(
+                    key: key,
+                    batch: batch.id,
+                    flow: batch.flow,
+                    at: .now,
+                    by: "w",
+                    event: event
+                )
+                try await client.broker.append(entry.message, to: client.names.submissions)
+            }
+        }
+    }
+
+    /// Creates dead letters, a batch that has ended with a failure, paused ones, one with submissions, and one whose
+    /// tasks will ask.
     private static func prepare(_ stage: Stage, _ client: SheafClient) async throws {
         let failing = try FlowDefinition.work { task in
             if task.record.id != "r0" { throw FlowError(type: "odd", message: "\(task.record.id) is refused") }
@@ -75,6 +98,7 @@ struct SchemathesisTests {
             _ = try await client.create(BatchPlan(flow: "echo", id: id, options: tagged), records: records(3))
             _ = try await client.pause(id.text)
         }
+        try await submit(on: client)
         let buried = try await client.create(BatchPlan(flow: "echo"), records: records(1))
         let junk = Message(id: "j", type: "junk", body: Array("body".utf8))
         try await client.bury([junk, junk, junk], in: buried)

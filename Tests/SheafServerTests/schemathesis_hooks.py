@@ -28,6 +28,7 @@ PARAMETERS = {
     "job": ["0", "1", "2", "r0", "r1", "nothing"],
     "task": ["asking:0", "asking:1", "ended:0", "asking:9", "nothing:0"],
     "number": [0, 1, 2, 99],
+    "submission": ["running", "unclear1", "unclear2", "nothing"],
     "tag": ["team", "team=search", "other=1"],
 }
 

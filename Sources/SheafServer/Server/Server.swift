@@ -109,7 +109,7 @@ package final class Server: Service {
             .register(on: api)
         ControlRoutes(client: client, directory: directory, tasks: tasks, traces: options.traces).register(on: api)
         QuestionRoutes(client: client, directory: directory).register(on: api)
-        SubmissionRoutes(directory: directory).register(on: api)
+        SubmissionRoutes(client: client, directory: directory).register(on: api)
         DeadLetterRoutes(client: client).register(on: api)
         WorkerRoutes(directory: directory, flows: options.flows).register(on: api)
         EventRoutes(hub: hub).register(on: api)

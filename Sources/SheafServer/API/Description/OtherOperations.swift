@@ -43,6 +43,15 @@ extension QuestionRoutes {
 }
 
 extension SubmissionRoutes {
+    private static let submission = Operation.Parameter.path(
+        "submission",
+        .string,
+        "The submission: its `key`, or the provider's id."
+    )
+    private static let id = #"^\.?[A-Za-z0-9_:/-]+(\.[A-Za-z0-9_:/-]+)*\.?$"#
+    private static let author = Schema.string.orNull.optional
+        .about("The author, for the log; by default the name of the token.")
+
     static let operations = [
         Operation(
             method: .get,
@@ -53,7 +62,62 @@ extension SubmissionRoutes {
             parameters: [.batch],
             answers: [.json("The submissions.", .object(["submissions": .list(of: .shape(.submission))]))],
             problems: [404]
-        )
+        ),
+        Operation(
+            method: .get,
+            path: "/api/submissions",
+            id: "listAllSubmissions",
+            summary: "Lists the submissions of all batches, oldest first",
+            tag: "Submissions",
+            answers: [.json("The submissions.", .object(["submissions": .list(of: .shape(.submission))]))]
+        ),
+        Operation(
+            method: .get,
+            path: "/api/submissions/{submission}",
+            id: "getSubmission",
+            summary: "Shows a submission",
+            tag: "Submissions",
+            parameters: [submission],
+            answers: [.json("The submission.", .shape(.submission))],
+            problems: [404]
+        ),
+        Operation(
+            method: .post,
+            path: "/api/submissions/{submission}/cancel",
+            id: "cancelSubmission",
+            summary: "Asks the provider to end a submission; its tasks without a result are submitted again",
+            tag: "Submissions",
+            parameters: [submission],
+            input: .json(.closed(["by": author]), "Who asks.", isOptional: true),
+            answers: [.json("The submission.", .shape(.submission))],
+            problems: [404, 409, 413, 415]
+        ),
+        Operation(
+            method: .post,
+            path: "/api/submissions/{submission}/resolve",
+            id: "resolveSubmission",
+            summary: "Decides about an unclear submission: which one it is, or that it was not created",
+            tag: "Submissions",
+            parameters: [submission],
+            input: .json(
+                Schema.anyOf([
+                    .closed([
+                        "id": .string(matching: id).with("maxLength", .integer(SubmissionEntry.longestID))
+                            .about("The provider's id of the submission."),
+                        "not_created": Schema.constant(false).orNull.optional, "by": author,
+                    ]),
+                    .closed([
+                        "id": Schema.constant(.null).optional,
+                        "not_created": Schema.constant(true)
+                            .about("The provider has no such submission, so its requests are sent again."),
+                        "by": author,
+                    ]),
+                ]),
+                "Either `id` or `not_created`."
+            ),
+            answers: [.json("The submission.", .shape(.submission))],
+            problems: [404, 409, 413, 415]
+        ),
     ]
 }
 
