@@ -23,22 +23,38 @@ struct TaskDelivery: Sendable {
         }
     }
 
+    /// Where deliveries came from that have the same task queue.
+    private final class Source: Sendable {
+        let home: String
+        let queue: QueueKey?
+        let limit: RateLimitKey?
+        let consumer: Int?
+
+        init(_ loaded: Loaded) {
+            home = loaded.delivery.queue
+            queue = loaded.queue
+            limit = loaded.limit
+            consumer = loaded.consumer
+        }
+
+        func isSame(as loaded: Loaded) -> Bool {
+            consumer == loaded.consumer && limit == loaded.limit && queue == loaded.queue
+                && home == loaded.delivery.queue
+        }
+    }
+
     /// What is left in memory of a delivery whose message is in a file.
     private final class Spilled: Sendable {
         let message: SpilledMessage
         let token: Delivery.Token
-        let home: String
         let earlierDeliveries: Int
-        let queue: QueueKey?
-        let consumer: Int?
+        let source: Source
 
-        init(_ loaded: Loaded, _ message: SpilledMessage) {
+        init(_ loaded: Loaded, _ message: SpilledMessage, _ source: Source?) {
             self.message = message
             token = loaded.delivery.token
-            home = loaded.delivery.queue
             earlierDeliveries = loaded.delivery.earlierDeliveries
-            queue = loaded.queue
-            consumer = loaded.consumer
+            self.source = source.flatMap { $0.isSame(as: loaded) ? $0 : nil } ?? Source(loaded)
         }
     }
 
@@ -69,11 +85,16 @@ struct TaskDelivery: Sendable {
 
     private init(_ storage: Storage) { self.storage = storage }
 
-    /// Returns the delivery with its message in a file; the same delivery if it has a permit or a limit, or is spilled
-    /// already.
-    func spilled(to message: SpilledMessage) -> TaskDelivery {
-        guard case .loaded(let loaded) = storage, loaded.permit == nil, loaded.limit == nil else { return self }
-        return TaskDelivery(.spilled(Spilled(loaded, message)))
+    /// Returns the delivery with its message in a file; the same delivery if it has a permit, or is spilled already.
+    ///
+    /// - Parameters:
+    ///   - message: The message in the file.
+    ///   - other: A delivery that may have come from the same queue; the two then share what they have in common.
+    func spilled(to message: SpilledMessage, like other: TaskDelivery?) -> TaskDelivery {
+        guard case .loaded(let loaded) = storage, loaded.permit == nil else { return self }
+        var source: Source?
+        if case .spilled(let spilled) = other?.storage { source = spilled.source }
+        return TaskDelivery(.spilled(Spilled(loaded, message, source)))
     }
 
     /// The message; throws only if it is in a file that cannot be read.
@@ -99,7 +120,7 @@ struct TaskDelivery: Sendable {
     var home: String {
         switch storage {
         case .loaded(let loaded): loaded.delivery.queue
-        case .spilled(let spilled): spilled.home
+        case .spilled(let spilled): spilled.source.home
         }
     }
 
@@ -118,20 +139,26 @@ struct TaskDelivery: Sendable {
     var queue: QueueKey? {
         switch storage {
         case .loaded(let loaded): loaded.queue
-        case .spilled(let spilled): spilled.queue
+        case .spilled(let spilled): spilled.source.queue
         }
     }
 
     /// The permit that was taken with it.
     var permit: Delivery? { if case .loaded(let loaded) = storage { loaded.permit } else { nil } }
+
     /// The rate limit that its call has to keep.
-    var limit: RateLimitKey? { if case .loaded(let loaded) = storage { loaded.limit } else { nil } }
+    var limit: RateLimitKey? {
+        switch storage {
+        case .loaded(let loaded): loaded.limit
+        case .spilled(let spilled): spilled.source.limit
+        }
+    }
 
     /// The number of the consumer that brought it; nil if it was taken alone.
     var consumer: Int? {
         switch storage {
         case .loaded(let loaded): loaded.consumer
-        case .spilled(let spilled): spilled.consumer
+        case .spilled(let spilled): spilled.source.consumer
         }
     }
 }

@@ -135,7 +135,7 @@ struct TaskLedger: Sendable {
             guard case .running(var attempt) = held[delivery.token]?.state else { continue }
             attempt.cancel = nil
             // The results log has it, or may have it: what becomes of it has to be written there.
-            held[delivery.token]?.state = attempt.lease.value == nil ? .waiting : .deferred(attempt)
+            held[delivery.token]?.state = attempt.knownLease == nil ? .waiting : .deferred(attempt)
             stopRunning(attempt.task, delivery.token)
         }
     }
@@ -185,7 +185,7 @@ struct TaskLedger: Sendable {
             return Closed(
                 delivery: delivery,
                 task: attempt?.task,
-                lease: attempt?.lease.value,
+                lease: attempt?.knownLease,
                 isLeased: entry.isLeased,
                 settlement: settlement
             )
@@ -237,7 +237,7 @@ struct TaskLedger: Sendable {
                 (!attempt.lease.isWritten && entry.since < limit)
                     || entry.redeliveries.contains(where: { $0.since < limit })
             else { return nil }
-            return LeaseRequest(delivery: entry.delivery, task: attempt.task, lease: attempt.lease.value)
+            return LeaseRequest(delivery: entry.delivery, task: attempt.task, lease: attempt.knownLease)
         }
     }
 
@@ -254,16 +254,19 @@ struct TaskLedger: Sendable {
     ///
     /// - Parameters:
     ///   - delivery: The task's delivery.
-    ///   - bulkLease: The lease with which the task joins a bulk, instead of the one that was offered.
+    ///   - membership: What the leases have in common of the bulk that the task joins; nil if it joins none.
     /// - Returns: The deliveries to acknowledge and the permits that came with redeliveries; nil if the task ended
     ///   meanwhile.
-    mutating func completeLease(of delivery: TaskDelivery, joining bulkLease: TaskLease? = nil) -> PendingSettlement? {
+    mutating func completeLease(
+        of delivery: TaskDelivery,
+        joining membership: BulkMembership? = nil
+    ) -> PendingSettlement? {
         guard let entry = held[delivery.token], let attempt = entry.attempt,
-            let lease = bulkLease ?? attempt.lease.value
+            let lease = membership.map({ .joined($0) }) ?? attempt.knownLease.map({ Lease.written($0) })
         else { return nil }
         let settlement = entry.leaseSettlement
         if !entry.isLeased { tallies.noteLease(of: delivery.queue) }
-        held[delivery.token]?.attempt?.lease = .written(lease)
+        held[delivery.token]?.attempt?.lease = lease
         if running[attempt.task.batch]?[attempt.task.index] == delivery.token {
             running[attempt.task.batch]?.insert(attempt.task.index, delivery.token, in: lease.bulk)
         }
@@ -286,10 +289,17 @@ struct TaskLedger: Sendable {
     /// - Parameters:
     ///   - task: The task.
     ///   - lease: Its lease.
+    ///   - membership: What the leases of its bulk have in common.
     ///   - queue: The name of the task's queue, to which it returns if it is not run.
     ///   - now: The time.
     /// - Returns: What stands for its delivery.
-    mutating func adopt(_ task: BatchTask, lease: TaskLease, queue: String, now: Instant) -> TaskDelivery {
+    mutating func adopt(
+        _ task: BatchTask,
+        lease: TaskLease,
+        of membership: BulkMembership,
+        queue: String,
+        now: Instant
+    ) -> TaskDelivery {
         adoptions += 1
         // No broker has such an epoch; nothing is ever owed to it, because the task is on its lease.
         let token = Token(epoch: .max, channel: 0, tag: adoptions)
@@ -298,7 +308,8 @@ struct TaskLedger: Sendable {
             from: QueueKey(batch: task.batch, generation: task.generation)
         )
         var entry = Entry(delivery, now)
-        entry.state = .running(Attempt(task: TaskKey(task), number: task.attempt, lease: .written(lease)))
+        let kept = lease.hasDerivedID ? Lease.joined(membership) : .written(lease)
+        entry.state = .running(Attempt(task: TaskKey(task), number: task.attempt, lease: kept))
         hold(entry)
         bulked.insert(token)
         running[task.batch, default: RunningTasks()].insert(task.index, token, in: lease.bulk)
@@ -311,7 +322,7 @@ struct TaskLedger: Sendable {
     }
 
     /// The lease of a task that has begun.
-    func lease(of delivery: TaskDelivery) -> TaskLease? { held[delivery.token]?.attempt?.lease.value }
+    func lease(of delivery: TaskDelivery) -> TaskLease? { held[delivery.token]?.attempt?.knownLease }
 
     /// How many tasks occupy slots on a lease, each one.
     var leasedCount: Int { leased.count }

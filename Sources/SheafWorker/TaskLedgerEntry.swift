@@ -4,6 +4,14 @@ import SheafCore
 
 // MARK: - What the ledger keeps of each delivery
 
+/// What the leases of the tasks of a bulk have in common: tens of thousands of them share one of these.
+final class BulkMembership: Sendable {
+    let bulk: String
+    let worker: String
+
+    init(bulk: String, worker: String) { (self.bulk, self.worker) = (bulk, worker) }
+}
+
 extension TaskLedger {
     enum Lease: Sendable {
         case none
@@ -11,18 +19,24 @@ extension TaskLedger {
         indirect case offered(TaskLease)
         /// In the log, and its delivery acknowledged.
         indirect case written(TaskLease)
+        /// In the log, and its delivery acknowledged; the lease follows from the task and the bulk.
+        case joined(BulkMembership)
 
-        var value: TaskLease? {
+        var isWritten: Bool {
             switch self {
-            case .none: nil
-            case .offered(let lease), .written(let lease): lease
+            case .none, .offered: false
+            case .written, .joined: true
             }
         }
 
-        var isWritten: Bool { if case .written = self { true } else { false } }
-
         /// The bulk that the task has joined.
-        var bulk: String? { if case .written(let lease) = self { lease.bulk } else { nil } }
+        var bulk: String? {
+            switch self {
+            case .none, .offered: nil
+            case .written(let lease): lease.bulk
+            case .joined(let membership): membership.bulk
+            }
+        }
     }
 
     enum PermitHold: Sendable {
@@ -39,6 +53,21 @@ extension TaskLedger {
         var lease = Lease.none
         /// Cancels the attempt, once it is being made.
         var cancel: (@Sendable () -> Void)?
+
+        /// The lease that is, or may be, in the log.
+        var knownLease: TaskLease? {
+            switch lease {
+            case .none: nil
+            case .offered(let lease), .written(let lease): lease
+            case .joined(let membership):
+                TaskLease(
+                    index: task.index,
+                    generation: task.generation,
+                    in: membership.bulk,
+                    worker: membership.worker
+                )
+            }
+        }
     }
 
     enum State: Sendable {

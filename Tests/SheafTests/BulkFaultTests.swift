@@ -170,28 +170,31 @@ import Testing
     }
 
     @Test(
-        "Losing a worker that gathers counts as no attempt, and leads to smaller bulks",
-        arguments: BrokerKind.allCases
+        "Losing a worker that gathers changes nothing, and one whose flow had begun leads to smaller bulks",
+        arguments: BrokerKind.allCases,
+        [false, true]
     )
-    func lostWhileGathering(kind: BrokerKind) async throws {
+    func lostWithoutMemo(kind: BrokerKind, hasBegun: Bool) async throws {
         try await Stage.aggregating(kind) { stage, client in
             let provider = JobProvider(answersAll: true)
             let flow = JobFlow(provider: provider)
             let batch = try await client.create(plan(), records: records(3))
             let queue = client.names.tasks(flow: Name("work"), batch: batch.id, generation: 0)
-            for _ in 0..<3 {
-                let delivery = try #require(await client.broker.get(queue))
+            let begun = hasBegun ? [begun("bulk", of: batch.id)] : []
+            var deliveries: [Delivery] = []
+            for _ in 0..<3 { deliveries.append(try #require(await client.broker.get(queue))) }
+            let leases = try deliveries.map { delivery in
                 let task = try BatchTask(delivery.message)
-                let lease = TaskLease(of: task, in: "bulk", worker: "gone")
-                try await client.broker.append(lease.message(of: task), to: client.names.results(batch: batch.id))
-                try await client.broker.settle(delivery, as: .acknowledged)
+                return TaskLease(of: task, in: "bulk", worker: "gone").message(of: task)
             }
+            try await client.broker.append(leases + begun, to: client.names.results(batch: batch.id))
+            for delivery in deliveries { try await client.broker.settle(delivery, as: .acknowledged) }
             let info = try await client.batch(batch.id.text).info
             try await until("the tasks are in their queue again") { try await client.waiting(in: info) == 3 }
             #expect(try await stage.work([flow.definition()]).succeeded == 3)
-            #expect(await provider.submissions.map(\.count) == [1, 1, 1])
-            let leases = try await bulkLeases(in: client.events(of: batch.id))
-            #expect(leases.map(\.losses) == [0, 0, 0, 1, 1, 1])
+            #expect(await provider.submissions.map(\.count) == (hasBegun ? [1, 1, 1] : [3]))
+            let written = try await bulkLeases(in: client.events(of: batch.id))
+            #expect(written.map(\.losses) == [0, 0, 0] + Array(repeating: hasBegun ? 1 : 0, count: 3))
             let outcomes = try await client.allResults(batch.id)
             #expect(outcomes.count == 3 && outcomes.allSatisfy { $0.attempts == 1 })
         }
@@ -215,10 +218,37 @@ import Testing
                 lease.predecessor = TaskLease.predecessor(of: delivery.message)
                 lease.losses = losses
                 let log = client.names.results(batch: batch.id)
-                try await client.broker.append(lease.message(of: task), to: log)
+                let messages = [lease.message(of: task), begun("bulk\(round)", of: batch.id)]
+                try await client.broker.append(messages, to: log)
                 try await client.broker.settle(delivery, as: .acknowledged)
             }
         }
+    }
+
+    @Test("Tasks that came back too often without running join a bulk as any other", arguments: BrokerKind.allCases)
+    func suspects(kind: BrokerKind) async throws {
+        try await Stage.aggregating(kind) { stage, client in
+            let provider = JobProvider(answersAll: true)
+            let batch = try await client.create(plan(), records: records(3))
+            let queue = client.names.tasks(flow: Name("work"), batch: batch.id, generation: 0)
+            let suspects = client.names.suspects(flow: batch.flow)
+            try await until("the tasks are suspects") {
+                while let delivery = try await client.broker.get(queue) {
+                    try await client.broker.settle(delivery, as: .returned)
+                }
+                return try await client.broker.queueStatus(suspects)?.ready == 3
+            }
+            #expect(try await stage.work([JobFlow(provider: provider).definition()]).succeeded == 3)
+            #expect(await provider.submissions.map(\.count).reduce(0, +) == 3)
+            let outcomes = try await client.allResults(batch.id)
+            #expect(outcomes.count == 3 && outcomes.allSatisfy { $0.attempts == 1 })
+            #expect(try await client.broker.queueStatus(suspects)?.ready ?? 0 == 0)
+        }
+    }
+
+    /// The entry that the flow begins with a bulk.
+    private func begun(_ bulk: String, of batch: Name) -> Message {
+        BulkEvent(bulk: bulk, turn: 0, .begun).message(of: batch)
     }
 }
 

@@ -372,7 +372,8 @@ import Testing
         let task = BatchTask(flow: "f", batch: batch, index: 0, record: Record(id: "r", kind: .text, bytes: []))
         let lease = TaskLease(of: task, in: "x", worker: "w")
         _ = ledger.offer(lease, to: first)
-        #expect(ledger.completeLease(of: first, joining: lease)?.owed == [token(1)])
+        let membership = BulkMembership(bulk: "x", worker: "w")
+        #expect(ledger.completeLease(of: first, joining: membership)?.owed == [token(1)])
         #expect(ledger.lease(of: first) == lease && ledger.hasLeases && ledger.leasedCount == 0)
         #expect(ledger.leasesDue(before: start + .seconds(1)).isEmpty)
         let end = confirm([first])
@@ -381,25 +382,33 @@ import Testing
         #expect(ledger.isEmpty && !ledger.hasLeases)
     }
 
-    @Test("A task that is taken over with its bulk is never owed to the broker", arguments: [true, false])
-    mutating func adoption(succeeds: Bool) throws {
+    @Test(
+        "A task that is taken over with its bulk is never owed to the broker",
+        arguments: [true, false],
+        ["l", "x.5"]
+    )
+    mutating func adoption(succeeds: Bool, id: String) throws {
         let first = delivery(1)
         begin(first)
         let copy = delivery(2)
         begin(copy, 5)
-        let adopted = ledger.adopt(task(5), lease: lease("l"), queue: "home", now: start)
+        var taken = lease(id)
+        taken.bulk = "x"
+        let membership = BulkMembership(bulk: "x", worker: "w")
+        let adopted = ledger.adopt(task(5), lease: taken, of: membership, queue: "home", now: start)
         #expect(adopted.queue == first.queue && adopted.token != first.token && adopted.home == "home")
         // Another slot had a copy of it, and its end changes nothing.
         let dropped = PendingSettlement(ledger.close([copy]))
         #expect(dropped.owed == [token(2)])
         ledger.release(dropped.released, now: start)
-        #expect(ledger.runningTasks == [batch: [0, 5]] && ledger.count(of: QueueKey(batch: batch, generation: 0)) == 1)
+        #expect(ledger.runningTasks == [batch: [0]] && ledger.runningBulks == [batch: ["x": 1]])
+        #expect(ledger.count(of: QueueKey(batch: batch, generation: 0)) == 1)
         let settlement: PendingSettlement
         if succeeds {
             settlement = confirm([adopted])
         } else {
             let closed = ledger.close([adopted])
-            #expect(closed.first?.isLeased == true && closed.first?.lease?.id == "l")
+            #expect(closed.first?.isLeased == true && closed.first?.lease?.id == id)
             settlement = PendingSettlement(closed)
         }
         #expect(settlement.owed.isEmpty && settlement.released == [adopted.token])
@@ -490,16 +499,25 @@ import Testing
                 if random.next() % 2 == 0 { ledger.release(settlement.released, now: start) }
             case 9:
                 for delivery in some {
-                    var lease = lease("l\(delivery.token.tag)")
-                    if random.next() % 2 == 0 { lease.bulk = "x\(random.next() % 3)" }
-                    if ledger.offer(lease, to: delivery) { _ = ledger.completeLease(of: delivery, joining: lease) }
+                    var membership: BulkMembership?
+                    if random.next() % 2 == 0 {
+                        membership = BulkMembership(bulk: "x\(random.next() % 3)", worker: "w")
+                    }
+                    if ledger.offer(lease("l\(delivery.token.tag)"), to: delivery) {
+                        _ = ledger.completeLease(of: delivery, joining: membership)
+                    }
                 }
             case 10:
                 if random.next() % 2 == 0 {
-                    var lease = lease("a")
-                    lease.bulk = "x0"
                     tag += 1
-                    _ = ledger.adopt(task(1000 + Int(tag)), lease: lease, queue: "home", now: start)
+                    let task = task(1000 + Int(tag))
+                    _ = ledger.adopt(
+                        task,
+                        lease: TaskLease(of: task, in: "x0", worker: "w"),
+                        of: BulkMembership(bulk: "x0", worker: "w"),
+                        queue: "home",
+                        now: start
+                    )
                 }
             default:
                 _ = ledger.detach(some)

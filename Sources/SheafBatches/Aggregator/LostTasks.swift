@@ -104,12 +104,13 @@ actor LostTasks {
             let task = TaskLease.task(of: message)
         else { return }
         client.logger.warning("task \(task.id): its worker is gone, so it is returned to its queue")
-        if lease.countsLoss, task.attempt >= QueueDeclaration.deliveriesBeforeDeath {
+        let loss = lease.loss(hasBegun: lease.bulk.flatMap { state.bulks[$0]?.hasBegun } ?? false)
+        if loss == .attempt, task.attempt >= QueueDeclaration.deliveriesBeforeDeath {
             try await giveUp(task, attempts: task.attempt)
         } else if info.cancelled == nil {
             let queue = client.names.tasks(flow: info.flow, batch: batch, generation: task.generation)
             do {
-                try await client.broker.publish(lease.returningLost(task), to: queue)
+                try await client.broker.publish(lease.returning(task, after: loss), to: queue)
             } catch let error as BrokerError where error.code == .notFound {
                 return  // the workers report a lost queue; the task stays leased
             }

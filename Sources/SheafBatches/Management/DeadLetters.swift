@@ -118,9 +118,7 @@ struct DeadLetters {
 
     /// The message is confirmed in its queue before it is dismissed: it may be requeued twice, but is never lost.
     private func publish(_ message: Message, of letter: DeadLetter) async throws {
-        var message = message
-        message.headers.removeAll { $0.name == DeathHeaders.reason || $0.name == DeathHeaders.queue }
-        try await client.broker.publish(message, to: letter.queue)
+        try await client.broker.publish(DeathHeaders.removed(from: message), to: letter.queue)
         try await append(.requeued(letter.offset))
     }
 

@@ -240,6 +240,7 @@ private struct BatchEventReader {
         case .bulk(let bulk):
             if index != nil { return [] }
             switch bulk.action {
+            case .begun: event.detail = "the flow begins with bulk \(bulk.bulk)"
             case .remembered: event.detail = "the flow remembers \(entry.message.body.count) bytes of bulk \(bulk.bulk)"
             case .offered: event.detail = "bulk \(bulk.bulk) is in the queue for the next worker"
             case .adopted(let worker):

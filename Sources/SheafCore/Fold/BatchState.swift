@@ -33,9 +33,7 @@ package struct BatchState: Sendable, Equatable {
     /// The tasks of the pilot.
     private var pilot = BitSet()
     /// The leases of tasks that have no outcome, by task index.
-    package private(set) var leases: [Int: TaskLease] = [:]
-    /// The tasks on a lease of their own, in no bulk, by the worker that holds it.
-    private var singleLeases: [String: Set<Int>] = [:]
+    package private(set) var leases = Leases()
     /// Which of the leases are held together, and by which worker.
     package private(set) var bulks = Bulks()
     /// The questions of tasks that have no outcome, with the answers they got.
@@ -93,14 +91,11 @@ package struct BatchState: Sendable, Equatable {
     package func generation(of index: Int) -> Int { generations[index] ?? 0 }
 
     private mutating func endLease(of index: Int, before generation: Int) {
-        if let lease = leases[index], lease.generation < generation { removeLease(of: index) }
+        if let leased = leases.generation(of: index), leased < generation { removeLease(of: index) }
     }
 
     private mutating func removeLease(of index: Int) {
-        guard let lease = leases.removeValue(forKey: index) else { return }
-        if lease.bulk != nil { return bulks.remove(lease) }
-        singleLeases[lease.worker]?.remove(index)
-        if singleLeases[lease.worker]?.isEmpty == true { singleLeases[lease.worker] = nil }
+        if let bulk = leases.remove(index) { bulks.remove(index, from: bulk) }
     }
 
     private mutating func reopen(_ indices: some Sequence<Int>, generation: Int) {
@@ -215,20 +210,18 @@ package struct BatchState: Sendable, Equatable {
             if old.bulk != nil, old.generation >= lease.generation, old.id != lease.predecessor { return }
         }
         removeLease(of: lease.index)
-        bulks.add(lease, heldBy: lease.worker)
-        if lease.bulk == nil { singleLeases[lease.worker, default: []].insert(lease.index) }
-        leases[lease.index] = lease.stored
+        leases.insert(lease, in: bulks.add(lease))
     }
 
     /// The workers that hold leases or bulks.
-    package var leaseholders: Set<String> { Set(singleLeases.keys).union(bulks.all.compactMap(\.value.worker)) }
+    package var leaseholders: Set<String> { Set(leases.workers).union(bulks.all.compactMap(\.value.worker)) }
 
     /// The leases of a worker that count and return to their queue one by one if the worker is lost.
     ///
     /// Those of a bulk with a memo do not: what a flow remembers of a job concerns all its tasks.
     package func leases(of worker: String) -> [TaskLease] {
         let bulked = bulks.all.filter { $0.value.worker == worker && $0.value.memo == nil }.flatMap(\.value.tasks)
-        return (Array(singleLeases[worker] ?? []) + bulked).compactMap { leases[$0] }.compactMap { lease in
+        return (Array(leases.tasks(of: worker)) + bulked).compactMap { leases[$0] }.compactMap { lease in
             guard lease.generation == generation(of: lease.index) else { return nil }
             var lease = lease
             lease.worker = worker
@@ -242,7 +235,7 @@ package struct BatchState: Sendable, Equatable {
         if let index = id.split(separator: ".").last.flatMap({ Int($0) }), leases[index]?.id == id {
             return removeLease(of: index)
         }
-        for (index, lease) in leases where lease.id == id { removeLease(of: index) }
+        for lease in Array(leases.values) where lease.id == id { removeLease(of: lease.index) }
     }
 
     /// Records a question or an answer, unless the task has ended.
@@ -335,7 +328,7 @@ package struct BatchState: Sendable, Equatable {
             writer.number(entry.key)
             writer.text(entry.value)
         }
-        bulks.write(leases.values, to: &writer)
+        bulks.write(leases, to: &writer)
         questions.write(to: &writer)
         writer.usage(usage)
         writer.runs(upTo: (pilot.max() ?? -1) + 1) { pilot.contains($0) ? 1 : 0 }
@@ -386,9 +379,6 @@ package struct BatchState: Sendable, Equatable {
             committed[generation] = reader.text()
         }
         leases = bulks.read(from: &reader)
-        for lease in leases.values where lease.bulk == nil {
-            singleLeases[lease.worker, default: []].insert(lease.index)
-        }
         questions = QuestionState(from: &reader)
         usage = reader.usage()
         reader.runs { range, state in if state & 1 != 0 { pilot.insert(all: range) } }

@@ -8,6 +8,8 @@ package struct Bulks: Sendable, Equatable {
         package fileprivate(set) var turn = 0
         /// The worker that holds it, as in the name of its lock; nil while it waits for the next one.
         package fileprivate(set) var worker: String?
+        /// Whether its flow has begun with it.
+        package fileprivate(set) var hasBegun = false
         /// The offset of its newest memo in the results log; nil if its flow has set none.
         package fileprivate(set) var memo: Int64?
         /// The indices of its tasks that have no outcome.
@@ -23,17 +25,22 @@ package struct Bulks: Sendable, Equatable {
     /// The bulks with their ids, in no particular order.
     package var all: some Sequence<(key: String, value: Bulk)> { bulks }
 
-    /// Adds a task to the bulk of its lease, if it is of one.
-    mutating func add(_ lease: TaskLease, heldBy worker: String) {
-        guard let id = lease.bulk else { return }
-        bulks[id, default: Bulk(worker: worker)].tasks.insert(lease.index)
+    /// Adds a task to the bulk of its lease, if it is of one, and returns the id of that bulk as it is kept here.
+    mutating func add(_ lease: TaskLease) -> String? {
+        guard let id = lease.bulk else { return nil }
+        guard let place = bulks.index(forKey: id) else {
+            bulks[id] = Bulk(worker: lease.worker, tasks: [lease.index])
+            return id
+        }
+        bulks.values[place].tasks.insert(lease.index)
+        return bulks.keys[place]
     }
 
-    /// Removes a task from the bulk of its lease, if it is of one.
-    mutating func remove(_ lease: TaskLease) {
-        guard let id = lease.bulk else { return }
-        bulks[id]?.tasks.remove(lease.index)
-        if bulks[id]?.tasks.isEmpty == true { bulks[id] = nil }
+    /// Removes a task from a bulk.
+    mutating func remove(_ index: Int, from id: String) {
+        guard let place = bulks.index(forKey: id) else { return }
+        bulks.values[place].tasks.remove(index)
+        if bulks.values[place].tasks.isEmpty { bulks.remove(at: place) }
     }
 
     /// Applies an entry; of a worker whose turn is over it changes nothing, and neither does that of a bulk that ended,
@@ -41,6 +48,8 @@ package struct Bulks: Sendable, Equatable {
     mutating func apply(_ event: BulkEvent, at offset: Int64) {
         guard var bulk = bulks[event.bulk], event.turn <= bulk.turn + 1 else { return }
         switch event.action {
+        case .begun:
+            if event.turn == bulk.turn, bulk.worker != nil { bulk.hasBegun = true }
         case .remembered:
             if event.turn == bulk.turn, bulk.worker != nil { bulk.memo = offset }
         case .offered:
@@ -58,17 +67,18 @@ package struct Bulks: Sendable, Equatable {
     private var sorted: [(key: String, value: Bulk)] { bulks.sorted { $0.key < $1.key } }
 
     /// Writes the bulks without their tasks, and then leases, which name their bulks by number.
-    func write(_ leases: some Sequence<TaskLease>, to writer: inout SnapshotWriter) {
+    func write(_ leases: Leases, to writer: inout SnapshotWriter) {
         let sorted = sorted
         writer.list(sorted) { writer, entry in
             writer.text(entry.key)
             writer.number(entry.value.turn)
-            writer.number(entry.value.worker == nil ? 0 : 1)
+            writer.number((entry.value.worker == nil ? 0 : 1) + (entry.value.hasBegun ? 2 : 0))
             writer.text(entry.value.worker ?? "")
             writer.number(entry.value.memo.map { Int($0) + 1 } ?? 0)
         }
         let numbers = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1.key, $0 + 1) })
-        writer.list(leases.sorted { $0.index < $1.index }) { writer, lease in
+        writer.list(leases.indices.sorted()) { writer, index in
+            guard let lease = leases[index] else { return }
             writer.numbers(lease.index, lease.generation)
             writer.number(lease.bulk.flatMap { numbers[$0] } ?? 0)
             // The id of a lease of a bulk follows from the rest, and tens of thousands of them would not fit.
@@ -78,17 +88,22 @@ package struct Bulks: Sendable, Equatable {
         }
     }
 
-    /// Reads what ``write(_:to:)`` has written; returns the leases by index.
-    mutating func read(from reader: inout SnapshotReader) -> [Int: TaskLease] {
+    /// Reads what ``write(_:to:)`` has written; returns the leases.
+    mutating func read(from reader: inout SnapshotReader) -> Leases {
         var ids: [String] = []
         reader.list { reader in
             let (id, turn) = (reader.text(), reader.number(below: BatchState.maximumTasks))
-            let (isHeld, worker) = (reader.number(below: 2) == 1, reader.text())
+            let (flags, worker) = (reader.number(below: 4), reader.text())
             let memo = reader.number(below: Int.max)
             ids.append(id)
-            bulks[id] = Bulk(turn: turn, worker: isHeld ? worker : nil, memo: memo > 0 ? Int64(memo - 1) : nil)
+            bulks[id] = Bulk(
+                turn: turn,
+                worker: flags & 1 != 0 ? worker : nil,
+                hasBegun: flags & 2 != 0,
+                memo: memo > 0 ? Int64(memo - 1) : nil
+            )
         }
-        var leases: [Int: TaskLease] = [:]
+        var leases = Leases()
         reader.list { reader in
             let (index, generation) = (reader.index(), reader.number(below: BatchState.maximumTasks))
             let number = reader.number(below: ids.count + 1)
@@ -100,7 +115,7 @@ package struct Bulks: Sendable, Equatable {
                 if id.isEmpty { lease.id = TaskLease.derivedID(of: index, in: ids[number - 1]) }
                 bulks[ids[number - 1]]?.tasks.insert(index)
             }
-            leases[index] = lease
+            leases.insert(lease, in: lease.bulk)
         }
         return leases
     }

@@ -3,6 +3,8 @@
 /// A bulk exists as long as a task is leased to it. Its turn is the number of times that it was handed over.
 package struct BulkEvent: Sendable, Equatable {
     package enum Action: Sendable, Equatable {
+        /// The bulk has all its tasks, and its flow runs next: from now on a task may be what ends the worker.
+        case begun
         /// The flow has set a memo, which is the body of the entry.
         case remembered
         /// The bulk waits in its queue for the next worker, as a message with a ``BulkHandOver``.
@@ -23,6 +25,7 @@ package struct BulkEvent: Sendable, Equatable {
         self.action = action
     }
 
+    package static let begunType = "begun"
     package static let rememberedType = "remembered"
     package static let offeredType = "offered"
     package static let adoptedType = "adopted"
@@ -33,6 +36,7 @@ package struct BulkEvent: Sendable, Equatable {
             let turn = message.integer("sheaf-turn"), (0..<BatchState.maximumTasks).contains(turn)
         else { return nil }
         switch message.type {
+        case Self.begunType: self.init(bulk: bulk, turn: turn, .begun)
         case Self.rememberedType: self.init(bulk: bulk, turn: turn, .remembered)
         case Self.offeredType: self.init(bulk: bulk, turn: turn, .offered)
         case Self.adoptedType:
@@ -52,6 +56,7 @@ package struct BulkEvent: Sendable, Equatable {
             .init("sheaf-turn", .integer(Int64(turn))),
         ])
         switch action {
+        case .begun: message.type = Self.begunType
         case .remembered:
             message.type = Self.rememberedType
             message.contentType = "application/octet-stream"

@@ -72,4 +72,11 @@ package enum DeathHeaders {
     package static let reason = "x-first-death-reason"
     /// The queue that the message was first dead-lettered from.
     package static let queue = "x-first-death-queue"
+
+    /// Returns a message without them, for its way back to a queue.
+    package static func removed(from message: Message) -> Message {
+        var message = message
+        message.headers.removeAll { $0.name == reason || $0.name == queue }
+        return message
+    }
 }

@@ -205,7 +205,7 @@ package enum ResultEvent: Sendable, Equatable {
                 for: .milliseconds(delay)
             )
         case ResultMessage.checkpointType: self = .checkpoint
-        case BulkEvent.rememberedType, BulkEvent.offeredType, BulkEvent.adoptedType:
+        case BulkEvent.begunType, BulkEvent.rememberedType, BulkEvent.offeredType, BulkEvent.adoptedType:
             self = BulkEvent(message).map { .bulk($0) } ?? .unknown
         default: self = QuestionEntry(message).map { .question($0) } ?? .unknown
         }

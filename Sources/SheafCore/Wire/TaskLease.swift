@@ -16,7 +16,7 @@ package struct TaskLease: Sendable, Hashable {
     package var bulk: String?
     /// The lease from which the task had returned to its queue; nil if there was none.
     package var predecessor: String?
-    /// How many workers were lost with the task in a bulk without a memo, up to ``uncountedLosses``.
+    /// How many workers were lost with the task in a bulk that had begun and had no memo, up to ``uncountedLosses``.
     package var losses = 0
 
     /// How many such workers do not count as attempts at their tasks.
@@ -32,8 +32,12 @@ package struct TaskLease: Sendable, Hashable {
 
     /// Creates the lease of a task that joins a bulk.
     package init(of task: BatchTask, in bulk: String, worker: String) {
-        let id = Self.derivedID(of: task.index, in: bulk)
-        self.init(id: id, index: task.index, generation: task.generation, worker: worker)
+        self.init(index: task.index, generation: task.generation, in: bulk, worker: worker)
+    }
+
+    /// Creates the lease of a task that joins a bulk.
+    package init(index: Int, generation: Int, in bulk: String, worker: String) {
+        self.init(id: Self.derivedID(of: index, in: bulk), index: index, generation: generation, worker: worker)
         self.bulk = bulk
     }
 
@@ -42,7 +46,8 @@ package struct TaskLease: Sendable, Hashable {
 
     static func derivedID(of index: Int, in bulk: String) -> String { "\(bulk).\(index)" }
 
-    var hasDerivedID: Bool { bulk.map { id == Self.derivedID(of: index, in: $0) } ?? false }
+    /// Whether the id follows from the bulk and the index.
+    package var hasDerivedID: Bool { bulk.map { id == Self.derivedID(of: index, in: $0) } ?? false }
 
     /// The lease as a fold keeps it: the holder of a bulk may change, and predecessors have no further use.
     var stored: TaskLease {
@@ -95,26 +100,39 @@ package struct TaskLease: Sendable, Hashable {
     /// The lease from which a task returned to its queue, according to its message.
     package static func predecessor(of message: Message) -> String? { message.string(returnedHeader) }
 
-    /// How many workers were lost with a task in a bulk without a memo, according to its message.
+    /// How many workers were lost with a task in a bulk that had begun and had no memo, according to its message.
     package static func losses(of message: Message) -> Int {
         min(max(message.integer(lossesHeader) ?? 0, 0), uncountedLosses)
     }
 
-    /// Returns the message of a task of a lost worker, which returns to its queue from this lease.
+    /// What the loss of a worker means for a task that it had on a lease.
+    package enum Loss: Sendable, Hashable {
+        /// Nothing: the bulk was still being gathered, and no flow had seen the task.
+        case none
+        /// Of thousands of tasks at most one was the cause, so this is no attempt yet: the next bulk is smaller.
+        case shared
+        /// An attempt at the task.
+        case attempt
+    }
+
+    /// What the loss of the worker means for the task.
     ///
-    /// The losses of a bulk without a memo count as attempts only once its tasks run alone: of thousands of tasks, at
-    /// most one was the cause.
-    package func returningLost(_ task: BatchTask) -> Message {
+    /// - Parameter hasBegun: Whether the flow had begun with the bulk that the task is in.
+    package func loss(hasBegun: Bool) -> Loss {
+        if bulk == nil { return .attempt }
+        if !hasBegun { return .none }
+        return losses >= Self.uncountedLosses ? .attempt : .shared
+    }
+
+    /// Returns the message of a task of a lost worker, which returns to its queue from this lease.
+    package func returning(_ task: BatchTask, after loss: Loss) -> Message {
         var task = task
-        if countsLoss { task.attempt += 1 }
-        let losses = countsLoss ? losses : losses + 1
+        if loss == .attempt { task.attempt += 1 }
+        let losses = loss == .shared ? losses + 1 : losses
         var message = Self.returning(task.message, from: id)
         if losses > 0 { message.headers.append(.init(Self.lossesHeader, .integer(Int64(losses)))) }
         return message
     }
-
-    /// Whether the loss of the worker counts as an attempt.
-    package var countsLoss: Bool { bulk == nil || losses >= Self.uncountedLosses }
 
     /// Returns the message of a task that returns to its queue from a lease.
     ///

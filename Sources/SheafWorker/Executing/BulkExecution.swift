@@ -39,15 +39,14 @@ struct BulkExecution: Sendable {
         if let handOver = first.handOver {
             return try await takeOver(handOver, first, executor)
         }
-        // A suspect runs alone.
-        let limit = first.delivery.batch == nil ? 1 : flow.maximumTasks
-        guard let gathering = ledger.gathering.join(first, limit: limit) else { return }
+        guard let gathering = ledger.gathering.join(first, limit: flow.maximumTasks) else { return }
         defer { ledger.gathering.close(gathering) }
         let bulk = leases.makeBulk(of: first.task.batch)
         var members: [BulkMember] = []
         do {
             try await gather(gathering, like: first, flow, bulk, executor, into: &members)
             members = try await keepConfirmed(members, in: bulk)
+            if !members.isEmpty { try await leases.begin(bulk) }
         } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
             // Without its log the batch is over, or lost; the aggregator handles that.
             client.logger.debug("batch \(first.task.batch): a bulk does not run: \(error)")
@@ -203,6 +202,7 @@ struct BulkExecution: Sendable {
                         _ = continuation.yield(Ended(position: position, result: result, beginning: beginning))
                         return
                     }
+                    await executor.waitForRoom()
                     do {
                         try executor.succeed(members[position].assignment(), output, beginning)
                         progress.end(position)

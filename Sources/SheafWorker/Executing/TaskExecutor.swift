@@ -253,6 +253,9 @@ struct TaskExecutor: Sendable {
         }
     }
 
+    /// Waits until there is room for the outcome of a task of a bulk, or the task is cancelled.
+    func waitForRoom() async { await writer.waitForRoom() }
+
     /// Submits the outcome of a task that has succeeded.
     func succeed(_ assignment: Assignment, _ output: FlowOutput, _ beginning: Moment, _ end: Timestamp = .now) {
         limits.noteAnswer(assignment.definition.rateLimitKey, begun: beginning.instant)

@@ -30,6 +30,8 @@ final class FetchScope: Sendable {
     private let client: SheafClient
     private let batch: Name?
     private let limits: [Name: RateLimitKey]
+    /// The flows that the worker knows whose tasks run as bulks.
+    let bulkFlows: Set<Name>
     private let slots: Int
     private let journal: Journal
     private let ledger: SharedTaskLedger
@@ -41,6 +43,7 @@ final class FetchScope: Sendable {
         self.client = context.client
         self.batch = context.configuration.batch
         self.limits = context.configuration.rateLimitKeys
+        self.bulkFlows = Set(context.configuration.flows.lazy.filter { $0.bulkFlow != nil }.map(\.name))
         self.slots = context.configuration.concurrency
         self.journal = context.journal
         self.ledger = context.ledger

@@ -12,6 +12,7 @@ struct TaskPuller: Sendable {
     private let scope: FetchScope
     private let ledger: SharedTaskLedger
     private let lifecycle: WorkerLifecycle
+    private let journal: Journal
     private let inbox: TaskInbox
     private let fetcher: TaskFetcher
     private let permits: PermitPool
@@ -22,6 +23,7 @@ struct TaskPuller: Sendable {
         self.scope = scope
         self.ledger = context.ledger
         self.lifecycle = context.lifecycle
+        self.journal = context.journal
         self.inbox = context.inbox
         self.fetcher = fetcher
         self.permits = permits
@@ -120,16 +122,46 @@ struct TaskPuller: Sendable {
     private func takeSuspects() async throws {
         while true {
             try await Task.sleep(for: timing.suspects.interval)
+            for flow in scope.bulkFlows {
+                try await unlessGone(flow) { try await self.returnSuspects(of: flow) }
+            }
             guard ledger.idleTime > timing.suspects.idle, !lifecycle.isLeaving, !lifecycle.isStalled, !scope.isSpent
             else { continue }
-            for flow in scope.flows {
-                do {
-                    try await scope.passing { try await self.takeSuspect(of: flow) }
-                } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
-                    // The flow's queue of suspects was deleted in between, or was never declared.
-                    client.logger.debug("flow \(flow): no suspects: \(error)")
-                }
+            for flow in scope.flows where !scope.bulkFlows.contains(flow) {
+                try await unlessGone(flow) { try await self.takeSuspect(of: flow) }
             }
+        }
+    }
+
+    /// Looks at the suspects of a flow, whose queue may be deleted meanwhile, or may never have been declared.
+    private func unlessGone(_ flow: Name, _ body: @Sendable () async throws -> Void) async throws {
+        do {
+            try await scope.passing(body)
+        } catch let error as BrokerError where error.code == .notFound || error.code == .queueGone {
+            client.logger.debug("flow \(flow): no suspects: \(error)")
+        }
+    }
+
+    /// Moves the suspects of a flow that runs bulks to the end of their task queues.
+    ///
+    /// A task of a bulk is leased before its flow sees it, and then it is in no queue. So one that came back too often
+    /// was only fetched by workers that were lost, and alone it would be a submission of one request.
+    private func returnSuspects(of flow: Name) async throws {
+        let queue = client.names.suspects(flow: flow)
+        guard let status = try await client.broker.queueStatus(queue), status.ready > 0 else { return }
+        while !lifecycle.isLeaving, let delivery = try await client.broker.get(queue) {
+            guard let task = try? BatchTask(delivery.message) else {
+                try await client.broker.settle(delivery, as: .rejected)
+                continue
+            }
+            if journal[task.batch]?.generations.contains(task.generation) != true { try await journal.catchUp() }
+            if let info = journal[task.batch], info.ending == nil, info.cancelled == nil,
+                info.generations.contains(task.generation)
+            {
+                let home = client.names.tasks(flow: info.flow, batch: task.batch, generation: task.generation)
+                try await client.broker.publish(DeathHeaders.removed(from: delivery.message), to: home)
+            }
+            try await client.broker.settle(delivery, as: .acknowledged)
         }
     }
 

@@ -7,11 +7,21 @@ import SheafFlows
 /// A bulk that this worker holds.
 struct HeldBulk: Sendable {
     let id: String
+    /// What the leases of its tasks have in common.
+    let membership: BulkMembership
     let batch: Name
     /// How often it was handed over.
     let turn: Int
     /// Where the messages of its tasks are; nil if they are in memory, because there is no room for a file.
     let spill: TaskSpill?
+
+    init(id: String, worker: String, batch: Name, turn: Int, spill: TaskSpill?) {
+        self.id = id
+        self.batch = batch
+        self.turn = turn
+        self.spill = spill
+        membership = BulkMembership(bulk: id, worker: worker)
+    }
 }
 
 /// Puts tasks that run as a bulk, and the memo of their flow, into the results log of their batch.
@@ -46,7 +56,7 @@ struct BulkLeases: Sendable {
 
     /// Begins a bulk of a batch.
     func makeBulk(of batch: Name) -> HeldBulk {
-        HeldBulk(id: LeaseKeeper.randomID(), batch: batch, turn: 0, spill: makeSpill())
+        HeldBulk(id: LeaseKeeper.randomID(), worker: keeper.id, batch: batch, turn: 0, spill: makeSpill())
     }
 
     private func makeSpill() -> TaskSpill? {
@@ -63,7 +73,12 @@ struct BulkLeases: Sendable {
         guard let spill = bulk.spill else { return deliveries }
         do {
             let messages = try spill.add(deliveries.map { try $0.message() })
-            return zip(deliveries, messages).map { $0.spilled(to: $1) }
+            var last: TaskDelivery?
+            return zip(deliveries, messages).map { delivery, message in
+                let spilled = delivery.spilled(to: message, like: last)
+                last = spilled
+                return spilled
+            }
         } catch {
             client.logger.warning("\(deliveries.count) tasks of a bulk stay in memory: \(error)")
             return deliveries
@@ -86,9 +101,9 @@ struct BulkLeases: Sendable {
         var settlement = PendingSettlement()
         let deliveries = spilled(offered.map(\.assignment.delivery), to: bulk)
         var members: [BulkMember] = []
-        for ((assignment, lease), delivery) in zip(offered, deliveries) {
+        for ((assignment, _), delivery) in zip(offered, deliveries) {
             let member = BulkMember(assignment, delivery, like: members.last)
-            if join(member, lease, adding: &settlement) { members.append(member) }
+            if join(member, bulk, adding: &settlement) { members.append(member) }
         }
         try await settler.acknowledgeLeased(settlement)
         return members
@@ -99,16 +114,21 @@ struct BulkLeases: Sendable {
     func confirmed(_ members: [BulkMember], in bulk: HeldBulk) async throws -> [BulkMember] {
         let state = try await retrying { try await followers[bulk.batch].catchUp() }
         guard let found = state.bulks[bulk.id], isHeld(found, as: bulk) else { return [] }
-        return members.filter { state.leases[$0.index]?.bulk == bulk.id }
+        return members.filter { state.leases.bulk(of: $0.index) == bulk.id }
+    }
+
+    /// Records that the flow runs next: from now on the loss of this worker may be the fault of a task.
+    func begin(_ bulk: HeldBulk) async throws {
+        try await append([BulkEvent(bulk: bulk.id, turn: bulk.turn, .begun).message(of: bulk.batch)], to: bulk.batch)
     }
 
     /// Records that a task has joined a bulk; returns false if it has ended meanwhile.
     private func join(
         _ member: BulkMember,
-        _ lease: TaskLease,
+        _ bulk: HeldBulk,
         adding settlement: inout PendingSettlement
     ) -> Bool {
-        guard let owed = ledger.withLock({ $0.completeLease(of: member.delivery, joining: lease) }) else {
+        guard let owed = ledger.withLock({ $0.completeLease(of: member.delivery, joining: bulk.membership) }) else {
             return false
         }
         settlement.add(owed)
@@ -136,7 +156,7 @@ struct BulkLeases: Sendable {
         let state = try await retrying { try await followers[bulk.batch].catchUp() }
         var isHeld = state.bulks[bulk.id].map { self.isHeld($0, as: bulk) } ?? false
         let ended = open().filter { member in
-            if state.leases[member.index]?.bulk == bulk.id { return false }
+            if state.leases.bulk(of: member.index) == bulk.id { return false }
             let hasEnded = state.generation(of: member.index) > member.generation || state.isSettled(member.index)
             if !hasEnded { isHeld = false }
             return hasEnded
@@ -160,7 +180,13 @@ struct BulkLeases: Sendable {
     )? {
         try await keeper.takeLock()
         let batch = first.task.batch
-        let bulk = HeldBulk(id: handOver.bulk, batch: batch, turn: handOver.turn, spill: makeSpill())
+        let bulk = HeldBulk(
+            id: handOver.bulk,
+            worker: keeper.id,
+            batch: batch,
+            turn: handOver.turn,
+            spill: makeSpill()
+        )
         let event = BulkEvent(bulk: bulk.id, turn: bulk.turn, .adopted(worker: keeper.id))
         try await append([event.message(of: batch)], to: batch)
         let state = try await retrying { try await followers[bulk.batch].catchUp() }
@@ -201,11 +227,13 @@ struct BulkLeases: Sendable {
         for (lease, task) in tasks {
             if TaskKey(task) == TaskKey(first.task) {
                 let member = BulkMember(first, first.delivery)
-                if join(member, lease, adding: &settlement) { members.append(member) }
+                if join(member, bulk, adding: &settlement) { members.append(member) }
                 continue
             }
             let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
-            let delivery = ledger.withLock { $0.adopt(task, lease: lease, queue: queue, now: .now) }
+            let delivery = ledger.withLock {
+                $0.adopt(task, lease: lease, of: bulk.membership, queue: queue, now: .now)
+            }
             adopted.append((task, delivery))
         }
         let deliveries = spilled(adopted.map(\.delivery), to: bulk)

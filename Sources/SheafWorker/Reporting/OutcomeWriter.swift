@@ -27,6 +27,10 @@ actor OutcomeWriter {
     /// Since when the current append is tried.
     private var since: ContinuousClock.Instant?
     private let wake = Changes()
+    /// Reports that the writer took what had gathered.
+    private let taken = Changes()
+    /// How many outcomes wait before a bulk reports no more: several appends' worth.
+    private static let room = 4_096
     private let wakeForSettling = Changes()
 
     init(_ context: WorkerContext, settler: TaskSettler) {
@@ -43,6 +47,14 @@ actor OutcomeWriter {
     nonisolated func submit(_ outcome: Outcome, of delivery: TaskDelivery, batch: Name) {
         // If something is there already, the writer has been notified.
         if buffer.add(outcome, of: delivery, to: batch) { wake.notify() }
+    }
+
+    /// Waits until the outcomes that wait to be written are few, or the task is cancelled.
+    ///
+    /// A bulk may have tens of thousands of results at once, and reads them faster than a broker takes outcomes.
+    nonisolated func waitForRoom() async {
+        if buffer.count < Self.room { return }
+        for await _ in taken.stream() where buffer.count < Self.room { return }
     }
 
     /// Accepts the note that this worker has begun with a batch.
@@ -88,6 +100,7 @@ actor OutcomeWriter {
         while !buffer.isEmpty {
             await gather()
             guard let batches = buffer.take() else { return }
+            taken.notify()
             var unwritten = batches.values.reduce(0) { $0 + $1.deliveries.count }
             // With a permit, an outcome that waits keeps the next task from beginning.
             let hasPermits = batches.values.contains { $0.deliveries.contains { $0.permit != nil } }
@@ -246,6 +259,9 @@ private final class OutcomeBuffer: Sendable {
             return entries.isEmpty
         }
     }
+
+    /// How many outcomes wait.
+    var count: Int { entries.withLock { $0.values.reduce(0) { $0 + $1.deliveries.count } } }
 
     /// Whether nothing waits.
     var isEmpty: Bool { entries.withLock { $0.isEmpty } }
