@@ -114,7 +114,14 @@ let package = Package(
             ]
         ),
         library("SheafWorker", ["SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", lifecycle, logging]),
-        library("Sheaf", ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker"]),
+        library(
+            "SheafDispatch",
+            ["SheafCore", "SheafBroker", "SheafSources", "SheafBatches", lifecycle, logging, orderedCollections]
+        ),
+        library(
+            "Sheaf",
+            ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker", "SheafDispatch"]
+        ),
         library("SheafProviders", ["SheafCore", "SheafFlows", logging, orderedCollections, systemPackage]),
         library(
             "SheafSettings",
@@ -123,8 +130,8 @@ let package = Package(
         library(
             "SheafFormats",
             [
-                "SheafBatches", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings",
-                orderedCollections, systemPackage,
+                "SheafBatches", "SheafDispatch", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources",
+                "SheafSettings", orderedCollections, systemPackage,
             ]
         ),
         library(
@@ -145,14 +152,21 @@ let package = Package(
         library(
             "SheafCommands",
             [
-                "Sheaf", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings", "SheafFormats",
-                "SheafServer", "SheafTelemetry", argumentParser, lifecycle, logging, orderedCollections, systemPackage,
+                "Sheaf", "SheafDispatch", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings",
+                "SheafFormats", "SheafServer", "SheafTelemetry", argumentParser, lifecycle, logging, orderedCollections,
+                systemPackage,
                 unixSignals,
             ]
         ),
         .executableTarget(name: "sheaf-cli", dependencies: ["SheafCommands"], swiftSettings: strict),
 
-        library("SheafTesting", ["SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", "SheafWorker", logging]),
+        library(
+            "SheafTesting",
+            [
+                "SheafCore", "SheafBroker", "SheafFlows", "SheafBatches", "SheafDispatch", "SheafSources",
+                "SheafWorker", logging,
+            ]
+        ),
         // What test targets share that run the built command, RabbitMQ nodes and other programs, or disturb connections.
         .target(
             name: "SheafTestTools",
@@ -215,6 +229,13 @@ let package = Package(
             [
                 "Sheaf", "SheafBatches", "SheafWorker", "SheafBroker", "SheafCore", "SheafFlows", "SheafSources",
                 "SheafTestSupport", "SheafTestTools", "SheafTesting", logging,
+            ]
+        ),
+        tests(
+            "SheafDispatchTests",
+            [
+                "SheafDispatch", "Sheaf", "SheafBatches", "SheafBroker", "SheafCore", "SheafSources", "SheafTesting",
+                "SheafTestSupport", "SheafTestTools", logging, orderedCollections,
             ]
         ),
         tests(

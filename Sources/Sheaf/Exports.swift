@@ -1,6 +1,7 @@
 // `import Sheaf` is all that a program needs: it re-exports what is public in the targets below. The rest of SheafBroker
 // and `Message` are for programs that bring a broker of their own, which import SheafBroker, too.
 @_exported public import SheafBatches
+@_exported public import SheafDispatch
 @_exported public import SheafFlows
 @_exported public import SheafSources
 @_exported public import SheafWorker

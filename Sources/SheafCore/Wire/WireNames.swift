@@ -57,6 +57,15 @@ package struct WireNames: Sendable, Hashable {
     /// The bounded log of submissions: what happened to the jobs that providers run for bulk flows.
     package var submissions: String { "\(namespace).submissions" }
 
+    /// Returns one of the logs of the requests that a dispatcher puts into batches; they are numbered from 1.
+    package func requests(_ dispatcher: Name, log: Int) -> String { "\(namespace).requests.\(dispatcher).\(log)" }
+
+    /// Returns the log of what a dispatcher has decided: its logs of requests, and which of them are in which batch.
+    package func dispatch(_ dispatcher: Name) -> String { "\(namespace).dispatch.\(dispatcher)" }
+
+    /// Returns the lock of the process that decides for a dispatcher.
+    package func dispatchingLock(_ dispatcher: Name) -> String { "\(namespace).lock.dispatching.\(dispatcher)" }
+
     /// Returns the queue of a rate's tokens; each token allows one call.
     package func tokens(_ key: RateLimitKey, nonce: String) -> String { "\(namespace).tokens.\(key.text).\(nonce)" }
 
