@@ -30,6 +30,7 @@ package struct SheafCommand: AsyncParsableCommand {
         version: SheafVersion.current,
         groupedSubcommands: [
             CommandGroup(name: "Work", subcommands: [Create.self, Adopt.self, Run.self, Serve.self]),
+            CommandGroup(name: "Stream", subcommands: [Dispatch.self, Requests.self]),
             CommandGroup(
                 name: "See",
                 subcommands: [

@@ -1,6 +1,7 @@
 package import SheafBatches
 import SheafBroker
 import SheafCore
+import SheafDispatch
 import SheafFlows
 import SheafSettings
 import SheafSources
@@ -92,6 +93,7 @@ package struct Problem: Error, Sendable, Equatable {
         case let error as BrokerError: self.init(broker: error)
         case let error as SheafError:
             self.init(Self.kind(of: error), error.message, advice: error.advice.map(Remedy.batches))
+        case let error as RequestQueueError: self.init(Self.kind(of: error), error.message)
         case let error as SourceError: self.init(Self.kind(of: error), error.message)
         case let error as SettingsError: self.init(.configuration, error.description)
         case let error as FlowConfigurationProblem: self.init(.configuration, error.description)
@@ -125,6 +127,14 @@ package struct Problem: Error, Sendable, Equatable {
         case .invalid: .usage
         case .interrupted: .interrupted
         default: .fault
+        }
+    }
+
+    private static func kind(of error: RequestQueueError) -> Kind {
+        switch error.code {
+        case .full: .blocked
+        case .invalid: .badData
+        case .busy: .conflict
         }
     }
 

@@ -13,9 +13,10 @@ package struct Settings: Sendable {
     private static let keys = [
         "broker", "namespace", "concurrency", "acknowledgement_timeout", "exit_zero_after_drain", "webhook_secret",
         "notify_allow_private", "limits", "prices", "server", "metrics", "tracing", "flows",
+        "dispatch",
     ]
     /// The keys at the top that have no variable of the environment, because they are maps.
-    private static let maps: Set = ["limits", "prices", "server", "metrics", "tracing", "flows"]
+    private static let maps: Set = ["limits", "prices", "server", "metrics", "tracing", "flows", "dispatch"]
 
     /// The default number of tasks that a worker runs at once.
     package static let defaultConcurrency = 5
@@ -52,6 +53,8 @@ package struct Settings: Sendable {
     package let notifiesPrivateAddresses: Bool
     /// The flows by name, in the order of the file, and `echo`.
     package let flows: OrderedDictionary<Name, FlowSettings>
+    /// The dispatchers by name, in the order of the file.
+    package let dispatchers: OrderedDictionary<Name, DispatchSettings>
     /// What is doubtful, each with its place.
     package let warnings: [SettingsError]
     private let origins: [String: SettingsOrigin]
@@ -188,6 +191,7 @@ package struct Settings: Sendable {
             limits: try RateLimitReader.limits(members["limits"]),
             prices: try members["prices"].map { member throws(SettingsError) in try PriceTable(member) }
         )
+        dispatchers = try DispatchSettings.all(members["dispatch"], flows: flows)
         self.file = file?.path
         directory = folder.path
         self.broker = broker

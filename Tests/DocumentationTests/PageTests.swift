@@ -34,11 +34,16 @@ struct PageTests {
     func keys() throws {
         let text = try Page.read("docs/configuration.md")
         for key in FlowReader.keys { #expect(text.contains("`\(key)`"), "\(key) is missing") }
+        let dispatch = try Page.read("docs/dispatch.md")
+        for key in DispatchSettings.keys { #expect(dispatch.contains("`\(key)`"), "\(key) is missing") }
     }
 
     @Test(
         "Every configuration shown is valid",
-        arguments: ["README.md", "docs/bulk.md", "docs/configuration.md", "docs/flows.md", "docs/tracing.md"]
+        arguments: [
+            "README.md", "docs/bulk.md", "docs/configuration.md", "docs/dispatch.md", "docs/flows.md",
+            "docs/tracing.md",
+        ]
     )
     func configurations(page: String) throws {
         let blocks = try Page.blocks(of: "yaml", in: Page.read(page))

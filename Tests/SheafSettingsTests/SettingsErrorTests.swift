@@ -19,7 +19,7 @@ import Testing
                 """
                 sheaf.yaml:3: workers: unknown key; known keys are broker, namespace, concurrency, \
                 acknowledgement_timeout, exit_zero_after_drain, webhook_secret, notify_allow_private, limits, prices, server, \
-                metrics, tracing, flows
+                metrics, tracing, flows, dispatch
                 """
             ),
             (

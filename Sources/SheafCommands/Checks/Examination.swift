@@ -25,6 +25,7 @@ struct Examination: Sendable {
         checks.append(Self.flows(session))
         checks += session.settings.warnings.map { HealthCheck(.warn, "flows", $0.description) }
         checks += session.settings.flows.values.compactMap(Self.flow)
+        checks += session.settings.dispatchers.values.map(Self.dispatcher)
         checks += await Self.broker(session)
         checks += [.openFiles(), .limits()]
         return checks
@@ -53,6 +54,26 @@ struct Examination: Sendable {
         let (subject, seen) = ("flow \(settings.name)", flow.examine())
         guard let problem = seen.problem else { return HealthCheck(.ok, subject, seen.use) }
         return HealthCheck(.warn, subject, problem, advice: "fix it before a worker runs this flow here")
+    }
+
+    /// Checks whether the limits of a dispatcher fit together.
+    private static func dispatcher(_ settings: DispatchSettings) -> HealthCheck {
+        let subject = "dispatch \(settings.name)"
+        if let most = settings.maxWaiting, most < settings.queueThreshold {
+            return HealthCheck(
+                .warn,
+                subject,
+                "at most \(most) requests may wait (max_waiting), and \(settings.queueThreshold) make a batch "
+                    + "(queue_threshold), so only their age or size makes one",
+                advice: "raise max_waiting or lower queue_threshold"
+            )
+        }
+        return HealthCheck(
+            .ok,
+            subject,
+            "batches of \(settings.flow) from \(Wording.count(settings.queueThreshold, "request")), "
+                + "\(settings.maxBytes) bytes, or an age of \(Wording.duration(settings.timeThreshold))"
+        )
     }
 
     private static func broker(_ session: Session) async -> [HealthCheck] {
