@@ -16,6 +16,7 @@
 @_exported public import struct SheafCore.BatchOptions
 @_exported public import enum SheafCore.BatchStatus
 @_exported public import struct SheafCore.BatchSummary
+@_exported public import enum SheafCore.Deduplication
 @_exported public import enum SheafCore.ErrorPolicy
 @_exported public import struct SheafCore.FlowRateLimit
 @_exported public import struct SheafCore.IndexRanges

@@ -25,6 +25,7 @@ extension CreatedBatch {
         ]
         for (name, value) in batch.objectValue ?? [:] { members[name] = value }
         members["invalid"] = .integer(invalid)
+        members["twins"] = .integer(twins)
         if let skipped { members["skipped"] = .integer(skipped) }
         if let resumedAt { members["resumed_at"] = .integer(resumedAt) }
         return .object(members)
@@ -32,7 +33,7 @@ extension CreatedBatch {
 
     /// Returns what `create --json` prints if there was nothing to create.
     package static func none(of flow: Name) -> JSONValue {
-        ["batch_id": nil, "flow": .string(flow.text), "total": 0, "invalid": 0]
+        ["batch_id": nil, "flow": .string(flow.text), "total": 0, "invalid": 0, "twins": 0]
     }
 }
 

@@ -14,6 +14,7 @@ extension TaskRow {
             "generation": .integer(generation), "attempts": current.map { .integer($0.attempts) } ?? .null,
             "error": current?.error?.json ?? .null, "started_at": .optional(current?.startedAt.description),
             "finished_at": .optional(current?.finishedAt.description), "worker": .optional(current?.worker),
+            "same_as": sameAs.map { .integer($0) } ?? .null,
         ]
     }
 }

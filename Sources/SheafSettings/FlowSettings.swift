@@ -75,6 +75,8 @@ package struct BatchDefaults: Sendable, Equatable {
     package var publishTimeout: Duration?
     /// Whether tasks may ask questions.
     package var isInteractive: Bool?
+    /// Which records are identical, so that only the first of them runs; nil if each record runs.
+    package var deduplication: Deduplication?
     /// The tags of each batch.
     package var tags: [String: String]
     /// The URLs that are notified when a batch has ended.
@@ -89,6 +91,7 @@ package struct BatchDefaults: Sendable, Equatable {
         strict: Bool? = nil,
         publishTimeout: Duration? = nil,
         isInteractive: Bool? = nil,
+        deduplication: Deduplication? = nil,
         tags: [String: String] = [:],
         notify: [String] = []
     ) {
@@ -99,6 +102,7 @@ package struct BatchDefaults: Sendable, Equatable {
         self.strict = strict
         self.publishTimeout = publishTimeout
         self.isInteractive = isInteractive
+        self.deduplication = deduplication
         self.tags = tags
         self.notify = notify
     }

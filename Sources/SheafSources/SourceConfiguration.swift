@@ -119,3 +119,11 @@ public struct SourceConfiguration: Sendable, Equatable {
         return InputFingerprint.text(hasher.digest)
     }
 }
+
+extension SourceConfiguration {
+    /// The names of fields of a record, as it is read, that can be its id, in order of preference.
+    package var idFields: [String] { FieldRule(self).idFields }
+
+    /// The value of ``idFields`` for records from a program.
+    package static let defaultIDFields = SourceConfiguration(inputs: []).idFields
+}

@@ -40,6 +40,22 @@ import Testing
         }
     }
 
+    @Test("Identical records that the Python program publishes once get their outcomes from Sheaf")
+    func twins() async throws {
+        try await Crossing.with { crossing in
+            let records = #"{"id":"a","text":"x"}"# + "\n" + #"{"text":"y"}"# + "\n" + #"{"text":"x","id":"c"}"# + "\n"
+            let published = try await crossing.python("publish", "echo", "b1", "once", input: records)
+            #expect(published.code == 0 && published.output == "3\n", "\(published.talk)")
+            let run = try await crossing.sheaf("run", "--until-empty", "--batch", "b1")
+            #expect(run.code == 0 && run.talk.contains("2 succeeded"), "\(run.talk)")
+            try await crossing.expect("b1", status: "completed", BatchCounts(succeeded: 3))
+            let row = try await crossing.rows(of: "b1").first { $0["index"] == 2 }
+            #expect(row?["record_id"] == "c" && row?["same_as"] == 0 && row?["output"]?["text"] == "x")
+            let read = try await crossing.python("results", "b1")
+            #expect(read.output.split(separator: "\n").count == 3, "\(read.output)")
+        }
+    }
+
     @Test("A batch published by Sheaf is run by the Python program")
     func sheafPublishesAndPythonRuns() async throws {
         try await Crossing.with { crossing in

@@ -17,7 +17,7 @@ import pika
 
 STREAM = {"x-queue-type": "stream"}
 OVER = {"stopped", "cancelled", "finished"}
-ROW = "index record_id status output error attempts errors started_at finished_at worker".split()
+ROW = "index record_id status output error attempts errors started_at finished_at worker same_as".split()
 
 
 def bounded(segment):
@@ -95,8 +95,8 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         while mark not in self.marks:
             self.connection.process_data_events(time_limit=1)
 
-    def publish(self, flow, batch, records):
-        """Creates a batch of JSON objects: section 6."""
+    def publish(self, flow, batch, records, once=False):
+        """Creates a batch of JSON objects, perhaps with identical ones that run once: section 6."""
         self.catch_up()
         if batch in self.batches:
             sys.exit(f"batch {batch} exists already")
@@ -111,16 +111,23 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
         self.channel.exchange_declare(delayed, "direct", durable=True, arguments={"alternate-exchange": undeliverable})
         self.declare(tasks, quorum(3, suspects))
         self.channel.queue_bind(tasks, delayed, tasks)
-        nonce, total = str(uuid.uuid4()), 0
-        self.write(batch, flow, "created", options={}, source="sheaf_amqp.py", nonce=nonce)
+        nonce, total, firsts, twins = str(uuid.uuid4()), 0, {}, []
+        options = {"dedupe": True} if once else {}
+        self.write(batch, flow, "created", options=options, source="sheaf_amqp.py", nonce=nonce)
         self.catch_up()
         if self.batches[batch]["nonce"] != nonce:
             sys.exit(f"another creator was first to create batch {batch}")
         for total, record in enumerate(records, 1):
             headers = {"sheaf-flow": flow, "sheaf-batch": batch, "sheaf-index": total - 1}
             headers["sheaf-record"] = str(record.get("id", total - 1))
+            content = compact({name: value for name, value in sorted(record.items()) if name != "id"})
+            if once and firsts.setdefault(content, total - 1) != total - 1:
+                twins.append([total - 1, firsts[content], headers["sheaf-record"]])
+                continue
             self.send(tasks, "task", compact(record), headers)
-        self.write(batch, flow, "sealed", total=total)
+        if twins:
+            self.send(self.name("results", batch), "twins", compact({"twins": twins}), {"sheaf-batch": batch})
+        self.write(batch, flow, "sealed", total=total, twins=len(twins))
         self.channel.queue_delete(lock)
         return total
 
@@ -180,7 +187,9 @@ class Sheaf:  # on one connection; a busy program would publish on a second one
                 if index < total and index not in seen and generation == 0 and outcome["status"] != "cancelled":
                     seen.add(index)
                     yield {"batch_id": name} | {
-                        member: outcome.get(member) for member in ROW if member != "errors" or member in outcome
+                        member: outcome.get(member)
+                        for member in ROW
+                        if member not in ("errors", "same_as") or member in outcome
                     }
             if properties.message_id == mark if mark else properties.headers["x-stream-offset"] + 1 >= end:
                 return
@@ -195,7 +204,7 @@ if __name__ == "__main__":
     signal.alarm(30)  # no wait lasts longer than this
     sheaf, (command, *names) = Sheaf(), sys.argv[1:]
     if command == "publish":
-        print(sheaf.publish(*names, map(json.loads, sys.stdin)))
+        print(sheaf.publish(*names[:2], map(json.loads, sys.stdin), once="once" in names[2:]))
     elif command == "work":
         print(sheaf.work(*names, {"shout": shout}))
     else:

@@ -17,6 +17,10 @@ import Testing
         }
         let pilot = (0..<400).filter { _ in Int.random(in: 0..<9, using: &generator) == 0 }
         if Bool.random(using: &generator) { state.apply(.pilot(tasks: IndexRanges(rising: pilot))) }
+        let twins = (0..<400).filter { _ in Int.random(in: 0..<3, using: &generator) == 0 }
+        if Bool.random(using: &generator) {
+            state.apply(.twins(twins.map { Twin(index: $0, first: 400, recordID: "r") }))
+        }
         for _ in 0..<Int.random(in: 0...40, using: &generator) { state.apply(.question(question(&generator))) }
         return state
     }

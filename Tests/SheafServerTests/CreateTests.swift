@@ -53,6 +53,24 @@ import Testing
     }
 
     @Test(
+        "Identical records are published once",
+        arguments: [("true", 2, 1), ("[\"n\",\"m\"]", 1, 2), ("false", 3, 0), ("null", 3, 0)]
+    )
+    func twins(rule: String, tasks: Int, twins: Int) async throws {
+        try await ServerTestBench.creating { bench in
+            let body = #"{"flow":"echo","dedupe":\#(rule),"records":[{"id":1,"n":1},{"n":1,"id":2},{"n":1,"a":1}]}"#
+            let preview = try await bench.create(body.replacing("{\"flow\"", with: "{\"dry_run\":true,\"flow\""))
+            #expect(try preview.json["twins"] == .integer(twins), "\(preview.body)")
+            let response = try await bench.create(body)
+            #expect(response.status == 201, "\(response.body)")
+            #expect(try response.json["total"] == 3 && response.json["twins"] == .integer(twins))
+            #expect(try await bench.tasks(of: response).count == tasks)
+            let jobs = try await bench.send("GET", "\(response.headers["location"] ?? "")/jobs").json["jobs"]
+            #expect(jobs?.arrayValue?.count { $0["same_as"] != .null } == twins, "\(String(describing: jobs))")
+        }
+    }
+
+    @Test(
         "A request that is wrong is refused with its place, and creates nothing",
         arguments: [
             (#"{"flow":"echo","recrods":[]}"#, 422, "unknown member 'recrods'; did you mean 'records'?"),
@@ -72,6 +90,7 @@ import Testing
             (#"{"flow":"echo","records":[1],"pilot":0}"#, 422, "pilot: it must be an integer from 1 to 100000"),
             (#"{"flow":"echo","records":[1],"pilot":1,"pilot_pass":"9"}"#, 422, "pilot_pass: it must be a percentage"),
             (#"{"flow":"echo","records":[1],"pilot_pass":"9%"}"#, 422, "pilot_pass: it has no meaning without pilot"),
+            (#"{"flow":"echo","records":[1],"dedupe":[]}"#, 422, "dedupe: it must be true, false, or a list"),
             (#"{"flow":"echo","records":[1],"shuffle":"yes"}"#, 422, "shuffle: it must be true or false"),
             (
                 #"{"flow":"echo","records":[1],"max_records":0}"#, 422,

@@ -97,6 +97,8 @@ import Testing
             ("timeout: 99999999d", "timeout: \(duration), found '99999999d'"),
             ("timeout: [5s]", "timeout: \(duration), found a list"),
             ("timeout: 0s", "timeout: 0 would end every task at once; leave the key out for no time-out"),
+            ("dedupe: some", "dedupe: expected true, false, or a list of 1 to 100 names of fields, found 'some'"),
+            ("dedupe: []", "dedupe: expected true, false, or a list of 1 to 100 names of fields, found a list"),
             ("retries: -1", "retries: expected an integer of at least 0, found the number -1"),
             ("retries: [1]", "retries: expected an integer of at least 0, found a list"),
             ("retry_delay: 2", "retry_delay: \(duration), found the number 2; add a unit, as in 2s"),

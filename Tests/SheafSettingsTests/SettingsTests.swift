@@ -31,6 +31,7 @@ import Testing
             shuffle: false
             max_records: 100
             strict: true
+            dedupe: [title, text]
             tags: { team: search, n: 1 }
         """
 
@@ -64,6 +65,7 @@ import Testing
                         shuffle: false,
                         maxRecords: 100,
                         strict: true,
+                        deduplication: .fields(["title", "text"]),
                         tags: ["team": "search", "n": "1"]
                     )
             )

@@ -120,6 +120,9 @@ package actor Aggregator {
             try await decide(batch)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.followResults(batch) }
+                if mayHaveTwins(batch) {
+                    group.addTask { try await self.settleTwins(of: batch) }
+                }
                 group.addTask {
                     for await _ in self.journal.changes() where self.journal.isOver(batch) { return }
                 }
@@ -253,6 +256,7 @@ extension Aggregator {
                     // If workers die before they have read this far, the reader's checkpoint saves the next one the
                     // work.
                     if try await saveIfDue(batch.id) { try await catchUp(batch.id) }
+                    if waitsForTwinsOnly(batch) { try await finishTwins(of: batch) }
                     try await decide(batch.id)
                 }
             } catch let error as BrokerError where error.code == .notFound {
@@ -355,7 +359,7 @@ extension Aggregator {
         let settled = state.settledOfPilot
         // If there may be no other tasks, the batch perhaps just ends.
         guard let pilot = batch.options.pilot, settled.count >= pilot.tasks,
-            batch.sealedTotal ?? batch.published > pilot.tasks, piloted.insert(batch.id).inserted
+            (batch.sealedTotal ?? batch.published) - batch.twins > pilot.tasks, piloted.insert(batch.id).inserted
         else {
             return
         }
@@ -388,6 +392,7 @@ extension Aggregator {
         do {
             try await purgeQueues(of: batch)
             try await catchUp(batch.id)
+            try await finishTwins(of: batch)
         } catch {
             ending[batch.id] = nil
             // If the results log was deleted, the outcomes counted so far are all that can be reported.

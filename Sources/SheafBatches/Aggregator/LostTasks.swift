@@ -235,7 +235,8 @@ actor LostTasks {
     /// How many of the tasks that should be running have no outcome.
     private static func unsettled(of batch: BatchInfo, _ state: BatchState) -> Int {
         if batch.isPiloting { return state.pilotCount - state.settledOfPilot.count }
-        return (batch.sealedTotal ?? 0) - state.settled.count
+        // A twin is published nowhere; it ends once its first has.
+        return (batch.sealedTotal ?? 0) - state.settled.count - state.openTwins
     }
 
     /// The state of a batch that should be running and of which no sign of life was seen; nil for any other batch.

@@ -5,6 +5,8 @@ import SheafCore
 struct FoldedResults {
     /// The fold.
     let state: BatchState
+    /// The tasks that get the outcome of another one.
+    let twins: Twins
     /// The tasks that wait for another attempt, with the longest delay of each.
     let delays: [Int: Duration]
     private let client: SheafClient
@@ -20,18 +22,30 @@ struct FoldedResults {
         var state = BatchState()
         state.apply(batch)
         var delays: [Int: Duration] = [:]
+        var twins = Twins()
         try await Self.read(batch.id, upTo: end, client) { message in
             let event = ResultEvent(message)
             state.apply(event)
+            if case .twins(let list) = event { for twin in list { twins.add(twin) } }
             if case .delayed(let index, let generation, let delay) = event, generation == state.generation(of: index) {
                 delays[index] = delay
             }
         }
         self.state = state
+        self.twins = twins
         self.delays = delays.filter { !state.isSettled($0.key) }
         self.client = client
         self.batch = batch
         self.end = end
+    }
+
+    /// How many tasks have failed, with the twins that will fail because their first has.
+    var policyFailures: Int {
+        var count = state.settled.policyFailures
+        twins.forEach { twin, first in
+            if state.standing(of: first) == .failed, !state.isSettled(twin) { count += 1 }
+        }
+        return count
     }
 
     /// Reads the log again and passes on the failed outcomes that count, without those of unreadable records.

@@ -13,7 +13,7 @@ protocol Reopening {
         _ results: FoldedResults,
         to publisher: TaskPublisher
     ) async throws
-    /// How many failures the error policy ignores afterwards.
+    /// How many failures the error policy ignores afterwards; `retried` failed tasks run again.
     func tolerated(_ batch: BatchInfo, _ results: FoldedResults, retried: Int) -> Int
 }
 
@@ -56,16 +56,20 @@ struct Reopener {
         let results = try await FoldedResults(of: info, client: client)
         let chosen = try await reopening.choose(info, results)
         let generation = info.generation + 1
-        var opened = IndexRanges()
-        if !chosen.tasks.isEmpty {
+        let selection = ReopenedTwins(chosen.tasks, results)
+        var (published, opened) = (IndexRanges(), IndexRanges())
+        if !selection.isEmpty {
             try await prepare(info, generation)
-            opened = try await publish(info, generation) { publisher in
-                try await reopening.provide(chosen.tasks, of: info, generation: generation, results, to: publisher)
+            published = try await publish(info, generation) { publisher in
+                let tasks = selection.published
+                try await reopening.provide(tasks, of: info, generation: generation, results, to: publisher)
             }
+            opened = selection.opened(publishing: published)
             if opened.isEmpty {
                 try await withdraw(info, generation)
             } else {
-                let tolerated = reopening.tolerated(info, results, retried: opened.count)
+                let failed = opened.indices.count { results.state.standing(of: $0) == .failed }
+                let tolerated = reopening.tolerated(info, results, retried: failed)
                 guard try await commit(opened, info, generation, tolerated, held) else {
                     if held.journal[info.id].map({ $0.generation < generation }) != false {
                         try await withdraw(info, generation)
@@ -78,7 +82,7 @@ struct Reopener {
         var report = RetryReport(batch: batch, generation: opened.isEmpty ? info.generation : generation)
         report.retried = opened.count
         report.invalid = chosen.invalid
-        report.withoutRecord = chosen.tasks.count - opened.count
+        report.withoutRecord = selection.published.count - published.count
         report.unaffected = chosen.unaffected
         return report
     }

@@ -30,7 +30,7 @@ struct Pauser {
                     advice: .retryMissing(batch.id)
                 )
             }
-            tolerated = try await FoldedResults(of: batch, client: client).state.settled.policyFailures
+            tolerated = try await FoldedResults(of: batch, client: client).policyFailures
         }
         try await append(.resumed(tolerated: tolerated), to: batch, journal)
         try refuseEnded(try journal.find(batch.id.text), "cannot resume batch '\(batch.id)'", canRetry: true)

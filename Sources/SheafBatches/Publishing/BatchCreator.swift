@@ -27,7 +27,9 @@ struct BatchCreator: Sendable {
             throw SheafError(.invalid, error.description)
         }
         if let problem = Tags.problem(of: plan.options.tags) { throw SheafError(.invalid, problem) }
-        if let problem = plan.options.pilot?.problem { throw SheafError(.invalid, problem) }
+        if let problem = plan.options.pilot?.problem ?? plan.options.deduplication?.problem {
+            throw SheafError(.invalid, problem)
+        }
         if let problem = BatchOptions.problem(ofMaxRunning: plan.options.maxRunning) {
             throw SheafError(.invalid, problem)
         }
@@ -46,8 +48,15 @@ struct BatchCreator: Sendable {
                 events.onCreated(id)
                 var publisher = publisher(id, plan.flow, plan.options, variants, journal, lock)
                 publisher.trace = plan.trace
+                publisher.finder = plan.options.finder(plan.input)
                 let sum = try await publisher.publish(first, &iterator, startingAt: 0, digest: ItemDigest())
-                return CreatedBatch(id: id, flow: plan.flow, total: sum.total, invalid: sum.invalid)
+                return CreatedBatch(
+                    id: id,
+                    flow: plan.flow,
+                    total: sum.total,
+                    invalid: sum.invalid,
+                    twins: sum.twins
+                )
             }
         }
     }
@@ -61,23 +70,26 @@ struct BatchCreator: Sendable {
         try await stalls.watching {
             let journal = try await stalls.during { try await Journal.read(from: client) }
             let batch = try resumable(id, journal)
-            if let total = batch.sealedTotal { return CreatedBatch(id: id, flow: batch.flow, total: total) }
+            if let created = batch.created { return created }
             return try await locked(id, journal, waiting: .seconds(3)) { lock in
                 // The previous holder of the lock may have published more in the meantime, or have finished.
                 try await stalls.during { try await journal.catchUp() }
                 let batch = try resumable(id, journal)
-                if let total = batch.sealedTotal { return CreatedBatch(id: id, flow: batch.flow, total: total) }
+                if let created = batch.created { return created }
                 let variants = try batch.variants()
                 let (position, start) = (batch.published / variants.variants.count, batch.published)
                 events.onCreated(id)
                 events.onConfirmed(start)
-                var iterator = try await items(comparing ? 0 : position).makeAsyncIterator()
                 var publisher = publisher(id, batch.flow, batch.options, variants, journal, lock)
                 publisher.trace = trace
+                publisher.finder = batch.options.finder(batch.batchInput)
+                // Records that follow may be identical to those that were published before.
+                let readsPrefix = comparing || publisher.finder != nil
+                var iterator = try await items(readsPrefix ? 0 : position).makeAsyncIterator()
                 var (rest, digest): ([SourceItem]?, ItemDigest?) = (nil, start == 0 ? ItemDigest() : nil)
-                if comparing, start > 0 {
+                if readsPrefix, start > 0 {
                     let prefix = StreamPrefix(count: position, digest: batch.publishedDigest)
-                    (rest, digest) = try await prefix.pass(&iterator)
+                    (rest, digest) = try await prefix.pass(&iterator, &publisher.finder)
                 }
                 let sum = try await publisher.publish(rest, &iterator, startingAt: start, digest: digest)
                 return CreatedBatch(
@@ -85,6 +97,7 @@ struct BatchCreator: Sendable {
                     flow: batch.flow,
                     total: sum.total,
                     invalid: sum.invalid,
+                    twins: sum.twins,
                     resumedAt: start
                 )
             }
@@ -143,17 +156,33 @@ struct BatchCreator: Sendable {
     }
 }
 
-/// The first records of a stream, which were published before and are read again only to compare them.
+extension BatchInfo {
+    /// The batch as its creation returns it, if all its tasks are published.
+    fileprivate var created: CreatedBatch? {
+        sealedTotal.map { CreatedBatch(id: id, flow: flow, total: $0, twins: twins) }
+    }
+}
+
+extension BatchOptions {
+    /// Returns what finds identical records; nil if each record of the batch runs.
+    fileprivate func finder(_ input: BatchInput?) -> TwinFinder? {
+        deduplication.map { TwinFinder($0, of: input?.source) }
+    }
+}
+
+/// The first records of an input, which were published before and are read again only to compare them.
 struct StreamPrefix {
     let count: Int
     /// Their digest in the journal.
     let digest: String?
 
-    /// Reads them; returns the items that follow in the same chunk, and the digest to continue with.
+    /// Reads them, and notes them for the finder; returns the items that follow in the same chunk, and the digest to
+    /// continue with.
     ///
     /// Throws ``SourceError`` if the stream is shorter or has other records.
     func pass<Iterator: AsyncIteratorProtocol>(
-        _ iterator: inout Iterator
+        _ iterator: inout Iterator,
+        _ finder: inout TwinFinder?
     ) async throws -> (rest: [SourceItem], digest: ItemDigest) where Iterator.Element == [SourceItem] {
         var seen = ItemDigest()
         var passed = 0
@@ -161,11 +190,12 @@ struct StreamPrefix {
             guard let chunk = try await iterator.next(isolation: #isolation) else {
                 throw SourceError(
                     .changed,
-                    "the stream ends after \(passed) records; \(count) were published when it was read first"
+                    "the input ends after \(passed) records; \(count) were published when it was read first"
                 )
             }
             let mine = chunk.prefix(count - passed)
             for item in mine { seen.add(item) }
+            TaskBuilder.note(mine, in: &finder)
             passed += mine.count
             if passed == count {
                 if let digest, seen.text != digest {

@@ -49,15 +49,19 @@ public struct CreatedBatch: Sendable, Equatable {
     public var total: Int
     /// How many tasks failed because their record was unreadable; after a resumption, those of the resumed part only.
     public var invalid: Int
+    /// How many tasks are not published, because their record is identical to an earlier one; also after a resumption,
+    /// those of the whole batch.
+    public var twins: Int
     /// How many tasks were published before an interrupted creation was resumed; nil if it was not interrupted.
     public var resumedAt: Int?
 
     /// Describes a batch.
-    package init(id: Name, flow: Name, total: Int, invalid: Int = 0, resumedAt: Int? = nil) {
+    package init(id: Name, flow: Name, total: Int, invalid: Int = 0, twins: Int = 0, resumedAt: Int? = nil) {
         self.id = id
         self.flow = flow
         self.total = total
         self.invalid = invalid
+        self.twins = twins
         self.resumedAt = resumedAt
     }
 }

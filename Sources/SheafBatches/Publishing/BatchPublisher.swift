@@ -10,6 +10,8 @@ struct BatchPublisher: Sendable {
     let variants: ParameterVariants
     /// The tasks that are published first, to a queue of their own.
     let pilot: Pilot?
+    /// Finds records that are identical to one that is published, also before; nil if each record runs.
+    var finder: TwinFinder?
     var trace: TraceContext?
     let journal: Journal
     let lock: CreatingLock
@@ -29,6 +31,8 @@ struct BatchPublisher: Sendable {
         var total: Int
         /// How many of the tasks published now have an unreadable record.
         var invalid: Int
+        /// How many of all tasks are twins.
+        var twins: Int
     }
 
     /// Publishes items from a task number on; `digest` covers the records before it, if a digest is kept.
@@ -38,12 +42,20 @@ struct BatchPublisher: Sendable {
         startingAt start: Int,
         digest: ItemDigest?
     ) async throws -> Sum where Iterator.Element == [SourceItem] {
-        let tasks = TaskBuilder(flow: flow, batch: batch, variants: variants, pilot: pilot, trace: trace)
-        let ledger = PublishingLedger(startingAt: start, onConfirmed: onConfirmed) { count, digest in
-            try await append(.published(count: count, digest: digest))
+        var tasks = TaskBuilder(
+            flow: flow,
+            batch: batch,
+            variants: variants,
+            pilot: pilot,
+            trace: trace,
+            finder: finder,
+            startingAt: start - (finder?.count ?? 0) * variants.variants.count
+        )
+        let ledger = PublishingLedger(startingAt: start, onConfirmed: onConfirmed) { count, digest, twins in
+            try await append(.published(count: count, digest: digest, twins: twins))
         }
         var digest = digest
-        var (position, invalid) = (start, 0)
+        var invalid = 0
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await attend(to: ledger) }
             var inFlight = 0
@@ -57,10 +69,9 @@ struct BatchPublisher: Sendable {
                     }
                     try await ledger.waitForJournal()
                     for item in items { digest?.add(item) }
-                    let built = tasks.build(items, startingAt: position)
-                    position += built.count
+                    let built = tasks.build(items)
                     invalid += built.invalid
-                    let mine = await ledger.open(count: built.count, digest: digest?.text)
+                    let mine = await ledger.open(count: built.count, digest: digest?.text, twins: tasks.twins)
                     group.addTask {
                         do {
                             try await send(built)
@@ -78,8 +89,8 @@ struct BatchPublisher: Sendable {
             group.cancelAll()
         }
         let total = await ledger.confirmed
-        try await append(.sealed(total: total))
-        return Sum(total: total, invalid: invalid)
+        try await append(.sealed(total: total, twins: tasks.twins))
+        return Sum(total: total, invalid: invalid, twins: tasks.twins)
     }
 
     private func append(_ event: JournalEntry.Event) async throws {
@@ -107,6 +118,13 @@ struct BatchPublisher: Sendable {
             }
             if !built.rest.isEmpty {
                 try await client.broker.publish(built.rest, to: client.names.restOfTasks(flow: flow, batch: batch))
+            }
+            if !built.twins.isEmpty {
+                // Before the journal counts them as published: nothing else says whose outcome they get.
+                try await client.broker.append(
+                    built.twins.chunks(of: Twin.maximumCount).map { Twin.message(batch: batch, $0) },
+                    to: client.names.results(batch: batch)
+                )
             }
             if !built.outcomes.isEmpty {
                 try await client.broker.append(

@@ -12,13 +12,14 @@ actor PublishingLedger {
     private var journalled: Int
     private var isWriting = false
     private let onConfirmed: @Sendable (Int) -> Void
-    private let journal: @Sendable (Int, String?) async throws -> Void
+    private let journal: @Sendable (Int, String?, Int) async throws -> Void
 
-    /// - Parameter journal: Writes a number of confirmed tasks, and the digest of their records, to the journal.
+    /// - Parameter journal: Writes a number of confirmed tasks, the digest of their records and how many of them are
+    ///   twins to the journal.
     init(
         startingAt start: Int,
         onConfirmed: @escaping @Sendable (Int) -> Void,
-        journal: @escaping @Sendable (Int, String?) async throws -> Void
+        journal: @escaping @Sendable (Int, String?, Int) async throws -> Void
     ) {
         position = ConfirmedPosition(startingAt: start)
         journalled = start
@@ -37,8 +38,8 @@ actor PublishingLedger {
         while position.opened - journalled > limit { try await Task.sleep(for: .milliseconds(2)) }
     }
 
-    func open(count: Int, digest: String?) -> ConfirmedPosition.Window {
-        position.open(count: count, digest: digest)
+    func open(count: Int, digest: String?, twins: Int) -> ConfirmedPosition.Window {
+        position.open(count: count, digest: digest, twins: twins)
     }
 
     func close(_ window: ConfirmedPosition.Window) async throws {
@@ -54,8 +55,8 @@ actor PublishingLedger {
         isWriting = true
         defer { isWriting = false }
         while position.isNews(after: Self.journalEvery, or: Self.journalInterval) {
-            let (confirmed, digest) = (position.confirmed, position.digest)
-            try await journal(confirmed, digest)
+            let (confirmed, digest, twins) = (position.confirmed, position.digest, position.twins)
+            try await journal(confirmed, digest, twins)
             journalled = confirmed
         }
     }
@@ -69,12 +70,16 @@ struct ConfirmedPosition {
         let count: Int
         /// The digest of all records up to its end, if a digest is kept.
         var digest: String?
+        /// How many tasks up to its end are twins.
+        var twins = 0
     }
 
     /// How many tasks are confirmed without a gap.
     private(set) var confirmed: Int
     /// The digest of their records, if a digest is kept.
     private(set) var digest: String?
+    /// How many of them are twins.
+    private(set) var twins = 0
     /// How many tasks were sent.
     private(set) var opened: Int
     private var closed: [Int: Window] = [:]
@@ -84,16 +89,16 @@ struct ConfirmedPosition {
     /// Starts after tasks that were confirmed before.
     init(startingAt position: Int = 0) { (confirmed, opened, reported) = (position, position, position) }
 
-    mutating func open(count: Int, digest: String? = nil) -> Window {
+    mutating func open(count: Int, digest: String? = nil, twins: Int = 0) -> Window {
         defer { opened += count }
-        return Window(start: opened, count: count, digest: digest)
+        return Window(start: opened, count: count, digest: digest, twins: twins)
     }
 
     mutating func close(_ window: Window) {
         closed[window.start] = window
         while let next = closed.removeValue(forKey: confirmed), next.count > 0 {
             confirmed += next.count
-            digest = next.digest
+            (digest, twins) = (next.digest, next.twins)
         }
     }
 

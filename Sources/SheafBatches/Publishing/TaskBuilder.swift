@@ -11,6 +11,8 @@ struct TaskBuilder: Sendable {
         var rest: [Message] = []
         /// The indices of the tasks of the pilot, including those without a readable record.
         var pilot: [Int] = []
+        /// The tasks that are not published, because their record is identical to an earlier one.
+        var twins: [Twin] = []
         /// Lines of outcomes for items that are not records.
         var outcomes: [UInt8] = []
         /// How many tasks have no readable record.
@@ -24,26 +26,59 @@ struct TaskBuilder: Sendable {
     let variants: ParameterVariants
     private let pilot: Pilot?
     private let trace: TraceContext?
+    /// Finds identical records; nil if each record runs.
+    private var finder: TwinFinder?
+    /// How many tasks of the items so far are no twins.
+    private var distinct: Int
     private let worker = processName
 
-    init(flow: Name, batch: Name, variants: ParameterVariants, pilot: Pilot? = nil, trace: TraceContext? = nil) {
+    /// - Parameter position: How many tasks of the batch, without twins, are published before.
+    init(
+        flow: Name,
+        batch: Name,
+        variants: ParameterVariants,
+        pilot: Pilot? = nil,
+        trace: TraceContext? = nil,
+        finder: TwinFinder? = nil,
+        startingAt position: Int = 0
+    ) {
         self.flow = flow
         self.batch = batch
         self.variants = variants
         self.pilot = pilot
         self.trace = trace
+        self.finder = finder
+        self.distinct = position
     }
 
-    /// Converts items; `position` is how many tasks are published before them.
-    func build(_ items: some Sequence<SourceItem>, startingAt position: Int = 0) -> Built {
+    /// How many tasks are twins, of all items that the finder has seen.
+    var twins: Int { (finder?.count ?? 0) * variants.variants.count }
+
+    /// Converts items.
+    mutating func build(_ items: some Sequence<SourceItem>) -> Built {
         var built = Built()
         for item in items {
             let first = item.index * variants.variants.count
-            // How many tasks of the item are of the pilot.
-            let share = pilot.map { min(max(0, $0.tasks - position - built.count), variants.variants.count) }
-            if let share { built.pilot += first..<first + share }
+            let problem = Self.problem(of: item)
             built.count += variants.variants.count
-            switch problem(of: item) {
+            if problem == nil, case .record(let record) = item.content,
+                let other = finder?.first(of: record, number: item.index)
+            {
+                for offset in variants.variants.indices {
+                    let twin = Twin(
+                        index: first + offset,
+                        first: other * variants.variants.count + offset,
+                        recordID: record.id
+                    )
+                    built.twins.append(twin)
+                }
+                continue
+            }
+            // How many tasks of the item are of the pilot.
+            let share = pilot.map { min(max(0, $0.tasks - distinct), variants.variants.count) }
+            if let share { built.pilot += first..<first + share }
+            distinct += variants.variants.count
+            switch problem {
             case nil:
                 guard case .record(let record) = item.content else { continue }
                 for (offset, parameters) in variants.variants.enumerated() {
@@ -71,8 +106,18 @@ struct TaskBuilder: Sendable {
         return built
     }
 
+    /// Notes items that were published before, so that later ones can be their twins.
+    static func note(_ items: some Sequence<SourceItem>, in finder: inout TwinFinder?) {
+        guard finder != nil else { return }
+        for item in items {
+            if case .record(let record) = item.content, problem(of: item) == nil {
+                _ = finder?.first(of: record, number: item.index)
+            }
+        }
+    }
+
     /// Why an item cannot become a task, or nil if it can.
-    private func problem(of item: SourceItem) -> String? {
+    private static func problem(of item: SourceItem) -> String? {
         switch item.content {
         case .invalid(let message): message
         case .record(let record):

@@ -167,7 +167,9 @@ private struct BatchEventReader {
 
     private func concerns(_ event: BatchEvent) -> Bool { index == nil || event.index == nil || event.index == index }
 
-    private static func tasks(_ count: Int) -> String { count == 1 ? "1 task" : "\(count) tasks" }
+    private static func tasks(_ count: Int, _ twins: Int = 0) -> String {
+        (count == 1 ? "1 task" : "\(count) tasks") + (twins > 0 ? " (\(twins) with an identical record)" : "")
+    }
 
     private func journalEvents(_ entry: LogEntry) -> [BatchEvent] {
         guard entry.message.string("sheaf-batch") == batch.id.text, let read = JournalEntry(entry.message) else {
@@ -176,8 +178,8 @@ private struct BatchEventReader {
         var event = BatchEvent(log: .journal, offset: entry.offset, at: read.at, what: read.event.type)
         switch read.event {
         case .created(_, let source, _, _): event.detail = source.isEmpty ? nil : source
-        case .published(let count, _): event.detail = "\(Self.tasks(count)) so far"
-        case .sealed(let total): event.detail = Self.tasks(total)
+        case .published(let count, _, let twins): event.detail = Self.tasks(count, twins) + " so far"
+        case .sealed(let total, let twins): event.detail = Self.tasks(total, twins)
         case .stopped(let reason): event.detail = reason
         case .cancelled(let now): event.detail = now ? "running tasks, too" : nil
         case .resumed(let tolerated): event.detail = tolerated > 0 ? "failures that no longer count: \(tolerated)" : nil
@@ -227,6 +229,20 @@ private struct BatchEventReader {
             if let index, !tasks.contains(index) { return [] }
             event.index = index
             event.detail = "tasks \(tasks)"
+        case .twins(let list):
+            if index == nil {
+                event.detail = "\(Self.tasks(list.count)) with a record that is identical to an earlier one"
+                return [event]
+            }
+            return list.filter { $0.index == index || $0.first == index }.map { twin in
+                var event = event
+                event.index = index
+                event.detail =
+                    twin.index == index
+                    ? "the record is identical to that of task \(twin.first), which runs for both"
+                    : "task \(twin.index) has an identical record and gets the same outcome"
+                return event
+            }
         case .leased(let lease):
             leases[lease.id] = lease
             (event.index, event.generation, event.worker) = (lease.index, lease.generation, lease.worker)
@@ -287,6 +303,7 @@ private struct BatchEventReader {
         last.attempt = outcome.attempts
         last.worker = outcome.worker
         last.error = outcome.error
+        last.detail = outcome.sameAs.map { "the outcome of task \($0)" }
         return attempts + [last]
     }
 

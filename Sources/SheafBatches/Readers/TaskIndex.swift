@@ -4,7 +4,8 @@ import SheafCore
 /// Which tasks of one batch are in which state, and where to find what is known of them.
 ///
 /// It reads the results log once, and later only what was appended since. It takes 1 byte and 2 bits of memory per task
-/// and about 200 bytes on disk; see ``TaskRowFile``.
+/// and about 200 bytes on disk; see ``TaskRowFile``. A batch
+/// with identical records takes 8 bytes more.
 actor TaskIndex {
     private let client: SheafClient
     private let batch: Name
@@ -15,6 +16,7 @@ actor TaskIndex {
 
     private var info: BatchInfo
     private var fold = BatchState()
+    private var twins = Twins()
     private var nextOffset: Int64 = 0
     private var rows: TaskRowFile
     private var patterns = ErrorPatterns()
@@ -90,14 +92,16 @@ actor TaskIndex {
 
     private func reset() throws {
         rows = try TaskRowFile()
-        fold = BatchState()
+        (fold, twins) = (BatchState(), Twins())
         fold.apply(info)
         (nextOffset, groups, known, patterns) = (0, [], 0, ErrorPatterns())
     }
 
     private func add(_ entry: LogEntry) async throws {
         guard entry.message.type == ResultMessage.outcomesType else {
-            return fold.apply(ResultEvent(entry.message), at: entry.offset)
+            let event = ResultEvent(entry.message)
+            if case .twins(let list) = event { for twin in list { twins.add(twin) } }
+            return fold.apply(event, at: entry.offset)
         }
         let lines = ResultMessage.summarizedLines(of: entry.message)
         let newest = lines.lazy.map(\.summary.generation).max() ?? 0
@@ -217,7 +221,13 @@ actor TaskIndex {
         if let needle, bytes.map(needle.mayBe(in:)) != true { return nil }
         let outcome = bytes.flatMap { TaskRowFile.decode($0)?.outcome }
         if let needle, let outcome, !needle.isIn(outcome) { return nil }
-        return TaskRow(index: index, status: status, generation: fold.generation(of: index), outcome: outcome)
+        return TaskRow(
+            index: index,
+            status: status,
+            generation: fold.generation(of: index),
+            outcome: outcome,
+            sameAs: twins.first(of: index)
+        )
     }
 
     /// The groups of the failed tasks, the largest first.
@@ -262,7 +272,8 @@ actor TaskIndex {
             index: index,
             status: status(of: index, running()),
             generation: fold.generation(of: index),
-            outcome: try rows.row(of: index)?.outcome
+            outcome: try rows.row(of: index)?.outcome,
+            sameAs: twins.first(of: index)
         )
         var entries: [(offset: Int64, generation: Int)] = []
         var line = try rows.row(of: index)

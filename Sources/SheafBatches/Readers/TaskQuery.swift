@@ -45,6 +45,8 @@ package struct TaskRow: Sendable, Equatable {
     /// The message of its error is cut at ``TaskRow/maximumMessage`` bytes. If the task was retried and has not ended
     /// since, this is the outcome of an earlier generation.
     package var outcome: Outcome?
+    /// The task whose outcome this one gets, because their records are identical; nil for most.
+    package var sameAs: Int?
 
     /// The maximum size of an error message in a row, in bytes.
     package static let maximumMessage = AttemptError.maximumMessage

@@ -94,6 +94,7 @@ struct BatchCreation: Sendable {
     ) {
         console.say("created batch \(created.id) of \(created.flow): \(Wording.count(created.total, "task"))")
         if let text = Wording.startOfPilot(pilot, of: created) { console.say(text) }
+        if let text = Wording.twins(created.twins, of: created.total) { console.say("twins: \(text)") }
         if let skipped, let skip {
             console.say("left out \(Wording.count(skipped, "record")) that succeeded in batch \(skip.batch)")
         }
@@ -157,6 +158,7 @@ struct BatchResumption: Sendable {
             "resumed batch \(created.id) of \(created.flow) after \(Wording.count(created.resumedAt ?? 0, "task")): "
                 + "\(Wording.count(created.total, "task")) in all"
         )
+        if let text = Wording.twins(created.twins, of: created.total) { session.console.say("twins: \(text)") }
         return BatchCreation.Report(batch: created, skipped: recorded.known.skip == nil ? nil : await source.skipped)
     }
 }

@@ -16,6 +16,12 @@ extension BatchPreview {
             for complaint in complaints { console.say("  \(complaint)") }
             if invalid > complaints.count { console.say("  … and \(invalid - complaints.count) more") }
         }
+        if identical > 0 {
+            console.say(
+                "\(Wording.count(identical, "record")) \(identical == 1 ? "is" : "are") identical to an earlier one and "
+                    + "would get its outcome"
+            )
+        }
         if let first {
             console.say("first record: \(first.id)")
             try console.print(Self.excerpt(of: first))

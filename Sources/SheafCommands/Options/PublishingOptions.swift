@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import Foundation
 import SheafCore
 import SheafFormats
 import SheafSettings
@@ -101,6 +101,29 @@ struct PublishingOptions: ParsableArguments {
     )
     var interactive: Bool?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: ArgumentHelp(
+            "Run identical records once: those with the same content but for their ids. The others get the outcome of "
+                + "the first."
+        )
+    )
+    var dedupe: Bool?
+
+    @Option(
+        help: ArgumentHelp(
+            "Run records with the same values of these fields once, such as title,text.",
+            valueName: "fields"
+        ),
+        transform: { text in
+            let names = text.split(separator: ",", omittingEmptySubsequences: false)
+            let rule = Deduplication.fields(names.map { $0.trimmingCharacters(in: .whitespaces) })
+            guard rule.problem == nil else { throw ValidationError("it must be names of fields, separated by commas") }
+            return rule
+        }
+    )
+    var dedupeFields: Deduplication?
+
     @Option(
         help: ArgumentHelp(
             "Leave out the records that succeeded in that batch, by their ids. That batch must have ended, or be "
@@ -140,6 +163,9 @@ struct PublishingOptions: ParsableArguments {
         if let pilot, !Pilot.sizes.contains(pilot) {
             throw ValidationError("--pilot must be from 1 to \(Pilot.sizes.upperBound)")
         }
+        if dedupe == false, dedupeFields != nil {
+            throw ValidationError("--no-dedupe and --dedupe-fields cannot be combined")
+        }
         if pilotPass != nil, pilot == nil { throw ValidationError("--pilot-pass needs --pilot") }
         if let problem = Tags.problem(of: tags) { throw ValidationError(problem) }
         if let concurrency, !BatchOptions.runningLimits.contains(concurrency) {
@@ -176,6 +202,11 @@ extension BatchChoices {
         (strict, interactive, tags) = (publishing.strict, publishing.interactive, publishing.tags)
         notify = publishing.notify
         pilot = publishing.pilot.map { Pilot(tasks: $0, pass: publishing.pilotPass) }
+        if let fields = publishing.dedupeFields {
+            deduplication = .some(fields)
+        } else if let isOn = publishing.dedupe {
+            deduplication = .some(isOn ? .records : nil)
+        }
         publishTimeout = publishing.publishTimeout?.duration
     }
 }

@@ -13,7 +13,7 @@ struct PilotCosts {
     init?(of batch: BatchSummary, _ pricing: FlowPricing?) {
         guard let pricing, let pilot = batch.pilot else { return nil }
         self.pilot = pricing.cost(of: pilot.usage)
-        projection = pricing.cost(of: pilot.projectedUsage(of: batch.total))
+        projection = pricing.cost(of: pilot.projectedUsage(of: batch.total - batch.info.twins))
     }
 
     /// Returns the JSON of the batch with the costs in its pilot.
@@ -52,6 +52,9 @@ enum BatchDetails {
             ("tasks", "\(batch.total)\(batch.isSealed ? "" : " so far"): \(Wording.counts(batch.counts))"),
             ("created", time(batch.info.createdAt, now: now)),
         ]
+        if let twins = Wording.twins(batch.info.twins, of: batch.info.sealedTotal ?? batch.total) {
+            entries.insert(("twins", twins), at: 4)
+        }
         if let limited = batch.limited { entries.append(("waiting", Wording.limit(limited, now: now))) }
         if batch.questions > 0 {
             let wait = Wording.count(batch.questions, "open question")
@@ -126,6 +129,11 @@ enum BatchDetails {
             parts.append("pilot \(pilot.tasks)" + (pilot.passText.map { ", goes on at \($0)" } ?? ""))
         }
         if options.isInteractive { parts.append("interactive") }
+        switch options.deduplication {
+        case .records: parts.append("identical records once")
+        case .fields(let names): parts.append("records with the same \(names.joined(separator: ", ")) once")
+        case nil: break
+        }
         if let most = options.maxRecords { parts.append("at most \(Wording.count(most, "record"))") }
         if let given = options.parameters.objectValue, !given.isEmpty {
             parts.append("parameters \(options.parameters.text)")

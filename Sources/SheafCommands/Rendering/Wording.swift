@@ -54,6 +54,14 @@ enum Wording {
         return words.isEmpty ? "no tasks" : words.joined(separator: ", ")
     }
 
+    /// Returns how many tasks have a record that is identical to an earlier one; nil if none has.
+    static func twins(_ twins: Int, of total: Int) -> String? {
+        guard twins > 0 else { return nil }
+        let isOne = twins == 1
+        return "\(twins) of \(count(total, "task")) \(isOne ? "has" : "have") a record identical to an earlier one and "
+            + "\(isOne ? "gets" : "get") its outcome"
+    }
+
     /// Returns how many tasks wait for a rate limit, and how long it is still paused.
     static func limit(_ wait: RateLimitWait, now: Timestamp) -> String {
         let text = "\(count(wait.tasks, "task")) for \(wait.key)"

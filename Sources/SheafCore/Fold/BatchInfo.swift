@@ -66,6 +66,8 @@ public struct BatchInfo: Sendable, Equatable {
     package private(set) var published = 0
     /// The digest of the records of the confirmed tasks, if their creator kept one.
     package private(set) var publishedDigest: String?
+    /// How many of the published tasks, or of the total, get the outcome of an earlier one with an identical record.
+    public private(set) var twins = 0
     /// The total, once all tasks are confirmed.
     package private(set) var sealedTotal: Int?
     /// Why and when the error policy or a fatal error stopped the batch, if the batch is stopped.
@@ -119,7 +121,7 @@ public struct BatchInfo: Sendable, Equatable {
     /// Whether the creator may still publish tasks that workers may take before anything else happens.
     package var expectsTasks: Bool {
         if sealedTotal != nil { return false }
-        return isPastPilot || published < options.pilot?.tasks ?? 0
+        return isPastPilot || published - twins < options.pilot?.tasks ?? 0
     }
 
     /// Whether tasks that run may still ask questions: a cancelled batch lets them finish, unless they are cancelled
@@ -194,13 +196,16 @@ public struct BatchInfo: Sendable, Equatable {
         switch entry.event {
         // The first creation counts; the others are handled elsewhere.
         case .created, .deleted, .retried, .notified: break
-        case .published(let count, let digest):
+        case .published(let count, let digest, let twins):
+            if count >= published, sealedTotal == nil { self.twins = twins }
             if count > published, sealedTotal == nil { publishingTimes.add(count, at: entry.at) }
             if count >= published { (published, publishedDigest) = (count, digest ?? publishedDigest(at: count)) }
-        case .sealed(let total):
-            if sealedTotal == nil { (sealedTotal, releasedAt) = (total, entry.at) }
+        case .sealed(let total, let twins):
+            if sealedTotal == nil { (sealedTotal, self.twins, releasedAt) = (total, twins, entry.at) }
             // All tasks are of the pilot, so the batch just ends.
-            if let pilot = options.pilot, sealedTotal ?? 0 <= pilot.tasks, pilotResult == nil { isPastPilot = true }
+            if let pilot = options.pilot, (sealedTotal ?? 0) - self.twins <= pilot.tasks, pilotResult == nil {
+                isPastPilot = true
+            }
             publishingTimes.clear()
         case .stopped(let reason): if stopped == nil, cancelled == nil { stopped = Stop(reason: reason, at: entry.at) }
         case .cancelled(let now):

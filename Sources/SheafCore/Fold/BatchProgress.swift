@@ -33,6 +33,8 @@ package struct BatchProgress: Sendable, Equatable {
     package var delayed: [DueTasks]
     /// How many tasks of the pilot have ended; nil if the batch has none.
     package var pilot: BatchState.Settled?
+    /// How many tasks have no outcome and will get that of another one.
+    package var openTwins: Int
 
     package init(
         batch: Name,
@@ -50,7 +52,8 @@ package struct BatchProgress: Sendable, Equatable {
         usage: Usage = Usage(),
         leased: Int = 0,
         delayed: [DueTasks] = [],
-        pilot: BatchState.Settled? = nil
+        pilot: BatchState.Settled? = nil,
+        openTwins: Int = 0
     ) {
         self.batch = batch
         self.total = total
@@ -68,6 +71,7 @@ package struct BatchProgress: Sendable, Equatable {
         self.leased = leased
         self.delayed = delayed
         self.pilot = pilot
+        self.openTwins = openTwins
     }
 
     /// Sums up the state of a batch.
@@ -84,7 +88,8 @@ package struct BatchProgress: Sendable, Equatable {
             questions: state.questions.openCount,
             usage: state.usage,
             leased: state.leases.count,
-            pilot: state.pilotCount > 0 ? state.settledOfPilot : nil
+            pilot: state.pilotCount > 0 ? state.settledOfPilot : nil,
+            openTwins: state.openTwins
         )
     }
 
@@ -101,6 +106,7 @@ package struct BatchProgress: Sendable, Equatable {
             "delayed": .array(delayed.map { [.integer($0.at.milliseconds), .integer($0.count)] }),
         ]
         if let pilot { members["pilot"] = pilot.json }
+        if openTwins > 0 { members["twins"] = .integer(openTwins) }
         return .object(members)
     }
 
@@ -125,7 +131,8 @@ package struct BatchProgress: Sendable, Equatable {
             usage: Usage(json: json["usage"]),
             leased: json.count("leased"),
             delayed: (json["delayed"]?.arrayValue ?? []).compactMap { DueTasks(json: $0) },
-            pilot: json["pilot"].flatMap { $0.objectValue == nil ? nil : BatchState.Settled(json: $0) }
+            pilot: json["pilot"].flatMap { $0.objectValue == nil ? nil : BatchState.Settled(json: $0) },
+            openTwins: json.count("twins")
         )
     }
 }

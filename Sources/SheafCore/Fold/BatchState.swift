@@ -32,6 +32,8 @@ package struct BatchState: Sendable, Equatable {
     private var committed: [Int: String] = [:]
     /// The tasks of the pilot.
     private var pilot = BitSet()
+    /// The tasks that get the outcome of another one.
+    private var twins = BitSet()
     /// The leases of tasks that have no outcome, by task index.
     package private(set) var leases = Leases()
     /// Which of the leases are held together, and by which worker.
@@ -55,6 +57,7 @@ package struct BatchState: Sendable, Equatable {
         low.formIntersection(known)
         high.formIntersection(known)
         pilot.formIntersection(known)
+        twins.formIntersection(known)
         early = early.filter { $0.key < total }
         generations = generations.filter { $0.key < total }
         questions.keep(below: total)
@@ -142,6 +145,21 @@ package struct BatchState: Sendable, Equatable {
         for range in tasks.ranges where range.lowerBound < limit {
             pilot.insert(all: range.clamped(to: 0..<limit))
         }
+    }
+
+    /// Returns whether a task gets the outcome of another one.
+    package func isTwin(_ index: Int) -> Bool { twins.contains(index) }
+
+    /// The number of tasks that get the outcome of another one.
+    package var twinCount: Int { twins.count }
+
+    /// The number of tasks that will get the outcome of another one and have none yet.
+    package var openTwins: Int { twins.isEmpty ? 0 : twins.subtracting(low).subtracting(high).count }
+
+    /// Records which tasks get the outcome of another one.
+    package mutating func applyTwins(_ list: [Twin]) {
+        let limit = sealedTotal ?? Self.maximumTasks
+        for twin in list where twin.index < limit { twins.insert(twin.index) }
     }
 
     /// The numbers of settled tasks, by how they ended.
@@ -258,6 +276,7 @@ package struct BatchState: Sendable, Equatable {
         case .reopened(let generation, let nonce, let tasks):
             applyReopened(generation: generation, nonce: nonce, tasks: tasks)
         case .pilot(let tasks): applyPilot(tasks)
+        case .twins(let list): applyTwins(list)
         case .leased(var lease):
             lease.offset = offset
             applyLeased(lease)
@@ -298,13 +317,15 @@ package struct BatchState: Sendable, Equatable {
     }
 
     private static let version: UInt8 = 4
+    /// The version of a state with twins, which earlier releases cannot read.
+    private static let versionWithTwins: UInt8 = 5
 
     /// The state as bytes for a checkpoint: runs of tasks in the same state, then the rarer parts, then a checksum.
     ///
     /// A run of up to 31 tasks takes one byte: a few bytes for most batches, and at worst about one byte per two tasks.
     package var snapshot: [UInt8] {
         var writer = SnapshotWriter()
-        writer.byte(Self.version)
+        writer.byte(twins.isEmpty ? Self.version : Self.versionWithTwins)
         writer.number(published)
         writer.number(sealedTotal.map { $0 + 1 } ?? 0)
         writer.number(startedAt.map { Int($0.milliseconds) + 1 } ?? 0)
@@ -332,12 +353,15 @@ package struct BatchState: Sendable, Equatable {
         questions.write(to: &writer)
         writer.usage(usage)
         writer.runs(upTo: (pilot.max() ?? -1) + 1) { pilot.contains($0) ? 1 : 0 }
+        if !twins.isEmpty { writer.runs(upTo: (twins.max() ?? -1) + 1) { twins.contains($0) ? 1 : 0 } }
         return writer.finished
     }
 
     /// Decodes a snapshot; returns nil if the bytes are not a complete snapshot of this version.
     package init?(snapshot: [UInt8]) {
-        guard var reader = SnapshotReader(snapshot), reader.byte() == Self.version else { return nil }
+        guard var reader = SnapshotReader(snapshot) else { return nil }
+        let version = reader.byte()
+        guard version == Self.version || version == Self.versionWithTwins else { return nil }
         self.init()
         published = reader.number(below: Self.maximumTasks + 1)
         let total = reader.number(below: Self.maximumTasks + 2)
@@ -382,6 +406,9 @@ package struct BatchState: Sendable, Equatable {
         questions = QuestionState(from: &reader)
         usage = reader.usage()
         reader.runs { range, state in if state & 1 != 0 { pilot.insert(all: range) } }
+        if version == Self.versionWithTwins {
+            reader.runs { range, state in if state & 1 != 0 { twins.insert(all: range) } }
+        }
         guard reader.isWhole else { return nil }
     }
 }

@@ -5,17 +5,19 @@ extension BatchSummary {
     public var pilot: Pilot.Result? {
         guard let pilot = info.options.pilot else { return nil }
         if let result = info.pilotResult { return result }
-        let tasks = info.sealedTotal.map { min($0, pilot.tasks) } ?? pilot.tasks
-        // A batch that has no tasks besides those of its pilot just ends.
+        // A batch that has no tasks besides those of its pilot, and their twins, just ends.
         let settled = info.ending.map { ($0.counts.succeeded, $0.counts.failed) }
+        let distinct = (info.sealedTotal ?? .max) - info.twins
+        let tasks = distinct > pilot.tasks ? pilot.tasks : settled == nil ? distinct : info.sealedTotal ?? distinct
         let (succeeded, failed) = settled ?? (pilotSettled.succeeded, pilotSettled.failed)
         return Pilot.Result(tasks: tasks, succeeded: succeeded, failed: failed, usage: usage)
     }
 
-    /// The pending tasks that workers may take now: without those after a pilot that is not over.
+    /// The pending tasks that workers may take now: without twins, and without those after a pilot that is not over.
     package var openPending: Int {
-        guard info.isPiloting, let pilot else { return info.isPastPilot ? counts.pending : 0 }
-        return min(counts.pending, max(0, pilot.tasks - pilot.succeeded - pilot.failed - counts.running))
+        let pending = max(0, counts.pending - openTwins)
+        guard info.isPiloting, let pilot else { return info.isPastPilot ? pending : 0 }
+        return min(pending, max(0, pilot.tasks - pilot.succeeded - pilot.failed - counts.running))
     }
 
     /// The pilot as a JSON object; null if there is none.
@@ -34,7 +36,7 @@ extension BatchSummary {
                 : [
                     "failure_rate": .number("\(pilot.failureRate)"), "total": .integer(total),
                     "failed": .integer(pilot.projectedFailures(of: total)),
-                    "usage": pilot.projectedUsage(of: total).json,
+                    "usage": pilot.projectedUsage(of: total - info.twins).json,
                 ],
         ]
     }

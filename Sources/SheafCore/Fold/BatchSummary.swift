@@ -25,6 +25,8 @@ public struct BatchSummary: Sendable, Equatable {
     /// The pending tasks that wait for their next attempt, soonest first.
     package var delayed: [DueTasks] = []
 
+    /// How many pending tasks wait for the outcome of another one.
+    var openTwins = 0
     /// How many tasks of the pilot have ended.
     var pilotSettled = BatchState.Settled()
 
@@ -38,6 +40,7 @@ public struct BatchSummary: Sendable, Equatable {
             if info.mayAsk { questions = progress.questions }
             leased = progress.leased
             delayed = progress.delayed
+            openTwins = progress.openTwins
             pilotSettled = progress.pilot ?? BatchState.Settled()
         }
         let total = max(info.sealedTotal ?? info.published, progress?.total ?? 0)
@@ -80,6 +83,7 @@ public struct BatchSummary: Sendable, Equatable {
             "tags": info.options.tagsJSON,
             "status": .string(status.rawValue),
             "total": .integer(total),
+            "twins": .integer(info.twins),
             "sealed": .bool(isSealed),
             "interrupted": .bool(isInterrupted),
             "missing": .integer(missing),

@@ -22,6 +22,9 @@ public struct BatchOptions: Sendable, Equatable {
     /// The tasks that run first, before the batch pauses itself; nil if there is no pilot.
     public var pilot: Pilot?
 
+    /// Which records count as identical, so that only the first of them runs; nil if each record runs.
+    public var deduplication: Deduplication?
+
     /// The provider's id of a submission that was made by other means and whose results the tasks get; nil for most.
     package var adoptedSubmission: String?
 
@@ -40,7 +43,8 @@ public struct BatchOptions: Sendable, Equatable {
         isInteractive: Bool = false,
         tags: [String: String] = [:],
         notify: [String] = [],
-        pilot: Pilot? = nil
+        pilot: Pilot? = nil,
+        deduplication: Deduplication? = nil
     ) {
         self.errorPolicy = errorPolicy
         self.maxRunning = maxRunning
@@ -51,6 +55,7 @@ public struct BatchOptions: Sendable, Equatable {
         self.tags = tags
         self.notify = notify
         self.pilot = pilot
+        self.deduplication = deduplication
     }
 
     /// The options as a JSON object.
@@ -69,6 +74,7 @@ public struct BatchOptions: Sendable, Equatable {
             members["pilot"] = .integer(pilot.tasks)
             if let pass = pilot.passText { members["pilot_pass"] = .string(pass) }
         }
+        if let deduplication { members["dedupe"] = deduplication.json }
         if let adoptedSubmission { members["adopted_submission"] = .string(adoptedSubmission) }
         return .object(members)
     }
@@ -99,7 +105,8 @@ public struct BatchOptions: Sendable, Equatable {
             pilot: json["pilot"]?.intValue.flatMap { tasks in
                 let pilot = Pilot(tasks: tasks, pass: json["pilot_pass"]?.stringValue.flatMap(Pilot.percentage))
                 return pilot.problem == nil ? pilot : nil
-            }
+            },
+            deduplication: json["dedupe"].flatMap { Deduplication(json: $0) }
         )
         adoptedSubmission = json["adopted_submission"]?.stringValue
     }

@@ -57,6 +57,8 @@ public struct Outcome: Sendable, Equatable {
     public var errors: [AttemptError]
     /// The usage that the flow reported, if the task succeeded.
     public var usage: Usage
+    /// The task whose outcome this is, if the records of the two are identical and only that one ran; nil for most.
+    public var sameAs: Int?
 
     /// Creates an outcome.
     package init(
@@ -73,7 +75,8 @@ public struct Outcome: Sendable, Equatable {
         record: Record? = nil,
         parameters: String? = nil,
         errors: [AttemptError] = [],
-        usage: Usage = Usage()
+        usage: Usage = Usage(),
+        sameAs: Int? = nil
     ) {
         self.index = index
         self.generation = generation
@@ -89,11 +92,12 @@ public struct Outcome: Sendable, Equatable {
         self.parameters = parameters
         self.errors = errors
         self.usage = usage
+        self.sameAs = sameAs
     }
 
     /// Appends the outcome as the JSON object that `sheaf results` prints, without a line break.
     ///
-    /// The object has `errors` only if an attempt failed.
+    /// The object has `errors` only if an attempt failed, and `same_as` only if another task ran for this one.
     package func writeRow(batch: Name, to row: inout [UInt8]) {
         func field(_ name: StaticString) {
             row.append(contentsOf: ",\"".utf8)
@@ -121,6 +125,10 @@ public struct Outcome: Sendable, Equatable {
         JSON.write(finishedAt.description, to: &row)
         field("worker")
         JSON.write(worker, to: &row)
+        if let sameAs {
+            field("same_as")
+            row.append(contentsOf: String(sameAs).utf8)
+        }
         row.append(UInt8(ascii: "}"))
     }
 }

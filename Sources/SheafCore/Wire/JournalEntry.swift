@@ -7,10 +7,10 @@ package struct JournalEntry: Sendable, Equatable {
         /// read the records again.
         case created(options: BatchOptions, source: String, nonce: String, input: JSONValue = .null)
         /// The broker has confirmed `count` tasks; `digest` is that of their records, if the creator kept one from the
-        /// start.
-        case published(count: Int, digest: String? = nil)
-        /// All tasks are published.
-        case sealed(total: Int)
+        /// start. `twins` of them are not published, because their record is identical to an earlier one.
+        case published(count: Int, digest: String? = nil, twins: Int = 0)
+        /// All tasks are published, but for the twins.
+        case sealed(total: Int, twins: Int = 0)
         /// The error policy or a fatal error stopped the batch.
         case stopped(reason: String)
         /// A user cancelled the batch; `now` ends running tasks too.
@@ -87,10 +87,13 @@ package struct JournalEntry: Sendable, Equatable {
         case .created(let options, let source, let nonce, let input):
             add(["options": options.json, "source": .string(source), "nonce": .string(nonce)])
             if input != .null { add(["input": input]) }
-        case .published(let count, let digest):
+        case .published(let count, let digest, let twins):
             add(["count": .integer(count)])
             if let digest { add(["digest": .string(digest)]) }
-        case .sealed(let total): add(["total": .integer(total)])
+            if twins > 0 { add(["twins": .integer(twins)]) }
+        case .sealed(let total, let twins):
+            add(["total": .integer(total)])
+            if twins > 0 { add(["twins": .integer(twins)]) }
         case .stopped(let reason): add(["reason": .string(reason)])
         case .cancelled(let now): add(["now": .bool(now)])
         case .paused, .deleted: break
@@ -151,8 +154,11 @@ package struct JournalEntry: Sendable, Equatable {
                 nonce: body["nonce"]?.stringValue ?? "",
                 input: body["input"] ?? .null
             )
-        case "published": return count("count").map { .published(count: $0, digest: body["digest"]?.stringValue) }
-        case "sealed": return count("total").map { .sealed(total: $0) }
+        case "published":
+            return count("count").map {
+                .published(count: $0, digest: body["digest"]?.stringValue, twins: min($0, count("twins") ?? 0))
+            }
+        case "sealed": return count("total").map { .sealed(total: $0, twins: min($0, count("twins") ?? 0)) }
         case "stopped": return .stopped(reason: body["reason"]?.stringValue ?? "")
         case "cancelled": return .cancelled(now: body["now"]?.boolValue ?? false)
         case "paused": return .paused

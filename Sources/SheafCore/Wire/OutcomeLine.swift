@@ -42,6 +42,10 @@ extension Outcome {
         quoted(finishedAt)
         field("worker")
         JSON.write(worker, to: &output)
+        if let sameAs {
+            field("same_as")
+            output.append(contentsOf: String(sameAs).utf8)
+        }
         if !errors.isEmpty {
             field("errors")
             AttemptError.json(AttemptError.bounded(errors)).write(to: &output)
@@ -88,7 +92,7 @@ extension Outcome {
             case "record": record = record ?? Array(line[range])
             case "index", "generation", "status", "record_id", "error", "attempts", "started_at", "finished_at",
                 "worker",
-                "record_kind", "record_base64", "parameters", "errors", "usage":
+                "record_kind", "record_base64", "parameters", "errors", "usage", "same_as":
                 if fields[name] == nil { fields[name] = try JSON.parse(Array(line[range])) }
             default: continue
             }
@@ -124,7 +128,8 @@ extension Outcome {
             },
             parameters: fields["parameters"]?.text,
             errors: AttemptError.list(json: fields["errors"]),
-            usage: Usage(json: fields["usage"])
+            usage: Usage(json: fields["usage"]),
+            sameAs: fields["same_as"]?.intValue.flatMap { (0..<BatchState.maximumTasks).contains($0) ? $0 : nil }
         )
     }
 

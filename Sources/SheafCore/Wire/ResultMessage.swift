@@ -152,6 +152,8 @@ package enum ResultEvent: Sendable, Equatable {
     case reopened(generation: Int, nonce: String, tasks: IndexRanges)
     /// These tasks are of the pilot.
     case pilot(tasks: IndexRanges)
+    /// These tasks get the outcomes of others.
+    case twins([Twin])
     /// A worker leased a task; see ``TaskLease``.
     case leased(TaskLease)
     /// A leased task was returned to its queue.
@@ -188,6 +190,7 @@ package enum ResultEvent: Sendable, Equatable {
         case ResultMessage.pilotType:
             let tasks = (try? JSON.parse(message.body))?["tasks"]?.stringValue.flatMap { IndexRanges($0) }
             self = tasks.map { .pilot(tasks: $0) } ?? .unknown
+        case Twin.messageType: self = Twin.list(message).map { .twins($0) } ?? .unknown
         case ResultMessage.leasedType:
             self = TaskLease(message).map { .leased($0) } ?? .unknown
         case ResultMessage.returnedType:

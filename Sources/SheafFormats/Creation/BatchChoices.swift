@@ -33,6 +33,8 @@ package struct BatchChoices: Sendable, Equatable {
     package var notify: [String] = []
     /// The tasks that run first, before the batch pauses itself.
     package var pilot: Pilot?
+    /// Which records are identical, so that only the first of them runs; `.some(nil)` if each record is to run.
+    package var deduplication: Deduplication??
     /// How long publishing waits while the broker confirms nothing.
     package var publishTimeout: Duration?
 

@@ -1,3 +1,4 @@
+import SheafBatches
 package import SheafCore
 import SheafFlows
 package import SheafSettings
@@ -11,6 +12,8 @@ package struct BatchPreview: Sendable {
     package let records: Int
     /// How many of them cannot be read.
     package let invalid: Int
+    /// How many of them are identical to an earlier one, so that they do not run.
+    package let identical: Int
     /// How many tasks each record makes.
     package let variants: Int
     /// The record that would be published first.
@@ -35,6 +38,7 @@ package struct BatchPreview: Sendable {
     ) async throws -> BatchPreview {
         let parameters = pricing == nil ? [] : request.variants.variants.map { $0.flatMap { try? JSON.parse($0) } }
         var estimate = pricing?.estimate
+        var finder = request.options.deduplication.map { TwinFinder($0, of: request.source) }
         var records = 0
         var invalid = 0
         var first: Record?
@@ -45,6 +49,7 @@ package struct BatchPreview: Sendable {
                 switch item.content {
                 case .record(let record):
                     first = first ?? record
+                    if finder?.first(of: record, number: records - 1) != nil { continue }
                     for variant in parameters {
                         estimate?.add(
                             FlowTask(batch: "preview", index: 0, record: record, parameters: variant ?? [:], attempt: 1)
@@ -60,6 +65,7 @@ package struct BatchPreview: Sendable {
             flow: request.flow,
             records: records,
             invalid: invalid,
+            identical: finder?.count ?? 0,
             variants: request.variants.variants.count,
             first: first,
             parameters: request.variants.variants.first ?? nil,
@@ -72,7 +78,8 @@ package struct BatchPreview: Sendable {
     package var json: JSONValue {
         [
             "dry_run": true, "flow": .string(flow.text), "total": .integer(total), "records": .integer(records),
-            "invalid": .integer(invalid * variants), "variants": .integer(variants),
+            "invalid": .integer(invalid * variants), "twins": .integer(identical * variants),
+            "variants": .integer(variants),
             "first": first.map { ["record_id": .string($0.id), "record": (try? $0.json) ?? .null] as JSONValue }
                 ?? .null,
             "estimate": estimate?.json ?? .null,

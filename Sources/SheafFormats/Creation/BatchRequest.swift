@@ -47,7 +47,8 @@ package struct BatchRequest: Sendable, Equatable {
             isInteractive: choices.interactive ?? flow.batch.isInteractive ?? false,
             tags: flow.batch.tags.merging(choices.tags) { $1 },
             notify: choices.notify.isEmpty ? flow.batch.notify : choices.notify,
-            pilot: choices.pilot
+            pilot: choices.pilot,
+            deduplication: choices.deduplication ?? flow.batch.deduplication
         )
     }
 

@@ -282,6 +282,16 @@ struct BatchView {
             let pass = pilot.passText.map { ", goes on at \($0)" } ?? ""
             options.append(Option(name: "Pilot", value: Figures.count(pilot.tasks, "task") + pass))
         }
+        switch info.options.deduplication {
+        case .records: options.append(Option(name: "Identical records", value: "run once"))
+        case .fields(let names):
+            let text = Figures.cut(names.joined(separator: ", "), to: 200)
+            options.append(Option(name: "Identical records", value: "run once, compared by \(text)"))
+        case nil: break
+        }
+        if info.twins > 0 {
+            options.append(Option(name: "Same as an earlier record", value: Figures.count(info.twins, "task")))
+        }
         if info.options.isInteractive { options.append(Option(name: "Questions", value: "tasks may ask")) }
         if let most = info.options.maxRecords {
             options.append(Option(name: "Records", value: "at most \(Figures.number(most))"))

@@ -194,7 +194,10 @@ struct TaskView {
             task.record != nil
             ? nil
             : isInvalid
-                ? "The record could not be read, so no attempt was made." : "The record is kept only if a task fails."
+                ? "The record could not be read, so no attempt was made."
+                : task.row.sameAs.map {
+                    "The record is identical to that of task \(Figures.number($0)), which runs for both."
+                } ?? "The record is kept only if a task fails."
         attempts =
             isInvalid ? [] : task.attempts.reversed().map { Self.attempt($0, hasGenerations: task.row.generation > 0) }
         hasAttempts = !attempts.isEmpty
@@ -217,6 +220,9 @@ struct TaskView {
 
     private static func facts(_ task: TaskDetail, _ outcome: Outcome?) -> [BatchView.Option] {
         var facts: [BatchView.Option] = []
+        if let first = task.row.sameAs {
+            facts.append(BatchView.Option(name: "Same record as", value: "task \(Figures.number(first))"))
+        }
         guard let outcome else { return facts }
         facts.append(BatchView.Option(name: "Record", value: outcome.recordID, isCode: true))
         if task.row.status == .succeeded || task.row.status == .failed {

@@ -9,7 +9,7 @@ struct FlowReader {
     private static let lastKeys = [
         "parameters", "timeout", "retries", "retry_delay", "retry_max_delay", "retry_on", "error_policy", "max_running",
         "shuffle", "max_records", "strict", "publish_timeout", "rate", "limit", "interactive", "answer_timeout",
-        "tags", "notify",
+        "dedupe", "tags", "notify",
     ]
 
     /// The keys of a flow of a standard kind.
@@ -114,9 +114,24 @@ struct FlowReader {
             strict: try members["strict"]?.bool(),
             publishTimeout: try duration("publish_timeout", zero: "0 leaves no time to publish anything"),
             isInteractive: try members["interactive"]?.bool(),
+            deduplication: try deduplication(),
             tags: try tags(),
             notify: try notify()
         )
+    }
+
+    private func deduplication() throws(SettingsError) -> Deduplication? {
+        guard let member = members["dedupe"] else { return nil }
+        if case .list = member.node.value {
+            let rule = Deduplication.fields(try member.strings(Deduplication.rule))
+            guard rule.problem == nil else { throw member.expected(Deduplication.rule) }
+            return rule
+        }
+        do {
+            return try member.bool() ? .records : nil
+        } catch {
+            throw member.expected(Deduplication.rule)
+        }
     }
 
     private func notify() throws(SettingsError) -> [String] {

@@ -165,6 +165,12 @@ struct FieldRule: Sendable {
         self.idNames = names
     }
 
+    /// The names of fields of a record, as it is read, that can be the id, in order of preference.
+    var idFields: [String] {
+        if columns.isEmpty { return idNames }
+        return idNames.flatMap { name in columns.filter { $0.source == name }.map(\.new) }
+    }
+
     /// Returns the id that a value stands for, or nil if it cannot be an id.
     static func id(_ value: JSONValue) -> String? {
         switch value {

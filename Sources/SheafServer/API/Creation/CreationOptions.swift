@@ -23,6 +23,7 @@ struct CreationOptions: Sendable {
     static let names = [
         "flow", "records", "source", "parameters", "shuffle", "seed", "max_records", "concurrency", "error_policy",
         "interactive", "strict", "tags", "notify", "batch_id", "format", "id_field", "dry_run", "pilot", "pilot_pass",
+        "dedupe",
     ]
     private static let aliases = ["flow_name": "flow", "flow_parameters": "parameters"]
 
@@ -99,6 +100,7 @@ struct CreationOptions: Sendable {
             choices.errorPolicy = policy
         case "interactive": choices.interactive = try Self.flag(name, value)
         case "strict": choices.strict = try Self.flag(name, value)
+        case "dedupe": choices.deduplication = .some(try deduplication(value))
         case "tags": choices.tags = try tags(value)
         case "notify": choices.notify = try urls(value)
         case "batch_id":
@@ -123,6 +125,14 @@ struct CreationOptions: Sendable {
             )
         }
         return flag
+    }
+
+    private func deduplication(_ value: JSONValue) throws -> Deduplication? {
+        if value == .bool(false) { return nil }
+        guard let rule = Deduplication(json: value) else {
+            throw Self.refusal("dedupe", "it must be \(Deduplication.rule)")
+        }
+        return rule
     }
 
     private func tags(_ value: JSONValue) throws -> [String: String] {
@@ -196,6 +206,9 @@ extension CreationOptions {
                 } catch {
                     throw refusal(name, "it is not valid JSON: \(error)")
                 }
+            case "dedupe":
+                let names = text.split(separator: ",", omittingEmptySubsequences: false)
+                members.append((name, Bool(text).map { .bool($0) } ?? .array(names.map { .string(String($0)) })))
             case "shuffle", "strict", "interactive", "source", "dry_run":
                 members.append((name, text == "true" ? true : text == "false" ? false : .string(text)))
             case "seed", "max_records", "concurrency", "pilot":

@@ -10,6 +10,7 @@ extension Shape {
         "tags": .map(of: .string),
         "status": .word(BatchStatus.self),
         "total": .integer().about("The number of tasks, or of those so far if `sealed` is false."),
+        "twins": .integer().about("The tasks that get the outcome of an earlier one with an identical record."),
         "sealed": .boolean.about("Whether all tasks are published."),
         "interrupted": .boolean.about("Whether the creator ended before all tasks were published."),
         "missing": .integer().about("Tasks that the broker has lost."),
@@ -58,6 +59,8 @@ extension Shape {
             "notify": .list(of: .string).optional.about("The URLs that are notified of the end."),
             "pilot": Schema.integer(Pilot.sizes).optional,
             "pilot_pass": .string.optional,
+            "dedupe": .anyOf([.constant(true), .list(of: .string)]).optional
+                .about("Which records run once: all that are identical, or those with the same fields."),
         ]),
         "source": .string.about("Where the records came from."),
         "generation": .integer().about("How often the batch was retried."),
@@ -75,6 +78,7 @@ extension Shape {
         "total": .integer().about("How many tasks the batch would have."),
         "records": .integer(),
         "invalid": .integer().about("Tasks whose record cannot be read."),
+        "twins": .integer().about("Tasks with a record that is identical to an earlier one."),
         "variants": .integer(from: 1).about("Tasks for each record."),
         "first": .object(["record_id": .string, "record": .any]).orNull.about("The first record."),
         "estimate": .object([

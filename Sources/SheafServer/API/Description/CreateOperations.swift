@@ -102,8 +102,12 @@ extension CreateRoutes {
         "tags": Schema.map(of: .string(length: 0...64)).with("maxProperties", 32)
             .with("propertyNames", ["pattern": "^[A-Za-z0-9_.-]{1,64}$"]).optional
             .about("Tags by which the batch is found."),
+        "dedupe": Schema.anyOf([.boolean, fields]).optional
+            .about("Whether identical records run once, or the names of the fields that are compared."),
         "notify": Schema.anyOf([url, urls]).optional.about("URLs that get a webhook when the batch has ended."),
     ]
+    private static let fields = Schema.list(of: .string(length: 1...256)).with("minItems", 1)
+        .with("maxItems", .integer(Deduplication.maximumFields))
     private static let url = Schema.string(matching: "^https?://").with("format", "uri").with("maxLength", 1024)
     private static let urls = Schema.list(of: url).with("maxItems", .integer(BatchOptions.maximumURLs))
     private static let parameters = Schema.map(of: .any).optional
@@ -117,6 +121,8 @@ extension CreateRoutes {
             .about("One parameter as `name=value`; the value is JSON if it is valid, else a string."),
         "tag": Schema.list(of: .string(matching: "^$|^[A-Za-z0-9_.-]{1,64}=")).optional
             .about("One tag as `key=value`."),
+        "dedupe": Schema.string(matching: "^$|^[^,]{1,256}(,[^,]{1,256}){0,99}$").optional
+            .about("`true` or `false`, or the names of the fields that are compared, separated by commas."),
         "notify": urls.optional.about("A URL that gets a webhook when the batch has ended."),
     ]
 

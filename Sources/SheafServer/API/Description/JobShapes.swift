@@ -24,6 +24,7 @@ extension Shape {
         "started_at": .time.orNull,
         "finished_at": .time.orNull,
         "worker": .string.orNull,
+        "same_as": .integer().orNull.about("The task with an identical record that runs for this one."),
     ])
 
     static let jobDetailSchema = jobSchema.adding([
@@ -75,6 +76,7 @@ extension Shape {
         "started_at": .time,
         "finished_at": .time,
         "worker": .string,
+        "same_as": .integer().optional.about("The task with an identical record that has run."),
     ])
 
     static let mergedResultSchema = Schema.object([
