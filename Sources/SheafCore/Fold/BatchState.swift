@@ -249,11 +249,7 @@ package struct BatchState: Sendable, Equatable {
 
     /// Records that a leased task was returned to its queue.
     package mutating func applyReturned(lease id: String) {
-        // The id of a lease in a bulk ends with its task: a bulk that is returned would else cost its square.
-        if let index = id.split(separator: ".").last.flatMap({ Int($0) }), leases[index]?.id == id {
-            return removeLease(of: index)
-        }
-        for lease in Array(leases.values) where lease.id == id { removeLease(of: lease.index) }
+        for index in leases.tasks(ofLease: id) { removeLease(of: index) }
     }
 
     /// Records a question or an answer, unless the task has ended.

@@ -42,6 +42,17 @@ package struct Leases: Sendable, Equatable {
     /// The workers that hold tasks that are in no bulk.
     var workers: some Collection<String> { single.keys }
 
+    /// The tasks whose lease has an id.
+    func tasks(ofLease id: String) -> [Int] {
+        // The id of a lease in a bulk ends with its task: a bulk that is returned would else cost its square.
+        if let index = id.split(separator: ".").last.flatMap({ Int($0) }), let bulk = inBulks[index]?.bulk,
+            id == TaskLease.derivedID(of: index, in: bulk)
+        {
+            return [index]
+        }
+        return others.filter { $0.value.id == id }.map(\.key)
+    }
+
     /// The tasks in no bulk that a worker holds.
     func tasks(of worker: String) -> Set<Int> { single[worker] ?? [] }
 
