@@ -335,11 +335,11 @@ import Testing
             try await stage.client { client in
                 let values = (0..<12).map { $0 % 4 }
                 let batch = try await client.create(Self.once(), from: Self.stream(Self.items(values)))
-                try await client.runByHand(batch, atMost: 1)
+                let first = try #require(try await client.runByHand(batch, atMost: 1).first)
                 let cancelled = try await client.cancel(batch.id.text)
                 #expect(cancelled.status == .cancelled)
                 #expect(cancelled.counts == BatchCounts(succeeded: 3, cancelled: 9))
-                #expect(try await client.allResults(batch.id).compactMap(\.sameAs) == [0, 0])
+                #expect(try await client.allResults(batch.id).compactMap(\.sameAs) == [first, first])
             }
         }
     }
@@ -347,15 +347,13 @@ import Testing
     @Test("Failed twins count for the error policy, and a resume tolerates them", arguments: BrokerKind.allCases)
     func stopping(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let flow = try Runs().flow { task in
-                if task.index == 0 { throw Self.failing }
-                return .value(1)
-            }
+            // On RabbitMQ, another task than the first one may come first.
+            let (failing, flow) = (try Runs().flow { _ in throw Self.failing }, try Runs().flow { _ in .value(1) })
             try await stage.client { client in
                 let plan = try Self.once { $0.options.errorPolicy = .stop(above: 3) }
                 let values = (0..<20).map { $0 % 5 }
                 let batch = try await client.create(plan, from: Self.stream(Self.items(values)))
-                try await stage.work([flow]) { $0.maxTasks = 1 }
+                try await stage.work([failing]) { $0.maxTasks = 1 }
                 try await Self.aggregating(client) {
                     try await until("the batch is stopped") {
                         try await Journal.read(from: client)[batch.id]?.stopped != nil
@@ -374,10 +372,7 @@ import Testing
     @Test("A resume tolerates the twins that will fail, too", arguments: BrokerKind.allCases)
     func tolerating(kind: BrokerKind) async throws {
         try await Stage.with(kind) { stage in
-            let flow = try Runs().flow { task in
-                if task.index == 0 { throw Self.failing }
-                return .value(1)
-            }
+            let flow = try Runs().flow { _ in .value(1) }
             try await stage.client { client in
                 let plan = try Self.once { $0.options.errorPolicy = .stop(above: 0) }
                 let values = (0..<20).map { $0 % 5 }
@@ -484,14 +479,14 @@ import Testing
             try await stage.client { client in
                 let items = Self.items((0..<12).map { $0 % 4 })
                 let batch = try await client.create(Self.once(), from: Self.stream(items))
-                try await client.runByHand(batch, atMost: 1)
+                let first = try #require(try await client.runByHand(batch, atMost: 1).first)
                 try await client.broker.purgeQueue(client.names.tasks(flow: batch.flow, batch: batch.id, generation: 0))
                 let report = try await stage.work([flow])
                 #expect(report.finished == 0 && report.missing == [batch.id])
                 let retried = try await client.retryMissing(batch.id.text, from: { _ in Self.stream(items) })
                 #expect(retried.retried == 9)
                 try await stage.work([flow])
-                #expect(runs.indices == [1, 2, 3])
+                #expect(runs.indices == [0, 1, 2, 3].filter { $0 != first })
                 #expect(try await client.batch(batch.id.text).counts == BatchCounts(succeeded: 12))
             }
         }
