@@ -111,20 +111,21 @@ private struct BatchEventReader {
 
     func journal() async throws -> [BatchEvent] {
         var events: [BatchEvent] = []
-        try await read(client.names.journal) { events += journalEvents($0) }
+        try await read(client.names.journal) { entry in
+            if let read = journalEntry(entry) { events.append(event(of: read, at: entry.offset)) }
+        }
         return events
     }
 
     func events(_ body: (BatchEvent) async throws -> Void) async throws {
-        // A batch begins and ends at an offset of its results log: times of the same millisecond, or of another clock, would say
-        // that it ended before its last task.
+        // A batch begins and ends at an offset of its results log: times of the same millisecond, or of another clock,
+        // would say that it ended before its last task.
         var ends: [Int64: Int64] = [:]
         var recorded: [BatchEvent] = []
         try await read(client.names.journal) { entry in
-            let events = journalEvents(entry)
-            recorded += events
-            guard !events.isEmpty else { return }
-            switch JournalEntry(entry.message)?.event {
+            guard let read = journalEntry(entry) else { return }
+            recorded.append(event(of: read, at: entry.offset))
+            switch read.event {
             case .created: ends[entry.offset] = 0
             case .finished(_, let end, _, _, _): ends[entry.offset] = end
             default: break
@@ -171,11 +172,13 @@ private struct BatchEventReader {
         (count == 1 ? "1 task" : "\(count) tasks") + (twins > 0 ? " (\(twins) with an identical record)" : "")
     }
 
-    private func journalEvents(_ entry: LogEntry) -> [BatchEvent] {
-        guard entry.message.string("sheaf-batch") == batch.id.text, let read = JournalEntry(entry.message) else {
-            return []
-        }
-        var event = BatchEvent(log: .journal, offset: entry.offset, at: read.at, what: read.event.type)
+    /// Decodes an entry of the journal; returns nil if it is not about the batch.
+    private func journalEntry(_ entry: LogEntry) -> JournalEntry? {
+        entry.message.string("sheaf-batch") == batch.id.text ? JournalEntry(entry.message) : nil
+    }
+
+    private func event(of read: JournalEntry, at offset: Int64) -> BatchEvent {
+        var event = BatchEvent(log: .journal, offset: offset, at: read.at, what: read.event.type)
         switch read.event {
         case .created(_, let source, _, _): event.detail = source.isEmpty ? nil : source
         case .published(let count, _, let twins): event.detail = Self.tasks(count, twins) + " so far"
@@ -199,7 +202,7 @@ private struct BatchEventReader {
                 + (result.isPassed ? "the batch goes on" : "the batch is paused")
         case .paused, .deleted: break
         }
-        return [event]
+        return event
     }
 
     private func resultEvents(
