@@ -11,12 +11,12 @@ import Testing
 @testable import SheafServer
 
 /// Requests that schemathesis makes from the description of the API, valid and invalid ones, to a server with batches.
-@Suite("The description of the API, by schemathesis", .timeLimit(.minutes(6)))
+@Suite("The description of the API, by schemathesis", .timeLimit(.minutes(9)))
 struct SchemathesisTests {
     @Test("The server answers as its description says, to valid and to invalid requests")
     func conformance() async throws {
         let program = try await Schemathesis.program.value
-        try await Stage.with(.embedded, timeout: .seconds(300)) { stage in
+        try await Stage.with(.embedded, timeout: .seconds(480)) { stage in
             try await stage.client { client in
                 let flows = try ServerTestBench.echo
                 let secret = ServerTestBench.writer
@@ -31,7 +31,7 @@ struct SchemathesisTests {
                     try await Workbench.with(configuration: "") { bench in
                         let run = try await bench.shell(
                             Schemathesis.command(program, port: server.port, token: secret),
-                            limit: .seconds(150)
+                            limit: .seconds(400)
                         )
                         #expect(run.code == 0, "\(run.output)\(run.talk)")
                         // The description itself is read, not tested.
