@@ -1,6 +1,8 @@
 import SheafBroker
 import SheafCore
 import SheafTestSupport
+import SheafTesting
+import Synchronization
 import Testing
 
 @testable import SheafBatches
@@ -125,6 +127,26 @@ import Testing
             let restored = try await next.restore(scene.batch.id)
             #expect(restored.checkpoint != nil && restored.checkpoint == progress?.checkpoint)
             #expect(restored.state.settled.succeeded == 400)
+        }
+    }
+
+    @Test("Aggregation begins anew after an error about one batch", arguments: BrokerKind.allCases)
+    func oneBatchFails(kind: BrokerKind) async throws {
+        try await Self.with(kind, tasks: 2) { scene in
+            let broker = ClingingBroker(scene.client.broker, to: scene.queue)
+            let client = try await SheafClient(
+                broker: broker,
+                namespace: scene.client.names.namespace,
+                logger: scene.client.logger
+            )
+            try await Scene(client: client, batch: scene.batch).aggregating { _ in
+                try await scene.append(0..<2)
+                // Otherwise nothing would delete the queue, and nothing would follow the batch if it were retried.
+                try await until("the queue of the ended batch is deleted") {
+                    try await scene.client.broker.queueStatus(scene.queue) == nil
+                }
+            }
+            #expect(broker.refusals == 2)
         }
     }
 
@@ -261,5 +283,27 @@ import Testing
         var trimmed = BatchFold(batch: batch)
         trimmed.apply(chunk(4000))
         #expect(trimmed.isTrimmed)
+    }
+}
+
+/// A broker that twice does not delete a queue.
+private final class ClingingBroker: BrokerWrapper {
+    let inner: any Broker
+    private let queue: String
+    private let count = Mutex(0)
+
+    init(_ inner: any Broker, to queue: String) { (self.inner, self.queue) = (inner, queue) }
+
+    /// How often it has not.
+    var refusals: Int { count.withLock { $0 } }
+
+    func deleteQueue(_ name: String) async throws {
+        let isRefused = count.withLock { count in
+            if name != queue || count == 2 { return false }
+            count += 1
+            return true
+        }
+        if isRefused { throw BrokerError(.timedOut, "the broker did not answer in this test") }
+        try await inner.deleteQueue(name)
     }
 }

@@ -10,6 +10,8 @@ package actor Aggregator {
     let client: SheafClient
     let journal: Journal
     private let timing: AggregatorTiming
+    /// After this time without an error, the next one is not thought to have the same cause.
+    private static let steadyTime = Duration.seconds(30)
     private var folds: [Name: BatchFold] = [:]
     private var workers = LiveWorkers()
     /// The generation whose end is being written, by batch.
@@ -38,29 +40,43 @@ package actor Aggregator {
         self.feed = client.broker is any TopicBroker ? FanOutFeed() : nil
     }
 
-    /// Stands by, and aggregates whenever the lock is free, until cancelled.
+    /// Stands by, and aggregates whenever the lock is free, until cancelled; begins anew after an error.
     ///
     /// The journal must be followed in the meantime.
+    ///
+    /// - Throws: `BrokerError` if the broker refuses the lock for good.
     package func run() async throws {
         var backoff = Backoff()
         while true {
             do {
                 if let lock = try await client.broker.acquireLock(client.names.aggregatorLock) {
-                    backoff.reset()
-                    do {
-                        try await lead(lock)
-                    } catch {
-                        if Task.isCancelled, await lock.isHeld { await finishSending() }
-                        await lock.release()
-                        throw error
-                    }
+                    let start = ContinuousClock.now
+                    let error = await Self.failure(of: { try await lead(lock) })
+                    if Task.isCancelled, await lock.isHeld { await finishSending() }
                     await lock.release()
+                    try Task.checkCancellation()
+                    if .now - start >= Self.steadyTime { backoff.reset() }
+                    if let error {
+                        // One that does not pass by itself may concern a single batch; the others go on.
+                        let level: Logger.Level = (error as? BrokerError)?.isRetryable == true ? .warning : .error
+                        client.logger.log(level: level, "aggregation is interrupted: \(error)")
+                        try await backoff.pause()
+                    }
                 }
                 try await Task.sleep(for: timing.interval)
             } catch let error as BrokerError where error.isRetryable {
                 client.logger.warning("aggregation is interrupted: \(error)")
                 try await backoff.pause()
             }
+        }
+    }
+
+    private static func failure(of body: () async throws -> Void) async -> (any Error)? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return error
         }
     }
 
@@ -88,26 +104,23 @@ package actor Aggregator {
             group.addTask { try await lost.followDeadLetters() }
             group.addTask { try await lost.watchLeases() }
             group.addTask { try await lost.watchForMissing() }
-            try await group.waitForAll()
+            defer { group.cancelAll() }
+            try await group.waitForAllOrFailure()
         }
     }
 
     /// Follows each active batch from the moment the journal names it.
     private func followBatches() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for await _ in journal.changes() {
-                try Task.checkCancellation()
-                for batch in journal.state.batches where batch.ending == nil {
-                    if folds[batch.id] == nil {
-                        folds[batch.id] = BatchFold(batch: batch.id)
-                        group.addTask { try await self.followUntilOver(batch.id) }
-                    } else {
-                        try await decide(batch.id)
-                    }
+        try await following(journal.changes()) { start in
+            for batch in journal.state.batches where batch.ending == nil {
+                if folds[batch.id] == nil {
+                    folds[batch.id] = BatchFold(batch: batch.id)
+                    start { try await self.followUntilOver(batch.id) }
+                } else {
+                    try await decide(batch.id)
                 }
-                changed.notify()
             }
-            try await group.waitForAll()
+            changed.notify()
         }
     }
 

@@ -144,15 +144,12 @@ private actor LogTap {
     }
 
     private func followBatches(_ journal: Journal) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for await _ in journal.changes() {
-                for batch in journal.state.batches where filter.accepts(batch) {
-                    if batch.ending == nil, batch.stopped != nil { try await reportStop(of: batch) }
-                    guard isLeft(batch), active.insert(batch.id).inserted else { continue }
-                    group.addTask { try await self.follow(batch.id, journal) }
-                }
+        try await following(journal.changes()) { start in
+            for batch in journal.state.batches where filter.accepts(batch) {
+                if batch.ending == nil, batch.stopped != nil { try await reportStop(of: batch) }
+                guard isLeft(batch), active.insert(batch.id).inserted else { continue }
+                start { try await self.follow(batch.id, journal) }
             }
-            try await group.waitForAll()
         }
     }
 

@@ -30,13 +30,10 @@ actor WebhookSender {
 
     /// Sends until cancelled.
     func run() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for await _ in journal.changes() {
-                for (batch, end, webhook) in due where inProgress.insert(webhook.id).inserted {
-                    group.addTask { try await self.deliver(webhook, of: batch, until: end) }
-                }
+        try await following(journal.changes()) { start in
+            for (batch, end, webhook) in due where inProgress.insert(webhook.id).inserted {
+                start { try await self.deliver(webhook, of: batch, until: end) }
             }
-            try await group.waitForAll()
         }
     }
 

@@ -50,7 +50,7 @@ actor TaskFetcher {
                     try await self.reconcile()
                 }
             }
-            try await group.waitForAll()
+            try await group.waitForAllOrFailure()
         }
     }
 
