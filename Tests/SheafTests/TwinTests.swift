@@ -202,8 +202,9 @@ import Testing
         private let log: String
         private let arrives: Bool
         private let left: Mutex<Int>
+        private let dead = Mutex(false)
 
-        var isDead: Bool { left.withLock { $0 < 0 } }
+        var isDead: Bool { dead.withLock { $0 } }
 
         init(_ inner: any Broker, log: String, after count: Int, arrives: Bool) {
             (self.inner, self.log, self.arrives) = (inner, log, arrives)
@@ -218,7 +219,11 @@ import Testing
                     return left < 0
                 }
                 if dies, arrives { try await inner.append(messages, to: log) }
-                if dies { throw Death() }
+                if dies {
+                    // Not before: the test then ends the aggregator, which might keep the entry from arriving.
+                    dead.withLock { $0 = true }
+                    throw Death()
+                }
             }
             try await inner.append(messages, to: log)
         }
