@@ -53,9 +53,9 @@ public final class Worker: Service {
         let result = await withTaskCancellationHandler {
             await Self.catching { try await run(parts, context) }
         } onCancel: {
-            context.inbox.close()
+            context.closeInboxes()
         }
-        context.inbox.close()
+        context.closeInboxes()
         // Even after an error, nothing is tried for long from now on.
         lifecycle.leave()
         let end = await Self.catching { try await withoutCancellation { try await parts.wrapUp() } }
@@ -79,7 +79,10 @@ public final class Worker: Service {
             group.addTask { try await parts.fetcher.run() }
             group.addTask { try await parts.puller.run() }
             group.addTask { try await parts.keeper.run() }
-            for _ in 0..<context.configuration.concurrency { group.addTask { try await parts.executor.run() } }
+            for _ in 0..<context.configuration.concurrency {
+                group.addTask { try await parts.executor.run(context.inbox) }
+                group.addTask { try await parts.executor.run(context.takeOvers) }
+            }
             group.addTask {
                 try await parts.condition.reach()
                 context.lifecycle.leave()
@@ -101,7 +104,7 @@ public final class Worker: Service {
             // failed.
             defer {
                 group.cancelAll()
-                context.inbox.close()
+                context.closeInboxes()
             }
             try await group.next()
         }
@@ -125,6 +128,8 @@ struct WorkerContext: Sendable {
     let lifecycle: WorkerLifecycle
     let ledger: SharedTaskLedger
     let inbox = TaskInbox()
+    /// Tasks that each stand for a bulk, which runs beside the slots.
+    let takeOvers = TaskInbox()
     let followers: FoldFollowers
     let submissions: SubmissionLog
 
@@ -147,6 +152,12 @@ struct WorkerContext: Sendable {
 
     /// How long its parts wait for what.
     var timing: WorkerTiming { configuration.timing }
+
+    /// Lets no more tasks begin.
+    func closeInboxes() {
+        inbox.close()
+        takeOvers.close()
+    }
 }
 
 /// The parts of a worker, wired together.

@@ -210,8 +210,8 @@ import Testing
                 let events = try await client.events(of: batch.id)
                 #expect(bulkActions(in: events).count { $0 == .offered } == jobs)
                 #expect(!events.contains { if case .returned = $0 { true } else { false } })
-                let info = try await client.batch(batch.id.text).info
-                #expect(try await client.waiting(in: info) == jobs, "one task stands for each bulk")
+                let waiting = try await client.broker.queueStatus(client.names.suspects(flow: batch.flow))
+                #expect(waiting?.ready == jobs, "one task stands for each bulk")
                 await provider.answerAll()
                 #expect(try await stage.work([flow]).succeeded == 3)
                 #expect(await provider.submissions.joined().count == 3)

@@ -128,9 +128,10 @@ extension Stage {
     }
 
     /// Runs a worker until the body returns, and then lets it vanish with its connection.
-    func losing(_ flow: JobFlow, _ body: @Sendable () async throws -> Void) async throws {
+    func losing(_ flow: JobFlow, of batch: Name? = nil, _ body: @Sendable () async throws -> Void) async throws {
         try await client { client in
             var configuration = WorkerConfiguration(flows: [flow.definition()], name: "lost")
+            configuration.batch = batch
             configuration.timing.lastPatience = .milliseconds(100)
             configuration.timing.returnPatience = .milliseconds(100)
             let worker = Worker(client: client, configuration: configuration)

@@ -61,8 +61,8 @@ actor LostTasks {
     private func isStray(_ id: String, of batch: Name) async throws -> Bool {
         guard let info = journal[batch] else { return false }
         var isAccountedFor = await aggregator.isHeld(batch)
-        for generation in info.generations where !isAccountedFor {
-            let queue = client.names.tasks(flow: info.flow, batch: batch, generation: generation)
+        let queues = info.generations.map { client.names.tasks(flow: info.flow, batch: batch, generation: $0) }
+        for queue in [client.names.suspects(flow: info.flow)] + queues where !isAccountedFor {
             isAccountedFor = try await client.broker.queueStatus(queue).map { $0.ready > 0 } ?? false
         }
         if isAccountedFor {
@@ -75,7 +75,8 @@ actor LostTasks {
         return false
     }
 
-    /// Lets another worker have a bulk: one task that stands for all of them goes to the queue.
+    /// Lets another worker have a bulk: one task that stands for all of them goes to the suspects of its flow, where it
+    /// waits behind no other task.
     ///
     /// That counts as an attempt of none: the job runs elsewhere, and its worker only waited for it.
     private func handOver(_ id: String, _ bulk: Bulks.Bulk, of batch: Name) async throws {
@@ -86,8 +87,7 @@ actor LostTasks {
             let task = try await entry(at: lease.offset, of: log).flatMap({ TaskLease.task(of: $0) })
         else { return }
         let next = BulkHandOver(bulk: id, turn: bulk.turn + 1)
-        let queue = client.names.tasks(flow: info.flow, batch: batch, generation: task.generation)
-        try await client.broker.publish(next.message(of: task), to: queue)
+        try await client.broker.publish(next.message(of: task), to: client.names.suspects(flow: info.flow))
         client.logger.warning("batch \(batch): a bulk of \(bulk.tasks.count) tasks has no worker and is handed over")
         strayBulks[id] = nil
         try await client.broker.append(BulkEvent(bulk: id, turn: next.turn, .offered).message(of: batch), to: log)
@@ -162,8 +162,9 @@ actor LostTasks {
     }
 
     private func fail(_ message: Message) async throws {
-        guard message.string(DeathHeaders.reason) == "delivery_limit", let task = try? BatchTask(message),
-            let batch = journal[task.batch], batch.ending == nil, batch.generations.contains(task.generation)
+        // A task that stands for a bulk is leased; the bulk is offered again.
+        guard message.string(DeathHeaders.reason) == "delivery_limit", BulkHandOver(message) == nil,
+            let task = try? BatchTask(message), let batch = journal[task.batch], batch.ending == nil, batch.generations.contains(task.generation)
         else { return }
         if let state = await aggregator.fold(of: task.batch)?.state,
             state.isSettled(task.index) || state.generation(of: task.index) > task.generation

@@ -56,7 +56,7 @@ struct BulkExecution: Sendable {
         guard journal[first.task.batch]?.isRunnable == true, !lifecycle.isShuttingDown else {
             return try await fetcher.giveBack(members.map(\.delivery))
         }
-        try await run(members, bulk, resuming: nil, executor)
+        try await run(members, bulk, resuming: nil, slots: 1, executor)
     }
 
     // MARK: Gathering
@@ -138,7 +138,9 @@ struct BulkExecution: Sendable {
         guard let adopted, !members.isEmpty else { return }
         fetcher.noteAdopted(members.count { $0.delivery.token != first.delivery.token })
         client.logger.info("batch \(first.task.batch): took over a bulk with \(members.count) tasks")
-        try await run(members, adopted.bulk, resuming: adopted.memo, executor)
+        // One that came from the suspects runs beside the slots.
+        let slots = first.delivery.batch == nil ? 0 : 1
+        try await run(members, adopted.bulk, resuming: adopted.memo, slots: slots, executor)
     }
 
     // MARK: Running
@@ -154,11 +156,12 @@ struct BulkExecution: Sendable {
         _ members: [BulkMember],
         _ bulk: HeldBulk,
         resuming memo: BulkMemo?,
+        slots: Int,
         _ executor: TaskExecutor
     ) async throws {
         guard let first = members.first else { return }
-        ledger.gathering.occupy(1)
-        defer { ledger.gathering.occupy(-1) }
+        ledger.gathering.occupy(slots)
+        defer { ledger.gathering.occupy(-slots) }
         fetcher.reviewSoon()
         let (events, continuation) = AsyncStream.makeStream(of: Ended.self)
         let (control, progress) = (AttemptControl(), BulkProgress(members, memo: memo))

@@ -91,7 +91,7 @@ final class BulkGathering: Sendable {
     /// How many slots bulks occupy.
     var running: Int { occupied.load(ordering: .relaxed) }
 
-    /// Records that one more, or one less, slot is occupied.
+    /// Records that more, or fewer, slots are occupied.
     func occupy(_ change: Int) { occupied.wrappingAdd(change, ordering: .relaxed) }
 
     /// Lets a task join the bulk of its batch that is being gathered.

@@ -56,7 +56,7 @@ struct TaskExecutor: Sendable {
     }
 
     /// Runs one task after the other until the inbox is closed; one call for each slot.
-    func run() async throws {
+    func run(_ inbox: TaskInbox) async throws {
         while true {
             // What waits in the inbox stays there while its outcome could not be written.
             await lifecycle.waitWhileStalled()
@@ -98,8 +98,9 @@ struct TaskExecutor: Sendable {
             try await settler.settle([delivery], as: .acknowledged)
             return nil
         }
-        let (isStalled, isPaused) = (lifecycle.isStalled, limits.isPaused(assignment.definition.rateLimitKey))
-        let candidate = assignment.candidate
+        // The job of a bulk that is taken over exists, and its flow keeps to the limit by itself.
+        let isPaused = assignment.handOver == nil && limits.isPaused(assignment.definition.rateLimitKey)
+        let (isStalled, candidate) = (lifecycle.isStalled, assignment.candidate)
         switch ledger.withLock({ $0.admit(candidate, isStalled: isStalled, isPaused: isPaused) }) {
         case .begin(let isFirst):
             if isFirst { writer.submitStart(of: assignment.task.batch, worker: worker) }

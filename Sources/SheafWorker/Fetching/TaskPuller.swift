@@ -14,6 +14,7 @@ struct TaskPuller: Sendable {
     private let lifecycle: WorkerLifecycle
     private let journal: Journal
     private let inbox: TaskInbox
+    private let takeOvers: TaskInbox
     private let fetcher: TaskFetcher
     private let permits: PermitPool
     private let timing: WorkerTiming
@@ -25,6 +26,7 @@ struct TaskPuller: Sendable {
         self.lifecycle = context.lifecycle
         self.journal = context.journal
         self.inbox = context.inbox
+        self.takeOvers = context.takeOvers
         self.fetcher = fetcher
         self.permits = permits
         self.timing = context.timing
@@ -35,7 +37,7 @@ struct TaskPuller: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.pull() }
             group.addTask { try await self.takeSuspects() }
-            try await group.waitForAll()
+            try await group.waitForAllOrFailure()
         }
     }
 
@@ -58,7 +60,7 @@ struct TaskPuller: Sendable {
         }
     }
 
-    private func receive(_ item: TaskDelivery, fulfilling promised: Int = 0) {
+    private func receive(_ item: TaskDelivery, in inbox: TaskInbox, fulfilling promised: Int = 0) {
         ledger.withLock { $0.receive([item], now: .now) }
         scope.withBudget { $0.take(1) }
         inbox.put([item], fulfilling: promised)
@@ -77,7 +79,7 @@ struct TaskPuller: Sendable {
             for key in scope.keys(of: info) {
                 let item: TaskDelivery?? = try await scope.passing { try await self.pullOne(of: info, key) }
                 if let item = item ?? nil {
-                    receive(item, fulfilling: 1)
+                    receive(item, in: inbox, fulfilling: 1)
                     return true
                 }
             }
@@ -123,7 +125,7 @@ struct TaskPuller: Sendable {
         while true {
             try await Task.sleep(for: timing.suspects.interval)
             for flow in scope.bulkFlows {
-                try await unlessGone(flow) { try await self.returnSuspects(of: flow) }
+                try await unlessGone(flow) { try await self.clearSuspects(of: flow) }
             }
             guard ledger.idleTime > timing.suspects.idle, !lifecycle.isLeaving, !lifecycle.isStalled, !scope.isSpent
             else { continue }
@@ -142,19 +144,30 @@ struct TaskPuller: Sendable {
         }
     }
 
-    /// Moves the suspects of a flow that runs bulks to the end of their task queues.
+    /// Takes over bulks that wait among the suspects of a flow, and moves other suspects to the end of their task
+    /// queues.
+    ///
+    /// A bulk that is taken over runs beside the slots: all of them may wait for what its job uses up at the provider.
     ///
     /// A task of a bulk is leased before its flow sees it, and then it is in no queue. So one that came back too often
     /// was only fetched by workers that were lost, and alone it would be a submission of one request.
-    private func returnSuspects(of flow: Name) async throws {
+    private func clearSuspects(of flow: Name) async throws {
         let queue = client.names.suspects(flow: flow)
         guard let status = try await client.broker.queueStatus(queue), status.ready > 0 else { return }
-        while !lifecycle.isLeaving, let delivery = try await client.broker.get(queue) {
+        while !lifecycle.isLeaving, !lifecycle.isStalled, !scope.isSpent,
+            let delivery = try await client.broker.get(queue)
+        {
             guard let task = try? BatchTask(delivery.message) else {
                 try await client.broker.settle(delivery, as: .rejected)
                 continue
             }
             if journal[task.batch]?.generations.contains(task.generation) != true { try await journal.catchUp() }
+            if BulkHandOver(delivery.message) != nil, takeOvers.isAwaited,
+                scope.candidates.contains(where: { $0.id == task.batch })
+            {
+                receive(TaskDelivery(delivery, limit: scope.limit(ofFlow: flow)), in: takeOvers)
+                continue
+            }
             if let info = journal[task.batch], info.ending == nil, info.cancelled == nil,
                 info.generations.contains(task.generation)
             {
@@ -176,7 +189,7 @@ struct TaskPuller: Sendable {
         }
         try await fetcher.dropAll()
         guard ledger.count == 0, let delivery = try await client.broker.get(queue) else { return }
-        receive(TaskDelivery(delivery, limit: scope.limit(ofFlow: flow)))
+        receive(TaskDelivery(delivery, limit: scope.limit(ofFlow: flow)), in: inbox)
         await ledger.waitUntilEmpty()
     }
 }

@@ -252,7 +252,7 @@ struct BulkLeases: Sendable {
     func handOver(_ bulk: HeldBulk, by task: BatchTask) async {
         let next = BulkHandOver(bulk: bulk.id, turn: bulk.turn + 1)
         let offer = BulkEvent(bulk: bulk.id, turn: next.turn, .offered).message(of: bulk.batch)
-        let queue = client.names.tasks(flow: task.flow, batch: task.batch, generation: task.generation)
+        let queue = client.names.suspects(flow: task.flow)
         let (client, log) = (client, client.names.results(batch: bulk.batch))
         do {
             var isWritten = false
