@@ -61,6 +61,7 @@ let package = Package(
     name: "sheaf",
     products: [
         .library(name: "Sheaf", targets: ["Sheaf"]),
+        .library(name: "SheafBatchKit", targets: ["SheafBatchKit"]),
         .library(name: "SheafBroker", targets: ["SheafBroker"]),
         .library(name: "SheafTelemetry", targets: ["SheafTelemetry"]),
         .library(name: "SheafTesting", targets: ["SheafTesting"]),
@@ -123,6 +124,13 @@ let package = Package(
             ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker", "SheafDispatch"]
         ),
         library("SheafProviders", ["SheafCore", "SheafFlows", logging, orderedCollections, systemPackage]),
+        library(
+            "SheafBatchKit",
+            [
+                "Sheaf", "SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker",
+                "SheafDispatch", "SheafProviders", lifecycle, logging, orderedCollections,
+            ]
+        ),
         library(
             "SheafSettings",
             ["SheafCore", "SheafBroker", "SheafFlows", "SheafProviders", orderedCollections, systemPackage, yams]
@@ -192,6 +200,20 @@ let package = Package(
                 logging, orderedCollections,
             ],
             exclude: ["SDKs"]
+        ),
+        .executableTarget(
+            name: "BatchKitProbe",
+            dependencies: ["SheafBatchKit"],
+            path: "Tests/BatchKitProbe",
+            swiftSettings: strict
+        ),
+        tests(
+            "SheafBatchKitTests",
+            [
+                "SheafBatchKit", "BatchKitProbe", "sheaf-cli", "Sheaf", "SheafBatches", "SheafBroker", "SheafCore",
+                "SheafDispatch", "SheafFlows", "SheafTestSupport", "SheafTestTools", "SheafTesting", "SheafWorker",
+                lifecycle, logging, orderedCollections, systemPackage,
+            ]
         ),
         tests(
             "SheafSettingsTests",

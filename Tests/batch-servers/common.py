@@ -1,5 +1,5 @@
 """What the imitations of all providers share: options, counts, which request fails, and how a job goes on."""
-import threading, time
+import re, threading, time, zlib
 
 KEY = "sk-secret-of-the-tests"
 JUNK = b"<html><body>It works!</body></html>"
@@ -45,6 +45,11 @@ def outcome(number):
             return 500
         paid[number] = paid.get(number, 0) + 1
         return None if is_first and number % 50 == 11 else 200
+
+
+def number_of(text):
+    """The number of a request: its text, or one that stands for it and for which nothing fails."""
+    return int(text) if re.fullmatch("[0-9]+", text) else zlib.crc32(text.encode()) % 500 * 20
 
 
 def now():

@@ -18,9 +18,10 @@ def answer_to(path, body):
     is_embedding = path.endswith("/embeddings")
     if is_embedding:
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
-        number = int(texts[0])
+        text, number = texts[0], common.number_of(texts[0])
     else:
-        number = int(body["messages"][-1]["content"])
+        text = body["messages"][-1]["content"]
+        number = common.number_of(text)
     status = outcome(number)
     if status is None:
         return None
@@ -29,14 +30,14 @@ def answer_to(path, body):
     if status == 500:
         return 500, {"error": {"message": "it broke", "type": "server_error"}}
     if is_embedding:
-        data = [{"object": "embedding", "index": place, "embedding": [float(text), 0.25, -1e-05]}
+        data = [{"object": "embedding", "index": place, "embedding": [float(common.number_of(text)), 0.25, -1e-05]}
                 for place, text in enumerate(texts)]
         return 200, {"object": "list", "data": data, "model": body["model"],
                      "usage": {"prompt_tokens": number + 1, "total_tokens": number + 1}}
     return 200, {
         "id": "chatcmpl-1", "object": "chat.completion", "model": body["model"] + "-2026",
         "choices": [{"index": 0, "finish_reason": "stop",
-                     "message": {"role": "assistant", "content": f"{body['model']}: {number}"}}],
+                     "message": {"role": "assistant", "content": f"{body['model']}: {text}"}}],
         "usage": {"prompt_tokens": number + 1, "completion_tokens": number % 7 + 1,
                   "total_tokens": number + 1 + number % 7 + 1, "prompt_tokens_details": {"cached_tokens": 1}},
     }

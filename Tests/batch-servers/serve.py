@@ -6,7 +6,8 @@ which provider is imitated: see PROVIDERS.
 
 The last message of a request is a number n, as with Tests/model-server.py: it takes n + 1 tokens in and n % 7 + 1 out.
 In the batch API, n % 20 == 3 is refused with 400; the first request with n % 20 == 7 gets 500; the first one with
-n % 50 == 11 has no result at all. Those that were answered are counted as paid.
+n % 50 == 11 has no result at all. Those that were answered are counted as paid. To OpenAI's API, the message may be any
+text; it is answered then.
 
 POST /control merges options; GET /control returns what happened. Options with a number apply to so many requests:
 

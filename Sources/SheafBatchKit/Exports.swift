@@ -1,0 +1,2 @@
+// `import SheafBatchKit` is all that a program needs.
+@_exported public import Sheaf
