@@ -203,7 +203,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "BatchKitProbe",
-            dependencies: ["SheafBatchKit"],
+            dependencies: ["SheafBatchKit", logging],
             path: "Tests/BatchKitProbe",
             swiftSettings: strict
         ),

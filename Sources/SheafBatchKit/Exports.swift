@@ -1,2 +1,2 @@
-// `import SheafBatchKit` is all that a program needs.
+// `import SheafBatchKit` brings everything of `import Sheaf`, too.
 @_exported public import Sheaf

@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 import SheafBatchKit
 import Synchronization
 
@@ -41,7 +42,7 @@ struct BatchKitProbe {
         try await manager.run()
     }
 
-    /// Handles batches; every third call of the function throws. The number of earlier calls is given.
+    /// Handles batches with a function of which every third call throws; the number of earlier calls is given.
     private static func handle(_ client: SheafClient, _ name: Name, calls: Int) async throws {
         let count = Atomic(calls)
         let handler = BatchHandler(

@@ -42,7 +42,7 @@ struct PageTests {
         "Every configuration shown is valid",
         arguments: [
             "README.md", "docs/bulk.md", "docs/configuration.md", "docs/dispatch.md", "docs/flows.md",
-            "docs/tracing.md",
+            "docs/from-buttermilk.md", "docs/from-langbatch.md", "docs/from-nagents.md", "docs/tracing.md",
         ]
     )
     func configurations(page: String) throws {

@@ -45,7 +45,8 @@ struct HandlerTests {
     func throwing() async throws {
         try await Scene.with { scene in
             try await scene.client { client in
-                let (calls, processed) = (Atomic(0), Calls())
+                let calls = Atomic(0)
+                let processed = Calls()
                 let handler = try Self.handler(client) { batch in
                     if calls.wrappingAdd(1, ordering: .relaxed).newValue.isMultiple(of: 3) { throw Refused() }
                     let results = try await batch.results()
@@ -67,7 +68,7 @@ struct HandlerTests {
         try await Scene.with { scene in
             try await scene.client { client in
                 let (processed, failed) = (Calls(), Calls())
-                let handler = try Self.handler(client, errorPolicy: .stop(.count(1))) { task in
+                let handler = try Self.handler(client, errorPolicy: .stop(above: 1)) { task in
                     guard try task.record.json["n"] != 13 else { throw FlowError(type: "thirteen", message: "no") }
                     return .value(1)
                 } onFailure: { batch in
@@ -135,7 +136,9 @@ struct HandlerTests {
         try await Scene.with { scene in
             try await scene.client { client in
                 try await scene.client { other in
-                    let (now, most, processed) = (Atomic(0), Atomic(0), Calls())
+                    let now = Atomic(0)
+                    let most = Atomic(0)
+                    let processed = Calls()
                     let process: BatchHandler.Function = { batch in
                         let count = now.wrappingAdd(1, ordering: .relaxed).newValue
                         most.max(count, ordering: .relaxed)
@@ -182,7 +185,10 @@ struct HandlerTests {
                 try await handler.add("two")
                 #expect(try await client.batches().isEmpty)
                 // As if an earlier handler had died while it published the batch.
-                _ = try await client.create(BatchPlan(flow: "work", id: "one"), records: records(of: Self.requests(0..<3)))
+                _ = try await client.create(
+                    BatchPlan(flow: "work", id: "one"),
+                    records: records(of: Self.requests(0..<3))
+                )
                 try await running(handler) {
                     try await eventually("both are processed") { try await handler.unfinished().isEmpty }
                 }
@@ -205,7 +211,10 @@ struct HandlerTests {
             try await scene.client { client in
                 let processed = Calls()
                 let handler = try Self.handler(client) { processed.note($0.id.text) }
-                _ = try await client.create(BatchPlan(flow: "work", id: "old"), records: records(of: Self.requests(0..<3)))
+                _ = try await client.create(
+                    BatchPlan(flow: "work", id: "old"),
+                    records: records(of: Self.requests(0..<3))
+                )
                 let manager = BatchManager(client: client, definition: try .work { _ in .value(0) })
                 try await running(manager) { _ = try await manager.wait(for: "old") }
                 _ = try await client.create(
@@ -237,7 +246,8 @@ struct HandlerTests {
                     logger: Scene.silent
                 ) { _ in }
                 var generator = SeededGenerator(state: 16)
-                var (calls, added, processed, killedInside) = (0, Set<String>(), [String: [String]](), 0)
+                var (calls, killedInside) = (0, 0)
+                var (added, processed): (Set<String>, [String: [String]]) = ([], [:])
                 func collect(_ probe: Probe) {
                     calls += probe.what("began").count
                     var open = Set(probe.what("began"))

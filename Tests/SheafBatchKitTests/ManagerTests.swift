@@ -195,7 +195,8 @@ struct ManagerTests {
             try await scene.client { client in
                 let model = BatchModel.chat("m", at: .openAI(key: nil, baseURL: "http://127.0.0.1:1/v1"))
                 let manager = try BatchManager(client: client, model: model)
-                let large = BatchRequest(id: "large", messages: [["role": "user", "content": .string("a" * 1_100_000)]])
+                let text = JSONValue.string(String(repeating: "a", count: 1_100_000))
+                let large = BatchRequest(id: "large", messages: [["role": "user", "content": text]])
                 for (requests, words) in [
                     ([], "at least one request"), (numbered([1, 2, 1]), "two requests have the id 'req-1'"),
                     ([BatchRequest(id: "", messages: [])], "has 0 bytes"), ([large], "request 'large' has"),
@@ -227,5 +228,3 @@ struct ManagerTests {
         }
     }
 }
-
-private func * (text: String, count: Int) -> String { String(repeating: text, count: count) }

@@ -44,7 +44,11 @@ struct ModelTests {
         }
     }
 
-    @Test("Every provider answers requests of every form, live and in bulk", arguments: Service.allCases, [true, false])
+    @Test(
+        "Every provider answers requests of every form, live and in bulk",
+        arguments: Service.allCases,
+        [true, false]
+    )
     func providers(service: Service, isBulk: Bool) async throws {
         try await BatchServer.with(["plain": true]) { server in
             let model = BatchModel.chat("m", at: service.provider(server), arguments: ["max_tokens": 50])

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import ServiceLifecycle
 import SheafBatchKit
 import SheafTestSupport
 import SheafTestTools

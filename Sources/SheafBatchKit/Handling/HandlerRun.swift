@@ -205,7 +205,7 @@ struct HandlerRun: Sendable {
             } else {
                 return .zero
             }
-        } catch where Task.isCancelled {
+        } catch  where Task.isCancelled {
             throw CancellationError()
         } catch let error as SheafError where error.code == .notFound {
             // It was deleted meanwhile, which the next look finds out.
