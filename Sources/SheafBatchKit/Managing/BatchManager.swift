@@ -110,7 +110,13 @@ public final class BatchManager: Service {
     ) async throws -> Result {
         let services = ServiceGroup(services: [self], logger: logger)
         return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await services.run() }
+            group.addTask {
+                do {
+                    try await services.run()
+                } catch let error as ServiceGroupError where error.errorCode == .alreadyFinished {
+                    // The body was done before the manager could begin.
+                }
+            }
             let result = try await body()
             await services.triggerGracefulShutdown()
             try await group.waitForAll()
