@@ -78,7 +78,8 @@ struct HandlerTests {
                     processed.note(batch.id.text)
                 }
                 let unlucky = (0..<40).map { BatchRequest(id: "u\($0)", body: ["n": 13]) }
-                for (id, requests) in [("good", Self.requests(0..<2)), ("stopped", unlucky)] as [(Name, _)] {
+                for (id, requests) in [("good", Self.requests(0..<2)), ("stopped", unlucky)] as [(Name, [BatchRequest])]
+                {
                     #expect(try await handler.add(requests, id: id) == id)
                 }
                 try await handler.add(Self.requests(0..<2), id: "cancelled")
@@ -117,7 +118,7 @@ struct HandlerTests {
                     processed.note(batch.id.text)
                 }
                 for number in 0..<6 {
-                    try await handler.add(Self.requests(0..<8), id: try #require(Name("b\(number)")))
+                    try await handler.add(Self.requests(0..<8), id: Name("b\(number)"))
                 }
                 try await client.pause("b5")
                 try await running(handler) {
@@ -154,7 +155,7 @@ struct HandlerTests {
                             for number in 0..<6 {
                                 try await (number.isMultiple(of: 2) ? first : second).add(
                                     Self.requests(0..<1),
-                                    id: try #require(Name("b\(number)"))
+                                    id: Name("b\(number)")
                                 )
                             }
                             try await eventually("all are processed") { try await second.unfinished().isEmpty }
@@ -307,8 +308,8 @@ private actor FileParts: BatchQueue, BatchStorage {
     }
 
     func save(_ requests: [BatchRequest], of batch: Name) throws {
-        let lines = requests.map { JSONValue.object(["id": .string($0.id), "body": $0.body]).text }
-        try write(lines.joined(separator: "\n"), to: batch.text)
+        let lines: [JSONValue] = requests.map { ["id": .string($0.id), "body": $0.body] }
+        try write(lines.map(\.text).joined(separator: "\n"), to: batch.text)
     }
 
     func load(_ batch: Name) throws -> [BatchRequest]? {

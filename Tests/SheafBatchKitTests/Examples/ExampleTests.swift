@@ -115,8 +115,9 @@ struct ExampleTests {
                         try await queue.flush()
                         let handled = BrokerBatchQueue(client: client, name: "summaries")
                         try await eventually("the batch is processed") {
-                            let batches = try await client.batches()
-                            return try await batches.first?.status == .completed && handled.unfinished().isEmpty
+                            let isCompleted = try await client.batches().first?.status == .completed
+                            let waiting = try await handled.unfinished()
+                            return isCompleted && waiting.isEmpty
                         }
                     }
                     #expect(try await client.batches().map(\.counts.succeeded) == [3])
@@ -134,7 +135,7 @@ struct ExampleTests {
         try await Scene.with { scene in
             try await scene.client { client in
                 let records = ["one two", "three", "four five six"].enumerated().map { number, text in
-                    Record(id: "r\(number)", kind: .json, bytes: JSONValue.object(["text": .string(text)]).bytes)
+                    Record(id: "r\(number)", kind: .json, bytes: Array(#"{"text": "\#(text)"}"#.utf8))
                 }
                 let batch = try await createBatch(of: records, on: client)
                 #expect(batch.total == 3)

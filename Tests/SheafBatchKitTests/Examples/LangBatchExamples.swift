@@ -54,8 +54,8 @@ struct FileStorage: BatchStorage {
 
     func save(_ requests: [BatchRequest], of batch: Name) async throws {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let lines = requests.map { JSONValue.object(["id": .string($0.id), "body": $0.body]).text + "\n" }
-        try Data(lines.joined().utf8).write(to: file(batch), options: .atomic)
+        let lines: [JSONValue] = requests.map { ["id": .string($0.id), "body": $0.body] }
+        try Data(lines.map { $0.text + "\n" }.joined().utf8).write(to: file(batch), options: .atomic)
     }
 
     func load(_ batch: Name) async throws -> [BatchRequest]? {

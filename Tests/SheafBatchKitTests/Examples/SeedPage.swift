@@ -1,4 +1,5 @@
 import Foundation
+import SheafCore
 import SheafTestTools
 import Testing
 
