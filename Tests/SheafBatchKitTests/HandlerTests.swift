@@ -161,10 +161,10 @@ struct HandlerTests {
                             try await eventually("all are processed") { try await second.unfinished().isEmpty }
                         }
                         // One of them has left.
-                        try await first.add(Self.requests(0..<1), id: "last")
+                        try await first.add(Self.requests(0..<1), id: "seventh")
                         try await eventually("the other goes on") { try await first.unfinished().isEmpty }
                     }
-                    #expect(processed.all.sorted() == (0..<6).map { "b\($0)" } + ["last"])
+                    #expect(processed.all.sorted() == (0..<6).map { "b\($0)" } + ["seventh"])
                     #expect(most.load(ordering: .relaxed) == 1)
                 }
             }

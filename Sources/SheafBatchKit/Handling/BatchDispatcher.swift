@@ -73,7 +73,14 @@ public final class BatchDispatcher: Service {
     }
 
     /// Dispatches until the service group shuts down or the task is cancelled.
-    public func run() async throws { try await dispatcher.run() }
+    public func run() async throws {
+        do {
+            try await dispatcher.run()
+        } catch is CancellationError {
+            // At a shutdown, this task itself is not cancelled.
+            try Task.checkCancellation()
+        }
+    }
 
     /// Makes a batch of all requests that wait now.
     public func flush() async throws { try await queue.flush() }

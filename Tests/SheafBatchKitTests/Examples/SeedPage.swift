@@ -85,10 +85,12 @@ struct SeedPageTests {
             let blocks = try page.blocks()
             let configurations = blocks.filter { $0.language == "yaml" }
             try #require(configurations.count == 1)
-            // The page asks OpenAI.
+            // The page asks OpenAI, and waits as long as is good there.
             let key = "api_key: ${OPENAI_API_KEY}"
             let configuration = configurations[0].lines.joined(separator: "\n")
                 .replacing(key, with: "\(key)\n      base_url: \(server.base)")
+                .replacing("bulk: true", with: "bulk: { wait_time: 200ms }")
+                .replacing("wait_time: 30m", with: "wait_time: 200ms")
             let steps = blocks.filter { $0.language == "console" }.flatMap(\.steps)
             #expect(steps.count >= 8)
             var script = #"mkdir bin && ln -s "$SHEAF" bin/sheaf && PATH="$PWD/bin:$PATH"; exec 2>&1"# + "\n"
