@@ -94,7 +94,7 @@ struct HandlerRun: Sendable {
                 try await withThrowingTaskGroup(of: Void.self) { parts in
                     parts.addTask { try await ended.process() }
                     parts.addTask { try await look(directory, lock, wakes) { continuation.yield() } }
-                    try await parts.waitForAll()
+                    try await parts.waitForAllOrFailure()
                 }
             }
             // The last of them ends at a shutdown; each ends with an error, of which the first counts.
