@@ -149,10 +149,10 @@ let package = Package(
         library(
             "SheafServer",
             [
-                "CZlib", "Sheaf", "SheafBatches", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources",
-                "SheafSettings", "SheafFormats", "SheafTelemetry", httpTypes, hummingbird, hummingbirdCore,
-                hummingbirdTLS, lifecycle, logging, metrics, mustache, nioCore, nioHTTP1, nioHTTPTypes, nioSSL,
-                orderedCollections, systemPackage,
+                "CZlib", "Sheaf", "SheafBatches", "SheafCore", "SheafBroker", "SheafDispatch", "SheafFlows",
+                "SheafSources", "SheafSettings", "SheafFormats", "SheafTelemetry", httpTypes, hummingbird,
+                hummingbirdCore, hummingbirdTLS, lifecycle, logging, metrics, mustache, nioCore, nioHTTP1,
+                nioHTTPTypes, nioSSL, orderedCollections, systemPackage,
             ],
             // The templates, styles and script of the pages, so that the program is one file.
             resources: [.embedInCode("Pages/Files")]
@@ -281,8 +281,9 @@ let package = Package(
             "SheafServerTests",
             [
                 "SheafServer", "SheafFormats", "SheafSettings", "SheafTelemetry", "Sheaf", "SheafBatches",
-                "SheafBroker", "SheafCore", "SheafFlows", "SheafSources", "SheafTestSupport", "SheafTesting",
-                "SheafTestTools", asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL,
+                "SheafBroker", "SheafCore", "SheafDispatch", "SheafFlows", "SheafSources", "SheafTestSupport",
+                "SheafTesting", "SheafTestTools", asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioPosix,
+                nioSSL,
                 orderedCollections, subprocess, systemPackage, "sheaf-cli",
             ],
             exclude: ["browser.py", "schemathesis.toml", "schemathesis_hooks.py"]

@@ -19,6 +19,8 @@ public final class Dispatcher: Service {
     private let logger: Logger
     private let onBatch: @Sendable (CreatedBatch) -> Void
 
+    /// The tag of batches whose value is the name of the dispatcher.
+    static let tag = "dispatch"
     /// How long a dispatcher waits before it looks whether another one still decides.
     private static let standby = Duration.seconds(2)
     /// How often a dispatcher asks the queue for everything new, at most.
@@ -149,7 +151,7 @@ public final class Dispatcher: Service {
     private func create(_ group: RequestGroup) async throws -> CreatedBatch? {
         var plan = plan
         plan.id = group.batch
-        plan.options.tags["dispatch"] = queue.name.text
+        plan.options.tags[Self.tag] = queue.name.text
         if let key = group.key, Tags.problem(of: ["key": key]) == nil { plan.options.tags["key"] = key }
         if plan.source.isEmpty { plan.source = "requests of \(queue.name)" }
         let arguments = SharedArguments(group.arguments)

@@ -11,6 +11,7 @@ extension RequestAnswer {
         case .waiting: "waiting"
         case .dispatched: "dispatched"
         case .ended(_, let outcome): outcome.status.rawValue
+        case .cancelled: Outcome.Status.cancelled.rawValue
         }
     }
 
@@ -18,7 +19,7 @@ extension RequestAnswer {
     package var batch: Name? {
         switch self {
         case .waiting: nil
-        case .dispatched(let batch), .ended(let batch, _): batch
+        case .dispatched(let batch), .ended(let batch, _), .cancelled(let batch): batch
         }
     }
 

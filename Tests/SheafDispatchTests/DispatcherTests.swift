@@ -18,31 +18,33 @@ struct DispatcherTests {
             let scene = Scene(stage: stage)
             try await stage.client { client in
                 try await scene.queue(client) { queue in
+                    let answers = RequestAnswers(client: client, queue: queue)
                     try await queue.add(requests(0..<5))
-                    guard case .waiting? = try await queue.find("r3") else {
+                    guard case .waiting? = try await answers.find("r3") else {
                         Issue.record("r3 does not wait")
                         return
                     }
-                    #expect(try await queue.find("r9") == nil)
+                    #expect(try await answers.find("r9") == nil)
                     try await queue.update()
                     let batches = try await scene.dispatcher(client, queue).look()
                     #expect(batches.map(\.total) == [4])
                     let batch = try #require(batches.first)
                     #expect(try await client.batch(batch.id.text).info.options.tags == ["dispatch": "reviews"])
-                    guard case .dispatched(batch.id)? = try await queue.find("r3") else {
+                    guard case .dispatched(batch.id)? = try await answers.find("r3") else {
                         Issue.record("r3 is not in the batch")
                         return
                     }
                     try await client.runByHand(batch)
-                    guard case .ended(batch.id, let outcome)? = try await queue.find("r3") else {
+                    guard case .ended(batch.id, let outcome)? = try await answers.find("r3") else {
                         Issue.record("r3 has no outcome")
                         return
                     }
                     #expect(outcome.index == 3 && outcome.recordID == "r3" && outcome.status == .succeeded)
-                    guard case .waiting? = try await queue.find("r4") else {
+                    guard case .waiting? = try await answers.find("r4") else {
                         Issue.record("r4 does not wait")
                         return
                     }
+                    await answers.close()
                 }
             }
         }

@@ -2,6 +2,7 @@ import Foundation
 import Sheaf
 import SheafBroker
 import SheafCore
+import SheafDispatch
 import SheafFlows
 import SheafSettings
 import SheafTestSupport
@@ -22,9 +23,13 @@ struct SchemathesisTests {
                 let secret = ServerTestBench.writer
                 try await ServerTestBench.with(on: client) { options in
                     options.flows = flows
+                    options.dispatchers = [RequestBench.served(on: client)]
                     options.tokens = [ServerOptions.Token(name: "writer", secret: secret, scope: .write)]
                 } _: { server in
                     try await Self.prepare(stage, client)
+                    let queue = try await BrokerRequestQueue.open(client: client, name: RequestBench.dispatcher)
+                    try await queue.add([Record(id: "order-1", kind: .json, bytes: Array("{}".utf8))])
+                    await queue.close()
                     let work = Task { try await stage.work([Self.asker, Self.echo]) { $0.untilEmpty = false } }
                     try await until("a task asks") { try await !client.questions().isEmpty }
                     try await until("there are dead letters") { try await client.deadLetters().count == 3 }

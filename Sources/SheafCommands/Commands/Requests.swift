@@ -78,16 +78,22 @@ extension SheafCommand.Requests {
             usage: "sheaf requests show [<options>] <id>",
             discussion: """
                 The state is 'waiting', 'dispatched' (in a batch, without an outcome), or how its task ended. The logs \
-                of requests are searched, and then the results of the \(BrokerRequestQueue.searchedBatches) newest \
-                batches of each dispatcher.
+                of requests are searched, and then the results of the \(RequestAnswers.searchedBatches) newest \
+                batches of each dispatcher. With --wait, the exit code is 7 if the time passes first.
 
-                Example:
+                Examples:
                   sheaf requests show order-17
+                  sheaf requests show order-17 --wait 10m
                 """
         )
 
         @Argument(help: "The id of the request, which its sender chose or 'sheaf requests add' printed.")
         var id: String
+
+        @Option(
+            help: ArgumentHelp("Wait at most this time until its task has ended, such as 5m.", valueName: "time")
+        )
+        var wait: TimeSpan?
 
         @OptionGroup var json: JSONOption
         @OptionGroup var common: CommonOptions
@@ -97,9 +103,13 @@ extension SheafCommand.Requests {
             let dispatchers = try session.dispatchers(named: [])
             let answer = try await session.withClient { client -> RequestAnswer? in
                 for dispatcher in dispatchers {
-                    if let answer = try await session.withRequests(of: dispatcher, client, { try await $0.find(id) }) {
+                    let answer = try await session.withRequests(of: dispatcher, client) { queue in
+                        let answers = RequestAnswers(client: client, queue: queue)
+                        let answer = try await answers.wait(for: id, atMost: wait?.duration ?? .zero)
+                        await answers.close()
                         return answer
                     }
+                    if let answer { return answer }
                 }
                 return nil
             }
@@ -110,14 +120,24 @@ extension SheafCommand.Requests {
                     advice: "if it is older, search the results of its batch; 'sheaf list' lists the batches"
                 )
             }
-            if json.isOn { return try session.console.print(answer.json(id: id).text) }
-            try session.console.print("state    \(answer.state)")
-            if let batch = answer.batch { try session.console.print("batch    \(batch)") }
+            if json.isOn {
+                try session.console.print(answer.json(id: id).text)
+            } else {
+                try show(answer, session.console)
+            }
+            if wait != nil, !answer.isFinal {
+                throw Diagnosis(.timedOut, "request '\(id)' has no answer yet: it is \(answer.state)")
+            }
+        }
+
+        private func show(_ answer: RequestAnswer, _ console: Console) throws {
+            try console.print("state    \(answer.state)")
+            if let batch = answer.batch { try console.print("batch    \(batch)") }
             guard case .ended(_, let outcome) = answer else { return }
-            try session.console.print("task     \(outcome.index)")
-            if let error = outcome.error { try session.console.print("error    \(error.type): \(error.message)") }
+            try console.print("task     \(outcome.index)")
+            if let error = outcome.error { try console.print("error    \(error.type): \(error.message)") }
             if let output = outcome.output {
-                try session.console.print("output   \(String(decoding: output, as: UTF8.self))")
+                try console.print("output   \(String(decoding: output, as: UTF8.self))")
             }
         }
     }

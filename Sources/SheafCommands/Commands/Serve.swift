@@ -98,8 +98,19 @@ extension SheafCommand {
             onStart: (ServiceGroup) -> Void
         ) async throws {
             try await session.withClient { client in
+                var options = options
+                options.dispatchers = session.settings.dispatchers.values.map { dispatcher in
+                    ServedDispatcher(
+                        name: dispatcher.name,
+                        flow: dispatcher.flow,
+                        interval: dispatcher.timeInterval
+                    ) {
+                        try await session.openRequests(of: dispatcher, client)
+                    }
+                }
+                let url = options.url
                 let server = Server(client: client, options: options, logger: session.logger) { port in
-                    session.console.say("listening on \(options.url(port: port))")
+                    session.console.say("listening on \(url(port))")
                 }
                 let services = ServiceGroup(
                     configuration: ServiceGroupConfiguration(

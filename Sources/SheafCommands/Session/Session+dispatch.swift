@@ -40,17 +40,22 @@ extension Session {
         return all[0]
     }
 
+    /// Opens the queue of a dispatcher.
+    func openRequests(of dispatcher: DispatchSettings, _ client: SheafClient) async throws -> BrokerRequestQueue {
+        try await BrokerRequestQueue.open(
+            client: client,
+            name: dispatcher.name,
+            configuration: BrokerRequestQueueConfiguration(key: dispatcher.key, maxWaiting: dispatcher.maxWaiting)
+        )
+    }
+
     /// Runs the body with the queue of a dispatcher.
     func withRequests<Result: Sendable>(
         of dispatcher: DispatchSettings,
         _ client: SheafClient,
         _ body: (BrokerRequestQueue) async throws -> Result
     ) async throws -> Result {
-        let queue = try await BrokerRequestQueue.open(
-            client: client,
-            name: dispatcher.name,
-            configuration: BrokerRequestQueueConfiguration(key: dispatcher.key, maxWaiting: dispatcher.maxWaiting)
-        )
+        let queue = try await openRequests(of: dispatcher, client)
         do {
             let result = try await body(queue)
             await queue.close()

@@ -11,7 +11,8 @@ extension BrokerRequestQueue {
         for request in requests { try RequestID.check(request) }
         if requests.isEmpty { return }
         if let limit = configuration.maxWaiting {
-            let count = try await waiting().count
+            try await update()
+            let count = scan?.waitingCount ?? 0
             if count + requests.count > limit {
                 throw RequestQueueError.full(name, waiting: count, adding: requests.count, limit: limit)
             }

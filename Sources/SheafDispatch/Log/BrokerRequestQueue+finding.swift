@@ -1,36 +1,26 @@
-import OrderedCollections
 import SheafBatches
 import SheafBroker
-package import SheafCore
+public import SheafCore
 
-/// What became of a request.
-package enum RequestAnswer: Sendable {
-    /// It waits for a batch.
-    case waiting
-    /// It is in a batch, and its task has no outcome yet.
-    case dispatched(batch: Name)
-    /// Its task has an outcome.
-    case ended(batch: Name, Outcome)
-}
-
+// What this process knows of the requests in the logs. It reads them once, and then follows them.
 extension BrokerRequestQueue {
-    /// How many of the newest batches are searched for a request that is in no log anymore.
-    package static let searchedBatches = 100
-
-    /// Finds a request by its id; returns nil if it is in no log of requests and in none of the newest batches.
-    ///
-    /// Reads the logs of requests, and then the results of at most ``searchedBatches`` batches, the newest first.
-    package func find(_ id: String) async throws -> RequestAnswer? {
-        try await readDecisions()
-        if let position = try await position(of: id) {
-            guard let batch = try await batch(of: position) else { return .waiting }
-            return try await outcome(of: id, in: batch).map { .ended(batch: batch, $0) } ?? .dispatched(batch: batch)
-        }
-        for cut in state.finished.reversed().prefix(Self.searchedBatches) {
-            if let outcome = try await outcome(of: id, in: cut.batch) { return .ended(batch: cut.batch, outcome) }
-        }
-        return nil
+    /// Compares requests with the newest ones in the logs.
+    public func repeats(of requests: [Record]) async throws -> [RequestRepeat] {
+        try await updateTogether()
+        return requests.map { scan?.window.finding(for: $0) ?? .new }
     }
+
+    /// Returns where a request is, or nil if it is in no log.
+    public func place(of id: String, deeply: Bool) async throws -> RequestPlace? {
+        if let entry = scan?.window[id] { return state.place(of: entry.position, key: entry.key) }
+        try await updateTogether()
+        if let entry = scan?.window[id] { return state.place(of: entry.position, key: entry.key) }
+        guard deeply, scan?.window.isFull == true, let (position, key) = try await position(of: id) else { return nil }
+        return state.place(of: position, key: key)
+    }
+
+    /// A stream with an element at first, and whenever requests were put into a batch.
+    public func placements() -> AsyncStream<Void> { placed.stream() }
 
     /// Finds the first request with an id in the logs, and its key.
     private func position(of id: String) async throws -> (position: RequestPosition, key: String?)? {
@@ -59,21 +49,23 @@ extension BrokerRequestQueue {
         return nil
     }
 
-    private func batch(of place: (position: RequestPosition, key: String?)) async throws -> Name? {
-        try await readDecisions()
-        return (Array(state.unfinished.values) + state.finished).first { cut in
-            cut.key == place.key && cut.start <= place.position && place.position < cut.end
-        }?.batch
-    }
-
-    private func outcome(of id: String, in batch: Name) async throws -> Outcome? {
-        do {
-            for try await outcomes in try await client.results(of: batch.text) {
-                if let outcome = outcomes.first(where: { $0.recordID == id }) { return outcome }
+    /// Does what ``update()`` does; calls that come while one waits for the broker share the next one.
+    private func updateTogether() async throws {
+        let task =
+            updates.next
+            ?? Task { [previous = updates.present] in
+                _ = await previous?.result
+                updates.present = updates.next
+                updates.next = nil
+                try await update()
             }
-        } catch let error as SheafError where error.code == .notFound {
-            // The batch is deleted, or not created yet.
-        }
-        return nil
+        updates.next = task
+        try await task.value
     }
+}
+
+/// The update that runs, and the one that runs after it.
+struct SharedUpdates {
+    var present: Task<Void, any Error>?
+    var next: Task<Void, any Error>?
 }

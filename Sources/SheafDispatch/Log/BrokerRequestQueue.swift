@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// A batch is a range of the logs, which an entry in the log of decisions fixes. Nothing is held unacknowledged, and
 /// several processes may try to decide at once. Use ``close()`` at the end.
-public actor BrokerRequestQueue: RequestQueue {
+public actor BrokerRequestQueue: SearchableRequestQueue {
     /// The name of the dispatcher whose requests these are.
     public nonisolated let name: Name
     let client: SheafClient
@@ -24,7 +24,7 @@ public actor BrokerRequestQueue: RequestQueue {
     private(set) var scan: RequestScan?
     private var scanning: Task<Void, Never>?
     /// How often reading began again.
-    private var scans = 0
+    private(set) var scans = 0
 
     /// The cut that this process has decided and not read back yet, and whether it counts once it is known.
     private var mine: (batch: Name, counts: Bool?)?
@@ -32,6 +32,9 @@ public actor BrokerRequestQueue: RequestQueue {
     private var failure: (any Error)?
     var deletionChecked: ContinuousClock.Instant?
     private let changed = Changes()
+    /// Notified of cuts and confirmed batches only.
+    let placed = Changes()
+    var updates = SharedUpdates()
 
     /// How many groups may be ready before reading pauses.
     private static let mostReady = 10_000
@@ -74,6 +77,7 @@ public actor BrokerRequestQueue: RequestQueue {
         followingDecisions?.cancel()
         scanning?.cancel()
         changed.finish()
+        placed.finish()
         await lock?.release()
         lock = nil
     }
@@ -102,6 +106,7 @@ public actor BrokerRequestQueue: RequestQueue {
     }
 
     private func applyDecisions(_ chunk: LogChunk) {
+        let before = state.decided
         for entry in chunk.entries where entry.offset >= decisionsRead {
             guard let decision = DispatchEntry(entry.message) else { continue }
             apply(decision)
@@ -109,6 +114,7 @@ public actor BrokerRequestQueue: RequestQueue {
         decisionsRead = max(decisionsRead, chunk.nextOffset)
         failure = nil
         changed.notify()
+        if state.decided != before { placed.notify() }
     }
 
     private func apply(_ decision: DispatchEntry) {
@@ -117,8 +123,9 @@ public actor BrokerRequestQueue: RequestQueue {
         case .cut(let cut):
             if mine?.batch == cut.batch {
                 if mine?.counts == nil { mine?.counts = counts }
-            } else if counts, scan != nil {
-                rescan()  // another process has decided
+            } else if counts, let limits = scan?.limits {
+                // Another process has decided.
+                if limits.isObserving { scan?.remove(cut.key, before: cut.end) } else { rescan() }
             }
         case .deleted: scan?.forget(before: state.oldest)
         case .opened, .dispatched, .flushed: break
@@ -160,7 +167,7 @@ public actor BrokerRequestQueue: RequestQueue {
         scanning?.cancel()
         scans += 1
         let window = RepeatWindow(size: configuration.window)
-        scan = RequestScan(from: state.oldest, limits: limits ?? scan?.limits ?? RequestScan.Limits(), window: window)
+        scan = RequestScan(from: state.oldest, limits: limits ?? scan?.limits ?? .observing, window: window)
         scanning = Task { [weak self] in
             while !Task.isCancelled {
                 guard await self?.scanOneLog() == true else { return }
@@ -223,7 +230,7 @@ public actor BrokerRequestQueue: RequestQueue {
     /// Returns once all requests whose addition has returned before the call are known.
     public func update() async throws {
         try await readDecisions()
-        try await update(limits: scan?.limits ?? RequestScan.Limits())
+        try await update(limits: scan?.limits ?? .observing)
     }
 
     private func update(limits: RequestScan.Limits) async throws {

@@ -18,6 +18,8 @@ package struct DispatchState: Sendable, Equatable {
     /// The requests before this position are due.
     package private(set) var flushed = RequestPosition(log: 0, offset: 0)
     private var starts: [String?: RequestPosition] = [:]
+    /// How many cuts there were and how many of their batches are confirmed.
+    package private(set) var decided = 0
 
     /// How many finished cuts are kept although their logs are deleted.
     package static let history = 1000
@@ -30,6 +32,13 @@ package struct DispatchState: Sendable, Equatable {
     /// Where the next cut of a key begins.
     package func start(of key: String?) -> RequestPosition {
         max(starts[key] ?? RequestPosition(log: 0, offset: 0), RequestPosition(log: oldest, offset: 0))
+    }
+
+    /// Returns where a request is; nil if it is in a batch of long ago.
+    package func place(of position: RequestPosition, key: String?) -> RequestPlace? {
+        guard position < start(of: key) else { return .waiting }
+        func isMember(_ cut: Cut) -> Bool { cut.key == key && cut.start <= position && position < cut.end }
+        return (unfinished.values.first(where: isMember) ?? finished.last(where: isMember)).map { .batch($0.batch) }
     }
 
     /// Applies an entry; returns whether it changed anything.
@@ -46,9 +55,11 @@ package struct DispatchState: Sendable, Equatable {
             }
             unfinished[cut.batch] = cut
             starts[cut.key] = cut.end
+            decided += 1
         case .dispatched(let batch):
             guard let cut = unfinished.removeValue(forKey: batch) else { return false }
             finished.append(cut)
+            decided += 1
         case .flushed(let position):
             guard position > flushed else { return false }
             flushed = position

@@ -1,41 +1,62 @@
 import SheafCore
 import SheafSources
 
-/// The newest requests, by which repeats are recognized: 100,000 of them, about 7 MB.
+/// The newest requests, by which repeats are recognized: 100,000 of them, about 10 MB.
 struct RepeatWindow {
     /// The number of requests that are remembered.
     static let standardSize = 100_000
 
-    enum Finding {
-        case new
-        /// The same request again.
-        case same
-        /// Another request with the same id.
-        case other
+    /// A remembered request.
+    struct Entry {
+        fileprivate let content: Int
+        /// Its place in the logs, and the value of its key.
+        let position: RequestPosition
+        let key: String?
     }
 
     private let size: Int
     private var ring: [RecordIDSet.Digest] = []
     private var next = 0
-    private var contents: [RecordIDSet.Digest: Int] = [:]
+    private var entries: [RecordIDSet.Digest: Entry] = [:]
 
     init(size: Int = standardSize) { self.size = size }
 
-    mutating func note(_ request: Record) -> Finding {
+    /// Whether earlier requests may be forgotten.
+    var isFull: Bool { ring.count >= size }
+
+    /// Remembers a request unless one with its id is known; returns whether it is.
+    mutating func note(
+        _ request: Record,
+        at position: RequestPosition = RequestPosition(log: 0, offset: 0),
+        key: String? = nil
+    ) -> RequestRepeat {
         let id = RecordIDSet.Digest(request.id)
-        var hasher = Hasher()
-        hasher.combine(request.kind)
-        request.bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
-        let content = hasher.finalize()
-        if let known = contents[id] { return known == content ? .same : .other }
+        let content = Self.content(of: request)
+        if let known = entries[id] { return known.content == content ? .same : .other }
         if ring.count < size {
             ring.append(id)
         } else {
-            contents[ring[next]] = nil
+            entries[ring[next]] = nil
             ring[next] = id
             next = (next + 1) % size
         }
-        contents[id] = content
+        entries[id] = Entry(content: content, position: position, key: key)
         return .new
+    }
+
+    /// Returns whether a request with its id is known.
+    func finding(for request: Record) -> RequestRepeat {
+        guard let known = self[request.id] else { return .new }
+        return known.content == Self.content(of: request) ? .same : .other
+    }
+
+    /// The remembered request with an id.
+    subscript(_ id: String) -> Entry? { entries[RecordIDSet.Digest(id)] }
+
+    private static func content(of request: Record) -> Int {
+        var hasher = Hasher()
+        hasher.combine(request.kind)
+        request.bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        return hasher.finalize()
     }
 }

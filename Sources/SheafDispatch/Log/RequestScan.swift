@@ -3,12 +3,18 @@ import SheafCore
 
 /// What the logs of requests hold: how many requests of each key wait, and since when.
 ///
-/// Reads each request once, in order, and needs memory for each key and each batch that is ready, not for each request.
+/// Reads each request once, in order. The scan of a process that decides needs memory for each key and each batch that
+/// is ready. The scan of one that only observes needs 40 bytes for each waiting request, so that it can follow the
+/// decisions of others without reading again.
 struct RequestScan {
     /// When a group has enough requests.
     struct Limits: Equatable {
         var count = Int.max
         var bytes = Int.max
+        /// Whether other processes decide.
+        var isObserving = false
+
+        static let observing = Limits(isObserving: true)
     }
 
     /// Consecutive waiting requests of one key.
@@ -36,7 +42,9 @@ struct RequestScan {
     /// The keys of closed groups, oldest first.
     private var ready: [String?] = []
     private var total = WaitingRequests()
-    private var window: RepeatWindow
+    private var observed: [String?: WaitingLine] = [:]
+    /// The newest requests.
+    private(set) var window: RepeatWindow
     private var repeats: [Int: RangeSet<Int64>] = [:]
     private var conflicts: [Int: RangeSet<Int64>] = [:]
 
@@ -52,9 +60,15 @@ struct RequestScan {
     /// What waits.
     var waiting: WaitingRequests {
         var waiting = total
-        waiting.oldest = groups.values.lazy.compactMap { groups in groups.map(\.oldest).min() }.min()
+        waiting.oldest =
+            limits.isObserving
+            ? observed.values.lazy.compactMap(\.oldest).min()
+            : groups.values.lazy.compactMap { groups in groups.map(\.oldest).min() }.min()
         return waiting
     }
+
+    /// How many requests wait.
+    var waitingCount: Int { total.count }
 
     /// Whether a request of a log before this one waits.
     func waits(upTo log: Int) -> Bool {
@@ -96,18 +110,22 @@ struct RequestScan {
         next.offset = offset + 1
         sizes[position.log, default: Size()].count += 1
         sizes[position.log, default: Size()].bytes += request.bytes.count
-        switch window.note(request) {
+        let value = key.flatMap { try? $0.value(of: request).get() }
+        switch window.note(request, at: position, key: value) {
         case .new: break
         case .other: conflicts[position.log, default: RangeSet()].insert(contentsOf: offset..<offset + 1)
         case .same:
             repeats[position.log, default: RangeSet()].insert(contentsOf: offset..<offset + 1)
             return
         }
-        let value = key.flatMap { try? $0.value(of: request).get() }
         if position < start(value) { return }
         total.count += 1
         total.bytes += request.bytes.count
-        append(position, bytes: request.bytes.count, time: time, to: value)
+        if limits.isObserving {
+            observed[value, default: WaitingLine()].append(position, bytes: request.bytes.count, time: time)
+        } else {
+            append(position, bytes: request.bytes.count, time: time, to: value)
+        }
     }
 
     private mutating func append(_ position: RequestPosition, bytes: Int, time: Timestamp, to key: String?) {
@@ -161,6 +179,15 @@ struct RequestScan {
         if groups[key]?.isEmpty == true { groups[key] = nil }
     }
 
+    /// Removes the requests of a key that another process has put into a batch.
+    mutating func remove(_ key: String?, before end: RequestPosition) {
+        guard var line = observed.removeValue(forKey: key) else { return }
+        let (count, bytes) = line.remove(before: end)
+        total.count -= count
+        total.bytes -= bytes
+        if !line.isEmpty { observed[key] = line }
+    }
+
     // MARK: Repeats
 
     /// Whether the request at a position is a repeat.
@@ -168,4 +195,42 @@ struct RequestScan {
 
     /// Whether the request at a position has the id of another one.
     func isConflict(_ position: RequestPosition) -> Bool { conflicts[position.log]?.contains(position.offset) == true }
+}
+
+/// The waiting requests of one key, in order, as a process that observes knows them.
+private struct WaitingLine {
+    private struct Item {
+        let position: RequestPosition
+        let bytes: Int
+        let time: Timestamp
+    }
+
+    private var items: [Item] = []
+    /// The number of items that were removed and are still stored.
+    private var removed = 0
+    /// When the oldest was sent; nil if there is none.
+    private(set) var oldest: Timestamp?
+
+    var isEmpty: Bool { removed == items.count }
+
+    mutating func append(_ position: RequestPosition, bytes: Int, time: Timestamp) {
+        items.append(Item(position: position, bytes: bytes, time: time))
+        oldest = oldest.map { min($0, time) } ?? time
+    }
+
+    mutating func remove(before end: RequestPosition) -> (count: Int, bytes: Int) {
+        let first = removed
+        var bytes = 0
+        while removed < items.count, items[removed].position < end {
+            bytes += items[removed].bytes
+            removed += 1
+        }
+        let count = removed - first
+        if removed > items.count / 2 {
+            items.removeFirst(removed)
+            removed = 0
+        }
+        oldest = items[removed...].lazy.map(\.time).min()
+        return (count, bytes)
+    }
 }

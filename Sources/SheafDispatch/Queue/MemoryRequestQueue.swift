@@ -3,7 +3,7 @@ public import SheafCore
 public import SheafSources
 
 /// A request queue in the memory of this process: its requests end with the process.
-public actor MemoryRequestQueue: RequestQueue {
+public actor MemoryRequestQueue: SearchableRequestQueue {
     private struct Waiting {
         let request: Record
         let time: Timestamp
@@ -157,4 +157,20 @@ public actor MemoryRequestQueue: RequestQueue {
 
     /// Ends the use of the queue by this process.
     public func close() { changed.finish() }
+
+    // MARK: Searching
+
+    /// Compares requests with the newest ones.
+    public func repeats(of requests: [Record]) -> [RequestRepeat] { requests.map { window.finding(for: $0) } }
+
+    /// Returns where a request is, or nil if the batch of the request is confirmed, or there is none.
+    public func place(of id: String, deeply: Bool) -> RequestPlace? {
+        if window[id] == nil, !deeply { return nil }
+        if queue.contains(where: { $0.request.id == id }) { return .waiting }
+        let group = claimed.first { $0.requests.contains { $0.request.id == id } }?.group
+        return group.map { .batch($0.batch) }
+    }
+
+    /// A stream with an element at first, and whenever requests were put into a batch.
+    public func placements() -> AsyncStream<Void> { changed.stream() }
 }

@@ -46,8 +46,11 @@ package struct RequestProblem: Error, Sendable, Equatable {
 extension Record {
     /// Returns the item of a request whose id an earlier request with other content has.
     package func conflict(index: Int) -> SourceItem {
-        let message = "an earlier request with the id '\(id)' has other content"
-        return SourceItem(index: index, place: id, content: .invalid(message: message))
+        SourceItem(index: index, place: id, content: .invalid(message: Self.conflictMessage(id)))
+    }
+
+    fileprivate static func conflictMessage(_ id: String) -> String {
+        "an earlier request with the id '\(id)' has other content"
     }
 
     /// Returns the item of a request in a group: the record, or why it is none.
@@ -56,5 +59,13 @@ extension Record {
             return SourceItem(index: index, place: id, content: .invalid(message: problem.message))
         }
         return SourceItem(index: index, place: id, content: .record(self))
+    }
+}
+
+extension Outcome {
+    /// Whether it is that of a request whose id an earlier request with other content has, so it answers none.
+    var isConflict: Bool {
+        guard let error, error.type == Outcome.Failure.invalidRecord else { return false }
+        return error.message.hasSuffix(Record.conflictMessage(recordID))
     }
 }

@@ -61,7 +61,13 @@ package final class Server: Service {
             logger: logger
         )
         do {
-            try await run(application)
+            do {
+                try await run(application)
+            } catch {
+                await parts.desk.close()
+                throw error
+            }
+            await parts.desk.close()
         } catch let error as IOError {
             throw ServerError(error, host: options.host, port: options.port)
         } catch let error as SocketAddressError {
@@ -73,6 +79,7 @@ package final class Server: Service {
     struct Parts {
         let router: Router<ServerContext>
         let services: [any Service]
+        let desk: RequestDesk
         let missingPage: @Sendable (_ request: Request, _ prefix: String) -> Response
 
         /// The methods and paths of all routes.
@@ -116,10 +123,12 @@ package final class Server: Service {
         JobRoutes(tasks: tasks).register(on: api)
         ErrorRoutes(tasks: tasks).register(on: api)
         ResultRoutes(client: client).register(on: api)
+        let desk = RequestDesk(options.dispatchers, client: client)
+        RequestRoutes(desk: desk).register(on: api)
         pages.register(on: router.group())
         SignInRoutes(access: access, isSecure: options.isSecure, page: pages.signIn).register(on: router)
         let services: [any Service] = [directory, hub, history, watch]
-        return Parts(router: router, services: services, missingPage: pages.missing)
+        return Parts(router: router, services: services, desk: desk, missingPage: pages.missing)
     }
 
     /// Returns what accepts connections, with TLS or without.

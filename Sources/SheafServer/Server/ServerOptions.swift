@@ -41,6 +41,8 @@ package struct ServerOptions: Sendable {
     package var drainTime = Duration.seconds(25)
     /// The flows of the server's own configuration.
     package var flows: [FlowSettings] = []
+    /// The dispatchers of the server's own configuration.
+    package var dispatchers: [ServedDispatcher] = []
     /// How many of the newest active batches have series of their own in `/metrics`.
     package var metricsBatches = 0
     /// What records the publishing of tasks in traces.

@@ -43,15 +43,7 @@ extension Submission {
         )
         var body = ArrivingBody(request)
         let header = request.headers[.contentType] ?? ""
-        let type = mediaType(header)
-        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
-            throw HTTPError(.unsupportedMediaType, message: "the body must not be encoded, but it is '\(encoding)'")
-        }
-        if let charset = header.firstMatch(of: /charset="?([^\s;"]+)/.ignoresCase())?.1.lowercased(),
-            charset != "utf-8", charset != "us-ascii"
-        {
-            throw HTTPError(.unsupportedMediaType, message: "the body must be UTF-8, not '\(charset)'")
-        }
+        let type = try mediaType(of: request)
         if type == "multipart/form-data" {
             return try await form(header, query, &body, check)
         }
@@ -182,6 +174,22 @@ extension Submission {
             SourceFormat(ending: file.filename ?? "") ?? formats[mediaType(file.contentType ?? "")]
         submission.name = "\((file.filename ?? "").prefix(200)) (uploaded)"
         return submission
+    }
+
+    /// Returns the media type of a body, or an empty text if none is given.
+    ///
+    /// - Throws: `HTTPError` with 415 if the body is encoded or is not UTF-8.
+    static func mediaType(of request: Request) throws -> String {
+        let header = request.headers[.contentType] ?? ""
+        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
+            throw HTTPError(.unsupportedMediaType, message: "the body must not be encoded, but it is '\(encoding)'")
+        }
+        if let charset = header.firstMatch(of: /charset="?([^\s;"]+)/.ignoresCase())?.1.lowercased(),
+            charset != "utf-8", charset != "us-ascii"
+        {
+            throw HTTPError(.unsupportedMediaType, message: "the body must be UTF-8, not '\(charset)'")
+        }
+        return mediaType(header)
     }
 
     private static func mediaType(_ header: String) -> String {

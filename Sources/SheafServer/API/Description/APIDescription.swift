@@ -13,7 +13,7 @@ enum APIDescription {
     static let operations: [Operation] = [
         BatchRoutes.operations, CreateRoutes.operations, ControlRoutes.operations, JobRoutes.operations,
         ErrorRoutes.operations, ResultRoutes.operations, EventRoutes.operations, QuestionRoutes.operations,
-        SubmissionRoutes.operations,
+        SubmissionRoutes.operations, RequestRoutes.operations,
         DeadLetterRoutes.operations, WorkerRoutes.operations, HealthRoutes.operations, MetricsRoute.operations,
         DescriptionRoute.operations,
     ].flatMap(\.self)

@@ -14,6 +14,7 @@ enum ProblemAnswer {
         "415": "The body is of a type that the route does not take.",
         "421": "The server does not serve the host of the request.",
         "422": "The request is valid, but its options or records are refused. `detail` names them.",
+        "429": "Too many requests wait in the queue.",
         "431": "The header is too large.",
         "5XX": "The server (500) or the broker (502, 503, 504) failed, or there are too many connections (503).",
     ]
@@ -23,6 +24,7 @@ enum ProblemAnswer {
         "401": ["WWW-Authenticate": Schema.string.about("The scheme of the token: `Bearer`.")],
         "403": ["WWW-Authenticate": Schema.string.optional.about("The scope that the token lacks.")],
         "409": ["Retry-After": Schema.integer().optional.about("Seconds after which the request may be repeated.")],
+        "429": ["Retry-After": Schema.integer(1...60).about("Seconds after which the request may be repeated.")],
         "5XX": ["Retry-After": Schema.integer().optional.about("Seconds after which the request may be repeated.")],
     ]
 

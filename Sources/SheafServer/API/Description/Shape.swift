@@ -26,6 +26,9 @@ enum Shape: String, CaseIterable {
     case mergedResult = "MergedResult"
     case question = "Question"
     case submission = "Submission"
+    case dispatcher = "Dispatcher"
+    case addedRequests = "AddedRequests"
+    case request = "Request"
     case deadLetter = "DeadLetter"
     case deadLetterInFull = "DeadLetterInFull"
     case requeuedLetter = "RequeuedLetter"
@@ -58,6 +61,9 @@ enum Shape: String, CaseIterable {
         case .mergedResult: Self.mergedResultSchema
         case .question: Self.questionSchema
         case .submission: Self.submissionSchema
+        case .dispatcher: Self.dispatcherSchema
+        case .addedRequests: Self.addedRequestsSchema
+        case .request: Self.requestSchema
         case .deadLetter: Self.deadLetterSchema
         case .deadLetterInFull: Self.deadLetterInFullSchema
         case .requeuedLetter: Self.requeuedLetterSchema
