@@ -12,14 +12,14 @@ SHELL := /bin/bash
 
 SWIFT ?= swift
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-BUILD_PACKAGES := librabbitmq-dev libsqlite3-dev libssl-dev pkg-config zlib1g-dev
+BUILD_PACKAGES := libhiredis-dev librabbitmq-dev libsqlite3-dev libssl-dev pkg-config zlib1g-dev
 FUZZ_SECONDS ?= 600
 FUZZ_DECODERS := $(notdir $(wildcard Tests/FuzzingTests/Corpus/*))
 # The long tests measure time, so they run one at a time.
 FAULT_TARGETS := FaultTests SheafFaultTests SheafRabbitMQFaultTests
 # ShortenTests are the tests of the example package docs/swift-flow.
 TEST_TARGETS := $(filter-out $(FAULT_TARGETS),$(notdir $(wildcard Tests/*Tests))) ShortenTests
-TEST_PACKAGES := rabbitmq-server python3-venv openssl chromium prometheus
+TEST_PACKAGES := rabbitmq-server redis-server python3-venv openssl chromium prometheus
 BENCH_PACKAGES := parallel findutils
 BENCH_PYTHON := .build/bench/bin/python
 

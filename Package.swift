@@ -63,6 +63,7 @@ let package = Package(
         .library(name: "Sheaf", targets: ["Sheaf"]),
         .library(name: "SheafBatchKit", targets: ["SheafBatchKit"]),
         .library(name: "SheafBroker", targets: ["SheafBroker"]),
+        .library(name: "SheafRedis", targets: ["SheafRedis"]),
         .library(name: "SheafTelemetry", targets: ["SheafTelemetry"]),
         .library(name: "SheafTesting", targets: ["SheafTesting"]),
         .executable(name: "sheaf", targets: ["sheaf-cli"]),
@@ -90,6 +91,8 @@ let package = Package(
     // Nothing imports upward: each target uses only targets above it.
     targets: [
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        // Without pkg-config, whose flags for hiredis SwiftPM refuses with a warning.
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         library("AMQPClient", ["CRabbitMQ"]),
@@ -120,6 +123,10 @@ let package = Package(
             ["SheafCore", "SheafBroker", "SheafSources", "SheafBatches", lifecycle, logging, orderedCollections]
         ),
         library(
+            "SheafRedis",
+            ["CHiredis", "SheafCore", "SheafSources", "SheafBatches", "SheafDispatch", orderedCollections]
+        ),
+        library(
             "Sheaf",
             ["SheafCore", "SheafBroker", "SheafSources", "SheafFlows", "SheafBatches", "SheafWorker", "SheafDispatch"]
         ),
@@ -133,12 +140,15 @@ let package = Package(
         ),
         library(
             "SheafSettings",
-            ["SheafCore", "SheafBroker", "SheafFlows", "SheafProviders", orderedCollections, systemPackage, yams]
+            [
+                "SheafCore", "SheafBroker", "SheafFlows", "SheafProviders", "SheafDispatch", "SheafRedis",
+                orderedCollections, systemPackage, yams,
+            ]
         ),
         library(
             "SheafFormats",
             [
-                "SheafBatches", "SheafDispatch", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources",
+                "SheafBatches", "SheafDispatch", "SheafRedis", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources",
                 "SheafSettings", orderedCollections, systemPackage,
             ]
         ),
@@ -160,8 +170,9 @@ let package = Package(
         library(
             "SheafCommands",
             [
-                "Sheaf", "SheafDispatch", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources", "SheafSettings",
-                "SheafFormats", "SheafServer", "SheafTelemetry", argumentParser, lifecycle, logging, orderedCollections,
+                "Sheaf", "SheafDispatch", "SheafRedis", "SheafCore", "SheafBroker", "SheafFlows", "SheafSources",
+                "SheafSettings", "SheafFormats", "SheafServer", "SheafTelemetry", argumentParser, lifecycle, logging,
+                orderedCollections,
                 systemPackage,
                 unixSignals,
             ]
@@ -258,6 +269,13 @@ let package = Package(
             [
                 "SheafDispatch", "Sheaf", "SheafBatches", "SheafBroker", "SheafCore", "SheafSources", "SheafTesting",
                 "SheafTestSupport", "SheafTestTools", logging, orderedCollections,
+            ]
+        ),
+        tests(
+            "SheafRedisTests",
+            [
+                "SheafRedis", "sheaf-cli", "Sheaf", "SheafBatches", "SheafDispatch", "SheafCore", "SheafSources",
+                "SheafTesting", "SheafTestSupport", "SheafTestTools", logging,
             ]
         ),
         tests(

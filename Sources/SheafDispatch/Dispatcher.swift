@@ -81,7 +81,11 @@ public final class Dispatcher: Service {
     ///
     /// Errors are logged and the work is tried again.
     public func run() async throws {
-        try await cancelWhenGracefulShutdown { try await self.dispatch() }
+        do {
+            try await cancelWhenGracefulShutdown { try await self.dispatch() }
+        } catch is CancellationError {
+            try Task.checkCancellation()  // after a graceful shutdown the task itself is not cancelled
+        }
     }
 
     private func dispatch() async throws {

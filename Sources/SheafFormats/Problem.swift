@@ -135,6 +135,7 @@ package struct Problem: Error, Sendable, Equatable {
         case .full: .blocked
         case .invalid: .badData
         case .busy: .conflict
+        case .unreachable, .refused: .unreachable
         }
     }
 

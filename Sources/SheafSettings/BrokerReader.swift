@@ -28,7 +28,7 @@ struct BrokerReader {
     func read() throws(SettingsError) -> (broker: BrokerReference, variables: Set<String>) {
         var text = try reader.nonEmptyText(Self.rule)
         var variables: Set<String> = []
-        if case .file = reader.node.origin { (text, variables) = try expanded(text) }
+        if case .file = reader.node.origin { (text, variables) = try reader.expanded(text, environment) }
         if text == "embedded" { return (.embedded(directory: folder.path(".sheaf")), variables) }
         if text.hasPrefix("embedded:"), text.count > 9 {
             return (.embedded(directory: folder.path(String(text.dropFirst(9)))), variables)
@@ -43,27 +43,5 @@ struct BrokerReader {
         guard let separator = text.firstRange(of: "://") else { return false }
         return schemes.contains(String(text[..<separator.lowerBound])) && separator.upperBound < text.endIndex
             && !text.contains(where: \.isWhitespace)
-    }
-
-    private func expanded(_ text: String) throws(SettingsError) -> (String, Set<String>) {
-        var output = ""
-        var variables: Set<String> = []
-        var rest = text[...]
-        while let start = rest.firstRange(of: "${") {
-            output += rest[..<start.lowerBound]
-            guard let end = rest[start.upperBound...].firstIndex(of: "}") else {
-                throw reader.error("'${' without '}'")
-            }
-            let name = String(rest[start.upperBound..<end])
-            guard let value = environment[name] else {
-                throw reader.error("the environment variable '\(name)' is not set")
-            }
-            rest = rest[rest.index(after: end)...]
-            variables.insert(name)
-            // Between '://' and '@', a variable is a user or a password, which a URL has to encode.
-            let isCredential = output.contains("://") && rest.contains("@")
-            output += isCredential ? PercentEncoding.encode(value) : value
-        }
-        return (output + rest, variables)
     }
 }

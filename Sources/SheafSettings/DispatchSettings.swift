@@ -21,19 +21,22 @@ package struct DispatchSettings: Sendable {
     package let key: String?
     /// How many requests may wait, or nil for any number.
     package let maxWaiting: Int?
+    /// Where the requests wait, or nil for the broker's own queue.
+    package let queue: RedisQueueSettings?
 
     /// The largest shared arguments in bytes.
     private static let maximumArguments = 64 << 10
     static let keys = [
         "flow", "queue_threshold", "max_bytes", "time_threshold", "time_interval", "requests", "request_kwargs", "key",
-        "max_waiting",
+        "max_waiting", "queue", "queue_key", "queue_type",
     ]
 
     /// Reads an entry of `dispatch:`.
     init(
         _ name: Name,
         _ reader: SettingsReader,
-        flows: OrderedDictionary<Name, FlowSettings>
+        flows: OrderedDictionary<Name, FlowSettings>,
+        queues: DispatchQueues
     ) throws(SettingsError) {
         let members = reader.node.isNull ? [:] : try reader.members(knowing: Self.keys)
         self.name = name
@@ -46,19 +49,21 @@ package struct DispatchSettings: Sendable {
         arguments = try Self.arguments(members)
         key = try members["key"]?.nonEmptyText("the name of a field")
         maxWaiting = try members["max_waiting"]?.int(atLeast: 1)
+        queue = try queues.queue(of: name, members)
     }
 
     /// Reads `dispatch:`.
     static func all(
         _ reader: SettingsReader?,
-        flows: OrderedDictionary<Name, FlowSettings>
+        flows: OrderedDictionary<Name, FlowSettings>,
+        queues: DispatchQueues
     ) throws(SettingsError) -> OrderedDictionary<Name, DispatchSettings> {
         var all: OrderedDictionary<Name, DispatchSettings> = [:]
         for entry in try reader?.members("a map of dispatchers by name") ?? [] {
             guard let name = Name(entry.name) else {
                 throw entry.value.error("'\(entry.name)' is not a valid name of a dispatcher: \(Name.rule)")
             }
-            all[name] = try DispatchSettings(name, entry.value, flows: flows)
+            all[name] = try DispatchSettings(name, entry.value, flows: flows, queues: queues)
         }
         return all
     }

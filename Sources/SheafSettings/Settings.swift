@@ -179,6 +179,8 @@ package struct Settings: Sendable {
                 try ServerReader(member, environment: environment, folder: folder).read()
             } ?? ServerSettings()
         secrets.formUnion(server.tokens.compactMap(\.variable))
+        let queues = try DispatchQueues(members["dispatch"], environment: environment)
+        secrets.formUnion(queues.variables)
         if environment["SHEAF_WEBHOOK_SECRET"] != nil { secrets.insert("SHEAF_WEBHOOK_SECRET") }
         webhookSecret = try members["webhook_secret"]?.text("a secret")
         notifiesPrivateAddresses = try members["notify_allow_private"]?.bool() ?? false
@@ -191,7 +193,7 @@ package struct Settings: Sendable {
             limits: try RateLimitReader.limits(members["limits"]),
             prices: try members["prices"].map { member throws(SettingsError) in try PriceTable(member) }
         )
-        dispatchers = try DispatchSettings.all(members["dispatch"], flows: flows)
+        dispatchers = try DispatchSettings.all(members["dispatch"], flows: flows, queues: queues)
         self.file = file?.path
         directory = folder.path
         self.broker = broker

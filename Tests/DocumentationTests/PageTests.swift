@@ -79,6 +79,7 @@ struct PageTests {
         try configuration.write(to: folder.appending(path: "sheaf.yaml"), atomically: true, encoding: .utf8)
         let keys = [
             "RABBITMQ_PASSWORD", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+            "REDIS_PASSWORD",
         ]
         let secrets = Dictionary(uniqueKeysWithValues: keys.map { ($0, "secret") })
         let environment = secrets.merging(["ITEMS_PORT": "8080"]) { $1 }

@@ -38,6 +38,24 @@ import Testing
         #expect(try SettingsFixtures.load("dispatch:").dispatchers.isEmpty)
     }
 
+    @Test("Requests may wait in Redis")
+    func redis() throws {
+        let settings = try SettingsFixtures.load(
+            """
+            flows: { a: { exec: [wc] }, b: { exec: [wc] } }
+            dispatch:
+              a: { queue: "redis://ada:${PASSWORD}@cache:7000/3", queue_key: requests, queue_type: stream }
+              b: { queue: "redis://cache" }
+            """,
+            environment: ["PASSWORD": "s/e@cret"]
+        )
+        let queue = try #require(settings.dispatchers["a"]?.queue)
+        #expect("\(queue.url)" == "redis://cache:7000/3" && queue.key == "requests" && "\(queue.kind)" == "stream")
+        #expect(!String(reflecting: settings.dispatchers).contains("cret"))
+        #expect(settings.dispatchers["b"]?.queue.map { "\($0.key) \($0.kind)" } == "b list")
+        #expect(try SettingsFixtures.load("dispatch: { echo: }").dispatchers["echo"]?.queue == nil)
+    }
+
     @Test(
         "A mistake in a dispatcher is reported",
         arguments: [
@@ -56,6 +74,12 @@ import Testing
             ("dispatch: { echo: { requests: full, request_kwargs: { a: 1 } } }", "have no shared arguments"),
             ("dispatch: { echo: { key: '' } }", "expected the name of a field"),
             ("dispatch: { echo: { max_waiting: 0 } }", "an integer of at least 1"),
+            ("dispatch: { echo: { queue: cache } }", "dispatch.echo.queue: the URL of Redis cannot be used"),
+            ("dispatch: { echo: { queue: 'amqp://cache' } }", "not redis or rediss"),
+            ("dispatch: { echo: { queue: 'redis://${NONE}@cache' } }", "'NONE' is not set"),
+            ("dispatch: { echo: { queue_key: requests } }", "it needs a 'queue'"),
+            ("dispatch: { echo: { queue: 'redis://cache', queue_type: set } }", "expected list or stream"),
+            ("dispatch: { echo: { queue: 'redis://cache', queue_key: '' } }", "the name of a list or stream"),
         ]
     )
     func mistakes(yaml: String, message: String) throws {

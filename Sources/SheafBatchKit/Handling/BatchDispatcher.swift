@@ -74,12 +74,7 @@ public final class BatchDispatcher: Service {
 
     /// Dispatches until the service group shuts down or the task is cancelled.
     public func run() async throws {
-        do {
-            try await dispatcher.run()
-        } catch is CancellationError {
-            // At a shutdown, this task itself is not cancelled.
-            try Task.checkCancellation()
-        }
+        try await dispatcher.run()
     }
 
     /// Makes a batch of all requests that wait now.

@@ -3,6 +3,7 @@ import Sheaf
 import SheafBroker
 import SheafCore
 import SheafFlows
+import SheafRedis
 import SheafSettings
 
 /// Checks everything that Sheaf needs in order to work.
@@ -27,6 +28,9 @@ struct Examination: Sendable {
         checks += session.settings.flows.values.compactMap(Self.flow)
         checks += session.settings.dispatchers.values.map(Self.dispatcher)
         checks += await Self.broker(session)
+        for dispatcher in session.settings.dispatchers.values {
+            if let queue = dispatcher.queue { checks.append(await Self.queue(queue, of: dispatcher.name)) }
+        }
         checks += [.openFiles(), .limits()]
         return checks
     }
@@ -74,6 +78,34 @@ struct Examination: Sendable {
             "batches of \(settings.flow) from \(Wording.count(settings.queueThreshold, "request")), "
                 + "\(settings.maxBytes) bytes, or an age of \(Wording.duration(settings.timeThreshold))"
         )
+    }
+
+    /// Checks whether the queue of a dispatcher can be reached, and whether Redis keeps what it holds.
+    private static func queue(_ queue: RedisQueueSettings, of name: Name) async -> HealthCheck {
+        let subject = "queue of dispatch \(name)"
+        do {
+            let state = try await RedisServerState.read(queue.url, key: queue.key)
+            let text = "\(state.version) at \(queue.url), \(queue.kind.rawValue) '\(queue.key)'"
+            if !["none", queue.kind.rawValue].contains(state.type) {
+                return HealthCheck(
+                    .fail,
+                    subject,
+                    "\(text): the key holds a \(state.type)",
+                    advice: "set queue_type, or another queue_key"
+                )
+            }
+            if state.evicts {
+                let advice = "set maxmemory-policy to noeviction"
+                return HealthCheck(.warn, subject, "\(text): it may delete requests if memory is full", advice: advice)
+            }
+            if !state.isDurable {
+                let advice = "set appendonly to yes"
+                return HealthCheck(.warn, subject, "\(text): a crash of it may lose requests", advice: advice)
+            }
+            return HealthCheck(.ok, subject, text)
+        } catch {
+            return HealthCheck(subject, failed: error)
+        }
     }
 
     private static func broker(_ session: Session) async -> [HealthCheck] {

@@ -48,13 +48,14 @@ extension SheafCommand {
                             }
                         }
                     }
-                    try await group.waitForAll()
+                    // One that fails ends the others, or nothing would tell.
+                    while try await group.next() != nil {}
                 }
             }
         }
 
         private func dispatch(
-            _ queue: BrokerRequestQueue,
+            _ queue: any RequestQueue,
             _ settings: DispatchSettings,
             _ session: Session,
             _ client: SheafClient

@@ -148,7 +148,7 @@ extension SheafCommand.Requests {
             abstract: "Add each record of an input as a request.",
             usage: "sheaf requests add [<options>] [<name>] <input> ...",
             discussion: """
-                The id of each request is printed once the broker has confirmed it: the record's own id, or a new one. \
+                The id of each request is printed once it is stored: the record's own id, or a new one. \
                 A repeat of a recent request with the same id and the same content is dropped later, so an addition \
                 that failed can be repeated if the records have ids. Records that cannot be read are reported and left \
                 out, and the exit code is then 65.
@@ -230,7 +230,7 @@ extension SheafCommand.Requests {
 
 /// Adds the records of a source to a queue, some at a time.
 private struct RequestSender {
-    let queue: BrokerRequestQueue
+    let queue: any RequestQueue
     let console: Console
     let printsIDs: Bool
     private(set) var added = 0
@@ -243,7 +243,7 @@ private struct RequestSender {
     /// How many records that cannot be added are reported.
     private static let mostComplaints = 20
 
-    init(queue: BrokerRequestQueue, console: Console, printsIDs: Bool) {
+    init(queue: any RequestQueue, console: Console, printsIDs: Bool) {
         (self.queue, self.console, self.printsIDs) = (queue, console, printsIDs)
     }
 

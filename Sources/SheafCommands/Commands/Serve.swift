@@ -2,6 +2,7 @@ import ArgumentParser
 import OrderedCollections
 import ServiceLifecycle
 import Sheaf
+import SheafFormats
 import SheafServer
 import SheafSettings
 import Synchronization
@@ -105,7 +106,7 @@ extension SheafCommand {
                         flow: dispatcher.flow,
                         interval: dispatcher.timeInterval
                     ) {
-                        try await session.openRequests(of: dispatcher, client)
+                        try await dispatcher.openQueue(client)
                     }
                 }
                 let url = options.url

@@ -40,22 +40,13 @@ extension Session {
         return all[0]
     }
 
-    /// Opens the queue of a dispatcher.
-    func openRequests(of dispatcher: DispatchSettings, _ client: SheafClient) async throws -> BrokerRequestQueue {
-        try await BrokerRequestQueue.open(
-            client: client,
-            name: dispatcher.name,
-            configuration: BrokerRequestQueueConfiguration(key: dispatcher.key, maxWaiting: dispatcher.maxWaiting)
-        )
-    }
-
     /// Runs the body with the queue of a dispatcher.
     func withRequests<Result: Sendable>(
         of dispatcher: DispatchSettings,
         _ client: SheafClient,
-        _ body: (BrokerRequestQueue) async throws -> Result
+        _ body: (any SearchableRequestQueue) async throws -> Result
     ) async throws -> Result {
-        let queue = try await openRequests(of: dispatcher, client)
+        let queue = try await dispatcher.openQueue(client)
         do {
             let result = try await body(queue)
             await queue.close()
@@ -69,7 +60,7 @@ extension Session {
     /// Returns the dispatcher of a queue; its batches have the options of their flow.
     func dispatcher(
         _ dispatcher: DispatchSettings,
-        of queue: BrokerRequestQueue,
+        of queue: any RequestQueue,
         _ client: SheafClient,
         onBatch: @escaping @Sendable (CreatedBatch) -> Void
     ) throws -> Dispatcher {

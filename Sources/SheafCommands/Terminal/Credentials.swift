@@ -2,7 +2,7 @@ import Glibc
 
 /// Finds and masks passwords in the URLs of brokers.
 enum Credentials {
-    private static let schemes = ["amqp://", "amqps://"]
+    private static let schemes = ["amqp://", "amqps://", "redis://", "rediss://"]
     /// How messages and the help show the form of a URL; it has no password to mask.
     private static let placeholder = "user:password@host:port"
 

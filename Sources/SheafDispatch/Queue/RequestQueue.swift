@@ -122,6 +122,10 @@ public struct RequestQueueError: Error, Sendable, Equatable, CustomStringConvert
         case invalid
         /// Another process decides for the queue.
         case busy
+        /// The store of the requests cannot be reached now.
+        case unreachable
+        /// The store refuses the credentials or a command.
+        case refused
     }
 
     /// The kind.
@@ -138,14 +142,14 @@ public struct RequestQueueError: Error, Sendable, Equatable, CustomStringConvert
     /// The message.
     public var description: String { message }
 
-    static func full(_ queue: Name, waiting: Int, adding: Int, limit: Int) -> RequestQueueError {
+    package static func full(_ queue: Name, waiting: Int, adding: Int, limit: Int) -> RequestQueueError {
         RequestQueueError(
             .full,
             "\(waiting) requests of '\(queue)' wait, and \(adding) more would exceed the limit of \(limit)"
         )
     }
 
-    static func notClaimed(_ batch: Name, _ queue: Name) -> RequestQueueError {
+    package static func notClaimed(_ batch: Name, _ queue: Name) -> RequestQueueError {
         RequestQueueError(.invalid, "no requests of '\(queue)' wait for batch '\(batch)'")
     }
 }
