@@ -164,7 +164,8 @@ actor LostTasks {
     private func fail(_ message: Message) async throws {
         // A task that stands for a bulk is leased; the bulk is offered again.
         guard message.string(DeathHeaders.reason) == "delivery_limit", BulkHandOver(message) == nil,
-            let task = try? BatchTask(message), let batch = journal[task.batch], batch.ending == nil, batch.generations.contains(task.generation)
+            let task = try? BatchTask(message), let batch = journal[task.batch], batch.ending == nil,
+            batch.generations.contains(task.generation)
         else { return }
         if let state = await aggregator.fold(of: task.batch)?.state,
             state.isSettled(task.index) || state.generation(of: task.index) > task.generation
