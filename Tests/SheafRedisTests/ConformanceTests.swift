@@ -1,4 +1,5 @@
 import SheafRedis
+import SheafTestTools
 import SheafTesting
 import Testing
 

@@ -148,14 +148,11 @@ struct DispatchCommandTests {
 }
 
 extension RedisServer {
+    /// The URL of its first database, as a queue is opened with it.
+    var url: RedisURL { get throws { try RedisURL(address) } }
+
     /// Sends bodies as another program does.
     func send(_ bodies: [String], _ kind: Kind, to key: String) async throws {
-        var protocolText = ""
-        for body in bodies {
-            let parts = kind == .list ? ["RPUSH", key, body] : ["XADD", key, "*", "data", body]
-            protocolText += "*\(parts.count)\r\n" + parts.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
-        }
-        let reply = try await cli(["--pipe"], input: Data(protocolText.utf8))
-        if !reply.contains("errors: 0, replies: \(bodies.count)") { throw TestToolError("redis-cli --pipe: \(reply)") }
+        try await send(bodies, asList: kind == .list, to: key)
     }
 }

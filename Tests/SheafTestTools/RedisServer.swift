@@ -1,18 +1,16 @@
-import Foundation
+package import Foundation
 import Glibc
-import SheafRedis
-import SheafTestTools
 import Synchronization
 
 /// A `redis-server` for tests, on loopback, with a folder and an append-only file of its own.
-final class RedisServer: Sendable {
-    let port: Int
-    let folder: String
+package final class RedisServer: Sendable {
+    package let port: Int
+    package let folder: String
     private let arguments: [String]
     private let process = Mutex<Process?>(nil)
 
     /// Runs the body with a server, and ends it afterwards.
-    static func with<Value>(
+    package static func with<Value>(
         _ arguments: [String] = [],
         _ body: (RedisServer) async throws -> Value
     ) async throws -> Value {
@@ -29,10 +27,11 @@ final class RedisServer: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     }
 
-    var url: RedisURL { get throws { try RedisURL("redis://127.0.0.1:\(port)/0") } }
+    /// The URL of its first database.
+    package var address: String { "redis://127.0.0.1:\(port)/0" }
 
     /// Starts the server, and returns once it answers.
-    func start() async throws {
+    package func start() async throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
         process.arguments =
@@ -59,7 +58,7 @@ final class RedisServer: Sendable {
     }
 
     /// Kills the server as a crash does; its data remains.
-    func kill() {
+    package func kill() {
         process.withLock { process in
             if let process, process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
             process?.waitUntilExit()
@@ -74,11 +73,11 @@ final class RedisServer: Sendable {
 
     /// Runs `redis-cli` and returns its output.
     @discardableResult
-    func cli(_ arguments: String...) async throws -> String { try await cli(arguments) }
+    package func cli(_ arguments: String...) async throws -> String { try await cli(arguments) }
 
     /// Runs `redis-cli` with a list of arguments.
     @discardableResult
-    func cli(_ arguments: [String], input: Data? = nil) async throws -> String {
+    package func cli(_ arguments: [String], input: Data? = nil) async throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-cli")
         process.arguments = ["-p", String(port)] + arguments
@@ -102,8 +101,19 @@ final class RedisServer: Sendable {
         }
     }
 
+    /// Sends bodies at once as another program does: to a list, or as the field `data` of entries of a stream.
+    package func send(_ bodies: [String], asList: Bool, to key: String) async throws {
+        var protocolText = ""
+        for body in bodies {
+            let parts = asList ? ["RPUSH", key, body] : ["XADD", key, "*", "data", body]
+            protocolText += "*\(parts.count)\r\n" + parts.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
+        }
+        let reply = try await cli(["--pipe"], input: Data(protocolText.utf8))
+        if !reply.contains("errors: 0, replies: \(bodies.count)") { throw TestToolError("redis-cli --pipe: \(reply)") }
+    }
+
     /// Returns a port that nothing listens on.
-    static func freePort() throws -> Int {
+    package static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
