@@ -99,7 +99,7 @@ struct TaskExecutor: Sendable {
             return nil
         }
         // The job of a bulk that is taken over exists, and its flow keeps to the limit by itself.
-        let isPaused = assignment.handOver == nil && limits.isPaused(assignment.definition.rateLimitKey)
+        let isPaused = limits.isPaused(assignment.definition.rateLimitKey) && assignment.handOver == nil
         let (isStalled, candidate) = (lifecycle.isStalled, assignment.candidate)
         switch ledger.withLock({ $0.admit(candidate, isStalled: isStalled, isPaused: isPaused) }) {
         case .begin(let isFirst):
