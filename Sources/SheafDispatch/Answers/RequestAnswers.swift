@@ -4,8 +4,8 @@ import SheafCore
 /// Finds and awaits what became of the requests of one dispatcher.
 ///
 /// A program that looks once and one that waits for thousands of answers use it alike: it follows the queue, the journal
-/// and the results of the batches in which requests are awaited, each once for all who wait, and polls nothing. Use
-/// ``close()`` at the end.
+/// and the results of the batches in which requests are awaited, each once for all who wait. Only a queue that cannot be
+/// followed, as in Redis, is asked again and again. Use ``close()`` at the end.
 ///
 /// ```swift
 /// let answers = RequestAnswers(client: client, queue: queue)
